@@ -1,0 +1,133 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/store/sqlstore"
+	"go.mau.fi/whatsmeow/types"
+)
+
+// container is what a device saves and deletes itself through. It keeps the
+// session name in step with the device.
+type container struct {
+	store   *Store
+	session string
+}
+
+var _ wastore.DeviceContainer = container{}
+
+// wrap puts the container and the stores of ours around those that sqlstore
+// has given the device.
+func (s *Store) wrap(device *wastore.Device, session string) {
+	device.Container = container{store: s, session: session}
+	if device.Initialized {
+		device.PreKeys = &preKeys{PreKeyStore: device.PreKeys, store: s, jid: *device.ID}
+		device.EventBuffer = eventBuffer{device.EventBuffer}
+	}
+}
+
+// PutDevice implements [wastore.DeviceContainer]. Device and session name are
+// stored in one transaction, and the device is initialised once that is
+// committed, and not otherwise.
+func (c container) PutDevice(ctx context.Context, device *wastore.Device) error {
+	if err := c.put(ctx, device); err != nil {
+		return c.store.fail("save session", c.session, err)
+	}
+	return nil
+}
+
+func (c container) put(ctx context.Context, device *wastore.Device) error {
+	if device.ID == nil || device.ID.IsEmpty() {
+		return sqlstore.ErrDeviceIDMustBeSet
+	} else if device.Account == nil {
+		return errors.New("the device has no account identity")
+	}
+	if device.Initialized {
+		return c.update(ctx, device)
+	}
+	saved := *device // sqlstore initialises what it is given, even when it fails
+	if err := c.insert(ctx, &saved); err != nil {
+		return err
+	}
+	c.store.wrap(&saved, c.session)
+	*device = saved
+	return nil
+}
+
+// insert stores a device that was just linked. What held the session before
+// goes, and so does a device of the same JID: its link has ended, or the JID
+// would not be free, and sqlstore would keep the old keys.
+func (c container) insert(ctx context.Context, device *wastore.Device) error {
+	s := c.store
+	return s.txn(ctx, func(ctx context.Context) error {
+		old, err := s.holder(ctx, c.session)
+		if err != nil {
+			return err
+		}
+		for _, jid := range []types.JID{old, *device.ID} {
+			if err := s.forget(ctx, jid); err != nil {
+				return err
+			}
+		}
+		if err := s.container.PutDevice(ctx, device); err != nil {
+			return err
+		}
+		return s.record(ctx, c.session, *device.ID)
+	})
+}
+
+// update stores a device again, as whatsmeow does when a name changes. A
+// device that has lost its session must not take it back.
+func (c container) update(ctx context.Context, device *wastore.Device) error {
+	return c.store.txn(ctx, func(ctx context.Context) error {
+		held, err := c.store.holder(ctx, c.session)
+		if err != nil {
+			return err
+		} else if held != *device.ID {
+			return wastore.ErrDeviceDeleted
+		}
+		saved := *device // PutDevice would take the container away from a device
+		return c.store.container.PutDevice(ctx, &saved)
+	})
+}
+
+// record gives the session name to a stored device.
+func (s *Store) record(ctx context.Context, session string, jid types.JID) error {
+	// A row without its device can only come from a program that deletes
+	// without foreign keys.
+	if _, err := s.db.Exec(ctx, `DELETE FROM walink_session WHERE name=$1 OR jid=$2`, session, jid); err != nil {
+		return err
+	}
+	_, err := s.db.Exec(ctx, `INSERT INTO walink_session (name, jid, linked_at) VALUES ($1, $2, $3)`,
+		session, jid, time.Now().UnixMilli())
+	return err
+}
+
+// DeleteDevice implements [wastore.DeviceContainer]. The session name goes
+// with the device.
+func (c container) DeleteDevice(ctx context.Context, device *wastore.Device) error {
+	err := sqlstore.ErrDeviceIDMustBeSet
+	if device.ID != nil && !device.ID.IsEmpty() {
+		err = c.store.txn(ctx, func(ctx context.Context) error {
+			return c.store.forget(ctx, *device.ID)
+		})
+	}
+	if err != nil {
+		return c.store.fail("delete the device of session", c.session, err)
+	}
+	return nil
+}
+
+// eventBuffer gives the writing connection back if the code inside of a
+// decryption transaction panics; see Store.txn.
+type eventBuffer struct{ wastore.EventBuffer }
+
+// DoDecryptionTxn implements [wastore.EventBuffer].
+func (b eventBuffer) DoDecryptionTxn(ctx context.Context, fn func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return b.EventBuffer.DoDecryptionTxn(ctx, fn)
+}

@@ -1,0 +1,50 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// ledgerMemory is how long requests for pairing codes are remembered at least.
+const ledgerMemory = 24 * time.Hour
+
+// TakeCode implements [store.Ledger]. The numbers stand in the file as they
+// are, beside the accounts that they belong to, and go after a day.
+func (s *Store) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error) {
+	err = s.txn(ctx, func(ctx context.Context) error {
+		// What is later than any request can be was written while the clock
+		// was wrong.
+		_, err := s.db.Exec(ctx, `DELETE FROM walink_code WHERE asked_at<$1 OR asked_at>$2`,
+			now.Add(-max(window, ledgerMemory)).UnixNano(), now.Add(window).UnixNano())
+		if err != nil {
+			return err
+		}
+		if limit <= 0 {
+			next = now.Add(window).UTC()
+			return nil
+		}
+		// The request that must leave the window before another may be made is
+		// the limit-th from the end.
+		var count int
+		var oldest int64
+		err = s.db.QueryRow(ctx, `
+			SELECT COUNT(*), COALESCE(MIN(asked_at), 0) FROM (
+				SELECT asked_at FROM walink_code WHERE number=$1 AND asked_at>$2 ORDER BY asked_at DESC LIMIT $3
+			) AS asked
+		`, number, now.Add(-window).UnixNano(), limit).Scan(&count, &oldest)
+		switch {
+		case err != nil:
+			return err
+		case count >= limit:
+			next = time.Unix(0, oldest).Add(window).UTC()
+			return nil
+		}
+		_, err = s.db.Exec(ctx, `INSERT INTO walink_code (number, asked_at) VALUES ($1, $2)`, number, now.UnixNano())
+		return err
+	})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("sqlite: record a pairing code in %q: %w", s.path, err)
+	}
+	return next, nil
+}

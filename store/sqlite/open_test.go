@@ -1,0 +1,258 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.mau.fi/util/dbutil"
+	driver "modernc.org/sqlite"
+
+	"github.com/walink/walink/store/sqlite"
+	"github.com/walink/walink/store/storetest"
+)
+
+func TestOpenTakesAnyPath(t *testing.T) {
+	for _, name := range []string{
+		"walink.db", "with space.db", "a?b.db", "a#b.db", "100%.db", "%41.db", "a&b=c;d.db", "a+b.db", "ação 日本.db",
+		"file:x.db", "'q\".db", "?mode=memory",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			t.Chdir(dir)
+			for _, path := range []string{name, filepath.Join(dir, name)} {
+				st, err := sqlite.Open(t.Context(), path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if st.Path() != path {
+					t.Errorf("Path %q, want %q", st.Path(), path)
+				}
+				if path == name {
+					storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
+				}
+				if sessions, err := st.Sessions(t.Context()); err != nil || len(sessions) != 1 {
+					t.Errorf("Open(%q): sessions %v, %v, want the one", path, sessions, err)
+				}
+				if err := st.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			if diff := cmp.Diff([]string{name}, list(t, dir)); diff != "" {
+				t.Errorf("files (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOpenFollowsNoChangeOfDirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	st := open(t, "walink.db")
+	t.Chdir(t.TempDir())
+	sqlite.Reader(st).SetMaxIdleConns(0) // every read opens a connection
+	storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
+	if device, err := st.Device(t.Context(), "default"); err != nil || device.ID == nil {
+		t.Errorf("Device: %v, %v", device, err)
+	}
+}
+
+func TestPragmasAreSetOnEveryConnection(t *testing.T) {
+	t.Parallel()
+	file, memory := open(t, filepath.Join(t.TempDir(), "walink.db")), open(t, ":memory:")
+	for _, test := range []struct {
+		name string
+		db   *sql.DB
+		want map[string]string
+	}{
+		{"writer", sqlite.Writer(file), map[string]string{
+			"foreign_keys": "1", "journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000", "query_only": "0",
+		}},
+		{"reader", sqlite.Reader(file), map[string]string{
+			"journal_mode": "wal", "busy_timeout": "5000", "query_only": "1",
+		}},
+		{"memory", sqlite.Writer(memory), map[string]string{
+			"foreign_keys": "1", "journal_mode": "memory", "synchronous": "2", "busy_timeout": "5000",
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for range test.db.Stats().MaxOpenConnections {
+				conn, err := test.db.Conn(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				for name, want := range test.want {
+					var got string
+					if err := conn.QueryRowContext(t.Context(), "PRAGMA "+name).Scan(&got); err != nil || got != want {
+						t.Errorf("%s is %q, %v, want %q", name, got, err, want)
+					}
+				}
+			}
+		})
+	}
+	if got := sqlite.Writer(file).Stats().MaxOpenConnections; got != 1 {
+		t.Errorf("%d writing connections, want 1", got)
+	}
+}
+
+func TestFilesAreForTheOwnerAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "walink.db")
+	storetest.Link(t, open(t, path), "default", storetest.JID("5511987654321", 1))
+	for _, name := range []string{"walink.db", "walink.db-wal", "walink.db-shm"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != 0o600 {
+			t.Errorf("%s has mode %o, want 600", name, got)
+		}
+	}
+
+	// The mode of a file that exists is its owner's business.
+	path = filepath.Join(dir, "empty.db")
+	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v, want 640", info.Mode(), err)
+	}
+}
+
+func TestOpenRefusesAndLeavesAlone(t *testing.T) {
+	t.Parallel()
+	const newer = "UPDATE whatsmeow_version SET version=99, compat=99"
+	for _, test := range []struct {
+		name   string
+		path   string                                // "walink.db" if empty
+		make   func(t *testing.T, path string) error // nil for none
+		reason string
+		is     error
+		code   int // of SQLite
+	}{
+		{name: "text", make: content(strings.Repeat("not a database\n", 100)), reason: "file is not a database", code: 26},
+		{name: "short text", make: content("hello"), reason: "file is not a database", code: 26},
+		{name: "directory", make: func(_ *testing.T, path string) error { return os.Mkdir(path, 0o700) }, reason: "it is a directory"},
+		{name: "no directory", path: "missing/walink.db", reason: `/missing" does not exist`, is: fs.ErrNotExist},
+		{name: "a file for a directory", path: "f/walink.db", make: func(_ *testing.T, path string) error {
+			return os.WriteFile(filepath.Dir(path), nil, 0o600)
+		}, reason: "not a directory"},
+		{name: "zero byte", path: "a\x00b", reason: "zero byte"},
+		{name: "dangling link", make: func(_ *testing.T, path string) error { return os.Symlink("nowhere", path) }, reason: "cannot be created", is: fs.ErrExist},
+		{name: "read-only file", make: mode(0o444, false), reason: "the file is read-only", is: fs.ErrPermission},
+		{name: "read-only directory", make: mode(0o555, true), reason: "is read-only", is: fs.ErrPermission},
+		{name: "truncated", make: func(t *testing.T, path string) error {
+			return errors.Join(execute("SELECT 1")(t, path), os.Truncate(path, 4096))
+		}, reason: "malformed", code: 11},
+		{name: "newer whatsmeow", make: execute(newer), reason: "whatsmeow_version is 99", is: dbutil.ErrUnsupportedDatabaseVersion},
+		{name: "newer whatsmeow in WAL mode", make: execute("PRAGMA journal_mode=WAL", newer), reason: "whatsmeow_version is 99", is: dbutil.ErrUnsupportedDatabaseVersion},
+		{name: "newer walink", make: execute(
+			"CREATE TABLE walink_version (version INTEGER, compat INTEGER)", "INSERT INTO walink_version VALUES (7, 5)",
+		), reason: "walink_version is 7, readable by programs that know 5", is: dbutil.ErrUnsupportedDatabaseVersion},
+		{name: "locked", make: locked("BEGIN EXCLUSIVE"), reason: "database is locked", code: 5},
+		{name: "locked in WAL mode", make: locked("PRAGMA journal_mode=WAL", "BEGIN IMMEDIATE"), reason: "database is locked", code: 5},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if test.path == "" {
+				test.path = "walink.db"
+			}
+			path := filepath.Join(dir, test.path)
+			if test.make != nil {
+				if err := test.make(t, path); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := snapshot(t, dir)
+
+			st, err := sqlite.OpenBusy(t.Context(), path, 20*time.Millisecond)
+			if err == nil {
+				t.Error(st.Close())
+				t.Fatal("Open succeeded")
+			}
+			if st != nil {
+				t.Error("Open returned a Store beside the error")
+			}
+			if text := err.Error(); !strings.HasPrefix(text, fmt.Sprintf("sqlite: open %q: ", path)) || !strings.Contains(text, test.reason) || strings.Contains(text, "\n") {
+				t.Errorf("error %q, want one line with the path and %q", text, test.reason)
+			}
+			if test.is != nil && !errors.Is(err, test.is) {
+				t.Errorf("error %v, want %v", err, test.is)
+			}
+			var sqliteErr *driver.Error
+			if test.code != 0 && (!errors.As(err, &sqliteErr) || sqliteErr.Code()&0xff != test.code) {
+				t.Errorf("error %v, want SQLite's code %d", err, test.code)
+			}
+			if diff := cmp.Diff(before, snapshot(t, dir)); diff != "" {
+				t.Errorf("the directory changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOpenTakesANewerSchemaThatIsCompatible(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "walink.db")
+	if err := execute("UPDATE whatsmeow_version SET version=99, compat=8")(t, path); err != nil {
+		t.Fatal(err)
+	}
+	storetest.Link(t, open(t, path), "default", storetest.JID("5511987654321", 1))
+}
+
+func TestOpenObeysContext(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := sqlite.Open(canceled, filepath.Join(dir, "walink.db")); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open: %v, want context.Canceled", err)
+	}
+	if got := list(t, dir); len(got) != 0 {
+		t.Errorf("Open left %q", got)
+	}
+
+	path := filepath.Join(dir, "locked.db")
+	if err := locked("BEGIN EXCLUSIVE")(t, path); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := sqlite.OpenBusy(ctx, path, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Open of a locked file: %v, want context.DeadlineExceeded", err)
+	}
+}
+
+func TestOpenInABubble(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{":memory:", filepath.Join(t.TempDir(), "walink.db")} {
+		synctest.Test(t, func(t *testing.T) {
+			st, err := sqlite.Open(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			device := storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
+			if _, err := device.PreKeys.GetOrGenPreKeys(t.Context(), 20); err != nil {
+				t.Error(err)
+			}
+			sessions, err := st.Sessions(t.Context())
+			if err != nil || len(sessions) != 1 || !sessions[0].LinkedAt.Equal(time.Now()) {
+				t.Errorf("sessions %v, %v, want one linked at %v", sessions, err, time.Now())
+			}
+			if err := st.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

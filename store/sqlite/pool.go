@@ -1,0 +1,124 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+)
+
+// split sends what is outside a transaction to the connection that it needs.
+//
+// There is one connection that writes, so writers queue in the process, where
+// waiting is cheap and obeys ctx, and none of them sees SQLITE_BUSY. Reads
+// have connections of their own, for two reasons. A read must not wait until
+// hundreds of devices have written: whatsmeow reads while it holds the lock of
+// the LID map that all devices share. And a handler that reads without the
+// ctx of the transaction that it runs in would wait for itself for ever; like
+// this it reads what was there before the transaction.
+type split struct {
+	writer, reader *sql.DB
+}
+
+var _ dbutil.UnderlyingExecable = split{}
+
+func (s split) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return s.writer.ExecContext(ctx, query, args...)
+}
+
+func (s split) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return s.reader.QueryContext(ctx, query, args...)
+}
+
+func (s split) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return s.reader.QueryRowContext(ctx, query, args...)
+}
+
+// pragma is a setting that a connection must have, and what it then answers.
+type pragma struct{ name, set, want string }
+
+func writerPragmas(inMemory bool, busy time.Duration) []pragma {
+	journal := pragma{"journal_mode", "WAL", "wal"}
+	if inMemory {
+		journal = pragma{"journal_mode", "MEMORY", "memory"}
+	}
+	return []pragma{
+		busyPragma(busy),
+		{"foreign_keys", "1", "1"},
+		journal,
+		{"synchronous", "FULL", "2"},
+	}
+}
+
+func readerPragmas(busy time.Duration) []pragma {
+	return []pragma{busyPragma(busy), {"query_only", "1", "1"}}
+}
+
+func busyPragma(busy time.Duration) pragma {
+	ms := strconv.FormatInt(busy.Milliseconds(), 10)
+	return pragma{"busy_timeout", ms, ms}
+}
+
+// connect opens a pool of at most conns connections with the given pragmas and
+// reads each of them back: SQLite ignores without a word what it does not
+// know, and what is not possible on a file system.
+func connect(ctx context.Context, path string, pragmas []pragma, conns int) (*sql.DB, error) {
+	dsn, err := dataSource(path, pragmas)
+	if err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	if err := verify(ctx, db, pragmas); err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func verify(ctx context.Context, db *sql.DB, pragmas []pragma) error {
+	for _, p := range pragmas {
+		var got string
+		if err := db.QueryRowContext(ctx, "PRAGMA "+p.name).Scan(&got); err != nil {
+			return err
+		}
+		if got != p.want {
+			return fmt.Errorf("pragma %s is %q where %q is needed", p.name, got, p.want)
+		}
+	}
+	return nil
+}
+
+// dataSource returns the URI under which modernc.org/sqlite opens path. The
+// path is made absolute, so that connections opened later find the same file
+// when the working directory has changed.
+func dataSource(path string, pragmas []pragma) (string, error) {
+	query := url.Values{"_txlock": {"immediate"}}
+	for _, p := range pragmas {
+		query.Add("_pragma", p.name+"("+p.set+")")
+	}
+	if path == memory {
+		return "file::memory:?" + query.Encode(), nil
+	}
+	query.Set("mode", "rw") // the file is created by prepareFile
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	abs = filepath.ToSlash(abs)
+	if !strings.HasPrefix(abs, "/") {
+		abs = "/" + abs // file:///C:/walink.db
+	}
+	uri := url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}
+	return uri.String(), nil
+}

@@ -1,0 +1,128 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"filippo.io/edwards25519"
+	"go.mau.fi/util/random"
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/util/keys"
+)
+
+// preKeys stores the prekeys of a first login, 812 of them, in one commit
+// where sqlstore makes one of each, and makes the keys before it takes the
+// write lock that all devices share.
+type preKeys struct {
+	wastore.PreKeyStore
+	store *Store
+	jid   types.JID
+
+	// mu is held before a transaction begins. sqlstore takes a lock of its own
+	// in both methods below; taking that one with and without the transaction
+	// would be a deadlock, since there is one connection that writes.
+	mu sync.Mutex
+}
+
+// preKeyRows is the number of prekeys in one statement: long enough to make
+// the cost of a statement small, short enough for SQLite to compile quickly.
+const preKeyRows = 128
+
+// GetOrGenPreKeys implements [wastore.PreKeyStore].
+func (p *preKeys) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKey, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	waiting, _, err := p.stored(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var batch []*keys.PreKey
+	if waiting == 0 {
+		batch = make([]*keys.PreKey, count)
+		for i := range batch {
+			batch[i] = newPreKey()
+		}
+	}
+	err = p.store.txn(ctx, func(ctx context.Context) error {
+		waiting, last, err := p.stored(ctx)
+		if err != nil {
+			return err
+		}
+		if waiting > 0 || batch == nil { // the rest of an upload that failed
+			batch, err = p.PreKeyStore.GetOrGenPreKeys(ctx, count)
+			return err
+		}
+		for i, key := range batch {
+			key.KeyID = last + uint32(i) + 1
+		}
+		return p.insert(ctx, batch)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return batch, nil
+}
+
+// newPreKey makes a key that has no ID yet. It differs from keys.NewPreKey in
+// how it multiplies the base point: by precomputed tables where crypto/ecdh
+// climbs a ladder, which takes more than twice as long, and at a first login these
+// multiplications are most of the work. By RFC 7748, section 4.1, both give
+// the same point.
+func newPreKey() *keys.PreKey {
+	priv := [32]byte(random.Bytes(32))
+	priv[0] &= 248
+	priv[31] &= 127
+	priv[31] |= 64
+	scalar, err := edwards25519.NewScalar().SetBytesWithClamping(priv[:])
+	if err != nil {
+		return keys.NewPreKey(0) // not reached: it fails for other lengths only
+	}
+	pub := [32]byte(new(edwards25519.Point).ScalarBaseMult(scalar).BytesMontgomery())
+	return &keys.PreKey{KeyPair: keys.KeyPair{Pub: &pub, Priv: &priv}}
+}
+
+// stored counts the keys that wait to be uploaded, and gives the last ID.
+func (p *preKeys) stored(ctx context.Context) (waiting int, last uint32, err error) {
+	err = p.store.db.QueryRow(ctx, `
+		SELECT COUNT(CASE WHEN uploaded=false THEN 1 END), COALESCE(MAX(key_id), 0)
+		FROM whatsmeow_pre_keys WHERE jid=$1
+	`, p.jid).Scan(&waiting, &last)
+	if err != nil {
+		return 0, 0, fmt.Errorf("failed to query existing prekeys: %w", err)
+	}
+	return waiting, last, nil
+}
+
+func (p *preKeys) insert(ctx context.Context, batch []*keys.PreKey) error {
+	for rows := range slices.Chunk(batch, preKeyRows) {
+		var query strings.Builder
+		query.WriteString(`INSERT INTO whatsmeow_pre_keys (jid, key_id, key, uploaded) VALUES `)
+		args := []any{p.jid.String()}
+		for i, key := range rows {
+			if i > 0 {
+				query.WriteByte(',')
+			}
+			fmt.Fprintf(&query, "($1,$%d,$%d,false)", len(args)+1, len(args)+2)
+			args = append(args, key.KeyID, key.Priv[:])
+		}
+		if _, err := p.store.db.Exec(ctx, query.String(), args...); err != nil {
+			return fmt.Errorf("failed to store prekeys: %w", err)
+		}
+	}
+	return nil
+}
+
+// GenOnePreKey implements [wastore.PreKeyStore].
+func (p *preKeys) GenOnePreKey(ctx context.Context) (key *keys.PreKey, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err = p.store.txn(ctx, func(ctx context.Context) error {
+		key, err = p.PreKeyStore.GenOnePreKey(ctx)
+		return err
+	})
+	return key, err
+}

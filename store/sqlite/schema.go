@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+	"go.mau.fi/whatsmeow/store/sqlstore/upgrades"
+)
+
+const (
+	versionTable       = "walink_version"
+	deviceVersionTable = "whatsmeow_version"
+)
+
+// The foreign key makes a session end with its device, also when the device is
+// deleted by something that does not know walink. Times are Unix milliseconds
+// in linked_at and nanoseconds in asked_at.
+const schemaV1 = `
+CREATE TABLE walink_session (
+	name      TEXT   NOT NULL PRIMARY KEY,
+	jid       TEXT   NOT NULL UNIQUE,
+	linked_at BIGINT NOT NULL,
+	FOREIGN KEY (jid) REFERENCES whatsmeow_device(jid) ON DELETE CASCADE ON UPDATE CASCADE
+);
+CREATE TABLE walink_code (
+	number   TEXT   NOT NULL,
+	asked_at BIGINT NOT NULL
+);
+CREATE INDEX walink_code_number ON walink_code (number, asked_at);
+`
+
+// upgradeTable returns walink's own migrations.
+func upgradeTable() dbutil.UpgradeTable {
+	return dbutil.BuildUpgradeTable().
+		WithRaw(0, 1, 1, "Sessions and pairing codes", dbutil.TxnModeOn, func(ctx context.Context, db *dbutil.Database) error {
+			_, err := db.Exec(ctx, schemaV1)
+			return err
+		}).
+		Finish()
+}
+
+// upgrade brings whatsmeow's tables and walink's up to date, all in one
+// transaction, so that a crash leaves the old schema or the new one. It also
+// means that a future migration of whatsmeow which must switch foreign keys
+// off fails here with an error: dbutil never gives its connection back, and
+// there is only one.
+func (s *Store) upgrade(ctx context.Context) error {
+	return s.txn(ctx, func(ctx context.Context) error {
+		if err := s.container.Upgrade(ctx); err != nil {
+			return err
+		}
+		return s.db.Upgrade(ctx)
+	})
+}
+
+// checkSchema only reads, on a connection without any pragma that would change
+// the file. What it refuses stays as it was, byte for byte.
+func checkSchema(ctx context.Context, path string, busy time.Duration) error {
+	db, err := connect(ctx, path, []pragma{busyPragma(busy)}, 1)
+	if err != nil {
+		return err
+	}
+	err = checkVersion(ctx, db, deviceVersionTable, len(upgrades.Table))
+	if err == nil {
+		err = checkVersion(ctx, db, versionTable, len(upgradeTable()))
+	}
+	return errors.Join(err, db.Close())
+}
+
+// checkVersion fails if the tables that belong to the version table can only
+// be used by a newer program.
+func checkVersion(ctx context.Context, db *sql.DB, table string, known int) error {
+	var compat bool
+	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name='compat')", table).Scan(&compat)
+	if err != nil || !compat {
+		return err // no such table, or one from before versions had a lower bound
+	}
+	var version, lowest int
+	err = db.QueryRowContext(ctx, "SELECT version, COALESCE(NULLIF(compat, 0), version) FROM "+table).Scan(&version, &lowest)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return err
+	case lowest > known:
+		return fmt.Errorf("%w: %s is %d, readable by programs that know %d, and this one knows %d: use a newer version of this program",
+			dbutil.ErrUnsupportedDatabaseVersion, table, version, lowest, known)
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+	"go.mau.fi/whatsmeow/store/sqlstore"
+	"go.mau.fi/whatsmeow/store/sqlstore/upgrades"
+
+	_ "modernc.org/sqlite" // the driver named "sqlite"
+
+	"github.com/walink/walink/store"
+)
+
+// memory is the path of a database that lives as long as its Store.
+const memory = ":memory:"
+
+// busyTimeout is how long a lock held by another process is waited for.
+// Within the process nothing waits for it: there is one writing connection.
+const busyTimeout = 5 * time.Second
+
+// readers is the number of connections for reading. Reads are short; what
+// they must not do is queue behind every device that waits to write.
+const readers = 4
+
+// Store keeps sessions in one SQLite file. It implements [store.Store] and
+// [store.Ledger], and is safe for concurrent use. Use [Open].
+type Store struct {
+	path      string
+	writer    *sql.DB
+	reader    *sql.DB          // nil for a database in memory
+	db        *dbutil.Database // walink's own tables; shares its transactions with devices
+	container *sqlstore.Container
+}
+
+var (
+	_ store.Store  = (*Store)(nil)
+	_ store.Ledger = (*Store)(nil)
+)
+
+// Open opens the database at path, creating it with mode 0600 if there is
+// none, and brings its tables up to date. The directory must exist. The path
+// ":memory:" gives a database of its own that ends with Close.
+//
+// A database that cannot be used (not a database, read-only, locked by another
+// process, of a newer schema) gets an error that names the path and the
+// reason, and is not changed.
+func Open(ctx context.Context, path string) (*Store, error) {
+	return open(ctx, path, busyTimeout)
+}
+
+func open(ctx context.Context, path string, busy time.Duration) (*Store, error) {
+	s := &Store{path: path}
+	if err := s.open(ctx, busy); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: open %q: %w", path, err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, busy time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	inMemory := s.path == memory
+	if !inMemory {
+		if err := prepareFile(s.path); err != nil {
+			return err
+		}
+		if err := checkSchema(ctx, s.path, busy); err != nil {
+			return err
+		}
+	}
+
+	var err error
+	if s.writer, err = connect(ctx, s.path, writerPragmas(inMemory, busy), 1); err != nil {
+		return err
+	}
+	devices, err := dbutil.NewWithDB(s.writer, "sqlite")
+	if err != nil {
+		return err
+	}
+	devices.VersionTable, devices.UpgradeTable = deviceVersionTable, upgrades.Table
+	s.db = devices.Child(versionTable, upgradeTable(), nil)
+	s.container = sqlstore.NewWithWrappedDB(devices, nil)
+	if err := s.upgrade(ctx); err != nil {
+		return err
+	}
+	if inMemory {
+		return nil
+	}
+
+	if s.reader, err = connect(ctx, s.path, readerPragmas(busy), readers); err != nil {
+		return err
+	}
+	pools := split{writer: s.writer, reader: s.reader}
+	devices.LoggingDB.UnderlyingExecable = pools
+	s.db.LoggingDB.UnderlyingExecable = pools
+	return nil
+}
+
+// Path returns the path that was given to Open.
+func (s *Store) Path() string { return s.path }
+
+// Close closes the database and waits for what is under way in it. It may be
+// called twice. What is called later, also through a device of the Store,
+// returns an error.
+func (s *Store) Close() error {
+	var errs []error
+	// The writer last: the last connection empties and removes the -wal file,
+	// which a connection that only reads must not do.
+	for _, db := range []*sql.DB{s.reader, s.writer} {
+		if db == nil {
+			continue
+		}
+		if err := db.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// txn runs fn in one transaction, or in the one that ctx already carries.
+func (s *Store) txn(ctx context.Context, fn func(ctx context.Context) error) error {
+	// dbutil does not roll back when fn panics. Ending its ctx does, and gives
+	// the only writing connection back to the other devices.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	return s.db.DoTxn(ctx, nil, fn)
+}
+
+// fail names the operation, the session and the database in err.
+func (s *Store) fail(op, session string, err error) error {
+	return fmt.Errorf("sqlite: %s %q in %q: %w", op, session, s.path, err)
+}

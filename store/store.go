@@ -1,0 +1,76 @@
+// Package store says what walink needs from a place that keeps links: a session
+// name leads to a whatsmeow device. Anything that can give and keep one is a
+// [Store]. Package [github.com/walink/walink/store/sqlite] is the default.
+//
+// What is kept are the keys of a WhatsApp account's companion device: whoever
+// can read them can read and write as that account. Keep them like a password.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+)
+
+// ErrNotFound is returned, wrapped, where a session is named that is not stored.
+var ErrNotFound = errors.New("no such session")
+
+// Store keeps whatsmeow devices under session names.
+//
+// The contract, clause by clause:
+//
+//  1. Device of an unknown session returns a fresh device: its ID is nil, its
+//     keys are its own, and every call returns another one.
+//  2. A fresh device writes nothing until its Save is called with its ID set,
+//     which whatsmeow does at pair-success. Save records the session name in
+//     the same transaction as the device: both are stored or neither is.
+//  3. After a Save, Device returns the stored device with the same keys, and
+//     all of whatsmeow's stores of the device are set and durable.
+//  4. When a device is saved under a session that another device holds, the
+//     new device takes the name and the old one is deleted with all its data.
+//     A device that has lost its session can no longer be saved. Where the
+//     new device has the JID of an old one, its keys replace the old ones.
+//  5. Deleting the device through whatsmeow (Device.Delete, as after a
+//     logout) deletes the session name with it.
+//  6. Sessions lists what is stored, sorted by name, byte by byte. Any string
+//     is a name, the empty one too.
+//  7. Delete removes the session and all data of its device. An unknown
+//     session gets an error that wraps ErrNotFound.
+//  8. All methods may be called from several goroutines at once, and obey ctx.
+//  9. Close may be called twice. What is called after Close returns an error.
+//
+// Errors name the store and the session, and never hold a key.
+type Store interface {
+	// Device returns the device linked under session, or a fresh unlinked one.
+	Device(ctx context.Context, session string) (*wastore.Device, error)
+	// Sessions returns all stored sessions, sorted by name.
+	Sessions(ctx context.Context) ([]Session, error)
+	// Delete forgets session and everything stored for its device. It does
+	// not log out at WhatsApp: that is what Linker.Unlink does.
+	Delete(ctx context.Context, session string) error
+	// Close releases what the Store holds.
+	Close() error
+}
+
+// Session is one stored link.
+type Session struct {
+	Name     string    // the session name
+	JID      types.JID // the companion device's JID, with the device number
+	LID      types.JID // the same device's LID; empty if the server gave none
+	LinkedAt time.Time // when the device was stored, to the millisecond, in UTC
+}
+
+// Ledger is an optional interface of a [Store]: it remembers when pairing
+// codes were asked for, per number, so that a budget holds across restarts
+// and processes. Without it walink keeps the count in the process.
+type Ledger interface {
+	// TakeCode records at now that a pairing code is about to be asked for
+	// number (in digits, with country code), and returns a zero time. If
+	// limit codes were already asked for after now-window, it records
+	// nothing and returns the time at which the next one may be asked for.
+	// The check and the record are one atomic step.
+	TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error)
+}

@@ -1,0 +1,106 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/walink/walink/store"
+)
+
+func runLedger(t *testing.T, open func(t *testing.T) store.Store) {
+	t.Helper()
+	ledger := func(t *testing.T) store.Ledger {
+		t.Helper()
+		ledger, ok := open(t).(store.Ledger)
+		if !ok {
+			t.Skip("the Store is no Ledger")
+		}
+		return ledger
+	}
+	const window = 15 * time.Minute
+	start := time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
+
+	t.Run("Ledger: a budget for each number that slides with the window", func(t *testing.T) {
+		t.Parallel()
+		ledger := ledger(t)
+		for _, step := range []struct {
+			number string
+			at     time.Duration
+			want   time.Duration // zero: the code may be asked for
+		}{
+			{number, 0, 0},
+			{number, time.Minute, 0},
+			{number, 2 * time.Minute, 0},
+			{number, 3 * time.Minute, window},
+			{peer, 3 * time.Minute, 0},
+			{number, window - 1, window},
+			{number, window, 0}, // the refused ones were not counted
+			{number, window, window + time.Minute},
+			{number, window + time.Minute, 0},
+			{number, 48 * time.Hour, 0},
+			{number, 48 * time.Hour, 0},
+			{number, 48 * time.Hour, 0},
+			{number, 48 * time.Hour, 48*time.Hour + window},
+		} {
+			next, err := ledger.TakeCode(t.Context(), step.number, start.Add(step.at), 3, window)
+			if err != nil {
+				t.Fatalf("TakeCode at %v: %v", step.at, err)
+			}
+			if step.want == 0 != next.IsZero() || step.want != 0 && !next.Equal(start.Add(step.want)) {
+				t.Errorf("TakeCode for %s at %v: next %v, want %v after the start", step.number, step.at, next, step.want)
+			}
+		}
+	})
+
+	t.Run("Ledger: a clock that was wrong blocks nobody for long", func(t *testing.T) {
+		t.Parallel()
+		ledger := ledger(t)
+		for range 3 {
+			if _, err := ledger.TakeCode(t.Context(), number, start.AddDate(4, 0, 0), 3, window); err != nil {
+				t.Fatal(err)
+			}
+		}
+		next, err := ledger.TakeCode(t.Context(), number, start, 3, window)
+		if err != nil || next.After(start.Add(2*window)) {
+			t.Errorf("TakeCode: next %v, %v, want it soon after %v", next, err, start)
+		}
+	})
+
+	t.Run("Ledger: check and record are one step", func(t *testing.T) {
+		t.Parallel()
+		ledger := ledger(t)
+		var taken atomic.Int32
+		var group sync.WaitGroup
+		for i := range 20 {
+			group.Go(func() {
+				next, err := ledger.TakeCode(t.Context(), number, start.Add(time.Duration(i)*time.Second), 3, window)
+				if err != nil {
+					t.Errorf("TakeCode: %v", err)
+				} else if next.IsZero() {
+					taken.Add(1)
+				}
+			})
+		}
+		group.Wait()
+		if got := taken.Load(); got != 3 {
+			t.Errorf("%d codes, want 3", got)
+		}
+	})
+
+	t.Run("Ledger: ctx is obeyed and nothing recorded", func(t *testing.T) {
+		t.Parallel()
+		ledger := ledger(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := ledger.TakeCode(ctx, number, start, 1, window); !errors.Is(err, context.Canceled) {
+			t.Errorf("TakeCode: %v, want context.Canceled", err)
+		}
+		if next, err := ledger.TakeCode(t.Context(), number, start, 1, window); err != nil || !next.IsZero() {
+			t.Errorf("TakeCode: next %v, %v, want none", next, err)
+		}
+	})
+}

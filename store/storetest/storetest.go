@@ -1,0 +1,109 @@
+// Package storetest proves that a [store.Store] keeps its contract. The test
+// of an implementation is a call of [Run]:
+//
+//	func TestContract(t *testing.T) {
+//		storetest.Run(t, func(t *testing.T) store.Store {
+//			return mystore.Open(t.TempDir())
+//		})
+//	}
+//
+// The subtests bear the numbers of the clauses in the documentation of
+// [store.Store]. Optional interfaces are tested where the Store has them.
+package storetest
+
+import (
+	"testing"
+
+	"go.mau.fi/util/random"
+	"go.mau.fi/whatsmeow/proto/waAdv"
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+
+	"github.com/walink/walink/store"
+)
+
+// Run tests the stores that open returns against the contract. Every call of
+// open must give an empty Store that shares nothing with the others, since the
+// tests are parallel. Run closes them.
+func Run(t *testing.T, open func(t *testing.T) store.Store) {
+	t.Helper()
+	opened := func(t *testing.T) store.Store {
+		t.Helper()
+		st := open(t)
+		t.Cleanup(func() {
+			if err := st.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		})
+		return st
+	}
+	runDevice(t, opened)
+	runReplace(t, opened)
+	runSessions(t, opened)
+	runUse(t, opened)
+	runLedger(t, opened)
+}
+
+// Pair fills in what a pair-success tells a fresh device: its JID and LID, the
+// signed identity of the account, with signatures that are the right length
+// and nothing more, and the account's names. The device is then ready to be
+// saved.
+func Pair(device *wastore.Device, jid types.JID) {
+	device.ID = &jid
+	device.LID = types.JID{User: "9" + jid.User, Device: jid.Device, Server: types.HiddenUserServer}
+	device.Account = &waAdv.ADVSignedDeviceIdentity{
+		Details:             random.Bytes(16),
+		AccountSignatureKey: random.Bytes(32),
+		AccountSignature:    random.Bytes(64),
+		DeviceSignature:     random.Bytes(64),
+	}
+	device.Platform = "android"
+	device.BusinessName = "Padaria São João"
+}
+
+// Link links a device under session in st, as far as a Store can tell, and
+// returns it.
+func Link(t testing.TB, st store.Store, session string, jid types.JID) *wastore.Device {
+	t.Helper()
+	device, err := st.Device(t.Context(), session)
+	if err != nil {
+		t.Fatalf("Device(%q): %v", session, err)
+	}
+	if device.ID != nil {
+		t.Fatalf("Device(%q) is linked, want a fresh one", session)
+	}
+	Pair(device, jid)
+	if err := device.Save(t.Context()); err != nil {
+		t.Fatalf("Save under %q: %v", session, err)
+	}
+	return device
+}
+
+// JID returns the JID of a companion device of a number.
+func JID(number string, device uint16) types.JID {
+	return types.JID{User: number, Device: device, Server: types.DefaultUserServer}
+}
+
+const number = "5511987654321"
+
+func get(t *testing.T, st store.Store, session string) *wastore.Device {
+	t.Helper()
+	device, err := st.Device(t.Context(), session)
+	if err != nil {
+		t.Fatalf("Device(%q): %v", session, err)
+	}
+	return device
+}
+
+func names(t *testing.T, st store.Store) []string {
+	t.Helper()
+	sessions, err := st.Sessions(t.Context())
+	if err != nil {
+		t.Fatalf("Sessions: %v", err)
+	}
+	names := []string{}
+	for _, session := range sessions {
+		names = append(names, session.Name)
+	}
+	return names
+}

@@ -1,0 +1,118 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/walink/walink/store"
+)
+
+func runUse(t *testing.T, open func(t *testing.T) store.Store) {
+	t.Helper()
+	t.Run("clause 8: many goroutines at once", func(t *testing.T) {
+		t.Parallel()
+		const devices = 16
+		st := open(t)
+		var group sync.WaitGroup
+		for i := range devices {
+			group.Go(func() {
+				if err := link(t.Context(), st, i); err != nil {
+					t.Errorf("device %d: %v", i, err)
+				}
+			})
+		}
+		group.Wait()
+		if got := len(names(t, st)); got != devices/2 {
+			t.Errorf("%d sessions, want %d", got, devices/2)
+		}
+	})
+
+	t.Run("clause 8: ctx is obeyed", func(t *testing.T) {
+		t.Parallel()
+		st := open(t)
+		device := Link(t, st, "default", JID(number, 1))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, deviceErr := st.Device(ctx, "default")
+		_, sessionsErr := st.Sessions(ctx)
+		for what, err := range map[string]error{
+			"Device":     deviceErr,
+			"Sessions":   sessionsErr,
+			"Delete":     st.Delete(ctx, "default"),
+			"Save":       device.Save(ctx),
+			"PutSession": device.Sessions.PutSession(ctx, "1:0", []byte("session")),
+		} {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: %v, want context.Canceled", what, err)
+			}
+		}
+		if got := get(t, st, "default"); got.ID == nil {
+			t.Error("the session is gone")
+		}
+	})
+
+	t.Run("clause 9: Close may be called twice and ends everything", func(t *testing.T) {
+		t.Parallel()
+		st := open(t)
+		fresh := get(t, st, "fresh")
+		Pair(fresh, JID(number, 2))
+		linked := Link(t, st, "default", JID(number, 1))
+		for range 2 {
+			if err := st.Close(); err != nil {
+				t.Fatalf("Close: %v", err)
+			}
+		}
+		_, deviceErr := st.Device(t.Context(), "default")
+		_, sessionsErr := st.Sessions(t.Context())
+		for what, err := range map[string]error{
+			"Device":                deviceErr,
+			"Sessions":              sessionsErr,
+			"Delete":                st.Delete(t.Context(), "default"),
+			"Save of a new device":  fresh.Save(t.Context()),
+			"Save of a linked one":  linked.Save(t.Context()),
+			"PutSession of the one": linked.Sessions.PutSession(t.Context(), "1:0", []byte("session")),
+		} {
+			if err == nil {
+				t.Errorf("after Close, %s succeeded", what)
+			}
+		}
+	})
+}
+
+// link does what happens to one device at a linking, and deletes every second
+// one.
+func link(ctx context.Context, st store.Store, i int) error {
+	session := fmt.Sprintf("session %d", i)
+	device, err := st.Device(ctx, session)
+	if err != nil {
+		return err
+	}
+	Pair(device, JID(fmt.Sprintf("55119%08d", i), 1))
+	if err := device.Save(ctx); err != nil {
+		return err
+	}
+	if err := device.LIDs.PutLIDMapping(ctx, device.LID, *device.ID); err != nil {
+		return err
+	}
+	if _, err := device.PreKeys.GetOrGenPreKeys(ctx, 50); err != nil {
+		return err
+	}
+	for range 5 {
+		if err := device.Sessions.PutSession(ctx, "1:0", []byte("session")); err != nil {
+			return err
+		}
+		if lid, err := device.LIDs.GetLIDForPN(ctx, *device.ID); err != nil || lid.User != device.LID.User {
+			return fmt.Errorf("LID %v, %w", lid, err)
+		}
+		if _, err := st.Sessions(ctx); err != nil {
+			return err
+		}
+	}
+	if i%2 == 0 {
+		return st.Delete(ctx, session)
+	}
+	return nil
+}
