@@ -1,0 +1,255 @@
+package walinktest
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"time"
+
+	"go.mau.fi/libsignal/ecc"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/proto/waCompanionReg"
+	"go.mau.fi/whatsmeow/proto/waWa6"
+	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+	"google.golang.org/protobuf/proto"
+)
+
+// How long an unlinked companion has: 6 refs, the first for a minute, the
+// others for 20 seconds each (whatsmeow, qrchan.go); the socket a little longer.
+const (
+	refCount     = 6
+	firstRef     = 60 * time.Second
+	furtherRef   = 20 * time.Second
+	companionTTL = 180 * time.Second
+)
+
+// companion is an unlinked client that has registered and waits for a phone.
+// The server's mu guards what is below it.
+type companion struct {
+	conn     *conn
+	noise    [32]byte
+	identity [32]byte
+	props    *waCompanionReg.DeviceProps
+	version  store.WAVersionContainer
+
+	// mu of the server
+	refs      []string
+	issued    time.Time
+	code      *linkCode
+	ceremony  *ceremony
+	refreshed bool              // its secret was replaced by companion_reg_refresh
+	withdrawn map[[32]byte]bool // secrets known to be replaced
+}
+
+// welcome looks at what the client is, and returns what handles its nodes.
+func (c *conn) welcome(static [32]byte, payload *waWa6.ClientPayload) func(*waBinary.Node) {
+	app := payload.GetUserAgent().GetAppVersion()
+	version := store.WAVersionContainer{app.GetPrimary(), app.GetSecondary(), app.GetTertiary()}
+	c.srv.mu.Lock()
+	c.srv.stats.LastVersion = version
+	outdated := version.LessThan(c.srv.required)
+	c.srv.mu.Unlock()
+	nothing := func(*waBinary.Node) {}
+	if outdated {
+		c.fail(Failure(405)) // whatsmeow, events.ConnectFailureClientOutdated
+		return nothing
+	}
+	registration := payload.GetDevicePairingData()
+	if registration == nil {
+		return c.login(static, payload)
+	}
+	companion, ok := newCompanion(c, static, registration)
+	if !ok {
+		c.fail(Failure(400))
+		return nothing
+	}
+	companion.version = version
+	c.srv.mu.Lock()
+	c.companion = companion
+	c.srv.mu.Unlock()
+	c.perform(StagePairDevice, c.fail, companion.pairDevice)
+	return companion.handle
+}
+
+// newCompanion checks a registration (whatsmeow, store/clientpayload.go).
+func newCompanion(c *conn, static [32]byte, data *waWa6.ClientPayload_DevicePairingRegistrationData) (*companion, bool) {
+	identity, key, signature := data.GetEIdent(), data.GetESkeyVal(), data.GetESkeySig()
+	if len(data.GetERegid()) != 4 || len(data.GetESkeyID()) != 3 ||
+		string(data.GetEKeytype()) != string([]byte{ecc.DjbType}) ||
+		len(identity) != 32 || len(key) != 32 || len(signature) != 64 {
+		return nil, false
+	}
+	signed := append([]byte{ecc.DjbType}, key...)
+	if !ecc.VerifySignature(ecc.NewDjbECPublicKey([32]byte(identity)), signed, [64]byte(signature)) {
+		return nil, false
+	}
+	props := new(waCompanionReg.DeviceProps)
+	if err := proto.Unmarshal(data.GetDeviceProps(), props); err != nil {
+		return nil, false
+	}
+	return &companion{conn: c, noise: static, identity: [32]byte(identity), props: props}, true
+}
+
+// pairDevice sends the refs.
+func (p *companion) pairDevice(action Action) {
+	s := p.conn.srv
+	refs := make([]waBinary.Node, 0, refCount)
+	s.mu.Lock()
+	if !s.conns[p.conn] { // it ended during a delay
+		s.mu.Unlock()
+		return
+	}
+	id := s.id()
+	if action.kind != actionMalformed {
+		for range refCount {
+			ref := newRef()
+			p.refs = append(p.refs, ref)
+			s.refs[ref] = p
+			refs = append(refs, waBinary.Node{Tag: "ref", Content: []byte(ref)})
+		}
+	}
+	p.issued = time.Now()
+	s.mu.Unlock()
+	p.conn.send(waBinary.Node{
+		Tag:     "iq",
+		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": "set", "id": id, "xmlns": "md"},
+		Content: []waBinary.Node{{Tag: "pair-device", Content: refs}},
+	})
+	p.conn.after(companionTTL, p.expire)
+}
+
+// expire closes the socket, unless a code is still good or a phone is pairing.
+func (p *companion) expire() {
+	s := p.conn.srv
+	s.mu.Lock()
+	var wait time.Duration
+	if p.code.good() {
+		wait = time.Until(p.code.expires)
+	}
+	if p.ceremony.pending() {
+		wait = max(wait, time.Until(p.ceremony.expires))
+	}
+	s.mu.Unlock()
+	if wait > 0 {
+		p.conn.after(wait, p.expire)
+		return
+	}
+	p.conn.close()
+}
+
+// refGood reports whether the ref has not run out. The caller holds the server's mu.
+func (p *companion) refGood(ref string) bool {
+	expires := p.issued.Add(firstRef)
+	for _, candidate := range p.refs {
+		if candidate == ref {
+			return time.Now().Before(expires)
+		}
+		expires = expires.Add(furtherRef)
+	}
+	return false
+}
+
+// handle answers what a waiting companion sends.
+func (p *companion) handle(node *waBinary.Node) {
+	if node.Tag != "iq" {
+		return // acks and telemetry
+	}
+	switch text(node.Attrs["type"]) {
+	case "result", "error":
+		p.paired(node)
+		return
+	}
+	if registration, ok := node.GetOptionalChildByTag("link_code_companion_reg"); ok {
+		switch text(registration.Attrs["stage"]) {
+		case "companion_hello":
+			p.companionHello(node, &registration)
+		case "companion_finish":
+			p.companionFinish(node, &registration)
+		default:
+			p.conn.refuse(node, Refuse(400))
+		}
+		return
+	}
+	if text(node.Attrs["xmlns"]) == "w:p" { // whatsmeow, keepalive.go
+		p.conn.result(node)
+		return
+	}
+	p.conn.refuse(node, Refuse(501))
+}
+
+// RefreshRegistration tells every waiting companion to replace the secret in its
+// QR code (the notification companion_reg_refresh), and returns how many. The
+// server cannot know the secrets; shown are the payloads on the screens at that
+// moment, which phones then refuse with ErrWithdrawnQR. A payload that is not
+// named is found out by the companion when a phone scans it; that phone says
+// the same, and the companion's connection ends.
+func (s *Server) RefreshRegistration(shown ...string) int {
+	s.mu.Lock()
+	waiting := make([]*companion, 0, len(s.conns))
+	for c := range s.conns {
+		if c.companion != nil && len(c.companion.refs) > 0 {
+			waiting = append(waiting, c.companion)
+		}
+	}
+	for _, payload := range shown {
+		if qr, err := ParseQR(payload); err == nil && s.refs[qr.Ref] != nil {
+			s.refs[qr.Ref].withdraw(qr.ADVSecret)
+		}
+	}
+	for _, p := range waiting {
+		p.refreshed = true
+	}
+	s.mu.Unlock()
+	for _, p := range waiting {
+		p.refresh()
+	}
+	return len(waiting)
+}
+
+// withdraw remembers a secret as replaced. The caller holds the server's mu.
+func (p *companion) withdraw(secret [32]byte) {
+	if p.withdrawn == nil {
+		p.withdrawn = make(map[[32]byte]bool)
+	}
+	p.withdrawn[secret] = true
+}
+
+func (p *companion) refresh() {
+	p.notify("companion_reg_refresh", waBinary.Node{Tag: "companion_reg_refresh"})
+}
+
+// notify sends a notification, which the client acknowledges.
+func (p *companion) notify(kind string, child waBinary.Node) {
+	s := p.conn.srv
+	s.mu.Lock()
+	id := s.id()
+	s.mu.Unlock()
+	p.conn.send(waBinary.Node{
+		Tag:     "notification",
+		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": kind, "id": id, "t": time.Now().Unix()},
+		Content: []waBinary.Node{child},
+	})
+}
+
+// forget removes a connection that has ended, and what hangs on it.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if p := c.companion; p != nil {
+		for _, ref := range p.refs {
+			delete(s.refs, ref)
+		}
+		p.refs = nil
+	}
+	if c.device != nil && c.device.conn == c {
+		c.device.conn = nil
+	}
+}
+
+// newRef returns a ref in the form of WhatsApp's own.
+func newRef() string {
+	var random [64]byte
+	_, _ = rand.Read(random[:])
+	return "2@" + base64.StdEncoding.EncodeToString(random[:])
+}

@@ -1,0 +1,329 @@
+package walinktest
+
+import (
+	"context"
+	"crypto/cipher"
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/util/keys"
+)
+
+// How long a client may take over the handshake, and over reading one frame.
+const (
+	handshakeTimeout = 30 * time.Second
+	writeTimeout     = 10 * time.Second
+)
+
+// conn is one client's connection. Its reader goroutine never waits for a
+// write: what is sent is queued, and a goroutine writes as long as there is
+// something to write. A waiting client costs one goroutine.
+type conn struct {
+	srv    *Server
+	ws     *websocket.Conn
+	done   chan struct{}
+	read   cipher.AEAD
+	write  cipher.AEAD
+	serial int
+
+	companion *companion // when it registered; the server's mu guards it
+	device    *device    // when it logged in; the reader's alone
+
+	mu       sync.Mutex
+	closed   bool
+	writing  bool
+	queue    [][]byte
+	timers   []*time.Timer
+	sent     uint32
+	received uint32 // the reader's alone
+}
+
+// newConn is called with the server's mu held.
+func newConn(srv *Server, ws *websocket.Conn) *conn {
+	return &conn{srv: srv, ws: ws, done: make(chan struct{}), serial: srv.id()}
+}
+
+// run reads until the connection ends.
+func (c *conn) run() {
+	defer c.srv.forget(c)
+	defer c.close()
+	frames := frameReader{next: func() ([]byte, error) {
+		_, message, err := c.ws.Read(context.Background())
+		return message, err
+	}}
+	handler := c.handshake(&frames)
+	for handler != nil {
+		sealed, err := frames.frame()
+		if err != nil {
+			return
+		}
+		plain, err := c.read.Open(sealed[:0], nonce(c.received), sealed, nil)
+		if err != nil {
+			return
+		}
+		c.received++
+		if node, err := decodeNode(plain); err == nil {
+			handler(node)
+		}
+	}
+}
+
+// handshake does the Noise handshake, hands the client's payload on, and returns what handles its nodes; nil if that is all.
+func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
+	timeout := time.AfterFunc(handshakeTimeout, c.close)
+	defer timeout.Stop()
+	header, err := frames.header()
+	if err != nil {
+		return nil
+	}
+	n, err := newNoise(header)
+	if err != nil {
+		return nil
+	}
+	hello, err := frames.frame()
+	if err != nil {
+		return nil
+	}
+	certificate := c.srv.certificate
+	action := c.srv.next(StageHandshake)
+	if !c.pause(action.delay) {
+		return nil
+	}
+	switch action.kind {
+	case actionSilence:
+		timeout.Stop()
+		for {
+			if _, err := frames.frame(); err != nil {
+				return nil
+			}
+		}
+	case actionDrop, actionRefuse, actionFailure, actionStreamError:
+		return nil
+	case actionBadSignature:
+		if certificate, err = certify(keys.NewKeyPair(), c.srv.static.Pub, time.Now()); err != nil {
+			return nil
+		}
+	case actionPass, actionBadHMAC, actionMalformed, actionRefreshQR:
+	}
+	answer, err := n.serverHello(hello, c.srv.static, certificate)
+	if err != nil {
+		return nil
+	}
+	if action.kind == actionMalformed {
+		answer = []byte("not a handshake message")
+	}
+	if err := c.writeMessage(frame(answer)); err != nil {
+		return nil
+	}
+	finish, err := frames.frame()
+	if err != nil {
+		return nil
+	}
+	static, payload, err := n.clientFinish(finish)
+	if err != nil {
+		return nil
+	}
+	if c.read, c.write, err = n.split(); err != nil {
+		return nil
+	}
+	return c.welcome(static, payload)
+}
+
+// pause waits for d in the reader, before the connection is known to anyone; false if it ended meanwhile.
+func (c *conn) pause(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.done:
+		return false
+	}
+}
+
+// perform lets a stage happen: what the script says, or proceed, which gets the
+// actions that only the stage itself can do. refuse answers Refuse.
+func (c *conn) perform(stage Stage, refuse, proceed func(Action)) {
+	action := c.srv.next(stage)
+	if (stage == StagePairDevice || stage == StageLogin) && !action.speaks() {
+		// whatsmeow has a data race where a connection ends before its first node.
+		c.send(waBinary.Node{Tag: "ib", Attrs: waBinary.Attrs{"from": types.ServerJID}})
+	}
+	c.after(action.delay, func() {
+		switch action.kind {
+		case actionRefuse:
+			refuse(action)
+		case actionFailure:
+			c.fail(action)
+		case actionStreamError:
+			c.streamError(action.code, action.conflict)
+			c.after(settle, c.close)
+		case actionSilence:
+		case actionDrop:
+			c.after(settle, c.close)
+		case actionPass, actionBadHMAC, actionBadSignature, actionMalformed, actionRefreshQR:
+			proceed(action)
+		}
+	})
+}
+
+// after runs f, which must not block, when d has passed and the connection still stands; at once if d is zero.
+func (c *conn) after(d time.Duration, f func()) {
+	if d <= 0 {
+		f()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.timers = append(c.timers, time.AfterFunc(d, f))
+	}
+}
+
+// send queues a node. It never blocks.
+func (c *conn) send(node waBinary.Node) {
+	data, err := waBinary.Marshal(node)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.queue = append(c.queue, data)
+	if !c.writing {
+		c.writing = true
+		c.srv.wg.Go(c.drain)
+	}
+}
+
+// drain writes what is queued.
+func (c *conn) drain() {
+	for {
+		c.mu.Lock()
+		if c.closed || len(c.queue) == 0 {
+			c.writing = false
+			c.queue = nil
+			c.mu.Unlock()
+			return
+		}
+		data := c.queue[0]
+		c.queue = c.queue[1:]
+		c.mu.Unlock()
+		sealed := c.write.Seal(nil, nonce(c.sent), data, nil)
+		c.sent++
+		if err := c.writeMessage(frame(sealed)); err != nil {
+			c.close()
+			return
+		}
+	}
+}
+
+func (c *conn) writeMessage(message []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	return c.ws.Write(ctx, websocket.MessageBinary, message)
+}
+
+// result answers an IQ.
+func (c *conn) result(request *waBinary.Node, children ...waBinary.Node) {
+	answer := waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{
+		"from": types.ServerJID,
+		"type": "result",
+		"id":   text(request.Attrs["id"]),
+	}}
+	if len(children) > 0 {
+		answer.Content = children
+	}
+	c.send(answer)
+}
+
+// refuse answers an IQ with an error.
+func (c *conn) refuse(request *waBinary.Node, action Action) {
+	attrs := waBinary.Attrs{"code": strconv.Itoa(action.code), "text": errorText(action.code)}
+	maps.Copy(attrs, action.attrs)
+	c.send(waBinary.Node{
+		Tag:     "iq",
+		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": "error", "id": text(request.Attrs["id"])},
+		Content: []waBinary.Node{{Tag: "error", Attrs: attrs}},
+	})
+}
+
+// fail sends a failure node and closes the connection.
+func (c *conn) fail(action Action) {
+	attrs := waBinary.Attrs{"reason": strconv.Itoa(action.code)}
+	maps.Copy(attrs, action.attrs)
+	c.send(waBinary.Node{Tag: "failure", Attrs: attrs})
+	c.after(settle, c.close)
+}
+
+func (c *conn) streamError(code int, conflict string) {
+	node := waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{}}
+	if code != 0 {
+		node.Attrs["code"] = strconv.Itoa(code)
+	}
+	if conflict != "" {
+		node.Content = []waBinary.Node{{Tag: "conflict", Attrs: waBinary.Attrs{"type": conflict}}}
+	}
+	c.send(node)
+}
+
+// close ends the connection, whatever is still queued. It is safe to call twice.
+func (c *conn) close() {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	c.closed = true
+	close(c.done)
+	for _, timer := range c.timers {
+		timer.Stop()
+	}
+	c.timers = nil
+	c.mu.Unlock()
+	_ = c.ws.CloseNow()
+}
+
+// errorText is what goes with an IQ error's code (whatsmeow, errors.go).
+func errorText(code int) string {
+	switch code {
+	case 400:
+		return "bad-request"
+	case 401:
+		return "not-authorized"
+	case 403:
+		return "forbidden"
+	case 404:
+		return "item-not-found"
+	case 405:
+		return "not-allowed"
+	case 406:
+		return "not-acceptable"
+	case 410:
+		return "gone"
+	case 419:
+		return "resource-limit"
+	case 423:
+		return "locked"
+	case 429:
+		return "rate-overlimit"
+	case 500:
+		return "internal-server-error"
+	case 501:
+		return "feature-not-implemented"
+	case 503:
+		return "service-unavailable"
+	default:
+		return "partial-server-error"
+	}
+}

@@ -1,0 +1,133 @@
+package walinktest
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"go.mau.fi/whatsmeow/types"
+)
+
+// Device is a companion that is linked to a phone's account.
+type Device struct {
+	// JID and LID are its addresses, with the device number.
+	JID, LID types.JID
+	// OS is the name that it gave itself, which a phone lists; Platform the enum's name, such as "CHROME".
+	OS, Platform string
+	// LinkedAt is when its signature was verified.
+	LinkedAt time.Time
+	// Online is whether it is logged in now; Logins how often it was.
+	Online bool
+	Logins int
+	// PreKeys is how many one-time keys it has uploaded.
+	PreKeys int
+}
+
+// deviceID names a device as a login does (whatsmeow, getLoginPayload).
+type deviceID struct {
+	number string
+	device uint16
+}
+
+// device is a linked device. The server's mu guards it once it is in Server.devices.
+type device struct {
+	jid, lid     types.JID
+	noise        [32]byte
+	identity     [32]byte
+	os, platform string
+	linkedAt     time.Time
+	conn         *conn // nil while offline
+	logins       int
+	preKeys      int
+}
+
+// newDevice makes the device that a companion becomes. The caller holds mu.
+func (s *Server) newDevice(phone *Phone, p *companion) *device {
+	const most = 99 // what one byte of an address holds is 255; WhatsApp's numbers have two digits
+	phone.lastDevice = phone.lastDevice%most + 1
+	for s.devices[deviceID{phone.number, phone.lastDevice}] != nil {
+		phone.lastDevice = phone.lastDevice%most + 1
+	}
+	jid, lid := phone.jid, phone.lid
+	jid.Device, lid.Device = phone.lastDevice, phone.lastDevice
+	return &device{
+		jid:      jid,
+		lid:      lid,
+		noise:    p.noise,
+		identity: p.identity,
+		os:       p.props.GetOs(),
+		platform: p.props.GetPlatformType().String(),
+	}
+}
+
+func (d *device) id() deviceID { return deviceID{d.jid.User, d.jid.Device} }
+
+func (d *device) snapshot() Device {
+	return Device{
+		JID:      d.jid,
+		LID:      d.lid,
+		OS:       d.os,
+		Platform: d.platform,
+		LinkedAt: d.linkedAt,
+		Online:   d.conn != nil,
+		Logins:   d.logins,
+		PreKeys:  d.preKeys,
+	}
+}
+
+// Devices returns the linked devices of all phones, sorted by address.
+func (s *Server) Devices() []Device { return s.linked("") }
+
+// linked returns the devices of a number, or of all.
+func (s *Server) linked(number string) []Device {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var devices []Device
+	for id, device := range s.devices {
+		if number == "" || id.number == number {
+			devices = append(devices, device.snapshot())
+		}
+	}
+	slices.SortFunc(devices, func(a, b Device) int {
+		return cmp.Or(cmp.Compare(a.JID.User, b.JID.User), cmp.Compare(a.JID.Device, b.JID.Device))
+	})
+	return devices
+}
+
+// SetDeviceLimit allows each account n linked devices. Zero, the default, is no limit; WhatsApp's own is 4.
+func (s *Server) SetDeviceLimit(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits.devices = n
+}
+
+// full reports whether an account has as many devices as it may. The caller holds mu.
+func (s *Server) full(number string) bool {
+	if s.limits.devices <= 0 {
+		return false
+	}
+	var n int
+	for id := range s.devices {
+		if id.number == number {
+			n++
+		}
+	}
+	return n >= s.limits.devices
+}
+
+// remove unlinks a device and ends its connection; false if it was not linked.
+func (s *Server) remove(id deviceID) bool {
+	s.mu.Lock()
+	device := s.devices[id]
+	delete(s.devices, id)
+	var live *conn
+	if device != nil {
+		live = device.conn
+	}
+	s.mu.Unlock()
+	if live != nil {
+		live.streamError(401, "device_removed") // whatsmeow, handleStreamError
+		live.after(settle, live.close)
+	}
+	return device != nil
+}

@@ -1,0 +1,72 @@
+package walinktest
+
+import (
+	"errors"
+	"fmt"
+
+	"go.mau.fi/whatsmeow/socket"
+)
+
+// maxFrame bounds what a client may send at once. The largest honest frame, the
+// first upload of prekeys, has about 40 KB.
+const maxFrame = 1 << 20
+
+// frameReader cuts the websocket's messages into frames. Clients may put several
+// frames into one message, or one into several.
+type frameReader struct {
+	// next returns the next message.
+	next func() ([]byte, error)
+	rest []byte
+}
+
+// header reads what opens a connection: WhatsApp's magic and the version of the token dictionary.
+func (r *frameReader) header() ([]byte, error) {
+	header, err := r.take(len(socket.WAConnHeader))
+	if err != nil {
+		return nil, err
+	}
+	if string(header) != string(socket.WAConnHeader) {
+		return nil, errors.New("walinktest: unknown connection header")
+	}
+	return header, nil
+}
+
+// frame returns the next frame.
+func (r *frameReader) frame() ([]byte, error) {
+	size, err := r.take(socket.FrameLengthSize)
+	if err != nil {
+		return nil, err
+	}
+	length := int(size[0])<<16 | int(size[1])<<8 | int(size[2])
+	if length > maxFrame {
+		return nil, fmt.Errorf("walinktest: frame of %d bytes", length)
+	}
+	return r.take(length)
+}
+
+func (r *frameReader) take(n int) ([]byte, error) {
+	for len(r.rest) < n {
+		message, err := r.next()
+		if err != nil {
+			return nil, err
+		}
+		if len(r.rest) == 0 {
+			r.rest = message
+		} else {
+			r.rest = append(r.rest, message...)
+		}
+	}
+	taken := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	if len(r.rest) == 0 {
+		r.rest = nil
+	}
+	return taken, nil
+}
+
+// frame returns data with the length that goes before it on the wire.
+func frame(data []byte) []byte {
+	out := make([]byte, 0, socket.FrameLengthSize+len(data))
+	out = append(out, byte(len(data)>>16), byte(len(data)>>8), byte(len(data)))
+	return append(out, data...)
+}

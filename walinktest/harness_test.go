@@ -1,0 +1,227 @@
+package walinktest_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/store/sqlstore"
+	"go.mau.fi/whatsmeow/types/events"
+	"go.mau.fi/whatsmeow/util/keys"
+	waLog "go.mau.fi/whatsmeow/util/log"
+	_ "modernc.org/sqlite"
+
+	"github.com/walink/walink/walinktest"
+)
+
+const number = "+5511987654321"
+
+// client is plain whatsmeow with its events and inbound nodes in channels.
+type client struct {
+	*whatsmeow.Client
+	tb     testing.TB
+	events chan any
+	nodes  chan *waBinary.Node
+}
+
+func newClient(tb testing.TB, srv *walinktest.Server) *client {
+	tb.Helper()
+	return clientOf(tb, srv, memoryDevice())
+}
+
+func clientOf(tb testing.TB, srv *walinktest.Server, device *store.Device) *client {
+	tb.Helper()
+	c := &client{tb: tb, events: make(chan any, 1000), nodes: make(chan *waBinary.Node, 1000)}
+	c.Client = whatsmeow.NewClient(device, tap{nodes: c.nodes})
+	c.SetPreLoginHTTPClient(srv.HTTPClient())
+	c.SetWebsocketHTTPClient(srv.HTTPClient())
+	c.AddEventHandler(func(event any) { c.events <- event })
+	tb.Cleanup(func() {
+		pass(100 * time.Millisecond) // whatsmeow leaks its reader when a frame arrives while it disconnects
+		c.Disconnect()
+	})
+	return c
+}
+
+// connected returns a client that has connected and shows its QR codes.
+func connected(tb testing.TB, srv *walinktest.Server) (*client, []string) {
+	tb.Helper()
+	c := newClient(tb, srv)
+	c.connect()
+	return c, await[*events.QR](c).Codes
+}
+
+// linked returns a client that is linked to phone and logged in.
+func linked(ctx context.Context, tb testing.TB, srv *walinktest.Server, phone *walinktest.Phone) *client {
+	tb.Helper()
+	c, codes := connected(tb, srv)
+	if err := phone.ScanQR(ctx, codes[0]); err != nil {
+		tb.Fatal(err)
+	}
+	await[*events.Connected](c)
+	return c
+}
+
+func (c *client) connect() {
+	c.tb.Helper()
+	if err := c.Connect(); err != nil {
+		c.tb.Fatal(err)
+	}
+}
+
+// pairPhone asks for a code as whatsmeow's documentation says.
+func (c *client) pairPhone() (string, error) {
+	return c.PairPhone(c.tb.Context(), number, true, whatsmeow.PairClientChrome, "Chrome (Linux)")
+}
+
+// code is pairPhone where it must succeed.
+func (c *client) code() string {
+	c.tb.Helper()
+	code, err := c.pairPhone()
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	return code
+}
+
+// await returns the next event of type T; others are passed over.
+func await[T any](c *client) T {
+	c.tb.Helper()
+	wanted, ok := next[T](c, 10*time.Minute)
+	if !ok {
+		c.tb.Fatalf("no %T", wanted)
+	}
+	return wanted
+}
+
+// next returns the next event of type T, if one comes within d.
+func next[T any](c *client, d time.Duration) (T, bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case event := <-c.events:
+			if wanted, ok := event.(T); ok {
+				return wanted, true
+			}
+		case <-timer.C:
+			var none T
+			return none, false
+		}
+	}
+}
+
+// pass lets d go by.
+func pass(d time.Duration) { <-time.After(d) }
+
+// wantSays checks what the phone says.
+func wantSays(tb testing.TB, got, want error) {
+	tb.Helper()
+	if !errors.Is(got, want) {
+		tb.Errorf("the phone says %q, want %q", got, want)
+	}
+}
+
+// tap is a logger that hands on the nodes that whatsmeow receives.
+type tap struct {
+	waLog.Logger
+	nodes chan<- *waBinary.Node
+	recv  bool
+}
+
+func (l tap) Warnf(string, ...any)  {}
+func (l tap) Errorf(string, ...any) {}
+func (l tap) Infof(string, ...any)  {}
+
+func (l tap) Debugf(_ string, args ...any) {
+	if l.recv && len(args) == 1 {
+		if node, ok := args[0].(*waBinary.Node); ok {
+			l.nodes <- node
+		}
+	}
+}
+
+func (l tap) Sub(module string) waLog.Logger { return tap{nodes: l.nodes, recv: module == "Recv"} }
+
+// sqliteDevice returns a new device of whatsmeow's own store.
+func sqliteDevice(tb testing.TB) *store.Device {
+	tb.Helper()
+	db, err := sql.Open("sqlite", "file::memory:?_pragma=foreign_keys(1)")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	tb.Cleanup(func() { _ = db.Close() })
+	container := sqlstore.NewWithDB(db, "sqlite3", waLog.Noop)
+	if err := container.Upgrade(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	return container.NewDevice()
+}
+
+// memoryDevice returns a new device that keeps nothing but its prekeys: the
+// race detector makes SQLite take seconds for them.
+func memoryDevice() *store.Device {
+	memory := &memoryStore{NoopStore: &store.NoopStore{}}
+	device := &store.Device{
+		NoiseKey:       keys.NewKeyPair(),
+		IdentityKey:    keys.NewKeyPair(),
+		RegistrationID: 1,
+		AdvSecretKey:   keys.NewKeyPair().Priv[:],
+	}
+	device.SignedPreKey = device.IdentityKey.CreateSignedPreKey(1)
+	device.SetAllStores(memory)
+	device.LIDs, device.Container = memory, memory
+	return device
+}
+
+// memoryStore is a store.AllStores and a store.DeviceContainer. Its lock gives
+// whatsmeow the order between goroutines that a database gives it elsewhere.
+type memoryStore struct {
+	*store.NoopStore
+	mu       sync.Mutex
+	preKeys  []*keys.PreKey
+	uploaded int
+}
+
+// GetOrGenPreKeys makes fewer keys than whatsmeow asks for, 812 at first: under
+// the race detector those would take seconds too.
+func (m *memoryStore) GetOrGenPreKeys(context.Context, uint32) ([]*keys.PreKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range uint32(whatsmeow.MinPreKeyCount) {
+		m.preKeys = append(m.preKeys, keys.NewPreKey(i+1))
+	}
+	return m.preKeys, nil
+}
+
+func (m *memoryStore) MarkPreKeysAsUploaded(context.Context, uint32) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.uploaded = len(m.preKeys)
+	return nil
+}
+
+func (m *memoryStore) UploadedPreKeyCount(context.Context) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.uploaded, nil
+}
+
+func (m *memoryStore) DeleteExpiredPrivacyTokens(context.Context, time.Time) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return 0, nil
+}
+
+func (m *memoryStore) DeleteDevice(context.Context, *store.Device) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return nil
+}

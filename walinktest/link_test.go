@@ -1,0 +1,132 @@
+package walinktest_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types/events"
+
+	"github.com/walink/walink/walinktest"
+)
+
+func TestPlainWhatsmeowLinksByCode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone := srv.NewPhone(number, walinktest.WithBusinessName("Padaria"), walinktest.WithPlatform("iphone"))
+		c := clientOf(t, srv, sqliteDevice(t))
+		c.connect()
+		await[*events.QR](c)
+		code := c.code()
+
+		want := []walinktest.Companion{{
+			OS: "whatsmeow", Platform: "UNKNOWN", Version: store.GetWAVersion(),
+			Number: "5511987654321", PlatformID: "1", DisplayName: "Chrome (Linux)", Push: true,
+		}}
+		if diff := cmp.Diff(want, srv.Companions()); diff != "" {
+			t.Errorf("waiting (-want +got):\n%s", diff)
+		}
+		if err := phone.EnterCode(ctx, strings.ToLower(strings.ReplaceAll(code, "-", ""))); err != nil {
+			t.Fatal(err)
+		}
+		success := await[*events.PairSuccess](c)
+		if success.BusinessName != "Padaria" || success.Platform != "iphone" {
+			t.Errorf("paired with %q on %q", success.BusinessName, success.Platform)
+		}
+		await[*events.Connected](c)
+
+		jid, lid := phone.JID(), phone.LID()
+		jid.Device, lid.Device = 1, 1
+		devices := []walinktest.Device{{
+			JID: jid, LID: lid, OS: "whatsmeow", Platform: "UNKNOWN", Online: true, Logins: 1, PreKeys: 812,
+		}}
+		if diff := cmp.Diff(devices, phone.LinkedDevices(), cmpopts.IgnoreFields(walinktest.Device{}, "LinkedAt")); diff != "" {
+			t.Errorf("linked (-want +got):\n%s", diff)
+		}
+		stats := walinktest.Stats{Connections: 2, Logins: 1, CodeRequests: 1, LastVersion: store.GetWAVersion()}
+		if diff := cmp.Diff(stats, srv.Stats()); diff != "" {
+			t.Errorf("stats (-want +got):\n%s", diff)
+		}
+		if n := srv.CodeRequests("5511987654321"); n != 1 {
+			t.Errorf("%d code requests", n)
+		}
+		if *c.Store.ID != jid || c.Store.LID != lid {
+			t.Errorf("the client is %s %s, want %s %s", c.Store.ID, c.Store.LID, jid, lid)
+		}
+		if waiting := srv.Companions(); len(waiting) != 0 {
+			t.Errorf("still waiting: %v", waiting)
+		}
+	})
+}
+
+func TestPlainWhatsmeowLinksByQR(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone := srv.NewPhone(number)
+		first, second := linked(ctx, t, srv, phone), linked(ctx, t, srv, phone)
+		if first.Store.ID.Device != 1 || second.Store.ID.Device != 2 {
+			t.Errorf("device numbers %d and %d", first.Store.ID.Device, second.Store.ID.Device)
+		}
+		pass(5 * time.Minute) // keepalives
+		if !first.IsLoggedIn() || !second.IsLoggedIn() || len(srv.Devices()) != 2 {
+			t.Error("a device was lost")
+		}
+	})
+}
+
+func TestQRPayloadWithoutPrefix(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		c, codes := connected(t, srv)
+		_, bare, _ := strings.Cut(codes[3], "#")
+		wantSays(t, srv.NewPhone(number).ScanQR(ctx, bare), nil)
+		await[*events.Connected](c)
+	})
+}
+
+func TestManyLinkAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		const count = 8
+		done := make(chan error, count)
+		clients := make([]*client, count)
+		for i := range clients {
+			c, codes := connected(t, srv)
+			clients[i] = c
+			phone := srv.NewPhone("+551198765432" + string(rune('0'+i)))
+			go func() { done <- phone.ScanQR(ctx, codes[0]) }()
+		}
+		for range clients {
+			wantSays(t, <-done, nil)
+		}
+		for _, c := range clients {
+			await[*events.Connected](c)
+		}
+	})
+}
+
+func TestLinksOverLoopback(t *testing.T) {
+	t.Parallel()
+	srv := walinktest.NewServer(t)
+	address, err := srv.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, srv)
+	remote := walinktest.RemoteClient(address, srv.RootKey())
+	c.SetPreLoginHTTPClient(remote)
+	c.SetWebsocketHTTPClient(remote)
+	c.connect()
+	if err := srv.NewPhone(number).ScanQR(t.Context(), await[*events.QR](c).Codes[0]); err != nil {
+		t.Fatal(err)
+	}
+	await[*events.Connected](c)
+}

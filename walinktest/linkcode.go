@@ -1,0 +1,193 @@
+package walinktest
+
+import (
+	"regexp"
+	"strconv"
+	"time"
+
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/types"
+)
+
+// codeTTL is how long a pairing code is good.
+const codeTTL = 180 * time.Second
+
+// What companion_hello may say about the companion: the ids of whatsmeow's
+// PairClientType, and names made of a browser and a system. WhatsApp's own list
+// of names is not published; these are the ones that clients use with success.
+var (
+	platformID   = regexp.MustCompile(`^[0-9a-e]$`)
+	platformName = regexp.MustCompile(`^(Chrome|Edge|Firefox|IE|Internet Explorer|Opera|Safari) \((Windows|macOS|Mac OS|Linux|Ubuntu|Android|iOS|Chrome OS)\)$`)
+	phoneDigits  = regexp.MustCompile(`^[1-9][0-9]{6,14}$`)
+)
+
+// linkCode is a pairing code that a companion has asked for. The server knows
+// the number, and the companion's key wrapped with a code that it does not know.
+type linkCode struct {
+	companion  *companion
+	number     string
+	ref        string
+	wrapped    []byte // salt 32, IV 16, key 32
+	platformID string
+	display    string
+	push       bool
+	expires    time.Time
+	spent      bool // used, refused by the phone, or replaced
+}
+
+// good reports whether a phone may still enter the code. The caller holds the server's mu.
+func (l *linkCode) good() bool {
+	return l != nil && !l.spent && time.Now().Before(l.expires) && !l.companion.gone()
+}
+
+// gone reports whether the companion's connection has ended.
+func (p *companion) gone() bool {
+	select {
+	case <-p.conn.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// SetCodeLimit allows n pairing codes for a number in each period; more are
+// answered with 429. Zero, the default, is no limit.
+func (s *Server) SetCodeLimit(n int, per time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits.codes, s.limits.per = n, per
+}
+
+// companionHello answers the request for a pairing code (whatsmeow, PairPhone).
+func (p *companion) companionHello(request, registration *waBinary.Node) {
+	s := p.conn.srv
+	jid, _ := registration.Attrs["jid"].(types.JID)
+	code := &linkCode{
+		companion:  p,
+		number:     jid.User,
+		ref:        newRef(),
+		wrapped:    content(registration, "link_code_pairing_wrapped_companion_ephemeral_pub"),
+		platformID: string(content(registration, "companion_platform_id")),
+		display:    string(content(registration, "companion_platform_display")),
+		push:       text(registration.Attrs["should_show_push_notification"]) == "true",
+	}
+	s.mu.Lock()
+	over := s.overLimit(code.number)
+	s.mu.Unlock()
+	refuse := func(action Action) { p.conn.refuse(request, action) }
+	p.conn.perform(StageCompanionHello, refuse, func(action Action) {
+		switch {
+		case jid.Server != types.DefaultUserServer || jid.Device != 0 || !phoneDigits.MatchString(code.number),
+			len(code.wrapped) != 80,
+			string(content(registration, "companion_server_auth_key_pub")) != string(p.noise[:]),
+			!platformID.MatchString(code.platformID),
+			!platformName.MatchString(code.display):
+			refuse(Refuse(400))
+			return
+		case over > 0:
+			refuse(RateLimit(over))
+			return
+		case action.kind == actionMalformed:
+			p.conn.result(request, waBinary.Node{Tag: "link_code_companion_reg"})
+			return
+		}
+		s.mu.Lock()
+		code.expires = time.Now().Add(codeTTL)
+		if p.code != nil {
+			p.code.spent = true
+		}
+		if older := s.codes[code.number]; older != nil {
+			older.spent = true
+		}
+		p.code = code
+		s.codes[code.number] = code
+		s.mu.Unlock()
+		p.conn.result(request, waBinary.Node{
+			Tag:     "link_code_companion_reg",
+			Attrs:   waBinary.Attrs{"stage": "companion_hello"},
+			Content: []waBinary.Node{{Tag: "link_code_pairing_ref", Content: []byte(code.ref)}},
+		})
+	})
+}
+
+// overLimit counts a request for a code and says how long to wait if it was one too many. The caller holds mu.
+func (s *Server) overLimit(number string) time.Duration {
+	s.stats.CodeRequests++
+	now := time.Now()
+	recent := s.requests[number]
+	s.requests[number] = append(recent, now)
+	if s.limits.codes <= 0 {
+		return 0
+	}
+	var inside int
+	var oldest time.Time
+	for _, at := range recent {
+		if now.Sub(at) < s.limits.per {
+			if inside == 0 {
+				oldest = at
+			}
+			inside++
+		}
+	}
+	if inside < s.limits.codes {
+		return 0
+	}
+	return max(s.limits.per-now.Sub(oldest), time.Second)
+}
+
+// primaryHello hands the phone's first message on to the companion.
+func (l *linkCode) primaryHello(action Action, wrapped, identity []byte) {
+	children := []waBinary.Node{{Tag: "link_code_pairing_ref", Content: []byte(l.ref)}}
+	if action.kind != actionMalformed {
+		children = append(children,
+			waBinary.Node{Tag: "link_code_pairing_wrapped_primary_ephemeral_pub", Content: wrapped},
+			waBinary.Node{Tag: "primary_identity_pub", Content: identity},
+		)
+	}
+	l.companion.notify("link_code_companion_reg", waBinary.Node{
+		Tag:     "link_code_companion_reg",
+		Attrs:   waBinary.Attrs{"stage": "primary_hello"},
+		Content: children,
+	})
+}
+
+// refreshCode spends a code that the phone refused, and tells the companion to
+// ask for another. WhatsApp Web reads the stage, the ref and force_manual_refresh.
+func (l *linkCode) refreshCode() {
+	s := l.companion.conn.srv
+	s.mu.Lock()
+	l.spent = true
+	s.mu.Unlock()
+	l.companion.notify("link_code_companion_reg", waBinary.Node{
+		Tag:     "link_code_companion_reg",
+		Attrs:   waBinary.Attrs{"stage": "refresh_code", "force_manual_refresh": strconv.FormatBool(false)},
+		Content: []waBinary.Node{{Tag: "link_code_pairing_ref", Content: []byte(l.ref)}},
+	})
+}
+
+// companionFinish hands the companion's key bundle on to the phone.
+func (p *companion) companionFinish(request, registration *waBinary.Node) {
+	s := p.conn.srv
+	s.mu.Lock()
+	code, ceremony := p.code, p.ceremony
+	s.mu.Unlock()
+	if code == nil || ceremony == nil || string(content(registration, "link_code_pairing_ref")) != code.ref {
+		p.conn.refuse(request, Refuse(400))
+		return
+	}
+	refuse := func(action Action) {
+		p.conn.refuse(request, action)
+		ceremony.end(ErrLinkFailed)
+	}
+	p.conn.perform(StageCompanionFinish, refuse, func(Action) {
+		p.conn.result(request)
+		finish := finish{
+			bundle:   content(registration, "link_code_pairing_wrapped_key_bundle"),
+			identity: content(registration, "companion_identity_public"),
+		}
+		select {
+		case ceremony.finished <- finish:
+		default: // a second one
+		}
+	})
+}

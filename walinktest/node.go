@@ -1,0 +1,215 @@
+package walinktest
+
+import (
+	"bytes"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/binary/token"
+)
+
+// maxDepth is how deep nodes may nest; honest ones need five.
+const maxDepth = 32
+
+var errTruncated = errors.New("walinktest: node: truncated")
+
+// decodeNode decodes a decrypted frame. It never panics, and needs memory in
+// proportion to the frame: whatsmeow's decoder trusts its peer, so the structure
+// is walked first, without allocating, and what it still trips over is recovered.
+func decodeNode(frame []byte) (node *waBinary.Node, err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			node, err = nil, fmt.Errorf("walinktest: node: %v", reason)
+		}
+	}()
+	if len(frame) == 0 {
+		return nil, errTruncated
+	}
+	data := frame[1:]
+	if frame[0]&2 != 0 { // compressed, see whatsmeow's binary.Unpack
+		inflater, err := zlib.NewReader(bytes.NewReader(data))
+		if err != nil {
+			return nil, fmt.Errorf("walinktest: node: %w", err)
+		}
+		if data, err = io.ReadAll(io.LimitReader(inflater, maxFrame+1)); err != nil {
+			return nil, fmt.Errorf("walinktest: node: %w", err)
+		}
+	}
+	if len(data) > maxFrame {
+		return nil, errors.New("walinktest: node: too large")
+	}
+	walk := nodeWalker{data: data}
+	if err := walk.node(0); err != nil {
+		return nil, err
+	}
+	if len(walk.data) != 0 {
+		return nil, errors.New("walinktest: node: bytes left over")
+	}
+	return waBinary.Unmarshal(data)
+}
+
+// nodeWalker checks that data has the structure of a node.
+type nodeWalker struct{ data []byte }
+
+func (w *nodeWalker) node(depth int) error {
+	if depth > maxDepth {
+		return errors.New("walinktest: node: nested too deep")
+	}
+	kind, err := w.number(1)
+	if err != nil {
+		return err
+	}
+	size, err := w.listSize(kind)
+	if err != nil {
+		return err
+	}
+	if size == 0 {
+		return errors.New("walinktest: node: empty")
+	}
+	for range size { // the tag, attributes as key and value, perhaps content
+		if err := w.value(depth + 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *nodeWalker) value(depth int) error {
+	if depth > maxDepth {
+		return errors.New("walinktest: node: nested too deep")
+	}
+	kind, err := w.number(1)
+	if err != nil {
+		return err
+	}
+	switch kind {
+	case token.ListEmpty:
+		return nil
+	case token.List8, token.List16:
+		size, err := w.listSize(kind)
+		if err != nil {
+			return err
+		}
+		for range size {
+			if err := w.node(depth + 1); err != nil {
+				return err
+			}
+		}
+		return nil
+	case token.Binary8, token.Binary20, token.Binary32:
+		return w.bytes(kind)
+	case token.Dictionary0, token.Dictionary1, token.Dictionary2, token.Dictionary3:
+		return w.skip(1)
+	case token.Nibble8, token.Hex8:
+		length, err := w.number(1)
+		if err != nil {
+			return err
+		}
+		return w.skip(length & 127)
+	case token.JIDPair:
+		return w.jid(depth, 0, 0, true)
+	case token.ADJID:
+		return w.jid(depth, 2, 0, false)
+	case token.FBJID:
+		return w.jid(depth, 0, 2, true)
+	case token.InteropJID:
+		return w.jid(depth, 0, 4, true)
+	default:
+		if kind < len(token.SingleByteTokens) {
+			return nil
+		}
+		return fmt.Errorf("walinktest: node: unknown token %d", kind)
+	}
+}
+
+// jid walks a user between before and after bytes, and perhaps a server.
+func (w *nodeWalker) jid(depth, before, after int, server bool) error {
+	if err := w.skip(before); err != nil {
+		return err
+	}
+	if err := w.value(depth + 1); err != nil {
+		return err
+	}
+	if err := w.skip(after); err != nil {
+		return err
+	}
+	if !server {
+		return nil
+	}
+	return w.value(depth + 1)
+}
+
+func (w *nodeWalker) bytes(kind int) error {
+	var length int
+	var err error
+	switch kind {
+	case token.Binary8:
+		length, err = w.number(1)
+	case token.Binary20:
+		length, err = w.number(3)
+		length &= 1<<20 - 1
+	default:
+		length, err = w.number(4)
+	}
+	if err != nil {
+		return err
+	}
+	return w.skip(length)
+}
+
+func (w *nodeWalker) listSize(kind int) (int, error) {
+	switch kind {
+	case token.ListEmpty:
+		return 0, nil
+	case token.List8:
+		return w.number(1)
+	case token.List16:
+		return w.number(2)
+	default:
+		return 0, fmt.Errorf("walinktest: node: %d does not open a list", kind)
+	}
+}
+
+func (w *nodeWalker) number(size int) (int, error) {
+	if len(w.data) < size {
+		return 0, errTruncated
+	}
+	var n int
+	for _, b := range w.data[:size] {
+		n = n<<8 | int(b)
+	}
+	w.data = w.data[size:]
+	return n, nil
+}
+
+func (w *nodeWalker) skip(n int) error {
+	if n < 0 || len(w.data) < n {
+		return errTruncated
+	}
+	w.data = w.data[n:]
+	return nil
+}
+
+// text returns an attribute or content that is a string or bytes; a token comes as the one, raw text as the other.
+func text(value any) string {
+	switch typed := value.(type) {
+	case string:
+		return typed
+	case []byte:
+		return string(typed)
+	default:
+		return ""
+	}
+}
+
+// content returns the bytes inside the child found under path.
+func content(node *waBinary.Node, path ...string) []byte {
+	child, ok := node.GetOptionalChildByTag(path...)
+	if !ok {
+		return nil
+	}
+	return []byte(text(child.Content))
+}

@@ -1,0 +1,268 @@
+package walinktest
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.mau.fi/libsignal/ecc"
+	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/proto/waAdv"
+	"go.mau.fi/whatsmeow/types"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// ceremonyTTL is how long a phone waits before it says that it could not link.
+	ceremonyTTL = 60 * time.Second
+	// reconnectTTL is how long the server waits after a 515 for the client to close.
+	reconnectTTL = 3 * time.Second
+)
+
+// ceremony is one phone pairing with one companion. Its channels have room for
+// one value, so that the server never waits for a phone.
+type ceremony struct {
+	phone    *Phone
+	expires  time.Time
+	finished chan finish // companion_finish, when a code was entered
+	ended    chan error  // how it ended
+
+	// The server's mu guards what was sent as pair-success.
+	id     string
+	device *device
+	signed []byte // the details that the companion signs
+	secret [32]byte
+	qr     bool
+}
+
+// finish is what the companion answers to primary_hello.
+type finish struct{ bundle, identity []byte }
+
+// pending reports whether the ceremony is under way. The caller holds the server's mu.
+func (c *ceremony) pending() bool { return c != nil && time.Now().Before(c.expires) }
+
+// release lets the next phone begin.
+func (p *companion) release(c *ceremony) {
+	p.conn.srv.mu.Lock()
+	defer p.conn.srv.mu.Unlock()
+	if p.ceremony == c {
+		p.ceremony = nil
+	}
+}
+
+// end tells the phone how the ceremony ended. Only the first time counts.
+func (c *ceremony) end(err error) {
+	select {
+	case c.ended <- err:
+	default:
+	}
+}
+
+// begin starts a ceremony; nil if another is under way. The caller holds the server's mu.
+func (p *companion) begin(phone *Phone) *ceremony {
+	if p.ceremony.pending() || p.gone() {
+		return nil
+	}
+	p.ceremony = &ceremony{
+		phone:    phone,
+		expires:  time.Now().Add(ceremonyTTL),
+		finished: make(chan finish, 1),
+		ended:    make(chan error, 1),
+	}
+	return p.ceremony
+}
+
+// wait returns the companion's finish, or nil when the ceremony has ended, with how it ended.
+func (c *ceremony) wait(ctx context.Context, p *companion) (*finish, error) {
+	timer := time.NewTimer(time.Until(c.expires))
+	defer timer.Stop()
+	select {
+	case finish := <-c.finished:
+		return &finish, nil
+	case err := <-c.ended:
+		return nil, err
+	case <-timer.C:
+		return nil, ErrLinkFailed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-p.conn.done:
+		select {
+		case err := <-c.ended: // before the connection ended
+			return nil, err
+		default:
+		}
+		return nil, p.conn.srv.lost()
+	}
+}
+
+// lost is what a phone says when the companion's connection has ended.
+func (s *Server) lost() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrServerUnreachable
+	}
+	return ErrLinkFailed
+}
+
+// pair sends pair-success and waits for the companion's signature.
+func (c *ceremony) pair(ctx context.Context, p *companion, secret [32]byte, qr bool) error {
+	s := p.conn.srv
+	s.mu.Lock()
+	device := s.newDevice(c.phone, p)
+	c.secret, c.qr = secret, qr
+	s.mu.Unlock()
+	refuse := func(Action) { c.end(ErrLinkFailed) }
+	p.conn.perform(StagePairSuccess, refuse, func(action Action) {
+		if action.kind == actionRefreshQR {
+			s.mu.Lock()
+			p.refreshed = true
+			p.withdraw(secret)
+			s.mu.Unlock()
+			p.refresh()
+			c.end(ErrWithdrawnQR)
+			return
+		}
+		p.pairSuccess(action, c, device)
+	})
+	_, err := c.wait(ctx, p)
+	if ctx.Err() == nil { // a phone that was interrupted leaves the companion to its answer
+		p.release(c)
+	}
+	return err
+}
+
+// pairSuccess sends the identity that the phone has signed for the companion (whatsmeow, handlePair).
+func (p *companion) pairSuccess(action Action, c *ceremony, device *device) {
+	s := p.conn.srv
+	phone := c.phone
+	details, err := proto.Marshal(&waAdv.ADVDeviceIdentity{
+		RawID:       new(phone.rawID),
+		Timestamp:   new(uint64(time.Now().Unix())),
+		KeyIndex:    new(uint32(device.jid.Device)),
+		AccountType: waAdv.ADVEncryptionType_E2EE.Enum(),
+		DeviceType:  waAdv.ADVEncryptionType_E2EE.Enum(),
+	})
+	if err != nil {
+		c.end(ErrLinkFailed)
+		return
+	}
+	message := slices.Concat(whatsmeow.AdvAccountSignaturePrefix, details, p.identity[:])
+	signature := ecc.CalculateSignature(ecc.NewDjbECPrivateKey(*phone.identity.Priv), message)
+	if action.kind == actionBadSignature {
+		signature[7] ^= 1
+	}
+	signed, err := proto.Marshal(&waAdv.ADVSignedDeviceIdentity{
+		Details:             details,
+		AccountSignatureKey: phone.identity.Pub[:],
+		AccountSignature:    signature[:],
+	})
+	if err != nil {
+		c.end(ErrLinkFailed)
+		return
+	}
+	mac := hmac.New(sha256.New, c.secret[:])
+	mac.Write(signed)
+	sum := mac.Sum(nil)
+	if action.kind == actionBadHMAC {
+		sum[7] ^= 1
+	}
+	identity, err := proto.Marshal(&waAdv.ADVSignedDeviceIdentityHMAC{Details: signed, HMAC: sum})
+	if err != nil {
+		c.end(ErrLinkFailed)
+		return
+	}
+	if action.kind == actionMalformed {
+		identity = []byte("not a device identity")
+	}
+	s.mu.Lock()
+	if p.ceremony != c { // the phone gave up during a delay
+		s.mu.Unlock()
+		return
+	}
+	c.id = strconv.Itoa(s.id())
+	c.device, c.signed = device, details
+	s.mu.Unlock()
+	children := []waBinary.Node{
+		{Tag: "device-identity", Content: identity},
+		{Tag: "device", Attrs: waBinary.Attrs{"jid": device.jid, "lid": device.lid}},
+		{Tag: "platform", Attrs: waBinary.Attrs{"name": phone.platform}},
+	}
+	if phone.business != "" {
+		children = append(children, waBinary.Node{Tag: "biz", Attrs: waBinary.Attrs{"name": phone.business}})
+	}
+	p.conn.send(waBinary.Node{
+		Tag:     "iq",
+		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": "set", "id": c.id, "xmlns": "md", "t": time.Now().Unix()},
+		Content: []waBinary.Node{{Tag: "pair-success", Content: children}},
+	})
+}
+
+// paired takes the companion's answer to pair-success.
+func (p *companion) paired(answer *waBinary.Node) {
+	s := p.conn.srv
+	s.mu.Lock()
+	c := p.ceremony
+	if c == nil || c.id == "" || c.id != text(answer.Attrs["id"]) {
+		s.mu.Unlock()
+		return // an acknowledgement of pair-device
+	}
+	if text(answer.Attrs["type"]) == "error" {
+		refusal := ErrLinkFailed
+		if c.qr && p.refreshed {
+			p.withdraw(c.secret)
+			refusal = ErrWithdrawnQR
+		}
+		s.mu.Unlock()
+		c.end(refusal)
+		return
+	}
+	s.mu.Unlock()
+	refuse := func(action Action) { p.conn.fail(action) }
+	p.conn.perform(StagePairDeviceSign, refuse, func(Action) {
+		if !p.verify(c, answer) {
+			c.end(ErrLinkFailed)
+			p.conn.fail(Failure(400))
+			return
+		}
+		s.mu.Lock()
+		c.device.linkedAt = time.Now()
+		s.devices[c.device.id()] = c.device
+		if p.code != nil {
+			p.code.spent = true
+		}
+		for _, ref := range p.refs {
+			delete(s.refs, ref)
+		}
+		p.refs = nil
+		s.mu.Unlock()
+		c.end(nil)
+		p.conn.perform(StageLoginReconnect, p.conn.fail, func(Action) {
+			p.conn.streamError(515, "")
+			p.conn.after(reconnectTTL, p.conn.close)
+		})
+	})
+}
+
+// verify checks pair-device-sign (whatsmeow, generateDeviceSignature).
+func (p *companion) verify(c *ceremony, answer *waBinary.Node) bool {
+	node, ok := answer.GetOptionalChildByTag("pair-device-sign", "device-identity")
+	if !ok || text(node.Attrs["key-index"]) != strconv.Itoa(int(c.device.jid.Device)) {
+		return false
+	}
+	var identity waAdv.ADVSignedDeviceIdentity
+	if err := proto.Unmarshal([]byte(text(node.Content)), &identity); err != nil {
+		return false
+	}
+	if string(identity.GetDetails()) != string(c.signed) || len(identity.GetDeviceSignature()) != 64 ||
+		len(identity.GetAccountSignatureKey()) != 0 {
+		return false
+	}
+	account := c.phone.identity.Pub
+	message := slices.Concat(whatsmeow.AdvDeviceSignaturePrefix, c.signed, p.identity[:], account[:])
+	return ecc.VerifySignature(ecc.NewDjbECPublicKey(p.identity), message, [64]byte(identity.GetDeviceSignature()))
+}

@@ -1,0 +1,299 @@
+package walinktest
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/util/gcmutil"
+	"go.mau.fi/whatsmeow/util/hkdfutil"
+	"go.mau.fi/whatsmeow/util/keys"
+	"golang.org/x/crypto/curve25519"
+)
+
+// What a pairing code is made of, and how its key is derived (whatsmeow, pair-code.go).
+const (
+	codeAlphabet = "123456789ABCDEFGHJKLMNPQRSTVWXYZ"
+	codeLength   = 8
+	codeRounds   = 2 << 16
+)
+
+// Phone is a person's phone, the primary device of an account. Its methods may
+// be called from many goroutines.
+type Phone struct {
+	srv      *Server
+	number   string
+	jid, lid types.JID
+	identity *keys.KeyPair
+	rawID    uint32
+	platform string
+	business string
+
+	lastDevice uint16 // guarded by srv.mu
+}
+
+// PhoneOption says more about a phone.
+type PhoneOption func(*Phone)
+
+// WithBusinessName makes the account a business of that name.
+func WithBusinessName(name string) PhoneOption {
+	return func(p *Phone) { p.business = name }
+}
+
+// WithPlatform names the phone's platform, such as "iphone". It is "android" otherwise.
+func WithPlatform(name string) PhoneOption {
+	return func(p *Phone) { p.platform = name }
+}
+
+// NewPhone returns a phone with an account for number, written with its country
+// code; all but digits is ignored. A second phone for a number is a new
+// installation: it has another identity key, and the devices linked so far
+// are removed.
+func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
+	digits := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, number)
+	sum := sha256.Sum256([]byte(digits))
+	// LIDs have 15 digits and tell nothing about the number.
+	lid := strconv.FormatUint(1e14+binary.BigEndian.Uint64(sum[:])%9e14, 10)
+	phone := &Phone{
+		srv:      s,
+		number:   digits,
+		jid:      types.NewJID(digits, types.DefaultUserServer),
+		lid:      types.NewJID(lid, types.HiddenUserServer),
+		identity: keys.NewKeyPair(),
+		rawID:    binary.BigEndian.Uint32(sum[8:]),
+		platform: "android",
+	}
+	for _, option := range options {
+		option(phone)
+	}
+	s.mu.Lock()
+	_, again := s.phones[digits]
+	s.phones[digits] = phone
+	s.mu.Unlock()
+	if again {
+		for _, device := range phone.LinkedDevices() {
+			s.remove(deviceID{digits, device.JID.Device})
+		}
+	}
+	return phone
+}
+
+// JID returns the account's address.
+func (p *Phone) JID() types.JID { return p.jid }
+
+// LID returns the account's hidden address.
+func (p *Phone) LID() types.JID { return p.lid }
+
+// EnterCode types a pairing code, with or without dash, in either case. It
+// returns nil when the companion is linked and its signature verified, a
+// Refusal when the phone says no, and ctx's error if that ends first; a phone
+// waits for at most a minute.
+func (p *Phone) EnterCode(ctx context.Context, code string) error {
+	code = strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(code))
+	s := p.srv
+	s.mu.Lock()
+	link, err := s.lookUpCode(p)
+	if err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	if len(code) != codeLength || strings.Trim(code, codeAlphabet) != "" {
+		s.mu.Unlock()
+		return ErrWrongCode // the phone sees by itself that this is no code
+	}
+	companion := link.companion
+	ceremony := companion.begin(p)
+	s.mu.Unlock()
+	if ceremony == nil {
+		return ErrLinkFailed
+	}
+	secret, err := p.exchange(ctx, ceremony, link, code)
+	if err != nil {
+		companion.release(ceremony)
+		return look(ctx, err)
+	}
+	return look(ctx, ceremony.pair(ctx, companion, secret, false))
+}
+
+// ScanQR scans the payload of a QR code. It returns as EnterCode does.
+func (p *Phone) ScanQR(ctx context.Context, payload string) error {
+	qr, err := ParseQR(payload)
+	if err != nil {
+		return ErrNotAQR
+	}
+	s := p.srv
+	s.mu.Lock()
+	companion, err := s.lookUpQR(p, qr)
+	if err != nil {
+		s.mu.Unlock()
+		return err
+	}
+	ceremony := companion.begin(p)
+	s.mu.Unlock()
+	if ceremony == nil {
+		return ErrLinkFailed
+	}
+	return look(ctx, ceremony.pair(ctx, companion, qr.ADVSecret, true))
+}
+
+// LinkedDevices returns what the phone lists under "Linked devices".
+func (p *Phone) LinkedDevices() []Device { return p.srv.linked(p.number) }
+
+// Remove logs a linked device out from the phone. A device that is connected
+// gets the stream error device_removed; its later logins fail with 401. It
+// returns false if the device is not linked.
+func (p *Phone) Remove(jid types.JID) bool {
+	if jid.User != p.number {
+		return false
+	}
+	return p.srv.remove(deviceID{p.number, jid.Device})
+}
+
+// look returns what the phone says once the person has looked. Meanwhile the
+// companion takes what is on its way to it: whatsmeow leaks its reader when a
+// frame arrives while it disconnects, as tests do that end with the phone's answer.
+func look(ctx context.Context, said error) error {
+	timer := time.NewTimer(settle)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return said
+}
+
+// lookUpCode finds the companion that waits for a code of the phone's number. The caller holds mu.
+func (s *Server) lookUpCode(p *Phone) (*linkCode, error) {
+	if s.closed {
+		return nil, ErrServerUnreachable
+	}
+	link := s.codes[p.number]
+	switch {
+	case link.good() && s.full(p.number):
+		return nil, ErrDeviceLimit
+	case link.good():
+		return link, nil
+	case link != nil:
+		return nil, ErrCodeExpired
+	}
+	for _, other := range s.codes {
+		if other.good() {
+			return nil, ErrOtherNumber
+		}
+	}
+	return nil, ErrNoCode
+}
+
+// lookUpQR finds the companion that shows a QR code. The caller holds mu.
+func (s *Server) lookUpQR(p *Phone, qr QR) (*companion, error) {
+	if s.closed {
+		return nil, ErrServerUnreachable
+	}
+	companion := s.refs[qr.Ref]
+	switch {
+	case companion == nil || companion.gone() || !companion.refGood(qr.Ref):
+		return nil, ErrStaleQR
+	case companion.withdrawn[qr.ADVSecret]:
+		return nil, ErrWithdrawnQR
+	case companion.noise != qr.NoiseKey || companion.identity != qr.IdentityKey:
+		return nil, ErrNotAQR
+	case s.full(p.number):
+		return nil, ErrDeviceLimit
+	}
+	return companion, nil
+}
+
+// exchange agrees on the ADV secret with the companion, by the code that both
+// know (the counterpart of whatsmeow's handleCodePairNotification).
+func (p *Phone) exchange(ctx context.Context, c *ceremony, link *linkCode, code string) (secret [32]byte, err error) {
+	ephemeral := keys.NewKeyPair()
+	wrapped := make([]byte, 48, 80)
+	_, _ = rand.Read(wrapped)
+	sealed, err := cryptWithCode(code, wrapped[:32], wrapped[32:48], ephemeral.Pub[:])
+	if err != nil {
+		return secret, err
+	}
+	wrapped = append(wrapped, sealed...)
+	refuse := func(Action) { c.end(ErrLinkFailed) }
+	link.companion.conn.perform(StagePrimaryHello, refuse, func(action Action) {
+		link.primaryHello(action, wrapped, p.identity.Pub[:])
+	})
+	finish, err := c.wait(ctx, link.companion)
+	if err != nil {
+		return secret, err
+	}
+	if finish == nil {
+		return secret, ErrLinkFailed
+	}
+	companionEphemeral, err := cryptWithCode(code, link.wrapped[:32], link.wrapped[32:48], link.wrapped[48:])
+	if err != nil {
+		return secret, err
+	}
+	secret, ok := p.openBundle(finish, ephemeral, companionEphemeral)
+	if !ok || finish.identityKey() != link.companion.identity {
+		link.refreshCode()
+		return secret, ErrWrongCode
+	}
+	return secret, nil
+}
+
+// openBundle decrypts the companion's key bundle and derives the ADV secret.
+// Where the code was wrong the two sides share no secret, and nothing decrypts.
+func (p *Phone) openBundle(finish *finish, ephemeral *keys.KeyPair, companionEphemeral []byte) (secret [32]byte, ok bool) {
+	const saltSize, nonceSize, bundleSize = 32, 12, 96
+	if len(finish.bundle) < saltSize+nonceSize || len(finish.identity) != 32 {
+		return secret, false
+	}
+	salt, iv, sealed := finish.bundle[:saltSize], finish.bundle[saltSize:saltSize+nonceSize], finish.bundle[saltSize+nonceSize:]
+	shared, err := curve25519.X25519(ephemeral.Priv[:], companionEphemeral)
+	if err != nil {
+		return secret, false
+	}
+	key := hkdfutil.SHA256(shared, salt, []byte("link_code_pairing_key_bundle_encryption_key"), 32)
+	bundle, err := gcmutil.Decrypt(key, iv, sealed, nil)
+	if err != nil || len(bundle) != bundleSize ||
+		string(bundle[:32]) != string(finish.identity) || string(bundle[32:64]) != string(p.identity.Pub[:]) {
+		return secret, false
+	}
+	identityShared, err := curve25519.X25519(p.identity.Priv[:], finish.identity)
+	if err != nil {
+		return secret, false
+	}
+	input := slices.Concat(shared, identityShared, bundle[64:])
+	copy(secret[:], hkdfutil.SHA256(input, nil, []byte("adv_secret"), 32))
+	return secret, true
+}
+
+func (f *finish) identityKey() (key [32]byte) {
+	copy(key[:], f.identity)
+	return key
+}
+
+// cryptWithCode encrypts or decrypts a key under a pairing code.
+func cryptWithCode(code string, salt, iv, data []byte) ([]byte, error) {
+	key, err := pbkdf2.Key(sha256.New, code, salt, codeRounds, 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, len(data))
+	cipher.NewCTR(block, iv).XORKeyStream(out, data)
+	return out, nil
+}

@@ -1,0 +1,58 @@
+package walinktest
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+)
+
+// qrPrefix opens a QR payload since 2026 (whatsmeow, makeQRData).
+const qrPrefix = "https://wa.me/settings/linked_devices#"
+
+// QR is what a linking QR code says.
+type QR struct {
+	// Ref is the server's reference to the companion's socket.
+	Ref string
+	// NoiseKey and IdentityKey are the companion's public keys.
+	NoiseKey, IdentityKey [32]byte
+	// ADVSecret is the key of the HMAC in pair-success.
+	ADVSecret [32]byte
+	// ClientType is whatsmeow's PairClientType; empty in payloads of old clients.
+	ClientType string
+}
+
+// ParseQR reads the payload of a linking QR code, with or without the
+// https://wa.me prefix. Every error is ErrNotAQR; none repeats the payload.
+func ParseQR(payload string) (QR, error) {
+	fields := strings.Split(strings.TrimPrefix(payload, qrPrefix), ",")
+	if len(fields) != 4 && len(fields) != 5 {
+		return QR{}, fmt.Errorf("walinktest: parse qr: %d fields: %w", len(fields), ErrNotAQR)
+	}
+	if fields[0] == "" {
+		return QR{}, fmt.Errorf("walinktest: parse qr: empty ref: %w", ErrNotAQR)
+	}
+	qr := QR{Ref: fields[0]}
+	for i, key := range []*[32]byte{&qr.NoiseKey, &qr.IdentityKey, &qr.ADVSecret} {
+		raw, err := base64.StdEncoding.Strict().DecodeString(fields[i+1])
+		if err != nil || len(raw) != len(key) {
+			return QR{}, fmt.Errorf("walinktest: parse qr: field %d is not a key: %w", i+2, ErrNotAQR)
+		}
+		copy(key[:], raw)
+	}
+	if len(fields) == 5 {
+		qr.ClientType = fields[4]
+	}
+	return qr, nil
+}
+
+// Payload returns the text that a companion draws as a QR code.
+func (qr QR) Payload() string {
+	fields := []string{qr.Ref}
+	for _, key := range [][32]byte{qr.NoiseKey, qr.IdentityKey, qr.ADVSecret} {
+		fields = append(fields, base64.StdEncoding.EncodeToString(key[:]))
+	}
+	if qr.ClientType != "" {
+		fields = append(fields, qr.ClientType)
+	}
+	return qrPrefix + strings.Join(fields, ",")
+}

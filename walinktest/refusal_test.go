@@ -1,0 +1,231 @@
+package walinktest_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/types/events"
+
+	"github.com/walink/walink/walinktest"
+)
+
+func TestWrongCodeIsRefusedAndSpent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone := srv.NewPhone(number)
+		c, _ := connected(t, srv)
+		code := c.code()
+		wantSays(t, phone.EnterCode(ctx, "not a code"), walinktest.ErrWrongCode)
+		wantSays(t, phone.EnterCode(ctx, "ABCD-EFGH"), walinktest.ErrWrongCode)
+		var stages []string
+		for len(stages) < 2 {
+			node := <-c.nodes
+			if registration, ok := node.GetOptionalChildByTag("link_code_companion_reg"); ok && node.Tag == "notification" {
+				stages = append(stages, registration.AttrGetter().String("stage"))
+			}
+		}
+		if stages[0] != "primary_hello" || stages[1] != "refresh_code" {
+			t.Errorf("the companion was told %q", stages)
+		}
+		wantSays(t, phone.EnterCode(ctx, code), walinktest.ErrCodeExpired)
+	})
+}
+
+func TestCodeLivesThreeMinutes(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		after time.Duration
+		want  error
+	}{
+		{"good when the refs have run out", 179 * time.Second, nil},
+		{"expired", 180 * time.Second, walinktest.ErrCodeExpired},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, srv := t.Context(), walinktest.NewServer(t)
+				phone := srv.NewPhone(number)
+				c, _ := connected(t, srv)
+				pass(10 * time.Second)
+				code := c.code()
+				pass(test.after)
+				wantSays(t, phone.EnterCode(ctx, code), test.want)
+			})
+		})
+	}
+}
+
+func TestUnlinkedSocketEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := walinktest.NewServer(t)
+		c, _ := connected(t, srv)
+		began := time.Now()
+		await[*events.Disconnected](c)
+		if lasted := time.Since(began); lasted != 3*time.Minute {
+			t.Errorf("the socket lasted %s", lasted)
+		}
+	})
+}
+
+func TestCodesOfOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone, stranger := srv.NewPhone(number), srv.NewPhone("+4915123456789")
+		wantSays(t, stranger.EnterCode(ctx, "ABCD-EFGH"), walinktest.ErrNoCode)
+		c, _ := connected(t, srv)
+		older := c.code()
+		wantSays(t, stranger.EnterCode(ctx, older), walinktest.ErrOtherNumber)
+
+		other, _ := connected(t, srv)
+		newer := other.code() // the same number: it takes the older one's place
+		wantSays(t, phone.EnterCode(ctx, newer), nil)
+		await[*events.Connected](other)
+		wantSays(t, phone.EnterCode(ctx, older), walinktest.ErrCodeExpired)
+	})
+}
+
+func TestStaleQR(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone := srv.NewPhone(number)
+		wantSays(t, phone.ScanQR(ctx, "https://example.com"), walinktest.ErrNotAQR)
+		gone, codes := connected(t, srv)
+		gone.Disconnect()
+		pass(time.Second)
+		wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrStaleQR)
+
+		c, codes := connected(t, srv)
+		pass(60 * time.Second)
+		wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrStaleQR)
+		pass(79*time.Second + 500*time.Millisecond)
+		wantSays(t, phone.ScanQR(ctx, codes[3]), walinktest.ErrStaleQR)
+		wantSays(t, phone.ScanQR(ctx, codes[4]), nil)
+		await[*events.Connected](c)
+	})
+}
+
+func TestWithdrawnQR(t *testing.T) {
+	t.Parallel()
+	renew := func(t *testing.T, c *client, old string) string {
+		t.Helper()
+		rotation := await[*events.RotateADVSecret](c)
+		qr, err := walinktest.ParseQR(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copy(qr.ADVSecret[:], c.Store.AdvSecretKey)
+		if rotation.OldSecret == rotation.NewSecret || qr.Payload() == old {
+			t.Error("the secret stayed")
+		}
+		return qr.Payload()
+	}
+	t.Run("by name", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			ctx, srv := t.Context(), walinktest.NewServer(t)
+			phone := srv.NewPhone(number)
+			c, codes := connected(t, srv)
+			if n := srv.RefreshRegistration(codes[0]); n != 1 {
+				t.Errorf("%d companions were told", n)
+			}
+			fresh := renew(t, c, codes[0])
+			wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrWithdrawnQR)
+			wantSays(t, phone.ScanQR(ctx, fresh), nil)
+			await[*events.Connected](c)
+		})
+	})
+	t.Run("by the scan", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			ctx, srv := t.Context(), walinktest.NewServer(t)
+			phone := srv.NewPhone(number)
+			srv.Script(walinktest.StagePairSuccess, walinktest.RefreshQR())
+			c, codes := connected(t, srv)
+			wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrWithdrawnQR)
+			fresh := renew(t, c, codes[0])
+			wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrWithdrawnQR)
+			wantSays(t, phone.ScanQR(ctx, fresh), nil)
+			await[*events.Connected](c)
+		})
+	})
+	t.Run("unnamed", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			ctx, srv := t.Context(), walinktest.NewServer(t)
+			phone := srv.NewPhone(number)
+			c, codes := connected(t, srv)
+			srv.RefreshRegistration()
+			renew(t, c, codes[0])
+			wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrWithdrawnQR)
+			if failure := await[*events.PairError](c); !errors.Is(failure.Error, whatsmeow.ErrPairInvalidDeviceIdentityHMAC) {
+				t.Errorf("the companion says %v", failure.Error)
+			}
+		})
+	})
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		srv.SetCodeLimit(1, 15*time.Minute)
+		srv.SetDeviceLimit(1)
+		phone := srv.NewPhone(number)
+		c, codes := connected(t, srv)
+		code := c.code()
+		_, err := c.pairPhone()
+		var iq *whatsmeow.IQError
+		if !errors.As(err, &iq) || iq.Code != 429 || iq.ErrorNode.AttrGetter().Int("backoff") != 900 {
+			t.Errorf("a second code: %v", err)
+		}
+		linked(ctx, t, srv, phone)
+		wantSays(t, phone.EnterCode(ctx, code), walinktest.ErrDeviceLimit)
+		wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrDeviceLimit)
+	})
+}
+
+func TestBadHelloIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		c, _ := connected(t, srv)
+		for _, hello := range []struct {
+			name     string
+			platform whatsmeow.PairClientType
+		}{
+			{"walink", whatsmeow.PairClientChrome},
+			{"Chrome (Linux)", "z"},
+		} {
+			_, err := c.PairPhone(ctx, number, true, hello.platform, hello.name)
+			if !errors.Is(err, whatsmeow.ErrIQBadRequest) {
+				t.Errorf("%v: %v", hello, err)
+			}
+		}
+	})
+}
+
+func TestPhoneWithoutServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone := srv.NewPhone(number)
+		c, codes := connected(t, srv)
+		code := c.code()
+		srv.Close()
+		srv.Close()
+		wantSays(t, phone.EnterCode(ctx, code), walinktest.ErrServerUnreachable)
+		wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrServerUnreachable)
+		c.Disconnect()
+		if err := c.Connect(); err == nil {
+			t.Error("connected to a closed server")
+		}
+	})
+}

@@ -1,0 +1,144 @@
+package walinktest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// pipeListener is a net.Listener whose connections are pipes within the process.
+type pipeListener struct {
+	accepted  chan net.Conn
+	closed    chan struct{}
+	closeOnce sync.Once
+}
+
+func newPipeListener() *pipeListener {
+	return &pipeListener{accepted: make(chan net.Conn), closed: make(chan struct{})}
+}
+
+// Accept returns the server's end of the next connection.
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.accepted:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept and refuses further connections.
+func (l *pipeListener) Close() error {
+	l.closeOnce.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Addr returns an address that says no more than that it is a pipe.
+func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
+
+func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case l.accepted <- server:
+		return client, nil
+	case <-l.closed:
+		return nil, fmt.Errorf("walinktest: dial: %w", net.ErrClosed)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+type pipeAddr struct{}
+
+// Network returns "pipe".
+func (pipeAddr) Network() string { return "pipe" }
+
+// String returns "pipe".
+func (pipeAddr) String() string { return "pipe" }
+
+// handler serves the websocket and the page with the client's revision.
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/ws/chat", s.upgrade) // the path of whatsmeow's socket.URL
+	mux.HandleFunc("/{$}", s.version)
+	return mux
+}
+
+// version answers the request that whatsmeow's GetLatestVersion makes.
+func (s *Server) version(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.stats.VersionRequests++
+	revision := s.revision
+	s.mu.Unlock()
+	action := s.next(StageVersion)
+	if s.httpTrouble(w, r, action) {
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if action.kind == actionMalformed {
+		_, _ = fmt.Fprint(w, "<!DOCTYPE html><title>WhatsApp Web</title>")
+		return
+	}
+	_, _ = fmt.Fprintf(w, `<!DOCTYPE html><title>WhatsApp Web</title><script>{"server_revision":%[1]d,"client_revision":%[1]d,"tier":"sandbox"}</script>`, revision)
+}
+
+// upgrade turns a request into a connection. The connection reads in a
+// goroutine of its own, so that net/http can free what it holds for a request.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
+	if s.httpTrouble(w, r, s.next(StageUpgrade)) {
+		return
+	}
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true, // whatsmeow names WhatsApp's origin, whatever host it was led to
+		CompressionMode:    websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return
+	}
+	ws.SetReadLimit(maxFrame + 64)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		_ = ws.CloseNow()
+		return
+	}
+	c := newConn(s, ws)
+	s.conns[c] = true
+	s.stats.Connections++
+	s.wg.Go(c.run)
+	s.mu.Unlock()
+}
+
+// httpTrouble does what the script says to an HTTP request and reports whether that was all.
+func (s *Server) httpTrouble(w http.ResponseWriter, r *http.Request, action Action) bool {
+	if action.delay > 0 {
+		timer := time.NewTimer(action.delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+			return true
+		case <-s.pipe.closed:
+			return true
+		}
+	}
+	switch action.kind {
+	case actionRefuse, actionFailure:
+		http.Error(w, http.StatusText(action.code), action.code)
+	case actionSilence:
+		select {
+		case <-r.Context().Done():
+		case <-s.pipe.closed:
+		}
+	case actionDrop, actionStreamError:
+		panic(http.ErrAbortHandler) // net/http's way to drop a connection
+	case actionPass, actionBadHMAC, actionBadSignature, actionMalformed, actionRefreshQR:
+		return false
+	}
+	return true
+}
