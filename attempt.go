@@ -1,0 +1,332 @@
+package walink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/proto/waWa6"
+	wastore "go.mau.fi/whatsmeow/store"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/walink/walink/store"
+)
+
+// eventBuffer is how many events wait in the channel itself for a slow reader;
+// what is more waits in the attempt. A Link of ten minutes sends fewer.
+const eventBuffer = 128
+
+// attempt drives one Link. Its goroutine owns the machine, the sockets and the
+// timer, and turns effects into calls. Whatever can block runs in a worker,
+// which posts its result to the inbox; whatsmeow's handlers only post there.
+type attempt struct {
+	linker   *Linker
+	settings *resolved
+	machine  *machine
+	inbox    *inbox
+	events   chan Event
+	queue    []Event // what did not fit into events
+	end      Event   // the terminal event, held back until everything is put away
+
+	life    context.Context //nolint:containedctx // of the connections, which outlive Link's context
+	kill    context.CancelFunc
+	work    context.Context //nolint:containedctx // of the workers: ends with the attempt
+	http    *http.Client
+	workers sync.WaitGroup
+
+	sock   *socket // of the current epoch, once it is being connected
+	loaded loaded
+}
+
+// loaded is the device that a worker took from the store.
+type loaded struct {
+	mu     sync.Mutex
+	epoch  int
+	device *wastore.Device
+}
+
+// run drives the Link to its end. previous is the connection of an earlier
+// Link: if it still stands, that is all there is to do, and otherwise it has
+// to go first.
+func (a *attempt) run(ctx context.Context, previous *socket, killPrevious context.CancelFunc) {
+	if previous != nil {
+		if previous.stands() {
+			a.kill()
+			a.sock, a.kill = previous, killPrevious
+			a.end = Linked{Account: deviceAccount(previous.device), Resumed: true}
+			a.finish()
+			return
+		}
+		previous.shut()
+		killPrevious()
+	}
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	a.work = work
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	done := ctx.Done()
+	a.step(inStart{})
+	for a.end == nil {
+		if next := a.machine.next(); !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+		out, head := a.head()
+		select {
+		case <-a.inbox.ready:
+			for _, in := range a.inbox.take() {
+				a.step(in)
+			}
+		case <-timer.C:
+			a.step(inTick{})
+		case <-done:
+			done = nil
+			a.step(inStop{stopped(ctx)})
+		case out <- head:
+			a.queue = a.queue[1:]
+		}
+	}
+	stop()
+	a.finish()
+}
+
+// head returns the oldest event that waits for the reader and the channel to
+// send it on; nil if there is none.
+func (a *attempt) head() (chan<- Event, Event) {
+	if len(a.queue) == 0 {
+		return nil, nil
+	}
+	return a.events, a.queue[0]
+}
+
+// stopped tells why the context of a Link has ended.
+func stopped(ctx context.Context) *Error {
+	cause := context.Cause(ctx)
+	switch {
+	case errors.Is(cause, ErrClosed):
+		return &Error{Reason: ErrClosed, Op: "link"}
+	case errors.Is(cause, context.DeadlineExceeded):
+		return &Error{Reason: ErrTimeout, Op: "link", Err: cause}
+	}
+	return &Error{Reason: ErrCanceled, Op: "link", Err: cause}
+}
+
+// finish puts everything away, tells the Linker how it ended, and only then
+// sends the terminal event: whoever has read it may start the next Link.
+func (a *attempt) finish() {
+	a.inbox.close()
+	sock := a.sock
+	if _, ok := a.end.(Linked); !ok {
+		if sock != nil {
+			sock.shut()
+			sock = nil
+		}
+		a.kill()
+	}
+	a.workers.Wait()
+	a.push(a.linker.ended(a.end, sock, a.kill))
+	for _, event := range a.queue {
+		a.events <- event
+	}
+	close(a.events)
+}
+
+// push sends an event, or queues it if the reader is behind.
+func (a *attempt) push(event Event) {
+	if len(a.queue) == 0 {
+		select {
+		case a.events <- event:
+			return
+		default:
+		}
+	}
+	a.queue = append(a.queue, event)
+}
+
+// step feeds the machine and does what it wants.
+func (a *attempt) step(in input) {
+	if a.end != nil {
+		return
+	}
+	for _, e := range a.machine.step(time.Now(), in) {
+		switch e := e.(type) {
+		case doEmit:
+			a.emit(e.event)
+		case doLoad:
+			a.workers.Go(func() { a.load(e.epoch) })
+		case doConnect:
+			a.connect(e.epoch)
+		case doRelogin:
+			sock := a.sock
+			a.workers.Go(func() { sock.reconnect(a.life, a.connectLost(e.epoch)) })
+		case doRequestCode:
+			sock, now := a.sock, time.Now()
+			a.workers.Go(func() { a.requestCode(sock, now) })
+		case doShut:
+			if sock := a.sock; sock != nil && sock.epoch == e.epoch {
+				a.sock = nil
+				a.workers.Go(sock.shut)
+			}
+		case doRefreshVersion:
+			a.workers.Go(func() { a.inbox.post(inVersion{e.epoch, a.refreshVersion()}) })
+		case doDrop:
+			a.workers.Go(func() { a.inbox.post(inDropped{e.epoch, a.drop()}) })
+		}
+	}
+}
+
+func (a *attempt) emit(event Event) {
+	a.settings.logger.DebugContext(a.life, "link event", "session", a.settings.session, "kind", string(event.Kind()), "event", event)
+	switch event.(type) {
+	case Linked, Failed:
+		a.end = event
+	default:
+		a.linker.observe(event)
+		a.push(event)
+	}
+}
+
+// load takes the session's device from the store.
+func (a *attempt) load(epoch int) {
+	device, err := a.linker.store.Device(a.work, a.settings.session)
+	if err != nil {
+		a.inbox.post(inDevice{epoch: epoch, err: storeFailed("load session", err)})
+		return
+	}
+	a.loaded.mu.Lock()
+	a.loaded.epoch, a.loaded.device = epoch, device
+	a.loaded.mu.Unlock()
+	a.inbox.post(inDevice{epoch: epoch, linked: device.ID != nil, account: deviceAccount(device)})
+}
+
+// connect makes a client for the loaded device and opens its socket.
+func (a *attempt) connect(epoch int) {
+	a.loaded.mu.Lock()
+	device := a.loaded.device
+	a.loaded.device = nil
+	a.loaded.mu.Unlock()
+	sock := &socket{
+		epoch: epoch, post: a.inbox.post, phone: a.settings.phone,
+		device: device, linked: device.ID != nil,
+	}
+	a.sock = sock
+	sock.life, sock.cancel = context.WithCancel(a.life)
+	a.workers.Go(func() {
+		a.newClient(sock)
+		sock.connect(a.connectLost(epoch))
+	})
+}
+
+// connectLost returns what turns the error of a connect into an input.
+func (a *attempt) connectLost(epoch int) func(error) inLost {
+	return func(err error) inLost {
+		failure, tries := connectFailed(err, a.settings.proxy)
+		return inLost{epoch, failure, tries}
+	}
+}
+
+// newClient makes the whatsmeow client of a socket. All that whatsmeow has as
+// process-wide variables is set here for this client alone.
+func (a *attempt) newClient(sock *socket) {
+	set := a.settings
+	client := whatsmeow.NewClient(sock.device, &waLogger{
+		ctx: a.life, log: set.logger, recv: sock.recv, send: sock.send,
+	})
+	var conn *http.Client
+	conn, sock.tracker = tracked(a.http)
+	client.SetPreLoginHTTPClient(conn)
+	client.SetWebsocketHTTPClient(conn)
+	if set.proxy != nil {
+		client.SetMediaHTTPClient(&http.Client{Transport: a.http.Transport})
+	}
+	client.QRClientType = set.browser.clientType()
+	client.GetClientPayload = func() *waWa6.ClientPayload {
+		return a.linker.payload(sock.device, set)
+	}
+	client.AddEventHandler(sock.handle)
+	if set.onClient != nil {
+		set.onClient(client)
+	}
+	client.DisableLoginAutoReconnect = true // the 515 is ours
+	client.PrePairCallback = sock.checkAccount(client.PrePairCallback)
+	sock.setClient(client)
+}
+
+// requestCode asks the ledger, and then the server, for a pairing code.
+func (a *attempt) requestCode(sock *socket, now time.Time) {
+	set := a.settings
+	next, err := a.linker.ledger.TakeCode(a.work, set.phone.Digits(), now, set.codeBudget, codeWindow)
+	switch {
+	case err != nil:
+		a.inbox.post(inCodeFailed{sock.epoch, storeFailed("count pairing codes", err)})
+		return
+	case !next.IsZero():
+		a.inbox.post(inCodeFailed{sock.epoch, &Error{
+			Reason: ErrRateLimited, Op: "request code", RetryAfter: next.Sub(now),
+			Err: fmt.Errorf("%d pairing codes were asked for within %s", set.codeBudget, codeWindow),
+		}})
+		return
+	}
+	code, err := sock.requestCode(set.push, set.browser.clientType(), displayName(set.browser, set.os))
+	if err == nil {
+		a.inbox.post(inCode{sock.epoch, code})
+	} else if failure := codeRefusal(err); failure != nil {
+		a.inbox.post(inCodeFailed{sock.epoch, failure})
+	}
+}
+
+// refreshVersion asks WhatsApp for the current version of its web client.
+func (a *attempt) refreshVersion() error {
+	version, err := whatsmeow.GetLatestVersion(a.work, a.http)
+	if err != nil {
+		return fmt.Errorf("fetch the current version: %s", mask(firstRunes(err.Error(), 200)))
+	}
+	a.linker.version.Store(version)
+	return nil
+}
+
+// drop deletes the stored session.
+func (a *attempt) drop() *Error {
+	if err := a.linker.store.Delete(a.work, a.settings.session); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return storeFailed("drop session", err)
+	}
+	return nil
+}
+
+func storeFailed(op string, err error) *Error {
+	return &Error{Reason: ErrStore, Op: op, Err: err}
+}
+
+func firstRunes(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n]) + "…"
+	}
+	return s
+}
+
+// payload is the client payload of this Linker: whatsmeow's own, with the
+// device name, the browser and the refreshed version put in.
+func (l *Linker) payload(device *wastore.Device, set *resolved) *waWa6.ClientPayload {
+	payload := device.GetClientPayload()
+	version := l.version.Load()
+	if version != nil {
+		payload.UserAgent.AppVersion = version.ProtoAppVersion()
+	}
+	if reg := payload.DevicePairingData; reg != nil {
+		props := proto.CloneOf(wastore.DeviceProps)
+		props.Os = proto.String(set.deviceName)
+		props.PlatformType = set.browser.platformType().Enum()
+		if data, err := proto.Marshal(props); err == nil {
+			reg.DeviceProps = data
+		}
+		if version != nil {
+			hash := version.Hash()
+			reg.BuildHash = hash[:]
+		}
+	}
+	return payload
+}

@@ -1,0 +1,190 @@
+package walink
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	wasocket "go.mau.fi/whatsmeow/socket"
+	wastore "go.mau.fi/whatsmeow/store"
+)
+
+// fewTries is how often an attempt is repeated after a failure that another
+// one cures only now and then.
+const fewTries = 3
+
+// noTries marks a failure that no other attempt can cure.
+const noTries = -1
+
+// rateLimitWait is how long to wait after a 429 that names no time. It is the
+// window of the code budget.
+const rateLimitWait = 15 * time.Minute
+
+// connectFailed tells what a failed ConnectContext means.
+func connectFailed(err error, proxy *url.URL) (*Error, int) {
+	var status wasocket.ErrWithStatusCode
+	switch {
+	case errors.Is(err, wastore.ErrDeviceDeleted):
+		return &Error{Reason: ErrLoggedOut, Op: "connect", Err: err}, fewTries
+	case errors.As(err, &status):
+		cause := fmt.Errorf("WhatsApp answered the connection with HTTP status %d", status.StatusCode)
+		switch {
+		case status.StatusCode == http.StatusTooManyRequests:
+			return &Error{Reason: ErrRateLimited, Op: "connect", RetryAfter: rateLimitWait, Err: cause}, noTries
+		case status.StatusCode == http.StatusProxyAuthRequired && proxy != nil:
+			return proxyFailed(proxy, cause), 0
+		case status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden:
+			return &Error{Reason: ErrForbidden, Op: "connect", Err: cause}, fewTries
+		case status.StatusCode >= http.StatusInternalServerError:
+			return &Error{Reason: ErrServer, Op: "connect", Err: cause}, 0
+		}
+		return &Error{Reason: ErrServer, Op: "connect", Err: cause}, fewTries
+	case proxy != nil && errors.Is(err, wasocket.ErrDialFailed):
+		return proxyFailed(proxy, err), 0
+	case viaProxy(err):
+		return &Error{Reason: ErrProxy, Op: "connect", Err: err}, 0
+	}
+	return &Error{Reason: ErrNetwork, Op: "connect", Err: err}, 0
+}
+
+// proxyFailed names the proxy, without its credentials.
+func proxyFailed(proxy *url.URL, err error) *Error {
+	return &Error{Reason: ErrProxy, Op: "connect", Err: fmt.Errorf("%s://%s: %w", proxy.Scheme, proxy.Host, err)}
+}
+
+// viaProxy reports whether a proxy is to blame: net/http marks what goes wrong
+// on the way through one in the Op of a net.OpError.
+func viaProxy(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && (op.Op == "proxyconnect" || strings.HasPrefix(op.Op, "socks "))
+}
+
+// codeRefusal tells what a failed code request means. It returns nil if the
+// socket was lost under the request, which the socket itself tells.
+func codeRefusal(err error) *Error {
+	const op = "request code"
+	var (
+		iq      *whatsmeow.IQError
+		lost    *whatsmeow.DisconnectedError
+		missing *whatsmeow.ElementMissingError
+	)
+	switch {
+	case errors.As(err, &lost), errors.Is(err, whatsmeow.ErrNotConnected):
+		return nil
+	case errors.Is(err, whatsmeow.ErrIQTimedOut):
+		return &Error{Reason: ErrStalled, Op: op, Err: err}
+	case errors.As(err, &missing):
+		return &Error{Reason: ErrPairing, Op: op, Err: err}
+	case !errors.As(err, &iq) || iq.Code == 0:
+		return &Error{Reason: ErrPairing, Op: op, Err: errors.New("the answer is malformed")}
+	}
+	cause := fmt.Errorf("WhatsApp answered %d %s", iq.Code, iq.Text)
+	switch {
+	case iq.Code == http.StatusTooManyRequests:
+		return &Error{Reason: ErrRateLimited, Op: op, RetryAfter: serverBackoff(iq.ErrorNode), Err: cause}
+	case iq.Code == http.StatusUnauthorized || iq.Code == http.StatusForbidden:
+		return &Error{Reason: ErrForbidden, Op: op, Err: cause}
+	case iq.Code >= http.StatusInternalServerError:
+		return &Error{Reason: ErrServer, Op: op, Err: cause}
+	}
+	return &Error{Reason: ErrCodeRefused, Op: op, Err: cause}
+}
+
+// serverBackoff is the wait that the server names in its error node, in
+// seconds, or the one that is always long enough.
+func serverBackoff(node *waBinary.Node) time.Duration {
+	if node != nil {
+		if s, ok := node.Attrs["backoff"].(string); ok {
+			if n, err := strconv.Atoi(s); err == nil && n > 0 && n < 7*24*3600 {
+				return time.Duration(n) * time.Second
+			}
+		}
+	}
+	return rateLimitWait
+}
+
+// pairFailed tells what whatsmeow's PairError means. rejected is what the
+// linker's own check of the account said.
+func pairFailed(err error, rejected *Error) (*Error, int) {
+	const op = "pair"
+	var (
+		db    *whatsmeow.PairDatabaseError
+		proto *whatsmeow.PairProtoError
+	)
+	switch {
+	case errors.Is(err, whatsmeow.ErrPairRejectedLocally) && rejected != nil:
+		if rejected.Reason == ErrPairing {
+			return rejected, fewTries
+		}
+		return rejected, 0
+	case errors.As(err, &db):
+		return &Error{Reason: ErrStore, Op: op, Err: err}, noTries
+	case errors.As(err, &proto), errors.Is(err, whatsmeow.ErrPairInvalidDeviceIdentityHMAC),
+		errors.Is(err, whatsmeow.ErrPairInvalidDeviceSignature), errors.Is(err, whatsmeow.ErrPairRejectedLocally):
+		return &Error{Reason: ErrPairing, Op: op, Err: err}, fewTries
+	}
+	return &Error{Reason: ErrNetwork, Op: op, Err: err}, 0
+}
+
+// failureNode tells what a <failure> node means: the server's refusal of the
+// connection, after the handshake. The codes are those of whatsmeow's
+// ConnectFailureReason. linked says whether the device was a linked one.
+func failureNode(node *waBinary.Node, linked bool) (*Error, int) {
+	const op = "log in"
+	ag := node.AttrGetter()
+	code := ag.OptionalInt("reason")
+	cause := fmt.Errorf("WhatsApp answered with failure %d", code)
+	switch {
+	case code == 401 && linked, code == 403 && linked:
+		return &Error{Reason: ErrLoggedOut, Op: op, Err: cause}, fewTries
+	case code == 401, code == 403:
+		return &Error{Reason: ErrForbidden, Op: op, Err: cause}, 1
+	case code == 402:
+		return &Error{
+			Reason: ErrTemporarilyBanned, Op: op, Err: cause,
+			RetryAfter: time.Duration(ag.OptionalInt("expire")) * time.Second,
+		}, noTries
+	case code == 405, code == 409:
+		return &Error{Reason: ErrClientOutdated, Op: op, Err: cause}, noTries
+	case code == 406:
+		return &Error{Reason: ErrBanned, Op: op, Err: cause}, noTries
+	case code == 429:
+		return &Error{Reason: ErrRateLimited, Op: op, RetryAfter: rateLimitWait, Err: cause}, noTries
+	case code >= 500:
+		return &Error{Reason: ErrServer, Op: op, Err: cause}, 0
+	}
+	return &Error{Reason: ErrServer, Op: op, Err: cause}, fewTries
+}
+
+// streamError tells what a <stream:error> node means. It returns nil for the
+// 515, which is not an error: the server asks for a new connection.
+func streamError(node *waBinary.Node, linked bool) (*Error, int) {
+	const op = "stream"
+	code, _ := node.Attrs["code"].(string)
+	if code == "515" {
+		return nil, 0
+	}
+	conflict := ""
+	if child, ok := node.GetOptionalChildByTag("conflict"); ok {
+		conflict = child.AttrGetter().OptionalString("type")
+	}
+	cause := fmt.Errorf("WhatsApp ended the stream with code %q %s", code, conflict)
+	switch {
+	case conflict == "replaced":
+		return &Error{Reason: ErrReplaced, Op: op, Err: cause}, noTries
+	case code == "401" && linked:
+		return &Error{Reason: ErrLoggedOut, Op: op, Err: cause}, fewTries
+	case code == "401", code == "403":
+		return &Error{Reason: ErrForbidden, Op: op, Err: cause}, 1
+	case strings.HasPrefix(code, "5"):
+		return &Error{Reason: ErrServer, Op: op, Err: cause}, 0
+	}
+	return &Error{Reason: ErrServer, Op: op, Err: cause}, fewTries
+}

@@ -1,0 +1,78 @@
+package walink_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/walink/walink"
+)
+
+func allReasons() []walink.Reason {
+	return []walink.Reason{
+		walink.ErrInvalidSettings, walink.ErrInvalidPhone, walink.ErrInProgress, walink.ErrClosed, walink.ErrSessionBusy,
+		walink.ErrNetwork, walink.ErrProxy, walink.ErrTimeout, walink.ErrCanceled, walink.ErrCodeRefused, walink.ErrRateLimited,
+		walink.ErrForbidden, walink.ErrServer, walink.ErrStalled, walink.ErrPairing, walink.ErrWrongAccount, walink.ErrPasskey,
+		walink.ErrClientOutdated, walink.ErrLoggedOut, walink.ErrRemoved, walink.ErrBanned, walink.ErrTemporarilyBanned,
+		walink.ErrReplaced, walink.ErrMultideviceOff, walink.ErrStore,
+	}
+}
+
+func TestEveryReasonHasARemedyOfItsOwn(t *testing.T) {
+	t.Parallel()
+	seen := map[string]walink.Reason{}
+	for _, reason := range allReasons() {
+		remedy := (&walink.Error{Reason: reason}).Remedy()
+		if !strings.HasSuffix(remedy, ".") || strings.ToUpper(remedy[:1]) != remedy[:1] {
+			t.Errorf("%s: %q is no sentence", reason, remedy)
+		}
+		if other, ok := seen[remedy]; ok {
+			t.Errorf("%s and %s have the same remedy", reason, other)
+		}
+		seen[remedy] = reason
+	}
+}
+
+func TestErrorIsFoundByReasonAndByCause(t *testing.T) {
+	t.Parallel()
+	inner := &walink.Error{Reason: walink.ErrNetwork, Op: "connect", Err: context.DeadlineExceeded}
+	err := fmt.Errorf("program: %w", &walink.Error{Reason: walink.ErrTimeout, Op: "link", Err: inner})
+	for _, target := range []error{walink.ErrTimeout, walink.ErrNetwork, context.DeadlineExceeded} {
+		if !errors.Is(err, target) {
+			t.Errorf("%v is not found in %v", target, err)
+		}
+	}
+	if errors.Is(err, walink.ErrServer) {
+		t.Error("a reason is found that is not there")
+	}
+	if want := "program: walink: link: timeout: connect: network: context deadline exceeded"; err.Error() != want {
+		t.Errorf("text\n got %q\nwant %q", err, want)
+	}
+	var outer *walink.Error
+	if !errors.As(err, &outer) || outer.Remedy() != inner.Remedy() {
+		t.Errorf("the remedy of a timeout is %q, want that of the failure under it", outer.Remedy())
+	}
+}
+
+func TestErrorSurvivesJSON(t *testing.T) {
+	t.Parallel()
+	in := &walink.Error{
+		Reason: walink.ErrTimeout, Op: "link", RetryAfter: 90 * time.Second,
+		Err: &walink.Error{Reason: walink.ErrProxy, Op: "connect", Err: errors.New("refused")},
+	}
+	data, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out walink.Error
+	if err := json.Unmarshal(data, &out); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(&out, walink.ErrTimeout) || out.Error() != in.Error() || out.Remedy() != in.Remedy() || out.RetryAfter != in.RetryAfter {
+		t.Errorf("got %v (%s), want %v (%s)", &out, out.Remedy(), in, in.Remedy())
+	}
+}

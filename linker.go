@@ -1,0 +1,226 @@
+package walink
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink/internal/ledger"
+	"github.com/walink/walink/store"
+)
+
+// codeWindow is the time in which Settings.CodeBudget counts.
+const codeWindow = 15 * time.Minute
+
+// Linker links one session of a Store to a WhatsApp account, and holds its
+// connection afterwards. Make it with [New]. All methods may be called from
+// several goroutines at once.
+type Linker struct {
+	store    store.Store
+	ledger   store.Ledger
+	settings *resolved
+	version  atomic.Pointer[wastore.WAVersionContainer] // fetched after a 405
+
+	mu     sync.Mutex
+	closed bool
+	status Status
+	cancel context.CancelCauseFunc // of the running Link; nil when none is running
+	done   chan struct{}           // closed when the running Link has put everything away
+	live   *socket                 // of the last Linked
+	kill   context.CancelFunc      // ends the life of live
+}
+
+// New returns a Linker for one session of st. It does no I/O and starts
+// nothing. The Store stays the caller's, to be closed after the Linker.
+//
+// Every fault of the settings is reported at once, in an [*Error] with the
+// Reason [ErrInvalidSettings] that wraps [ErrInvalidPhone] where the number is
+// at fault.
+func New(st store.Store, settings Settings) (*Linker, error) {
+	set, err := settings.resolve()
+	if err != nil {
+		return nil, err
+	}
+	if st == nil {
+		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: errors.New("the store is nil")}
+	}
+	l := &Linker{store: st, settings: &set, status: Status{State: StateIdle}}
+	if own, ok := st.(store.Ledger); ok {
+		l.ledger = own
+	} else {
+		l.ledger = ledger.Process()
+	}
+	return l, nil
+}
+
+// Link links the session, or connects it if it is stored already, and tells
+// how it goes on the channel that it returns.
+//
+// The channel gets events in order, and none is lost, however slowly it is
+// read. The last one is exactly one [Linked] or [Failed], also when ctx ends
+// or the Linker is closed; then the channel closes. After Linked the client
+// stays connected until Close, whatever becomes of ctx.
+//
+// The error is for misuse only: [ErrClosed], or [ErrInProgress] while an
+// earlier Link is running. Once the last event has been read another Link may
+// follow; on a session that is still connected it sends Linked at once.
+func (l *Linker) Link(ctx context.Context) (<-chan Event, error) {
+	return l.start(ctx, false)
+}
+
+// start begins a Link. With resumeOnly it logs a stored session in, and fails
+// with ErrLoggedOut where there is none.
+func (l *Linker) start(ctx context.Context, resumeOnly bool) (<-chan Event, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return nil, &Error{Reason: ErrClosed, Op: "link"}
+	case l.cancel != nil:
+		return nil, &Error{Reason: ErrInProgress, Op: "link"}
+	}
+	events := make(chan Event, eventBuffer)
+	set := l.settings
+	a := &attempt{
+		linker: l, settings: set, inbox: newInbox(), events: events, http: set.newHTTPClient(),
+		machine: newMachine(config{
+			phone: set.phone, code: set.wantCode, qr: set.wantQR, fallback: set.qrFallback,
+			versionRefresh: set.versionRefresh, resumeOnly: resumeOnly, timeout: set.timeout,
+			jitter: rand.Float64,
+		}),
+	}
+	a.life, a.kill = context.WithCancel(context.WithoutCancel(ctx))
+	ctx, l.cancel = context.WithCancelCause(ctx)
+	l.done = make(chan struct{})
+	l.status = Status{State: StateConnecting}
+	go a.run(ctx, l.live, l.kill)
+	return events, nil
+}
+
+// ended takes the outcome of a Link, before anyone can have read it, and
+// returns what is to be told.
+func (l *Linker) ended(end Event, sock *socket, kill context.CancelFunc) Event {
+	l.mu.Lock()
+	if sock != nil && l.closed {
+		l.mu.Unlock()
+		sock.shut()
+		kill()
+		l.mu.Lock()
+		sock, end = nil, Failed{Err: &Error{Reason: ErrClosed, Op: "link"}}
+	}
+	defer l.mu.Unlock()
+	l.live, l.kill = sock, kill
+	l.status.apply(end)
+	l.cancel(nil)
+	l.cancel = nil
+	close(l.done)
+	return end
+}
+
+// observe keeps the status up to date.
+func (l *Linker) observe(event Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status.apply(event)
+}
+
+// Client returns the connected whatsmeow client after [Linked], and nil
+// before, and after Failed, Unlink and Close. Its reconnects are whatsmeow's
+// own. Event handlers that must miss nothing are added through
+// Settings.OnClient.
+func (l *Linker) Client() *whatsmeow.Client {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.live == nil || l.status.State != StateLinked {
+		return nil
+	}
+	return l.live.whatsmeow()
+}
+
+// Status returns a snapshot for programs that poll instead of reading events.
+// It holds the codes that are on the screen now, which are secrets.
+func (l *Linker) Status() Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.status
+}
+
+// Unlink logs the device out at WhatsApp, and then forgets the session. If the
+// session is not connected, it is connected first, within ctx and
+// Settings.Timeout. A device that WhatsApp has removed meanwhile is forgotten,
+// and that is a success.
+//
+// It returns [ErrClosed], [ErrInProgress] while a Link is running,
+// [ErrLoggedOut] if nothing is stored under the session, and otherwise the
+// reason why WhatsApp could not be told; then the session stays stored.
+func (l *Linker) Unlink(ctx context.Context) error {
+	const op = "unlink"
+	events, err := l.start(ctx, true)
+	if err != nil {
+		return err
+	}
+	for event := range events {
+		failed, ok := event.(Failed)
+		switch {
+		case !ok:
+		case errors.Is(failed.Err, ErrLoggedOut) && !errors.Is(failed.Err, errNotStored):
+			l.forget(Status{State: StateIdle})
+			return nil
+		default:
+			return failed.Err
+		}
+	}
+	client := l.Client()
+	if client == nil {
+		return &Error{Reason: ErrClosed, Op: op}
+	}
+	if err := client.Logout(ctx); err != nil {
+		reason := ErrNetwork
+		if errors.Is(err, context.DeadlineExceeded) {
+			reason = ErrTimeout
+		} else if errors.Is(err, context.Canceled) {
+			reason = ErrCanceled
+		}
+		return &Error{Reason: reason, Op: op, Err: errors.New(mask(err.Error()))}
+	}
+	l.forget(Status{State: StateIdle})
+	// Device.Delete has taken the session with it where the Store keeps its contract.
+	if err := l.store.Delete(ctx, l.settings.session); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return storeFailed(op, err)
+	}
+	return nil
+}
+
+// forget lets go of the connection, if there is one.
+func (l *Linker) forget(status Status) {
+	l.mu.Lock()
+	live, kill := l.live, l.kill
+	l.live, l.kill, l.status = nil, nil, status
+	l.mu.Unlock()
+	if live != nil {
+		live.shut()
+		kill()
+	}
+}
+
+// Close ends a running Link, disconnects, and returns when that is done. What
+// is stored stays, so that another Linker can resume it. It is safe to call
+// twice, and before Link; it always returns nil.
+func (l *Linker) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	cancel, done := l.cancel, l.done
+	l.mu.Unlock()
+	if cancel != nil {
+		cancel(ErrClosed)
+		<-done
+	}
+	l.forget(l.Status().closed())
+	return nil
+}

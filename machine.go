@@ -1,0 +1,417 @@
+package walink
+
+import (
+	"fmt"
+	"time"
+)
+
+// The times of the design, in one place.
+const (
+	firstRefLife  = 60 * time.Second  // whatsmeow's qrchan.go: the first ref is shown for a minute
+	nextRefLife   = 20 * time.Second  // and the others for 20 s
+	codeLife      = 180 * time.Second // counted from before the request
+	openLimit     = 30 * time.Second  // until the socket is open and the refs are here
+	codeLimit     = 30 * time.Second  // until the code request is answered
+	answerLimit   = 60 * time.Second  // from the phone's answer to pair-success
+	passkeyLife   = 10 * time.Minute  // of the challenge
+	handoffLife   = 5 * time.Minute   // of the hand-off proof, as in whatsmeow's pair-passkey.go
+	reconnectWait = 5 * time.Second   // for the 515 after pair-success; without it we reconnect all the same
+	loginTryLimit = 10 * time.Second  // one of the tries to log in after pairing
+	loginLimit    = 30 * time.Second  // all of them
+	serviceLimit  = 30 * time.Second  // for the store and for the version request
+	backoffMin    = 1 * time.Second
+	backoffMax    = 30 * time.Second
+	stableAfter   = 20 * time.Second // a socket that lived this long was a good one
+	maxCodeFaults = 3                // code requests in a row that may fail for want of an answer
+)
+
+// config is what a machine needs to know of the Settings.
+type config struct {
+	phone          Phone
+	code           bool // ask for pairing codes
+	qr             bool // show QR codes from the start
+	fallback       bool // show QR codes when no pairing code can be had
+	versionRefresh bool
+	resumeOnly     bool // log a stored session in, and never link
+	timeout        time.Duration
+	jitter         func() float64 // in [0, 1)
+}
+
+// phase is where a machine stands.
+type phase int
+
+const (
+	phaseIdle       phase = iota
+	phaseWaiting          // between two attempts
+	phaseOpening          // the device is loaded and the socket opened; ends with the refs or the login
+	phaseOffering         // refs are here: codes are on the screen, or on their way there
+	phasePasskey          // a passkey is asked for
+	phasePaired           // pair-success; the 515 is awaited
+	phaseLogin            // reconnected after pair-success
+	phaseRefreshing       // the current version is being asked for
+	phaseDropping         // the stored session is being deleted
+	phaseDone
+)
+
+// machine decides what happens next in one Link. It is pure: the same inputs
+// at the same times give the same effects. It does no I/O, reads no clock and
+// starts no goroutine.
+//
+// Every socket has an epoch, which is the number of its attempt; inputs of
+// another epoch than the current one are about a socket that is gone, and are
+// ignored.
+type machine struct {
+	cfg   config
+	phase phase
+	epoch int
+
+	timeoutAt time.Time // the end of the Link
+	stageAt   time.Time // the end of the phase, where it has one
+	loginBy   time.Time // the end of all tries to log in after pairing
+
+	resumed bool   // this attempt logs a session in that was stored before the Link
+	paired  bool   // pair-success has come in this Link, and its session is stored
+	opened  bool   // the socket of this attempt is open
+	lastErr *Error // the last failure, until something works again
+
+	refsAt    time.Time
+	faults    int            // attempts in a row that failed
+	strikes   map[Reason]int // failures by reason, for those that may only repeat so often
+	refreshed bool           // the version has been refreshed
+	retryErr  *Error         // what a refresh or a drop of the session is meant to mend
+
+	code codeOffer
+	qr   qrOffer
+
+	out []effect
+}
+
+// newMachine returns a machine that waits for its start.
+func newMachine(cfg config) *machine {
+	return &machine{cfg: cfg, strikes: map[Reason]int{}}
+}
+
+// step takes an input and returns what is to be done, in order. After it the
+// next deadline is that of [machine.next].
+func (m *machine) step(now time.Time, in input) []effect {
+	m.out = nil
+	if m.phase == phaseDone {
+		return nil
+	}
+	if e := in.socket(); e != 0 && e != m.epoch {
+		return nil
+	}
+	switch in := in.(type) {
+	case inStart:
+		if m.cfg.timeout > 0 {
+			m.timeoutAt = now.Add(m.cfg.timeout)
+		}
+		m.open(now)
+	case inTick:
+		m.tick(now)
+	case inStop:
+		m.fail(m.withLast(in.err))
+	case inDevice:
+		m.device(now, in)
+	case inOpened:
+		m.opened = true
+	case inRefs:
+		m.refs(now, in)
+	case inCode:
+		m.codeReady(now, in)
+	case inCodeFailed:
+		m.codeFailed(now, in.err)
+	case inAnswered:
+		m.answered(now)
+	case inRefused:
+		m.codeRefused(now)
+	case inSecret:
+		m.secret(now, in)
+	case inPasskey:
+		m.passkey(now, in)
+	case inPasskeyCode:
+		if m.phase == phasePasskey {
+			m.do(doEmit{PasskeyConfirmation{Code: in.code, Automatic: in.automatic}})
+		}
+	case inPaired:
+		m.pairSuccess(now, in)
+	case inReconnect:
+		if m.phase == phasePaired {
+			m.relogin(now)
+		}
+	case inLoggedIn:
+		m.loggedIn(in)
+	case inLost:
+		m.lost(now, in)
+	case inVersion:
+		m.versionReady(now, in)
+	case inDropped:
+		m.dropped(now, in)
+	}
+	return m.out
+}
+
+// next returns the time of the earliest deadline; zero only when done or
+// before the start.
+func (m *machine) next() time.Time {
+	var first time.Time
+	for _, t := range []time.Time{m.timeoutAt, m.stageAt, m.loginBy, m.code.deadline(), m.qr.deadline()} {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	if m.phase == phaseDone || m.phase == phaseIdle {
+		return time.Time{}
+	}
+	return first
+}
+
+// passed reports whether the deadline t is set and has come.
+func passed(now, t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+
+// tick handles the deadlines that have passed.
+func (m *machine) tick(now time.Time) {
+	switch {
+	case m.phase == phaseIdle:
+	case passed(now, m.timeoutAt):
+		m.fail(m.withLast(&Error{Reason: ErrTimeout, Op: "link"}))
+	case passed(now, m.loginBy):
+		m.fail(m.withLast(&Error{Reason: ErrStalled, Op: "log in", Err: &hinted{
+			errLoginStalled, "Start again: the device is linked and stored, so no new code is needed.",
+		}}))
+	case passed(now, m.stageAt):
+		m.stageOver(now)
+	case passed(now, m.code.deadline()):
+		m.codeDeadline(now)
+	case passed(now, m.qr.deadline()):
+		m.rotate(now)
+	}
+}
+
+// stageOver handles the end of the time that a phase has.
+func (m *machine) stageOver(now time.Time) {
+	switch m.phase {
+	case phaseWaiting:
+		m.open(now)
+	case phaseOpening, phaseLogin:
+		err := &Error{Reason: ErrStalled, Op: "connect", Err: errNoRefs}
+		if !m.opened {
+			err = &Error{Reason: ErrNetwork, Op: "connect", Err: errNoSocket}
+		} else if m.resumed || m.paired {
+			err = &Error{Reason: ErrStalled, Op: "log in", Err: errLoginStalled}
+		}
+		m.lost(now, inLost{epoch: m.epoch, err: err})
+	case phasePasskey:
+		m.fail(&Error{Reason: ErrPasskey, Op: "passkey", Err: errPasskeyExpired})
+	case phasePaired:
+		m.relogin(now)
+	case phaseRefreshing:
+		m.versionReady(now, inVersion{epoch: m.epoch, err: errVersionStalled})
+	case phaseDropping:
+		m.dropped(now, inDropped{epoch: m.epoch, err: &Error{Reason: ErrStore, Op: "drop session", Err: errStoreStalled}})
+	case phaseIdle, phaseOffering, phaseDone:
+		m.stageAt = time.Time{}
+	}
+}
+
+// open starts the next attempt.
+func (m *machine) open(now time.Time) {
+	m.epoch++
+	m.phase, m.opened, m.resumed = phaseOpening, false, false
+	m.stageAt = now.Add(openLimit)
+	m.code.clear()
+	m.qr.clear()
+	m.do(doEmit{Connecting{Attempt: m.epoch}}, doLoad{m.epoch})
+}
+
+// device takes what the store gave for this attempt.
+func (m *machine) device(now time.Time, in inDevice) {
+	switch {
+	case m.phase != phaseOpening:
+	case in.err != nil:
+		m.fail(in.err)
+	case !in.linked && m.cfg.resumeOnly:
+		m.fail(&Error{Reason: ErrLoggedOut, Op: "log in", Err: errNotStored})
+	case in.linked && !m.cfg.resumeOnly && !m.cfg.phone.IsZero() && !m.cfg.phone.SameAccount(in.account.Phone):
+		m.fail(&Error{Reason: ErrWrongAccount, Op: "resume", Err: &wrongStored{want: m.cfg.phone, have: in.account.Phone}})
+	case in.linked:
+		m.resumed = true
+		if m.paired {
+			m.stageAt = now.Add(loginTryLimit)
+		}
+		m.do(doConnect{m.epoch})
+	default:
+		m.paired, m.loginBy = false, time.Time{} // the store knows better
+		m.do(doConnect{m.epoch})
+	}
+}
+
+// pairSuccess takes the phone's consent: the device is stored.
+func (m *machine) pairSuccess(now time.Time, in inPaired) {
+	if m.phase != phaseOffering && m.phase != phasePasskey {
+		return
+	}
+	m.code.clear()
+	m.qr.clear()
+	m.phase, m.paired, m.lastErr = phasePaired, true, nil
+	m.loginBy = now.Add(loginLimit)
+	m.stageAt = now.Add(reconnectWait)
+	m.do(doEmit{Paired{Account: in.account}})
+}
+
+// relogin reconnects after pair-success, as the 515 asks for.
+func (m *machine) relogin(now time.Time) {
+	m.phase, m.opened = phaseLogin, false
+	m.stageAt = now.Add(loginTryLimit)
+	m.do(doRelogin{m.epoch})
+}
+
+// loggedIn ends the Link.
+func (m *machine) loggedIn(in inLoggedIn) {
+	if m.phase != phaseLogin && (m.phase != phaseOpening || !m.resumed) {
+		return
+	}
+	m.phase = phaseDone
+	m.do(doEmit{Linked{Account: in.account, Resumed: !m.paired}})
+}
+
+// passkey holds everything for the ceremony.
+func (m *machine) passkey(now time.Time, in inPasskey) {
+	if m.phase != phaseOffering {
+		return
+	}
+	m.code.clear()
+	m.qr.clear()
+	m.phase = phasePasskey
+	m.stageAt = now.Add(passkeyLife)
+	m.do(doEmit{PasskeyRequired{Challenge: in.challenge, Expires: m.stageAt, HandoffExpires: now.Add(handoffLife)}})
+}
+
+// lost handles the end of the current socket, whatever ended it.
+func (m *machine) lost(now time.Time, in inLost) {
+	switch m.phase {
+	case phaseIdle, phaseWaiting, phaseRefreshing, phaseDropping, phaseDone:
+		return // the socket is already known to be gone
+	case phasePaired:
+		if in.err.Reason == ErrNetwork {
+			return // the socket may end before or after the 515: stageAt reconnects
+		}
+	case phaseOffering:
+		if in.err.Reason == ErrNetwork && !m.code.awaited() && !now.Before(m.refsAt.Add(refsLife(m.qr.count()))) {
+			// The server closes a socket whose refs have run out.
+			m.withdrawAll(now, WithdrawnExpired, nil)
+			m.reopen(now)
+			return
+		}
+	case phaseOpening, phasePasskey, phaseLogin:
+	}
+	m.withdrawAll(now, withdrawnFor(in.err.Reason), in.err)
+	m.lastErr = in.err
+	m.do(doShut{m.epoch})
+	switch in.err.Reason {
+	case ErrClientOutdated:
+		if m.cfg.versionRefresh && !m.refreshed {
+			m.refreshed, m.retryErr = true, in.err
+			m.phase, m.stageAt = phaseRefreshing, now.Add(serviceLimit)
+			m.do(doRefreshVersion{m.epoch})
+			return
+		}
+	case ErrLoggedOut:
+		if (m.resumed || m.paired) && m.struck(in.err.Reason, in.tries) {
+			m.retryErr = in.err
+			m.phase, m.stageAt = phaseDropping, now.Add(serviceLimit)
+			m.do(doDrop{m.epoch})
+			return
+		}
+	default:
+		if in.tries >= 0 && m.struck(in.err.Reason, in.tries) {
+			m.retry(now, in.err, m.backoff(now))
+			return
+		}
+	}
+	m.fail(in.err)
+}
+
+// struck counts a failure and reports whether another attempt may follow.
+// Zero tries means any number.
+func (m *machine) struck(reason Reason, tries int) bool {
+	m.strikes[reason]++
+	return tries == 0 || m.strikes[reason] <= tries
+}
+
+// versionReady goes on after the version request.
+func (m *machine) versionReady(now time.Time, in inVersion) {
+	if m.phase != phaseRefreshing {
+		return
+	}
+	if in.err != nil {
+		err := *m.retryErr
+		err.Err = in.err
+		m.fail(&err)
+		return
+	}
+	m.retry(now, m.retryErr, 0)
+}
+
+// dropped goes on after the session has been deleted.
+func (m *machine) dropped(now time.Time, in inDropped) {
+	switch {
+	case m.phase != phaseDropping:
+	case in.err != nil:
+		m.fail(in.err)
+	case m.cfg.resumeOnly:
+		m.fail(m.retryErr)
+	default:
+		m.paired, m.loginBy = false, time.Time{}
+		m.retry(now, m.retryErr, 0)
+	}
+}
+
+// retry announces the next attempt and waits for it.
+func (m *machine) retry(now time.Time, err *Error, delay time.Duration) {
+	m.phase = phaseWaiting
+	m.stageAt = now.Add(delay)
+	m.do(doEmit{Retrying{Attempt: m.epoch + 1, Err: err, At: m.stageAt}})
+}
+
+// reopen goes on with a new socket after nothing but time has passed.
+func (m *machine) reopen(now time.Time) {
+	m.do(doShut{m.epoch})
+	m.open(now)
+}
+
+// backoff returns how long to wait before the next attempt.
+func (m *machine) backoff(now time.Time) time.Duration {
+	if !m.refsAt.IsZero() && now.Sub(m.refsAt) >= stableAfter {
+		m.faults = 0
+	}
+	m.refsAt = time.Time{}
+	d := min(backoffMin<<min(m.faults, 5), backoffMax)
+	m.faults++
+	if m.paired {
+		return backoffMin // the login has 30 s in all
+	}
+	return max(backoffMin, d/2+time.Duration(m.cfg.jitter()*float64(d/2)))
+}
+
+// fail ends the Link.
+func (m *machine) fail(err *Error) {
+	m.phase = phaseDone
+	m.do(doEmit{Failed{Err: err}})
+}
+
+// withLast returns err with the last failure as its cause, where there is one
+// that has not been overcome.
+func (m *machine) withLast(err *Error) *Error {
+	if m.lastErr == nil {
+		return err
+	}
+	out := *err
+	out.Err = m.lastErr
+	if err.Err != nil {
+		out.Err = fmt.Errorf("%w: %w", err.Err, m.lastErr)
+	}
+	return &out
+}
+
+func (m *machine) do(effects ...effect) { m.out = append(m.out, effects...) }

@@ -1,0 +1,304 @@
+package walink
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"go.mau.fi/whatsmeow"
+)
+
+// Settings says how a Linker links. It is plain data, passed by value; the zero
+// value links session "default" by QR code. New checks it.
+type Settings struct {
+	// Session is the name under which the Store keeps this link; "" is "default".
+	Session string `json:"session,omitempty"`
+	// Phone is the account's number as a person writes it, with its country code;
+	// ParsePhone reads it. It is needed wherever a pairing code can be asked for.
+	// When it is set, every other account that tries to link is refused; "" links
+	// whichever account scans.
+	Phone string `json:"phone,omitempty"`
+	// LinkingMode is which of pairing code and QR code are shown; "" is ModeAuto.
+	LinkingMode LinkingMode `json:"linkingMode,omitempty"`
+	// PreferPairingCode shows a pairing code instead of a QR code in ModeAuto; the
+	// default is the QR code. It contradicts ModeQR, and says nothing in other modes.
+	PreferPairingCode bool `json:"preferPairingCode,omitempty"`
+	// QRFallback goes on with QR codes when no pairing code can be had; by default
+	// the Link fails.
+	QRFallback bool `json:"qrFallback,omitempty"`
+	// Browser is the browser that the companion says it is; "" is BrowserChrome.
+	Browser Browser `json:"browser,omitempty"`
+	// OS is the system that the companion says it runs on; "" is OSLinux.
+	OS OS `json:"os,omitempty"`
+	// DeviceName is the name in the phone's list of linked devices, at most 50
+	// characters; "" is "walink".
+	DeviceName string `json:"deviceName,omitempty"`
+	// DisablePush makes pairing codes without a notification on the phone; by
+	// default there is one.
+	DisablePush bool `json:"disablePush,omitempty"`
+	// Timeout bounds one Link as a whole; 0 is 10 minutes, and a negative one leaves
+	// only the context. In JSON it is a Go duration string, such as "10m".
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// Probation holds Linked back until the session has lived this long; 0 is none.
+	// In JSON it is a Go duration string.
+	Probation time.Duration `json:"probation,omitempty"`
+	// CodeBudget is how many pairing codes are asked for per number in 15 minutes,
+	// across restarts; 0 is 3.
+	CodeBudget int `json:"codeBudget,omitempty"`
+	// DisableVersionRefresh keeps walink from fetching the current WhatsApp Web
+	// version when WhatsApp refuses the built-in one (405); by default it does.
+	DisableVersionRefresh bool `json:"disableVersionRefresh,omitempty"`
+	// Proxy is an http, https or socks5 URL, for the socket and the version request.
+	// It fails closed: without the proxy there is no connection. "" is none.
+	Proxy string `json:"proxy,omitempty"`
+
+	// HTTPClient is used for the socket before and after login and for the version
+	// request, in place of Proxy: to set both is an error. nil is a client of walink's own.
+	HTTPClient *http.Client `json:"-"`
+	// Logger receives the log, without secrets at any level; nil discards.
+	Logger *slog.Logger `json:"-"`
+	// OnClient is called with each new client before it connects: the place for
+	// event handlers. nil does nothing.
+	OnClient func(*whatsmeow.Client) `json:"-"`
+}
+
+// LinkingMode is which of pairing code and QR code are shown. Case does not matter.
+type LinkingMode string
+
+// The linking modes.
+const (
+	// ModeAuto shows a QR code, or a pairing code with Settings.PreferPairingCode. It is the default.
+	ModeAuto LinkingMode = "auto"
+	// ModePairing shows a pairing code.
+	ModePairing LinkingMode = "pairing"
+	// ModeQR shows a QR code.
+	ModeQR LinkingMode = "qr"
+	// ModeBoth shows a pairing code and a QR code side by side.
+	ModeBoth LinkingMode = "both"
+)
+
+// Browser is a browser that WhatsApp lets a companion be. The set is closed,
+// because the server refuses pairing codes to any other name. Case does not matter.
+type Browser string
+
+// The browsers: those of whatsmeow's PairClient constants that are browsers.
+const (
+	BrowserChrome  Browser = "Chrome"
+	BrowserEdge    Browser = "Edge"
+	BrowserFirefox Browser = "Firefox"
+	BrowserIE      Browser = "IE"
+	BrowserOpera   Browser = "Opera"
+	BrowserSafari  Browser = "Safari"
+)
+
+// OS is an operating system that WhatsApp lets a companion run on, in the spelling
+// of WhatsApp Web. The set is closed, as for Browser. Case and spaces do not matter.
+type OS string
+
+// The operating systems.
+const (
+	OSLinux   OS = "Linux"
+	OSWindows OS = "Windows"
+	OSMac     OS = "Mac OS"
+)
+
+// The defaults of Settings.
+const (
+	defaultSession    = "default"
+	defaultDeviceName = "walink"
+	defaultTimeout    = 10 * time.Minute
+	defaultCodeBudget = 3
+)
+
+const (
+	maxSessionBytes    = 128
+	maxDeviceNameRunes = 50
+)
+
+// resolved is a Settings that has been checked, with its defaults filled in.
+type resolved struct {
+	session string
+	phone   Phone // zero if none
+	mode    LinkingMode
+	// wantCode and wantQR are what is shown from the start; qrFallback goes on with
+	// QR codes when no pairing code can be had, and is false where QR is shown anyway.
+	wantCode, wantQR, qrFallback bool
+	browser                      Browser
+	os                           OS
+	deviceName                   string
+	push                         bool
+	timeout                      time.Duration // 0 is none
+	probation                    time.Duration
+	codeBudget                   int
+	versionRefresh               bool
+	proxy                        *url.URL // nil if none
+	httpClient                   *http.Client
+	logger                       *slog.Logger
+	onClient                     func(*whatsmeow.Client)
+}
+
+// resolve checks the Settings and fills in the defaults. The error is an
+// ErrInvalidSettings that joins every fault.
+func (s Settings) resolve() (resolved, error) {
+	r, faults := s.check(func(field string) string { return field })
+	if r.wantCode && s.Phone == "" {
+		_, err := ParsePhone("")
+		faults = append(faults, &settingsFault{
+			field: "Phone", value: `""`, problem: "needed for a pairing code", err: err,
+			remedy: "Set Phone to the account's number with its country code, or link by QR code.",
+		})
+	}
+	if len(faults) > 0 {
+		return resolved{}, &Error{Reason: ErrInvalidSettings, Op: "settings", Err: errors.Join(faults...)}
+	}
+	return r, nil
+}
+
+// check is resolve without what only New can know: a phone that is still missing.
+// name gives the name under which the user knows a field.
+func (s Settings) check(name func(field string) string) (resolved, []error) {
+	var faults []error
+	fault := func(field, value, problem, remedy string) {
+		faults = append(faults, &settingsFault{field: name(field), value: value, problem: problem, remedy: remedy})
+	}
+	r := resolved{
+		session:        orDefault(s.Session, defaultSession),
+		deviceName:     orDefault(s.DeviceName, defaultDeviceName),
+		push:           !s.DisablePush,
+		timeout:        max(orDefault(s.Timeout, defaultTimeout), 0),
+		probation:      s.Probation,
+		codeBudget:     orDefault(s.CodeBudget, defaultCodeBudget),
+		versionRefresh: !s.DisableVersionRefresh,
+		httpClient:     s.HTTPClient,
+		logger:         s.Logger,
+		onClient:       s.OnClient,
+	}
+	if r.logger == nil {
+		r.logger = slog.New(slog.DiscardHandler)
+	}
+	if problem := checkSession(s.Session); problem != "" {
+		fault("Session", show(s.Session), problem, "Choose a short name of printable characters.")
+	}
+	if s.Phone != "" {
+		var err error
+		if r.phone, err = ParsePhone(s.Phone); err != nil {
+			problem := &phoneFault{}
+			errors.As(err, &problem)
+			faults = append(faults, &settingsFault{
+				field: name("Phone"), value: strconv.Quote(redactPhone(s.Phone)), problem: problem.sentence, remedy: problem.remedy, err: err,
+			})
+		}
+	}
+	var ok bool
+	if r.mode, ok = canonical(s.LinkingMode, linkingModes()); !ok {
+		fault("LinkingMode", show(string(s.LinkingMode)), "unknown mode", propose(s.LinkingMode, linkingModes()))
+	}
+	if r.browser, ok = canonical(s.Browser, browsers()); !ok {
+		fault("Browser", show(string(s.Browser)), "not a browser that WhatsApp accepts", propose(s.Browser, browsers()))
+	}
+	if r.os, ok = canonical(s.OS, systems()); !ok {
+		fault("OS", show(string(s.OS)), "not a system that WhatsApp accepts", propose(s.OS, systems()))
+	}
+	switch r.mode {
+	case ModeAuto:
+		r.wantCode, r.wantQR = s.PreferPairingCode, !s.PreferPairingCode
+	case ModePairing:
+		r.wantCode = true
+	case ModeQR:
+		r.wantQR = true
+		if s.PreferPairingCode {
+			fault("PreferPairingCode", "true", "contradicts "+name("LinkingMode")+" qr, which shows no pairing code",
+				"Choose the mode auto or pairing for a pairing code, or drop the preference for one.")
+		}
+	case ModeBoth:
+		r.wantCode, r.wantQR = true, true
+	}
+	r.qrFallback = s.QRFallback && r.wantCode && !r.wantQR
+	if problem := checkDeviceName(s.DeviceName); problem != "" {
+		fault("DeviceName", show(s.DeviceName), problem, "Choose a name of at most 50 printable characters.")
+	}
+	if s.Probation < 0 {
+		fault("Probation", s.Probation.String(), "negative", "Set it to 0 for none, or to a positive duration.")
+	}
+	if s.CodeBudget < 0 {
+		fault("CodeBudget", strconv.Itoa(s.CodeBudget), "negative", "Set it to 0 for the default of 3, or to a positive number.")
+	}
+	if s.Proxy != "" {
+		var shown, problem, remedy string
+		if r.proxy, shown, problem, remedy = parseProxy(s.Proxy); problem != "" {
+			fault("Proxy", shown, problem, remedy)
+		} else if s.HTTPClient != nil {
+			fault("Proxy", shown, "contradicts HTTPClient, which is used in its place",
+				"Set the proxy in the HTTPClient's transport, or leave HTTPClient out.")
+		}
+	}
+	return r, faults
+}
+
+func orDefault[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}
+
+func checkSession(name string) string {
+	switch {
+	case !utf8.ValidString(name):
+		return "not valid UTF-8"
+	case len(name) > maxSessionBytes:
+		return fmt.Sprintf("longer than %d bytes", maxSessionBytes)
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return "has a control character in it"
+	}
+	return ""
+}
+
+func checkDeviceName(name string) string {
+	const joiner = '\u200d' // holds an emoji together
+	switch {
+	case !utf8.ValidString(name):
+		return "not valid UTF-8"
+	case name != "" && strings.TrimSpace(name) == "":
+		return "blank"
+	case utf8.RuneCountInString(name) > maxDeviceNameRunes:
+		return fmt.Sprintf("longer than %d characters", maxDeviceNameRunes)
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) && r != joiner }):
+		return "has a character in it that cannot be shown"
+	}
+	return ""
+}
+
+// parseProxy reads the URL of a proxy. What is shown of it in an error is scheme
+// and host, and not even these where a password may have strayed into them.
+func parseProxy(s string) (proxy *url.URL, shown, problem, remedy string) {
+	const hidden, example = "(not shown, it may hold a password)", "Write it like http://host:8080 or socks5://user:password@host:1080"
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return nil, hidden, "not a URL", example + ", with special characters of the password escaped."
+	case u.Hostname() == "" || u.Opaque != "":
+		return nil, hidden, "has no scheme or no host", example + "."
+	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, hidden, "has more after the host", example + ", with special characters of the password escaped."
+	}
+	shown = strconv.Quote(u.Scheme + "://" + u.Host)
+	if schemes := []string{"http", "https", "socks5"}; !slices.Contains(schemes, u.Scheme) {
+		return nil, shown, "not a scheme that can be used", propose(u.Scheme, schemes)
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, shown, "has a port that does not exist", "Choose a port from 1 to 65535."
+		}
+	}
+	return u, shown, "", ""
+}

@@ -1,0 +1,73 @@
+package walink
+
+// State says where a Linker stands.
+type State string
+
+// The states.
+const (
+	StateIdle            State = "idle"             // no Link has been started, or its device was unlinked
+	StateConnecting      State = "connecting"       // on the way to a code, or to the login of a stored session
+	StateAwaitingPhone   State = "awaiting_phone"   // a code is on the screen
+	StateAwaitingPasskey State = "awaiting_passkey" // the account wants a passkey
+	StatePaired          State = "paired"           // the phone has accepted; the login follows
+	StateLinked          State = "linked"           // the last Link ended with Linked
+	StateFailed          State = "failed"           // the last Link ended with Failed
+)
+
+// Status is what a Linker would show right now. Its pointers are never changed
+// after it has been returned.
+type Status struct {
+	State       State        `json:"state"`
+	PairingCode *PairingCode `json:"pairingCode,omitempty"` // the one on the screen
+	QRCode      *QRCode      `json:"qrCode,omitempty"`      // the one on the screen
+	Account     *Account     `json:"account,omitempty"`     // once paired
+	Err         *Error       `json:"error,omitempty"`       // the last failure of this Link
+}
+
+// apply brings the status up to date with an event.
+func (s *Status) apply(event Event) {
+	switch e := event.(type) {
+	case Connecting:
+		s.State = StateConnecting
+	case PairingCode:
+		s.State, s.PairingCode = StateAwaitingPhone, &e
+	case QRCode:
+		s.State, s.QRCode = StateAwaitingPhone, &e
+		if e.Fallback != nil {
+			s.Err = e.Fallback
+		}
+	case Withdrawn:
+		switch e.Method {
+		case MethodPairing:
+			s.PairingCode = nil
+		case MethodQR:
+			s.QRCode = nil
+		}
+		if s.PairingCode == nil && s.QRCode == nil {
+			s.State = StateConnecting
+		}
+		if e.Err != nil {
+			s.Err = e.Err
+		}
+	case PasskeyRequired:
+		s.State, s.PairingCode, s.QRCode = StateAwaitingPasskey, nil, nil
+	case PasskeyConfirmation:
+		s.State = StateAwaitingPasskey
+	case Paired:
+		s.State, s.PairingCode, s.QRCode, s.Account = StatePaired, nil, nil, &e.Account
+	case Retrying:
+		s.State, s.Err = StateConnecting, e.Err
+	case Linked:
+		*s = Status{State: StateLinked, Account: &e.Account}
+	case Failed:
+		*s = Status{State: StateFailed, Err: e.Err}
+	}
+}
+
+// closed is the status after Close: what was linked is no longer connected.
+func (s Status) closed() Status {
+	if s.State == StateLinked {
+		return Status{State: StateIdle}
+	}
+	return s
+}
