@@ -184,7 +184,7 @@ func (a *attempt) emit(event Event) {
 	switch event.(type) {
 	case Linked, Failed:
 		a.end = event
-	default:
+	case Connecting, PairingCode, QRCode, Withdrawn, PasskeyRequired, PasskeyConfirmation, Paired, Retrying:
 		a.linker.observe(event)
 		a.push(event)
 	}
@@ -318,7 +318,7 @@ func (l *Linker) payload(device *wastore.Device, set *resolved) *waWa6.ClientPay
 	}
 	if reg := payload.DevicePairingData; reg != nil {
 		props := proto.CloneOf(wastore.DeviceProps)
-		props.Os = proto.String(set.deviceName)
+		props.Os = &set.deviceName
 		props.PlatformType = set.browser.platformType().Enum()
 		if data, err := proto.Marshal(props); err == nil {
 			reg.DeviceProps = data

@@ -19,7 +19,7 @@ import (
 	"github.com/walink/walink"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew") //nolint:gochecknoglobals // a test flag
+var update = flag.Bool("update", false, "write the golden files anew")
 
 const (
 	secretCode    = "ABCD-EFGH"

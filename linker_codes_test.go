@@ -18,6 +18,7 @@ func pairing() walink.Settings {
 }
 
 func TestCodeLivesItsWholeLifeWithoutBeingReplaced(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pairing())
 		r.link(t.Context())
@@ -35,6 +36,7 @@ func TestCodeLivesItsWholeLifeWithoutBeingReplaced(t *testing.T) {
 }
 
 func TestExpiredCodeIsReplacedWithinTheBudget(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pairing())
 		r.link(t.Context())
@@ -57,7 +59,9 @@ func TestExpiredCodeIsReplacedWithinTheBudget(t *testing.T) {
 }
 
 func TestCodeBudgetEndsTheLinkOrFallsBack(t *testing.T) {
+	t.Parallel()
 	t.Run("failed", func(t *testing.T) {
+		t.Parallel()
 		bubble(t, func(t *testing.T) {
 			settings := pairing()
 			settings.CodeBudget, settings.Timeout = 2, -1
@@ -74,6 +78,7 @@ func TestCodeBudgetEndsTheLinkOrFallsBack(t *testing.T) {
 		})
 	})
 	t.Run("QR", func(t *testing.T) {
+		t.Parallel()
 		bubble(t, func(t *testing.T) {
 			settings := pairing()
 			settings.CodeBudget, settings.QRFallback = 1, true
@@ -86,6 +91,7 @@ func TestCodeBudgetEndsTheLinkOrFallsBack(t *testing.T) {
 		})
 	})
 	t.Run("both", func(t *testing.T) {
+		t.Parallel()
 		bubble(t, func(t *testing.T) {
 			settings := pairing()
 			settings.CodeBudget, settings.LinkingMode = 1, walink.ModeBoth
@@ -105,6 +111,7 @@ func TestCodeBudgetEndsTheLinkOrFallsBack(t *testing.T) {
 }
 
 func TestCodeBudgetSurvivesARestart(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		srv := walinktest.NewServer(t)
 		path := filepath.Join(t.TempDir(), "walink.db")
@@ -134,6 +141,7 @@ func TestCodeBudgetSurvivesARestart(t *testing.T) {
 }
 
 func TestTwoLinkersOfOneNumberShareTheBudget(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		srv, st := walinktest.NewServer(t), memoryStore(t)
 		settings := pairing()
@@ -149,6 +157,7 @@ func TestTwoLinkersOfOneNumberShareTheBudget(t *testing.T) {
 }
 
 func TestWrongCodeIsFollowedByAnother(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pairing())
 		r.link(t.Context())
@@ -169,6 +178,7 @@ func TestWrongCodeIsFollowedByAnother(t *testing.T) {
 }
 
 func TestWrongCodeDoesNotSpoilTheQRCode(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Phone: number, LinkingMode: walink.ModeBoth})
 		r.link(t.Context())
@@ -188,6 +198,7 @@ func TestWrongCodeDoesNotSpoilTheQRCode(t *testing.T) {
 }
 
 func TestQRCodesRotateAndGoOnWithANewSocket(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -225,6 +236,7 @@ func TestQRCodesRotateAndGoOnWithANewSocket(t *testing.T) {
 }
 
 func TestStaleQRCodeIsRefusedAndTheNextOneLinks(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -239,6 +251,7 @@ func TestStaleQRCodeIsRefusedAndTheNextOneLinks(t *testing.T) {
 }
 
 func TestRetiredSecretIsShownAgainAtOnce(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())

@@ -171,6 +171,7 @@ func TestTroubleAtEveryStage(t *testing.T) {
 			"drop": walinktest.Drop(), "silence": walinktest.Silence(), "503": walinktest.Refuse(503), "stream error": walinktest.StreamError(500, ""),
 		} {
 			t.Run(string(stage)+"/"+name, func(t *testing.T) {
+				t.Parallel()
 				bubble(t, func(t *testing.T) {
 					settings := walink.Settings{CodeBudget: 10}
 					switch stage {
@@ -230,6 +231,7 @@ func TestSilentServerEndsWithTheTimeout(t *testing.T) {
 		walinktest.StageUpgrade, walinktest.StageHandshake, walinktest.StagePairDevice,
 	} {
 		t.Run(string(stage), func(t *testing.T) {
+			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				r := newRig(t, walink.Settings{Timeout: 2 * time.Minute})
 				r.srv.Script(stage, walinktest.Silence().Always())
@@ -254,6 +256,7 @@ func TestPairSuccessThatDoesNotVerifyStoresNothing(t *testing.T) {
 		"HMAC": walinktest.BadHMAC(), "signature": walinktest.BadSignature(), "malformed": walinktest.Malformed(),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				r := newRig(t, walink.Settings{})
 				r.srv.Script(walinktest.StagePairSuccess, action)
@@ -281,6 +284,7 @@ func TestPairSuccessThatDoesNotVerifyStoresNothing(t *testing.T) {
 }
 
 func TestAnotherAccountIsRefusedBeforeAnythingIsStored(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Phone: number, LinkingMode: walink.ModeBoth})
 		stranger := r.srv.NewPhone("+4915123456789")
@@ -307,6 +311,7 @@ func TestAnotherAccountIsRefusedBeforeAnythingIsStored(t *testing.T) {
 }
 
 func TestBothFormsOfANumberAreTheSameAccount(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Phone: number})
 		short := r.srv.NewPhone("+551187654321") // as WhatsApp may know it: without the ninth digit
@@ -319,7 +324,9 @@ func TestBothFormsOfANumberAreTheSameAccount(t *testing.T) {
 }
 
 func TestOutdatedClientRefreshesTheVersionOnce(t *testing.T) {
+	t.Parallel()
 	t.Run("refreshed", func(t *testing.T) {
+		t.Parallel()
 		bubble(t, func(t *testing.T) {
 			r := newRig(t, walink.Settings{})
 			r.srv.SetRevision(1_999_999_999)
@@ -332,6 +339,7 @@ func TestOutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 		})
 	})
 	t.Run("still outdated", func(t *testing.T) {
+		t.Parallel()
 		bubble(t, func(t *testing.T) {
 			r := newRig(t, walink.Settings{})
 			r.srv.RequireVersion([3]uint32{2, 3000, 4_000_000_000})
@@ -344,6 +352,7 @@ func TestOutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 		})
 	})
 	t.Run("disabled", func(t *testing.T) {
+		t.Parallel()
 		bubble(t, func(t *testing.T) {
 			r := newRig(t, walink.Settings{DisableVersionRefresh: true})
 			r.srv.RequireVersion([3]uint32{2, 3000, 4_000_000_000})
@@ -359,6 +368,7 @@ func TestOutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 		"refused": walinktest.Refuse(503), "malformed": walinktest.Malformed(), "silent": walinktest.Silence(), "dropped": walinktest.Drop(),
 	} {
 		t.Run("version request "+name, func(t *testing.T) {
+			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				r := newRig(t, walink.Settings{})
 				r.srv.RequireVersion([3]uint32{2, 3000, 4_000_000_000})
@@ -383,6 +393,7 @@ func TestContextEndsAtAnyMoment(t *testing.T) {
 				walinktest.StagePairDeviceSign, walinktest.StageLoginReconnect, walinktest.StageLogin, walinktest.StageAfterLogin,
 			} {
 				t.Run(fmt.Sprintf("%v/%t/%s", after, deadline, stage), func(t *testing.T) {
+					t.Parallel()
 					bubble(t, func(t *testing.T) { endAt(t, stage, after, deadline) })
 				})
 			}
@@ -424,6 +435,7 @@ func endAt(t *testing.T, stage walinktest.Stage, after time.Duration, deadline b
 }
 
 func TestSlowReaderLosesNothing(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Timeout: time.Hour})
 		r.link(t.Context())
@@ -446,6 +458,7 @@ func TestSlowReaderLosesNothing(t *testing.T) {
 }
 
 func TestAbsentReaderDoesNotKeepTheLinkFromEnding(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -457,6 +470,7 @@ func TestAbsentReaderDoesNotKeepTheLinkFromEnding(t *testing.T) {
 }
 
 func TestHandlersAddedThroughOnClientMissNothing(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		var clients int
 		seen := make(chan any, 100)
@@ -533,6 +547,7 @@ func (deadTransport) RoundTrip(*http.Request) (*http.Response, error) {
 }
 
 func TestWithoutNetworkItRetriesAndSaysSo(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		linker, err := walink.New(memoryStore(t), walink.Settings{HTTPClient: &http.Client{Transport: deadTransport{}}, Timeout: time.Minute})
 		if err != nil {

@@ -33,6 +33,7 @@ func (b *lockedBuffer) String() string {
 // TestLogHoldsNoSecretAtAnyLevel links by both methods, with every kind of
 // trouble on the way, and looks for what must not be in the log.
 func TestLogHoldsNoSecretAtAnyLevel(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		var log lockedBuffer
 		logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug - 4}))

@@ -134,6 +134,7 @@ reading:
 }
 
 func TestDeviceNameAndBrowserAreTheLinkersOwn(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		srv := walinktest.NewServer(t)
 		shop := newRigOn(t, srv, memoryStore(t), walink.Settings{DeviceName: "Shop", Browser: "Firefox", OS: "Windows"})

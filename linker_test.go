@@ -37,7 +37,6 @@ type rig struct {
 // fails if a goroutine is left.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
-	t.Parallel()
 	synctest.Test(t, test)
 }
 
@@ -264,6 +263,7 @@ func wantReason(t *testing.T, err *walink.Error, want ...walink.Reason) {
 }
 
 func TestLinkByPairingCode(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		srv := walinktest.NewServer(t)
 		r := newRigOn(t, srv, sqliteStore(t), walink.Settings{Phone: "+55 11 98765-4321", PreferPairingCode: true})
@@ -302,6 +302,7 @@ func TestLinkByPairingCode(t *testing.T) {
 }
 
 func TestLinkByQRCodeIsTheZeroSettings(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -318,6 +319,7 @@ func TestLinkByQRCodeIsTheZeroSettings(t *testing.T) {
 }
 
 func TestStoredSessionResumesWithoutACode(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Session: "shop"})
 		r.link(t.Context())
@@ -343,6 +345,7 @@ func TestStoredSessionResumesWithoutACode(t *testing.T) {
 }
 
 func TestLinkOnAConnectedSessionIsLinkedAtOnce(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -361,6 +364,7 @@ func TestLinkOnAConnectedSessionIsLinkedAtOnce(t *testing.T) {
 }
 
 func TestSessionRemovedOnThePhoneIsDroppedAndLinkedAfresh(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -391,6 +395,7 @@ func TestSessionRemovedOnThePhoneIsDroppedAndLinkedAfresh(t *testing.T) {
 }
 
 func TestStoredSessionOfAnotherAccountIsNotResumed(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -409,6 +414,7 @@ func TestStoredSessionOfAnotherAccountIsNotResumed(t *testing.T) {
 }
 
 func TestUnlinkLogsOutAndForgets(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -433,6 +439,7 @@ func TestUnlinkLogsOutAndForgets(t *testing.T) {
 }
 
 func TestUnlinkConnectsAStoredSessionFirst(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -452,6 +459,7 @@ func TestUnlinkConnectsAStoredSessionFirst(t *testing.T) {
 }
 
 func TestUnlinkForgetsADeviceThatWhatsAppHasRemoved(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -472,6 +480,7 @@ func TestUnlinkForgetsADeviceThatWhatsAppHasRemoved(t *testing.T) {
 }
 
 func TestMisuse(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		r.link(t.Context())
@@ -505,6 +514,7 @@ func TestMisuse(t *testing.T) {
 }
 
 func TestCloseWithoutLink(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
 		if err := r.linker.Close(); err != nil {
@@ -514,6 +524,7 @@ func TestCloseWithoutLink(t *testing.T) {
 }
 
 func TestFailedLinkCanBeFollowedByAnother(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Timeout: time.Minute})
 		r.link(t.Context())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strings"
 	"time"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
@@ -71,7 +72,8 @@ func (l *waLogger) logf(level slog.Level, msg string, args []any) {
 	for i, arg := range args {
 		safe[i] = safeArg(arg)
 	}
-	l.log.LogAttrs(l.ctx, level, fmt.Sprintf(msg, safe...), slog.String("module", l.module))
+	// %p shows a pointer, of which nothing but its type is left.
+	l.log.LogAttrs(l.ctx, level, fmt.Sprintf(strings.ReplaceAll(msg, "%p", "%s"), safe...), slog.String("module", l.module))
 }
 
 // safeArg reduces what is known to hold secrets, and masks every text.
@@ -105,16 +107,16 @@ func shape(n *waBinary.Node) string {
 	if n == nil {
 		return "<nil>"
 	}
-	out := "<" + n.Tag
+	parts := []string{n.Tag}
 	for _, key := range []string{"type", "xmlns", "code", "reason", "stage"} {
 		if v, ok := n.Attrs[key].(string); ok {
-			out += " " + key + "=" + v
+			parts = append(parts, key+"="+v)
 		}
 	}
 	for _, child := range n.GetChildren() {
-		out += " <" + child.Tag + ">"
+		parts = append(parts, "<"+child.Tag+">")
 	}
-	return out + ">"
+	return "<" + strings.Join(parts, " ") + ">"
 }
 
 func redactJID(jid types.JID) string {

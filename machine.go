@@ -19,8 +19,8 @@ const (
 	loginTryLimit = 10 * time.Second  // one of the tries to log in after pairing
 	loginLimit    = 30 * time.Second  // all of them
 	serviceLimit  = 30 * time.Second  // for the store and for the version request
-	backoffMin    = 1 * time.Second
-	backoffMax    = 30 * time.Second
+	shortestWait  = 1 * time.Second
+	longestWait   = 30 * time.Second
 	stableAfter   = 20 * time.Second // a socket that lived this long was a good one
 	maxCodeFaults = 3                // code requests in a row that may fail for want of an answer
 )
@@ -386,12 +386,12 @@ func (m *machine) backoff(now time.Time) time.Duration {
 		m.faults = 0
 	}
 	m.refsAt = time.Time{}
-	d := min(backoffMin<<min(m.faults, 5), backoffMax)
+	d := min(shortestWait<<min(m.faults, 5), longestWait)
 	m.faults++
 	if m.paired {
-		return backoffMin // the login has 30 s in all
+		return shortestWait // the login has 30 s in all
 	}
-	return max(backoffMin, d/2+time.Duration(m.cfg.jitter()*float64(d/2)))
+	return max(shortestWait, d/2+time.Duration(m.cfg.jitter()*float64(d/2)))
 }
 
 // fail ends the Link.

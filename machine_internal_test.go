@@ -25,7 +25,6 @@ type schedule struct {
 	attempt   int // of the last Connecting
 	announced int // attempt that the last Retrying announced
 	terminal  int
-	dropped   bool
 }
 
 func testConfig(mode byte) config {
@@ -58,9 +57,19 @@ func (s *schedule) input(b, arg byte) input {
 		epoch-- // late news of a socket that is gone
 	}
 	reasons := []*Error{
-		{Reason: ErrNetwork}, {Reason: ErrServer}, {Reason: ErrStalled}, {Reason: ErrPairing}, {Reason: ErrWrongAccount},
-		{Reason: ErrClientOutdated}, {Reason: ErrLoggedOut}, {Reason: ErrBanned}, {Reason: ErrForbidden},
-		{Reason: ErrRateLimited, RetryAfter: time.Minute}, {Reason: ErrCodeRefused}, {Reason: ErrStore}, {Reason: ErrProxy},
+		{Reason: ErrNetwork},
+		{Reason: ErrServer},
+		{Reason: ErrStalled},
+		{Reason: ErrPairing},
+		{Reason: ErrWrongAccount},
+		{Reason: ErrClientOutdated},
+		{Reason: ErrLoggedOut},
+		{Reason: ErrBanned},
+		{Reason: ErrForbidden},
+		{Reason: ErrRateLimited, RetryAfter: time.Minute},
+		{Reason: ErrCodeRefused},
+		{Reason: ErrStore},
+		{Reason: ErrProxy},
 	}
 	fault := reasons[int(arg)%len(reasons)]
 	account := Account{JID: types.NewADJID("5511987654321", 0, 1), Phone: phoneFromDigits("5511987654321")}
@@ -206,7 +215,7 @@ func (s *schedule) event(in input, event Event) {
 		if s.code || s.qr {
 			s.t.Fatal("a retry is announced under a code that is still on the screen")
 		}
-		if e.Err == nil || e.At.Before(s.now) || e.At.Sub(s.now) > backoffMax {
+		if e.Err == nil || e.At.Before(s.now) || e.At.Sub(s.now) > longestWait {
 			s.t.Fatalf("malformed %#v", e)
 		}
 		s.announced = e.Attempt

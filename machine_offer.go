@@ -131,6 +131,7 @@ func (m *machine) codeFailed(now time.Time, err *Error) {
 	case ErrStore:
 		m.fail(err)
 		return
+	default:
 	}
 	m.noMoreCodes(now, err)
 }

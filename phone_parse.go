@@ -124,6 +124,7 @@ func diagnosePhone(digits string, plus bool) *phoneFault {
 			"the number has no area code, or is too short for %s", place)
 	case phonenumbers.INVALID_LENGTH:
 		return newPhoneFault(remedy, "the number is too long or too short for %s: %d digits follow the country code", place, length)
+	default:
 	}
 	return newPhoneFault(remedy, "the number is impossible for %s: no number there begins like that", place)
 }
@@ -143,7 +144,7 @@ func diagnosePrefix(code, digits string) *phoneFault {
 	}
 	number, err := phonenumbers.Parse("+"+digits, "")
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // it is no number: the caller has other words for that
 	}
 	read := phonenumbers.Format(number, phonenumbers.E164)[1:]
 	if read == digits || !strings.HasPrefix(read, code) || !acceptablePhone(read) {

@@ -150,7 +150,8 @@ func TestSettingsFaults(t *testing.T) {
 		"proxy with a bad port":      {Settings{Proxy: "http://host:99999"}, []string{`Proxy "http://host:99999"`, "1 to 65535"}, false},
 		"proxy and HTTPClient": {
 			Settings{Proxy: "http://user:secret@host:8080", HTTPClient: http.DefaultClient},
-			[]string{`Proxy "http://host:8080"`, "contradicts HTTPClient"}, false,
+			[]string{`Proxy "http://host:8080"`, "contradicts HTTPClient"},
+			false,
 		},
 	}
 	for name, tt := range tests {

@@ -166,7 +166,8 @@ func (s *socket) reject(account Phone) *Error {
 	return nil
 }
 
-// paired notes that whatsmeow is through with a pair-success.
+// paired notes that whatsmeow is through with a pair-success, and returns why
+// checkAccount said no, if it did.
 func (s *socket) paired() (rejected *Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -193,7 +194,7 @@ func (s *socket) handle(evt any) {
 	case *events.PairPasskeyError:
 		s.lost(&Error{Reason: ErrPasskey, Op: "passkey", Err: errors.New(mask(e.Error.Error()))}, fewTries)
 	case *events.PairSuccess:
-		s.paired()
+		_ = s.paired()
 		s.post(inPaired{s.epoch, accountOf(e.ID, e.LID, e.BusinessName, e.Platform)})
 	case *events.PairError:
 		err, tries := pairFailed(e.Error, s.paired())

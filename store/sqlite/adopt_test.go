@@ -124,7 +124,7 @@ func TestUpgradeIsAllOrNothing(t *testing.T) {
 	// walink's first migration fails on a table that is in its way, after
 	// whatsmeow's have run.
 	db := raw(t, path)
-	defer db.Close()
+	t.Cleanup(func() { _ = db.Close() })
 	if err := run(t.Context(), db, []string{"CREATE TABLE walink_code (x)"}); err != nil {
 		t.Fatal(err)
 	}

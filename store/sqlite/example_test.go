@@ -14,7 +14,7 @@ func ExampleOpen() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer st.Close()
+	defer func() { _ = st.Close() }()
 
 	device, err := st.Device(ctx, "default")
 	if err != nil {

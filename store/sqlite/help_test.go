@@ -15,15 +15,15 @@ import (
 	"github.com/walink/walink/store/sqlite"
 )
 
-func open(t testing.TB, path string) *sqlite.Store {
-	t.Helper()
-	st, err := sqlite.Open(t.Context(), path)
+func open(tb testing.TB, path string) *sqlite.Store {
+	tb.Helper()
+	st, err := sqlite.Open(tb.Context(), path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := st.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return st

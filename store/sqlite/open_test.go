@@ -84,12 +84,13 @@ func TestPragmasAreSetOnEveryConnection(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			for range test.db.Stats().MaxOpenConnections {
 				conn, err := test.db.Conn(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer conn.Close()
+				t.Cleanup(func() { _ = conn.Close() })
 				for name, want := range test.want {
 					var got string
 					if err := conn.QueryRowContext(t.Context(), "PRAGMA "+name).Scan(&got); err != nil || got != want {

@@ -117,7 +117,7 @@ func dataSource(path string, pragmas []pragma) (string, error) {
 	}
 	abs = filepath.ToSlash(abs)
 	if !strings.HasPrefix(abs, "/") {
-		abs = "/" + abs // file:///C:/walink.db
+		abs = "/" + abs // a drive letter
 	}
 	uri := url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}
 	return uri.String(), nil

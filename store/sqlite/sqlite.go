@@ -10,7 +10,6 @@ import (
 	"go.mau.fi/util/dbutil"
 	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/store/sqlstore/upgrades"
-
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 
 	"github.com/walink/walink/store"

@@ -26,12 +26,12 @@ type data struct {
 const peer = "4915112345678"
 
 var (
-	written = data{
+	written = data{ //nolint:gochecknoglobals // a table that nothing changes
 		Session: []byte("session"), SenderKey: []byte("sender key"), SyncKey: []byte("sync key"), Salt: []byte("salt"),
 		Secret: []byte("secret"), Token: []byte("token"), PreKeys: 5, Version: 7, MAC: bytes.Repeat([]byte("m"), 32),
 		Contact: "Ana", Pinned: true, Buffered: true,
 	}
-	unwritten = data{Trusted: true}
+	unwritten = data{Trusted: true} //nolint:gochecknoglobals // a table that nothing changes
 )
 
 // write puts the values of written into the stores of device, except for the

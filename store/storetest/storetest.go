@@ -63,18 +63,18 @@ func Pair(device *wastore.Device, jid types.JID) {
 
 // Link links a device under session in st, as far as a Store can tell, and
 // returns it.
-func Link(t testing.TB, st store.Store, session string, jid types.JID) *wastore.Device {
-	t.Helper()
-	device, err := st.Device(t.Context(), session)
+func Link(tb testing.TB, st store.Store, session string, jid types.JID) *wastore.Device {
+	tb.Helper()
+	device, err := st.Device(tb.Context(), session)
 	if err != nil {
-		t.Fatalf("Device(%q): %v", session, err)
+		tb.Fatalf("Device(%q): %v", session, err)
 	}
 	if device.ID != nil {
-		t.Fatalf("Device(%q) is linked, want a fresh one", session)
+		tb.Fatalf("Device(%q) is linked, want a fresh one", session)
 	}
 	Pair(device, jid)
-	if err := device.Save(t.Context()); err != nil {
-		t.Fatalf("Save under %q: %v", session, err)
+	if err := device.Save(tb.Context()); err != nil {
+		tb.Fatalf("Save under %q: %v", session, err)
 	}
 	return device
 }
