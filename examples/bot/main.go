@@ -1,0 +1,98 @@
+// Command bot answers every text message with the same text. It links if needed, and runs until Ctrl-C:
+//
+//	go run ./examples/bot -phone "+55 11 98765-4321"
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/types/events"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/qr"
+	"github.com/walink/walink/store/sqlite"
+)
+
+func main() {
+	phone := flag.String("phone", "", "the account's `number`, to link by pairing code and not by QR code")
+	db := flag.String("db", "walink.db", "the `file` that keeps the session")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *db, walink.Settings{Phone: *phone, PreferPairingCode: *phone != "", QRFallback: true})
+	if stop(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run links and answers until ctx ends, which is no error, or WhatsApp ends the session.
+func run(ctx context.Context, db string, settings walink.Settings) error {
+	st, err := sqlite.Open(ctx, db)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Close() }()
+	var session context.Context // ends when WhatsApp ends the latest client
+	settings.OnClient = func(client *whatsmeow.Client) {
+		ctx, end := context.WithCancelCause(ctx)
+		session = ctx
+		client.AddEventHandler(func(event any) { handle(ctx, end, client, event) })
+	}
+	linker, err := walink.New(st, settings)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = linker.Close() }()
+	updates, err := linker.Link(ctx)
+	if err != nil {
+		return err
+	}
+	for update := range updates {
+		switch e := update.(type) {
+		case walink.PairingCode:
+			fmt.Println("On the phone: Linked devices, Link a device, Link with phone number instead. Enter", e.Code)
+		case walink.QRCode:
+			fmt.Println("On the phone: Linked devices, Link a device. Scan this, and nothing above it:")
+			_ = qr.Terminal(os.Stdout, e.Payload)
+		case walink.Linked:
+			fmt.Println("Connected as", e.Account.Phone.International(), "- Ctrl-C stops.")
+			<-session.Done() // a lost connection does not end it: whatsmeow reconnects by itself
+			if ctx.Err() == nil {
+				return context.Cause(session)
+			}
+		case walink.Failed:
+			if !errors.Is(e.Err, walink.ErrCanceled) {
+				return fmt.Errorf("%w. %s", e.Err, e.Err.Remedy())
+			}
+		case walink.Connecting, walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired, walink.Retrying:
+			fmt.Printf("%s: %v\n", e.Kind(), e)
+		}
+	}
+	return nil
+}
+
+// handle answers messages, and ends the session when WhatsApp does.
+func handle(ctx context.Context, end context.CancelCauseFunc, client *whatsmeow.Client, event any) {
+	switch e := event.(type) {
+	case *events.Message:
+		text := e.Message.GetConversation() + e.Message.GetExtendedTextMessage().GetText()
+		if text == "" || e.Info.IsFromMe || e.Info.IsGroup || e.Info.IsIncomingBroadcast() {
+			return
+		}
+		if _, err := client.SendMessage(ctx, e.Info.Chat, &waE2E.Message{Conversation: &text}); err != nil {
+			log.Print("not answered: ", err)
+		}
+	case *events.LoggedOut:
+		end(errors.New("logged out on the phone; start again to link anew"))
+	case *events.StreamReplaced:
+		end(errors.New("another program uses this session"))
+	}
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/store/sqlite"
+	"github.com/walink/walink/walinktest"
+)
+
+const number = "+5511987654321"
+
+// linked returns a database with a session of srv in it.
+func linked(t *testing.T, srv *walinktest.Server, phone *walinktest.Phone) string {
+	t.Helper()
+	db := filepath.Join(t.TempDir(), "bot.db")
+	st, err := sqlite.Open(t.Context(), db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = st.Close() }()
+	linker, err := walink.New(st, walink.Settings{HTTPClient: srv.HTTPClient()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = linker.Close() }()
+	updates, err := linker.Link(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for update := range updates {
+		switch e := update.(type) {
+		case walink.QRCode:
+			if err := phone.ScanQR(t.Context(), e.Payload); err != nil {
+				t.Fatal(err)
+			}
+		case walink.Failed:
+			t.Fatal(e.Err)
+		case walink.Connecting, walink.PairingCode, walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation,
+			walink.Paired, walink.Retrying, walink.Linked:
+		}
+	}
+	return db
+}
+
+func TestBotRunsUntilItsSessionEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := walinktest.NewServer(t)
+		phone := srv.NewPhone(number)
+		db := linked(t, srv, phone)
+		start := func(ctx context.Context) <-chan error {
+			done := make(chan error, 1)
+			go func() { done <- run(ctx, db, walink.Settings{Phone: number, HTTPClient: srv.HTTPClient()}) }()
+			<-time.After(time.Minute)
+			if devices := phone.LinkedDevices(); len(devices) != 1 || !devices[0].Online {
+				t.Fatalf("the bot is not online: %+v", devices)
+			}
+			return done
+		}
+
+		ctx, interrupt := context.WithCancel(t.Context())
+		done := start(ctx)
+		interrupt()
+		if err := <-done; err != nil {
+			t.Errorf("interrupted: %v", err)
+		}
+
+		done = start(t.Context())
+		phone.Remove(phone.LinkedDevices()[0].JID)
+		if err := <-done; err == nil || !strings.Contains(err.Error(), "logged out") {
+			t.Errorf("logged out on the phone: %v", err)
+		}
+	})
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/walink/walink"
+)
+
+// options are what the flags say.
+type options struct {
+	settings               walink.Settings
+	db                     string
+	json, verbose, sandbox bool
+}
+
+// flagSet returns the flags, and where they are read into.
+func flagSet() (*flag.FlagSet, *options, *flagValues) {
+	var o options
+	var v flagValues
+	fs := flag.NewFlagSet("terminal", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&v.phone, "phone", "", "the account's `number` with its country code; other accounts are refused")
+	fs.BoolVar(&v.qr, "qr", false, "link by QR code only")
+	fs.BoolVar(&v.both, "both", false, "show a pairing code and a QR code together; needs -phone")
+	fs.StringVar(&v.session, "session", "", "the `name` under which the session is kept (default \"default\")")
+	fs.StringVar(&o.db, "db", "", "the `file` that keeps the sessions (default \"walink.db\", with -sandbox \""+sandboxDB+"\")")
+	fs.StringVar(&v.file, "settings", "", "read walink's settings from a JSON `file`, instead of the code with QR as fallback;\nother flags override what it says")
+	fs.DurationVar(&v.timeout, "timeout", 0, "give up after this `time`, such as 90s (default 10m)")
+	fs.BoolVar(&o.json, "json", false, "write each event as a line of JSON on stdout, codes included, and the rest on stderr")
+	fs.BoolVar(&o.verbose, "verbose", false, "write a log on stderr, without secrets")
+	fs.BoolVar(&o.sandbox, "sandbox", false, "link with a simulated WhatsApp, where a simulated phone does by itself what the screen says")
+	return fs, &o, &v
+}
+
+// flagValues are the flags that become Settings.
+type flagValues struct {
+	phone, session, file string
+	qr, both             bool
+	timeout              time.Duration
+}
+
+// usage is what -h prints.
+func usage() string {
+	var out strings.Builder
+	out.WriteString(`Link a WhatsApp account to this machine.
+
+  terminal -phone "+55 11 98765-4321"     by pairing code, or by QR code if no code can be had
+  terminal                                by QR code, whichever account scans it
+  terminal -phone "+55 ..." -both         by either, both on the screen
+  terminal -phone "+55 ..." -json         for scripts: one event a line on stdout
+  terminal -sandbox                       try it without a phone, an account or a network
+
+Flags:
+`)
+	fs, _, _ := flagSet()
+	fs.SetOutput(&out)
+	fs.PrintDefaults()
+	out.WriteString(`
+A session that is stored already is connected again without a code.
+Exit codes: 0 linked, 1 not linked, with the reason and what to do on stderr, 2 wrong usage
+(go run makes a 1 of the 2).
+`)
+	return out.String()
+}
+
+// parse reads the flags and the settings file. For -h it returns flag.ErrHelp.
+func parse(args []string) (options, error) {
+	fs, o, v := flagSet()
+	if err := fs.Parse(args); err != nil {
+		return options{}, err
+	}
+	switch {
+	case fs.NArg() > 0:
+		return options{}, fmt.Errorf("unexpected argument %q: put quotes around a number with spaces", fs.Arg(0))
+	case v.qr && v.both:
+		return options{}, errors.New("-qr and -both contradict each other: leave one of them out")
+	}
+	if o.db == "" {
+		o.db = "walink.db"
+		if o.sandbox {
+			o.db = sandboxDB
+		}
+	}
+	if v.file == "" {
+		if o.sandbox && v.phone == "" && !v.qr {
+			v.phone = sandboxPhone
+		}
+		o.settings.PreferPairingCode = v.phone != ""
+		o.settings.QRFallback = true
+	} else {
+		data, err := os.ReadFile(v.file)
+		if err != nil {
+			return options{}, fmt.Errorf("the settings cannot be read: %w", err)
+		}
+		if o.settings, err = walink.ParseSettings(data); err != nil {
+			return options{}, fmt.Errorf("%s: %s", v.file, reason(err))
+		}
+	}
+	if o.sandbox {
+		o.settings.Proxy = "" // there is nothing to reach through it
+	}
+	switch {
+	case v.qr:
+		o.settings.LinkingMode, o.settings.PreferPairingCode = walink.ModeQR, false
+	case v.both:
+		o.settings.LinkingMode = walink.ModeBoth
+	}
+	if v.phone != "" {
+		o.settings.Phone = v.phone
+	}
+	if v.session != "" {
+		o.settings.Session = v.session
+	}
+	if v.timeout != 0 {
+		o.settings.Timeout = v.timeout
+	}
+	return *o, nil
+}

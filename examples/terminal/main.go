@@ -1,0 +1,250 @@
+// Command terminal links a WhatsApp account from a terminal, by pairing code or
+// by QR code, and keeps the session in a file:
+//
+//	go run ./examples/terminal -phone "+55 11 98765-4321"
+//
+// With -sandbox it does so against a simulated WhatsApp with a simulated phone.
+// Run it with -h for the rest. Its exit code is 0 when the account is linked, 1
+// when it is not, and 2 when it was used wrongly.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/sqlite"
+)
+
+// The exit codes.
+const (
+	exitLinked = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	p := program{stdout: os.Stdout, stderr: os.Stderr}
+	os.Exit(p.run(ctx, os.Args[1:]))
+}
+
+// program is one run.
+type program struct {
+	stdout, stderr io.Writer
+	transport      http.RoundTripper // in place of the network; nil outside of tests
+
+	opts   options
+	screen *screen
+}
+
+// run does it all and returns the exit code.
+func (p *program) run(ctx context.Context, args []string) int {
+	opts, err := parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		p.printf(p.stdout, "%s", usage())
+		return exitLinked
+	case err != nil:
+		p.printf(p.stderr, "%v\n", err)
+		p.printf(p.stderr, "Run with -h for all flags and examples.\n")
+		return exitUsage
+	}
+	p.opts = opts
+
+	ui := p.stdout
+	if opts.json {
+		ui = p.stderr
+	}
+	p.screen = newScreen(ui)
+	if opts.json && terminal(p.stdout) != nil {
+		p.screen.size = nil // the events would run through what is drawn
+	}
+	settings := opts.settings
+	if opts.verbose {
+		log := p.stderr
+		if opts.json || p.screen.live() && terminal(p.stderr) != nil {
+			log = p.screen // that is where the log would be written to as well
+		}
+		settings.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	if p.transport != nil {
+		settings.HTTPClient = &http.Client{Transport: p.transport}
+	}
+	// New does no I/O, so faults of the settings are found before a file is made.
+	if _, err := walink.New(struct{ store.Store }{}, settings); err != nil {
+		p.printf(p.stderr, "%s\n", reason(err))
+		p.printf(p.stderr, "Run with -h for all flags and examples.\n")
+		return exitUsage
+	}
+	return p.open(ctx, settings)
+}
+
+// open opens the database, and the sandbox where one is asked for, and links.
+func (p *program) open(ctx context.Context, settings walink.Settings) int {
+	st, err := sqlite.Open(ctx, p.opts.db)
+	if err != nil {
+		return p.unusable(ctx, err)
+	}
+	defer func() {
+		if err := st.Close(); err != nil {
+			p.printf(p.stderr, "The database was not closed properly: %v\n", err)
+		}
+	}()
+
+	var sb *sandbox
+	if p.opts.sandbox {
+		sb, err = startSandbox(ctx, st, p.session(), cmp.Or(settings.Phone, sandboxPhone))
+		if err != nil {
+			return p.unusable(ctx, fmt.Errorf("the sandbox cannot use %s: %w", p.database(), err))
+		}
+		defer sb.Close()
+		settings.HTTPClient = sb.server.HTTPClient()
+		p.screen.Note("Sandbox: WhatsApp and the phone are simulated, nothing real is linked.")
+		p.screen.Note("Its sessions are kept apart from real ones, in " + p.database() + ".")
+	}
+
+	linker, err := walink.New(st, settings)
+	if err != nil {
+		p.printf(p.stderr, "%s\n", reason(err))
+		return exitUsage
+	}
+	defer func() { _ = linker.Close() }() // it always returns nil
+	return p.link(ctx, linker, sb)
+}
+
+// link links, shows how it goes, and returns the exit code.
+func (p *program) link(ctx context.Context, linker *walink.Linker, sb *sandbox) int {
+	events, err := linker.Link(ctx)
+	if err != nil {
+		p.printf(p.stderr, "Not linked: %s.\n", reason(err))
+		return exitFailed
+	}
+	var says <-chan string // never ready without a sandbox
+	if sb != nil {
+		says = sb.says
+	}
+	var ticks <-chan time.Time // never ready where nothing is drawn
+	if p.screen.live() {
+		ticker := time.NewTicker(time.Second)
+		defer ticker.Stop()
+		ticks = ticker.C
+	}
+	stored := false
+	for {
+		select {
+		case now := <-ticks:
+			p.screen.Tick(now)
+		case line := <-says:
+			p.screen.Note(line)
+		case event := <-events:
+			if p.opts.json {
+				p.printJSON(event)
+			}
+			p.screen.Show(event, time.Now())
+			if sb != nil {
+				sb.See(event)
+			}
+			switch e := event.(type) {
+			case walink.Paired:
+				stored = true
+			case walink.Linked:
+				p.screen.Close()
+				p.linked(e)
+				return exitLinked
+			case walink.Failed:
+				p.screen.Close()
+				p.failed(e.Err, stored)
+				return exitFailed
+			case walink.Connecting, walink.PairingCode, walink.QRCode, walink.Withdrawn, walink.PasskeyRequired,
+				walink.PasskeyConfirmation, walink.Retrying:
+			}
+		}
+	}
+}
+
+// printJSON writes an event as a line of its own.
+func (p *program) printJSON(event walink.Event) {
+	line, err := walink.MarshalEvent(event)
+	if err != nil {
+		p.printf(p.stderr, "An event cannot be written: %v\n", err)
+		return
+	}
+	p.printf(p.stdout, "%s\n", line)
+}
+
+// linked says who is linked, where it is kept, and what to do next.
+func (p *program) linked(e walink.Linked) {
+	who := e.Account.Phone.International()
+	if e.Account.BusinessName != "" {
+		who += " (" + e.Account.BusinessName + ")"
+	}
+	if e.Resumed {
+		p.screen.Note(fmt.Sprintf("Resumed: %s was linked already, no code was needed.", who))
+	} else {
+		p.screen.Note(fmt.Sprintf("Linked: %s, as device %d of the account.", who, e.Account.JID.Device))
+	}
+	p.screen.Note(fmt.Sprintf("Session %q is kept in %s.", p.session(), p.database()))
+	if p.opts.sandbox {
+		p.screen.Note("Start again: the same command resumes this session. Begin anew: delete the file.")
+		return
+	}
+	p.screen.Note("Whoever can read that file can read and write as this account.")
+	p.screen.Note("Start again: the same command connects without a code.")
+	p.screen.Note(`Unlink: on the phone, in Linked devices, tap this device and Log out.`)
+}
+
+// failed says why nothing is linked, and what to do about it.
+func (p *program) failed(err *walink.Error, stored bool) {
+	switch {
+	case err.Reason == walink.ErrCanceled && stored:
+		p.printf(p.stderr, "Stopped. The phone has accepted already: start again to connect, no code is needed.\n")
+		return
+	case err.Reason == walink.ErrCanceled:
+		p.printf(p.stderr, "Stopped. Nothing new was linked.\n")
+		return
+	}
+	p.printf(p.stderr, "Not linked: %s.\nWhat to do: %s\n", reason(err), err.Remedy())
+	if err.RetryAfter > 0 {
+		p.printf(p.stderr, "Try again in %s, at %s.\n", err.RetryAfter.Round(time.Second), clock(time.Now().Add(err.RetryAfter)))
+	}
+}
+
+// printf writes where an error has nowhere to be told.
+func (p *program) printf(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format, args...)
+}
+
+// unusable says that the database cannot be used, and returns the exit code.
+func (p *program) unusable(ctx context.Context, err error) int {
+	if ctx.Err() != nil {
+		p.failed(&walink.Error{Reason: walink.ErrCanceled}, false)
+	} else {
+		p.printf(p.stderr, "Not linked: %v.\nWhat to do: mend what it says, or choose another file with -db.\n", err)
+	}
+	return exitFailed
+}
+
+// session is the name of the session.
+func (p *program) session() string { return cmp.Or(p.opts.settings.Session, "default") }
+
+// database is where the session is kept, as a path that is good in every directory.
+func (p *program) database() string {
+	if path, err := filepath.Abs(p.opts.db); err == nil {
+		return path
+	}
+	return p.opts.db
+}

@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/walinktest"
+)
+
+const (
+	// sandboxDB is the default database of the sandbox, which is never a real one's.
+	sandboxDB = "walink-sandbox.db"
+	// sandboxPhone is the account of the simulated phone where no other is asked for.
+	sandboxPhone = "+55 11 98765-4321"
+	// thinking is how long the simulated phone takes to do what the screen says.
+	thinking = 3 * time.Second
+)
+
+// sandbox is a WhatsApp inside the process, with a phone that does by itself
+// what a person would do.
+type sandbox struct {
+	server *walinktest.Server
+	phone  *walinktest.Phone
+	says   chan string   // what the phone does, for the screen
+	news   chan struct{} // something new is on the screen
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu            sync.Mutex
+	code, payload string // on the screen now, and not used yet
+}
+
+// startSandbox starts a WhatsApp that knows the device that st keeps under
+// session, so that it can be resumed although its server has ended with the
+// process that linked it.
+func startSandbox(ctx context.Context, st store.Store, session, number string) (*sandbox, error) {
+	server, err := walinktest.Start()
+	if err != nil {
+		return nil, err
+	}
+	s := &sandbox{
+		server: server, phone: server.NewPhone(number),
+		says: make(chan string), news: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	if err := s.restore(ctx, st, session); err != nil {
+		server.Close()
+		return nil, err
+	}
+	ctx, s.cancel = context.WithCancel(ctx)
+	go s.run(ctx)
+	return s, nil
+}
+
+// Close ends the phone and the server.
+func (s *sandbox) Close() {
+	s.cancel()
+	<-s.done
+	s.server.Close()
+}
+
+// restore tells the server of the device that an earlier run has linked.
+func (s *sandbox) restore(ctx context.Context, st store.Store, session string) error {
+	device, err := st.Device(ctx, session)
+	if err != nil || device.ID == nil {
+		return err
+	}
+	owner := s.phone
+	if device.ID.User != owner.JID().User {
+		owner = s.server.NewPhone(device.ID.User)
+	}
+	return owner.Restore(ctx, device)
+}
+
+// See shows the phone what is on the screen.
+func (s *sandbox) See(event walink.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch e := event.(type) {
+	case walink.PairingCode:
+		s.code = e.Code
+	case walink.QRCode:
+		s.payload = e.Payload
+	case walink.Withdrawn:
+		switch e.Method {
+		case walink.MethodPairing:
+			s.code = ""
+		case walink.MethodQR:
+			s.payload = ""
+		}
+	case walink.PasskeyRequired, walink.Paired, walink.Linked, walink.Failed:
+		s.code, s.payload = "", ""
+	case walink.Connecting, walink.PasskeyConfirmation, walink.Retrying:
+	}
+	if s.code != "" || s.payload != "" {
+		select {
+		case s.news <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run is the person at the phone: whenever there is something new on the screen,
+// the code is entered or the QR code scanned after a while.
+func (s *sandbox) run(ctx context.Context) {
+	defer close(s.done)
+	for {
+		select {
+		case <-s.news:
+		case <-ctx.Done():
+			return
+		}
+		s.say(ctx, fmt.Sprintf("acts by itself in %.0f s, there is nothing to do for you", thinking.Seconds()))
+		select {
+		case <-time.After(thinking):
+		case <-ctx.Done():
+			return
+		}
+		var err error
+		switch code, payload := s.take(); {
+		case code != "":
+			s.say(ctx, "enters the code")
+			err = s.phone.EnterCode(ctx, code)
+		case payload != "":
+			s.say(ctx, "scans the QR code")
+			err = s.phone.ScanQR(ctx, payload)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.say(ctx, fmt.Sprintf("shows %q", err))
+		}
+	}
+}
+
+// take returns what is on the screen, so that the phone does not use it twice.
+func (s *sandbox) take() (code, payload string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	code, payload = s.code, s.payload
+	s.code, s.payload = "", ""
+	return code, payload
+}
+
+// say hands a line to the screen.
+func (s *sandbox) say(ctx context.Context, line string) {
+	select {
+	case s.says <- "simulated phone: " + line:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,350 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/qr"
+)
+
+// view is what a person has to see now. It is plain data: apply brings it up to
+// date with an event, frame draws it, and neither does anything else.
+type view struct {
+	code *walink.PairingCode // on the screen
+	qr   *walink.QRCode      // on the screen
+	// gone are the codes that have left the screen and that nothing has replaced yet.
+	gone map[walink.Method]int
+	// busy is what is going on while there is nothing to enter or scan. It ends in
+	// "in" or "for" where until is set.
+	busy  string
+	until time.Time
+	// told is the failure that was told last.
+	told string
+	// fallback is whether the person knows why it is a QR code.
+	fallback bool
+}
+
+// apply brings the view up to date and returns the lines that tell the event.
+// What the frame shows by itself is not told as well.
+func (v *view) apply(event walink.Event, now time.Time) []string {
+	v.busy, v.until = "", time.Time{}
+	switch e := event.(type) {
+	case walink.Connecting:
+		v.busy = "Connecting to WhatsApp"
+		if e.Attempt > 1 {
+			v.busy += fmt.Sprintf(", attempt %d", e.Attempt)
+		}
+	case walink.PairingCode:
+		old := v.gone[walink.MethodPairing]
+		if v.code != nil {
+			old = v.code.Number
+		}
+		v.code = &e
+		return v.replaced(walink.MethodPairing, old, e.Number)
+	case walink.QRCode:
+		old := v.gone[walink.MethodQR]
+		if v.qr != nil {
+			old = v.qr.Number
+		}
+		v.qr = &e
+		var notes []string
+		if e.Fallback != nil && !v.fallback {
+			v.fallback = true
+			notes = append(notes, "No pairing code can be had: "+v.because(e.Fallback, now))
+			notes = append(notes, "Going on with QR codes.")
+		}
+		return append(notes, v.replaced(walink.MethodQR, old, e.Number)...)
+	case walink.Withdrawn:
+		return v.withdrawn(e, now)
+	case walink.PasskeyRequired:
+		v.code, v.qr = nil, nil
+		v.busy, v.until = "Waiting for the passkey, good for", e.Expires
+		return passkeySteps()
+	case walink.PasskeyConfirmation:
+		v.busy = "Waiting for the phone"
+		if e.Automatic {
+			return nil
+		}
+		return []string{
+			"The phone shows a code to compare. It must be " + e.Code + ".",
+			"This program cannot confirm it: if the phone goes on by itself, all is well, otherwise start again.",
+		}
+	case walink.Paired:
+		v.code, v.qr = nil, nil
+		v.busy = "Logging in"
+		return []string{"The phone has accepted. Logging in; leave WhatsApp open on the phone."}
+	case walink.Retrying:
+		v.code, v.qr = nil, nil
+		v.busy, v.until = "Trying again in", e.At
+		return []string{fmt.Sprintf("Attempt %d failed: %s", e.Attempt-1, v.because(e.Err, now))}
+	case walink.Linked, walink.Failed:
+		v.code, v.qr = nil, nil
+	}
+	return nil
+}
+
+// replaced says that a code has taken the place of another.
+func (v *view) replaced(method walink.Method, old, number int) []string {
+	delete(v.gone, method)
+	if old == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s takes the place of %s.", name(method, number), lower(name(method, old)))}
+}
+
+// withdrawn takes a code off the screen and says why, and what helps.
+func (v *view) withdrawn(e walink.Withdrawn, now time.Time) []string {
+	if v.gone == nil {
+		v.gone = map[walink.Method]int{}
+	}
+	switch e.Method {
+	case walink.MethodPairing:
+		v.code = nil
+	case walink.MethodQR:
+		v.qr = nil
+	}
+	if v.code == nil && v.qr == nil {
+		v.busy = "Getting a new code"
+	}
+	var notes []string
+	if e.Number == 0 {
+		what := "No pairing code can be had"
+		if e.Method == walink.MethodQR {
+			what = "No QR code can be had"
+		}
+		notes = append(notes, what+": "+v.because(e.Err, now))
+	} else {
+		v.gone[e.Method] = e.Number
+		notes = append(notes, name(e.Method, e.Number)+" is no longer good: "+v.why(e, now))
+	}
+	for _, phone := range e.Alternatives {
+		notes = append(notes, fmt.Sprintf(
+			"WhatsApp may know the number as %s. If it does, start again with -phone %q.", phone.International(), phone))
+	}
+	return notes
+}
+
+// why says in words why a code is no longer good.
+func (v *view) why(e walink.Withdrawn, now time.Time) string {
+	if e.Err != nil {
+		return v.because(e.Err, now)
+	}
+	switch e.Reason {
+	case walink.WithdrawnExpired:
+		return "it has expired."
+	case walink.WithdrawnRefused:
+		return "it was refused."
+	case walink.WithdrawnReplaced:
+		return "another one takes its place."
+	case walink.WithdrawnStalled:
+		return "the phone answered, and then nothing more came."
+	}
+	return "WhatsApp has withdrawn it."
+}
+
+// because says what failed and what to do about it, but not twice in a row.
+func (v *view) because(err *walink.Error, now time.Time) string {
+	if err == nil {
+		return "WhatsApp gave no reason."
+	}
+	text := reason(err) + ". " + err.Remedy()
+	if text == v.told {
+		return "see above."
+	}
+	v.told = text
+	if err.RetryAfter > 0 {
+		text += fmt.Sprintf(" Not before %s, in %s.", clock(now.Add(err.RetryAfter)), err.RetryAfter.Round(time.Second))
+	}
+	return text
+}
+
+// reason is the text of an error without the name of the library before it.
+func reason(err error) string {
+	return strings.TrimRight(strings.TrimPrefix(err.Error(), "walink: "), ". ")
+}
+
+// name is what a code is called on the screen.
+func name(method walink.Method, number int) string {
+	if method == walink.MethodQR {
+		return fmt.Sprintf("QR code %d", number)
+	}
+	return fmt.Sprintf("Code %d", number)
+}
+
+// lower is a name inside a sentence.
+func lower(name string) string {
+	return strings.Replace(name, "Code", "code", 1)
+}
+
+// steps are the way through the phone's menus. They lead there with and
+// without the notification that WhatsApp may send.
+func (v *view) steps() []string {
+	last, account := "Point the phone at the QR code.", "the phone"
+	if v.code != nil {
+		account = "the phone with " + v.code.Phone.International()
+		last = `Tap "Link with phone number instead", at the bottom, and enter this code:`
+		if v.qr != nil {
+			last = `Point the phone at the QR code, or tap "Link with phone number instead" and enter this code:`
+		}
+	}
+	return []string{
+		"On " + account + ":",
+		"  1. Open WhatsApp, or WhatsApp Business.",
+		"  2. Android: tap the three dots, then Linked devices.",
+		"     iPhone: tap Settings (or You), then Linked Devices.",
+		"  3. Tap Link a device. Confirm with fingerprint, face or PIN if you are asked.",
+		"  4. " + last,
+	}
+}
+
+// passkeySteps is what can be done about a passkey.
+func passkeySteps() []string {
+	return []string{
+		"WhatsApp wants the account's passkey before it links this device. This program cannot answer it.",
+		"What to do: on the phone, open Settings, Account, Passkeys, remove the passkey, and start again.",
+		"The passkey can be made anew once the device is linked. Ctrl-C ends the program.",
+	}
+}
+
+// drawn returns the lines of the QR code.
+func (v *view) drawn() []string {
+	var out bytes.Buffer
+	if err := qr.Terminal(&out, v.qr.Payload); err != nil {
+		return []string{"The QR code cannot be drawn: " + err.Error()}
+	}
+	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
+}
+
+// status is the line that changes each second.
+func (v *view) status(now time.Time) string {
+	var parts []string
+	if v.code != nil {
+		parts = append(parts, name(walink.MethodPairing, v.code.Number)+" is good for "+countdown(now, v.code.Expires))
+	}
+	if v.qr != nil {
+		parts = append(parts, name(walink.MethodQR, v.qr.Number)+" is good for "+countdown(now, v.qr.Expires))
+	}
+	switch {
+	case len(parts) > 0:
+	case v.busy == "":
+		return ""
+	case v.until.IsZero():
+		parts = append(parts, v.busy+" ...")
+	default:
+		parts = append(parts, v.busy+" "+countdown(now, v.until))
+	}
+	return strings.Join(parts, " | ")
+}
+
+// countdown is the time that is left, "2:51".
+func countdown(now, end time.Time) string {
+	left := max(end.Sub(now).Round(time.Second), 0)
+	return fmt.Sprintf("%d:%02d", left/time.Minute, left%time.Minute/time.Second)
+}
+
+func clock(t time.Time) string { return t.Local().Format(time.TimeOnly) }
+
+// frame is what stands at the bottom of a terminal of that size, as large as
+// fits, without its status line. There is never more than one code of a method in it.
+func (v *view) frame(columns, rows int) []string {
+	if v.code == nil && v.qr == nil {
+		return nil
+	}
+	const way = "In WhatsApp: Linked devices, Link a device, "
+	full := v.steps()
+	var short []string
+	if v.code != nil {
+		full = slices.Concat([]string{""}, full, []string{""}, box(v.code.Code), []string{""})
+		short = []string{way + "Link with phone number instead: " + bold(v.code.Code)}
+	}
+	full, short = fold(full, columns), fold(short, columns)
+	layouts := [][]string{full, short}
+	if v.qr != nil {
+		scan := way + "scan:"
+		if v.code != nil {
+			scan = "Linked devices, Link a device, then scan or enter " + bold(v.code.Code) + ":"
+		}
+		picture := v.drawn()
+		hint := fold([]string{fmt.Sprintf(
+			"The QR code needs a window of %d columns and %d rows; this one has %d and %d. Enlarge it, or zoom out.",
+			width(picture[0]), len(fold([]string{scan}, width(picture[0])))+len(picture)+1, columns, rows)}, columns)
+		layouts = [][]string{
+			slices.Concat(full, picture), append(fold([]string{scan}, columns), picture...),
+			slices.Concat(full, hint), slices.Concat(short, hint),
+		}
+		if v.code != nil {
+			layouts = append(layouts, short)
+		}
+	}
+	for _, lines := range layouts {
+		if fits(lines, columns, rows-1) { // the last row is the status line's
+			return lines
+		}
+	}
+	least := layouts[len(layouts)-1] // what matters in it stands at its end
+	return least[max(len(least)-max(rows-1, 0), 0):]
+}
+
+// fits reports whether the lines can be shown without being broken or scrolled away.
+func fits(lines []string, columns, rows int) bool {
+	for _, line := range lines {
+		if width(line) > columns {
+			return false
+		}
+	}
+	return len(lines) <= rows
+}
+
+// box makes a code large.
+func box(code string) []string {
+	spaced := strings.Join(strings.Split(code, ""), " ")
+	edge := strings.Repeat("─", len(spaced)+6)
+	return []string{"     ┌" + edge + "┐", "     │   " + bold(spaced) + "   │", "     └" + edge + "┘"}
+}
+
+// bold marks what the screen is to set off; it drops the marks where it shows no colours.
+func bold(s string) string { return "\x1b[1m" + s + "\x1b[0m" }
+
+// width is the number of columns that a line takes.
+func width(line string) int { return utf8.RuneCountInString(plain(line)) }
+
+// plain removes the marks for bold and the colours.
+func plain(line string) string {
+	var out strings.Builder
+	for {
+		before, after, found := strings.Cut(line, "\x1b[")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		_, line, _ = strings.Cut(after, "m")
+	}
+}
+
+// fold breaks lines between words, and indents what follows like the line's own text.
+func fold(lines []string, columns int) []string {
+	var out []string
+	for _, line := range lines {
+		indent := strings.Repeat(" ", len(line)-len(strings.TrimLeft(line, " 0123456789.")))
+		for width(line) > columns {
+			at := -1
+			for i := len(indent); i < len(line); i++ {
+				if line[i] == ' ' && width(line[:i]) <= columns {
+					at = i
+				}
+			}
+			if at < 0 {
+				break // a word longer than the window
+			}
+			out = append(out, line[:at])
+			line = indent + strings.TrimLeft(line[at:], " ")
+		}
+		out = append(out, line)
+	}
+	return out
+}
