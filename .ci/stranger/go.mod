@@ -1,0 +1,7 @@
+module example.com/stranger
+
+go 1.26.0
+
+require github.com/walink/walink v0.0.0
+
+replace github.com/walink/walink => ../..
