@@ -1,18 +1,12 @@
 package walink_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"go.mau.fi/whatsmeow"
-	"go.mau.fi/whatsmeow/types/events"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/walinktest"
@@ -190,66 +184,6 @@ func TestTroubleAtEveryStage(t *testing.T) {
 	}
 }
 
-// take enters a code or scans a QR code, in a goroutine of its own, since the
-// phone may be refused, or hang.
-func (r *rig) take(ctx context.Context, event walink.Event) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	switch e := event.(type) {
-	case walink.PairingCode:
-		go func() {
-			defer cancel()
-			_ = r.phone.EnterCode(ctx, e.Code)
-		}()
-	case walink.QRCode:
-		go func() {
-			defer cancel()
-			_ = r.phone.ScanQR(ctx, e.Payload)
-		}()
-	default:
-		cancel()
-	}
-}
-
-// untilLinked takes each code that is shown, as a patient person would.
-func untilLinked(r *rig) {
-	r.t.Helper()
-	for {
-		event := r.next()
-		r.take(r.t.Context(), event)
-		switch event.(type) {
-		case walink.Linked:
-			return
-		case walink.Failed:
-			r.t.Fatalf("failed:\n%s", r.story())
-		}
-	}
-}
-
-func TestSilentServerEndsWithTheTimeout(t *testing.T) {
-	t.Parallel()
-	for _, stage := range []walinktest.Stage{
-		walinktest.StageUpgrade, walinktest.StageHandshake, walinktest.StagePairDevice,
-	} {
-		t.Run(string(stage), func(t *testing.T) {
-			t.Parallel()
-			bubble(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{Timeout: 2 * time.Minute})
-				r.srv.Script(stage, walinktest.Silence().Always())
-				start := time.Now()
-				r.link(t.Context())
-				err := r.failed()
-				wantReason(t, err, walink.ErrTimeout)
-				if !errors.Is(err, walink.ErrNetwork) && !errors.Is(err, walink.ErrStalled) {
-					t.Errorf("%v does not say what failed", err)
-				}
-				if took := time.Since(start); took < 2*time.Minute || took > 2*time.Minute+5*time.Second {
-					t.Errorf("it took %v", took)
-				}
-			})
-		})
-	}
-}
-
 func TestPairSuccessThatDoesNotVerifyStoresNothing(t *testing.T) {
 	t.Parallel()
 	for name, action := range map[string]walinktest.Action{
@@ -381,129 +315,6 @@ func TestOutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 	}
 }
 
-// TestContextEndsAtAnyMoment cancels at moments all through a Link.
-func TestContextEndsAtAnyMoment(t *testing.T) {
-	t.Parallel()
-	for _, after := range []time.Duration{
-		0, time.Nanosecond, time.Millisecond, time.Second, 3 * time.Second, 5 * time.Second, 12 * time.Second, time.Minute,
-	} {
-		for _, deadline := range []bool{false, true} {
-			for _, stage := range []walinktest.Stage{
-				walinktest.StageHandshake, walinktest.StagePairDevice, walinktest.StagePairSuccess,
-				walinktest.StagePairDeviceSign, walinktest.StageLoginReconnect, walinktest.StageLogin, walinktest.StageAfterLogin,
-			} {
-				t.Run(fmt.Sprintf("%v/%t/%s", after, deadline, stage), func(t *testing.T) {
-					t.Parallel()
-					bubble(t, func(t *testing.T) { endAt(t, stage, after, deadline) })
-				})
-			}
-		}
-	}
-}
-
-func endAt(t *testing.T, stage walinktest.Stage, after time.Duration, deadline bool) {
-	t.Helper()
-	settings := walink.Settings{}
-	r := newRig(t, settings)
-	r.srv.Script(stage, walinktest.Silence()) // the moment is long enough to be met
-	ctx, cancel := context.WithCancel(t.Context())
-	want := walink.ErrCanceled
-	if deadline {
-		want = walink.ErrTimeout
-		ctx, cancel = context.WithTimeout(t.Context(), after)
-	} else {
-		time.AfterFunc(after, cancel)
-	}
-	defer cancel()
-	r.link(ctx)
-	for event := range r.events {
-		r.seen = append(r.seen, event)
-		r.take(ctx, event)
-	}
-	switch end := r.seen[len(r.seen)-1].(type) {
-	case walink.Linked: // it was quicker
-		return
-	case walink.Failed:
-		wantReason(t, end.Err, want)
-	}
-	// What is left is a whole session or none: the next Link ends linked.
-	again := newRigOn(t, r.srv, r.store, settings)
-	again.phone = r.phone
-	again.link(t.Context())
-	untilLinked(again)
-	again.usable()
-}
-
-func TestSlowReaderLosesNothing(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Timeout: time.Hour})
-		r.link(t.Context())
-		synctest.Wait()
-		<-time.After(2 * time.Hour)
-		wantReason(t, r.failed(), walink.ErrTimeout)
-		last := 0
-		for _, event := range r.seen {
-			if qr, ok := event.(walink.QRCode); ok {
-				if qr.Number != last+1 {
-					t.Fatalf("QR code %d follows %d", qr.Number, last)
-				}
-				last = qr.Number
-			}
-		}
-		if last < 100 {
-			t.Errorf("only %d QR codes in an hour", last)
-		}
-	})
-}
-
-func TestAbsentReaderDoesNotKeepTheLinkFromEnding(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		<-time.After(11 * time.Minute)
-		if got := r.linker.Status().State; got != walink.StateFailed {
-			t.Errorf("state %s", got)
-		}
-	})
-}
-
-func TestHandlersAddedThroughOnClientMissNothing(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		var clients int
-		seen := make(chan any, 100)
-		r := newRig(t, walink.Settings{OnClient: func(client *whatsmeow.Client) {
-			clients++
-			if client.IsConnected() {
-				t.Error("the client is connected already")
-			}
-			client.AddEventHandler(func(evt any) {
-				select {
-				case seen <- evt:
-				default:
-				}
-			})
-		}})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		r.linked()
-		var paired, connected bool
-		for len(seen) > 0 {
-			switch (<-seen).(type) {
-			case *events.PairSuccess:
-				paired = true
-			case *events.Connected:
-				connected = true
-			}
-		}
-		if clients != 1 || !paired || !connected {
-			t.Errorf("%d clients, paired %t, connected %t", clients, paired, connected)
-		}
-	})
-}
-
 // TestProxyFailsClosed uses a real socket: a port on which nothing listens.
 func TestProxyFailsClosed(t *testing.T) {
 	t.Parallel()
@@ -537,29 +348,4 @@ func TestProxyFailsClosed(t *testing.T) {
 			t.Error(err)
 		}
 	}
-}
-
-// deadTransport is a machine without a network.
-type deadTransport struct{}
-
-func (deadTransport) RoundTrip(*http.Request) (*http.Response, error) {
-	return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "web.whatsapp.com", IsNotFound: true}}
-}
-
-func TestWithoutNetworkItRetriesAndSaysSo(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		linker, err := walink.New(memoryStore(t), walink.Settings{HTTPClient: &http.Client{Transport: deadTransport{}}, Timeout: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &rig{t: t, linker: linker}
-		r.link(t.Context())
-		retrying := await[walink.Retrying](r)
-		wantReason(t, retrying.Err, walink.ErrNetwork)
-		if wait := time.Until(retrying.At); wait < time.Second || wait > 30*time.Second {
-			t.Errorf("the next attempt is in %v", wait)
-		}
-		wantReason(t, r.failed(), walink.ErrTimeout, walink.ErrNetwork)
-	})
 }

@@ -7,6 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/types/events"
+
 	"github.com/walink/walink"
 	"github.com/walink/walink/walinktest"
 )
@@ -167,6 +170,41 @@ func TestDeviceNameAndBrowserAreTheLinkersOwn(t *testing.T) {
 		}
 		if c := got["walink"]; c.Platform != "CHROME" || c.DisplayName != "Chrome (Linux)" || !c.Push {
 			t.Errorf("walink is %+v", c)
+		}
+	})
+}
+
+func TestHandlersAddedThroughOnClientMissNothing(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		var clients int
+		seen := make(chan any, 100)
+		r := newRig(t, walink.Settings{OnClient: func(client *whatsmeow.Client) {
+			clients++
+			if client.IsConnected() {
+				t.Error("the client is connected already")
+			}
+			client.AddEventHandler(func(evt any) {
+				select {
+				case seen <- evt:
+				default:
+				}
+			})
+		}})
+		r.link(t.Context())
+		r.scan(await[walink.QRCode](r))
+		r.linked()
+		var paired, connected bool
+		for len(seen) > 0 {
+			switch (<-seen).(type) {
+			case *events.PairSuccess:
+				paired = true
+			case *events.Connected:
+				connected = true
+			}
+		}
+		if clients != 1 || !paired || !connected {
+			t.Errorf("%d clients, paired %t, connected %t", clients, paired, connected)
 		}
 	})
 }
