@@ -91,7 +91,7 @@ func (l *Linker) start(ctx context.Context, resumeOnly bool) (<-chan Event, erro
 		linker: l, settings: set, inbox: newInbox(), events: events, http: set.newHTTPClient(),
 		machine: newMachine(config{
 			phone: set.phone, code: set.wantCode, qr: set.wantQR, fallback: set.qrFallback,
-			versionRefresh: set.versionRefresh, resumeOnly: resumeOnly, timeout: set.timeout,
+			versionRefresh: set.versionRefresh, resumeOnly: resumeOnly, timeout: set.timeout, probation: set.probation,
 			jitter: rand.Float64,
 		}),
 	}

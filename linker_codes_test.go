@@ -280,3 +280,26 @@ func TestRetiredSecretIsShownAgainAtOnce(t *testing.T) {
 		r.usable()
 	})
 }
+
+func TestPairingThatStallsIsWithdrawnAfterAMinute(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, pairing())
+		r.srv.Script(walinktest.StagePairSuccess, walinktest.Silence())
+		r.link(t.Context())
+		first := await[walink.PairingCode](r)
+		entered := time.Now()
+		r.take(t.Context(), first)
+		withdrawn := await[walink.Withdrawn](r)
+		if withdrawn.Reason != walink.WithdrawnStalled || withdrawn.Number != first.Number {
+			t.Errorf("unexpected %v", withdrawn)
+		}
+		wantReason(t, withdrawn.Err, walink.ErrStalled)
+		if took := time.Since(entered); took < time.Minute || took > time.Minute+5*time.Second {
+			t.Errorf("withdrawn after %v", took)
+		}
+		wantReason(t, await[walink.Retrying](r).Err, walink.ErrStalled)
+		r.enter(await[walink.PairingCode](r))
+		r.linked()
+	})
+}

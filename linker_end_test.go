@@ -151,3 +151,50 @@ func TestWithoutNetworkItRetriesAndSaysSo(t *testing.T) {
 		wantReason(t, r.failed(), walink.ErrTimeout, walink.ErrNetwork)
 	})
 }
+
+func TestProbationHoldsLinkedBack(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, walink.Settings{Probation: time.Minute, Timeout: 30 * time.Second})
+		r.link(t.Context())
+		r.scan(await[walink.QRCode](r))
+		await[walink.Paired](r)
+		start := time.Now()
+		if r.linked(); time.Since(start) < time.Minute {
+			t.Errorf("Linked after %v", time.Since(start))
+		}
+		r.usable()
+		if err := r.linker.Close(); err != nil {
+			t.Fatal(err)
+		}
+		again := newRigOn(t, r.srv, r.store, walink.Settings{Probation: time.Minute})
+		again.link(t.Context())
+		start = time.Now()
+		if again.linked(); time.Since(start) > 10*time.Second {
+			t.Errorf("a session that is not new is Linked after %v", time.Since(start))
+		}
+	})
+}
+
+func TestRemovalOnProbationIsToldAndLinkedAfreshOnce(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, walink.Settings{Probation: 20 * time.Second})
+		r.link(t.Context())
+		for range 2 {
+			r.scan(await[walink.QRCode](r))
+			jid := await[walink.Paired](r).Account.JID
+			<-time.After(12 * time.Second)
+			if !r.phone.Remove(jid) {
+				t.Fatal("the phone does not know the device")
+			}
+		}
+		wantReason(t, r.failed(), walink.ErrRemoved)
+		if want := "connecting qr_code paired retrying connecting qr_code paired failed"; r.kinds() != want {
+			t.Errorf("events %s, want %s", r.kinds(), want)
+		}
+		if got := r.sessions(); len(got) != 0 {
+			t.Errorf("%v is stored", got)
+		}
+	})
+}

@@ -115,7 +115,11 @@ func TestFailureNodes(t *testing.T) {
 				r.srv.Script(walinktest.StagePairDevice, c.action)
 				r.link(t.Context())
 				if c.linking != "" {
-					wantReason(t, r.failed(), c.linking)
+					err := r.failed()
+					wantReason(t, err, c.linking)
+					if c.linking == walink.ErrTemporarilyBanned && err.RetryAfter != time.Hour {
+						t.Errorf("retry after %v", err.RetryAfter)
+					}
 					return
 				}
 				wantReason(t, await[walink.Retrying](r).Err, c.linkingTold)

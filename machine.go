@@ -34,6 +34,7 @@ type config struct {
 	versionRefresh bool
 	resumeOnly     bool // log a stored session in, and never link
 	timeout        time.Duration
+	probation      time.Duration  // hold Linked back this long after the first login
 	jitter         func() float64 // in [0, 1)
 }
 
@@ -48,6 +49,7 @@ const (
 	phasePasskey          // a passkey is asked for
 	phasePaired           // pair-success; the 515 is awaited
 	phaseLogin            // reconnected after pair-success
+	phaseProbation        // logged in, and watched for a while before it counts
 	phaseRefreshing       // the current version is being asked for
 	phaseDropping         // the stored session is being deleted
 	phaseDone
@@ -68,6 +70,9 @@ type machine struct {
 	timeoutAt time.Time // the end of the Link
 	stageAt   time.Time // the end of the phase, where it has one
 	loginBy   time.Time // the end of all tries to log in after pairing
+
+	trialBy time.Time // the end of the probation of a new link
+	account Account   // of the link on probation
 
 	resumed bool   // this attempt logs a session in that was stored before the Link
 	paired  bool   // pair-success has come in this Link, and its session is stored
@@ -140,7 +145,7 @@ func (m *machine) step(now time.Time, in input) []effect {
 			m.relogin(now)
 		}
 	case inLoggedIn:
-		m.loggedIn(in)
+		m.loggedIn(now, in)
 	case inLost:
 		m.lost(now, in)
 	case inVersion:
@@ -202,9 +207,11 @@ func (m *machine) stageOver(now time.Time) {
 		}
 		m.lost(now, inLost{epoch: m.epoch, err: err})
 	case phasePasskey:
-		m.fail(&Error{Reason: ErrPasskey, Op: "passkey", Err: errPasskeyExpired})
+		m.fail(m.lastErr)
 	case phasePaired:
 		m.relogin(now)
+	case phaseProbation:
+		m.link(m.account)
 	case phaseRefreshing:
 		m.versionReady(now, inVersion{epoch: m.epoch, err: errVersionStalled})
 	case phaseDropping:
@@ -241,7 +248,7 @@ func (m *machine) device(now time.Time, in inDevice) {
 		}
 		m.do(doConnect{m.epoch})
 	default:
-		m.paired, m.loginBy = false, time.Time{} // the store knows better
+		m.unpair() // the store knows better
 		m.do(doConnect{m.epoch})
 	}
 }
@@ -266,13 +273,28 @@ func (m *machine) relogin(now time.Time) {
 	m.do(doRelogin{m.epoch})
 }
 
-// loggedIn ends the Link.
-func (m *machine) loggedIn(in inLoggedIn) {
+// loggedIn ends the Link, unless a new link is on probation first.
+func (m *machine) loggedIn(now time.Time, in inLoggedIn) {
 	if m.phase != phaseLogin && (m.phase != phaseOpening || !m.resumed) {
 		return
 	}
+	if m.paired && m.trialBy.IsZero() {
+		m.trialBy = now.Add(m.cfg.probation)
+	}
+	if !m.paired || !now.Before(m.trialBy) {
+		m.link(in.account)
+		return
+	}
+	m.phase, m.account, m.lastErr = phaseProbation, in.account, nil
+	m.stageAt, m.loginBy = m.trialBy, time.Time{}
+	if latest := m.trialBy.Add(loginLimit); !m.timeoutAt.IsZero() && m.timeoutAt.Before(latest) {
+		m.timeoutAt = latest // the person has done all they can
+	}
+}
+
+func (m *machine) link(account Account) {
 	m.phase = phaseDone
-	m.do(doEmit{Linked{Account: in.account, Resumed: !m.paired}})
+	m.do(doEmit{Linked{Account: account, Resumed: !m.paired}})
 }
 
 // passkey holds everything for the ceremony.
@@ -284,6 +306,7 @@ func (m *machine) passkey(now time.Time, in inPasskey) {
 	m.qr.clear()
 	m.phase = phasePasskey
 	m.stageAt = now.Add(passkeyLife)
+	m.lastErr = &Error{Reason: ErrPasskey, Op: "passkey", Err: errPasskeyExpired}
 	m.do(doEmit{PasskeyRequired{Challenge: in.challenge, Expires: m.stageAt, HandoffExpires: now.Add(handoffLife)}})
 }
 

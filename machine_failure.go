@@ -18,6 +18,11 @@ func (m *machine) lost(now time.Time, in inLost) {
 			m.reopen(now)
 			return
 		}
+	case phaseProbation:
+		if in.err.Reason == ErrLoggedOut {
+			in.err = &Error{Reason: ErrRemoved, Op: in.err.Op, Err: in.err.Err}
+			in.tries = 1
+		}
 	case phaseOpening, phasePasskey, phaseLogin:
 	}
 	m.withdrawAll(now, withdrawnFor(in.err.Reason), in.err)
@@ -31,7 +36,7 @@ func (m *machine) lost(now time.Time, in inLost) {
 			m.do(doRefreshVersion{m.epoch})
 			return
 		}
-	case ErrLoggedOut:
+	case ErrLoggedOut, ErrRemoved:
 		if (m.resumed || m.paired) && m.struck(in.err.Reason, in.tries) {
 			m.retryErr = in.err
 			m.phase, m.stageAt = phaseDropping, now.Add(serviceLimit)
@@ -77,9 +82,14 @@ func (m *machine) dropped(now time.Time, in inDropped) {
 	case m.cfg.resumeOnly:
 		m.fail(m.retryErr)
 	default:
-		m.paired, m.loginBy = false, time.Time{}
+		m.unpair()
 		m.retry(now, m.retryErr, 0)
 	}
+}
+
+// unpair forgets that this Link has paired: its device is gone.
+func (m *machine) unpair() {
+	m.paired, m.loginBy, m.trialBy = false, time.Time{}, time.Time{}
 }
 
 // retry announces the next attempt and waits for it.
@@ -103,7 +113,7 @@ func (m *machine) backoff(now time.Time) time.Duration {
 	m.refsAt = time.Time{}
 	d := min(shortestWait<<min(m.faults, 5), longestWait)
 	m.faults++
-	if m.paired {
+	if !m.loginBy.IsZero() {
 		return shortestWait // the login has 30 s in all
 	}
 	return max(shortestWait, d/2+time.Duration(m.cfg.jitter()*float64(d/2)))

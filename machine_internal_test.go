@@ -47,6 +47,9 @@ func testConfig(mode byte) config {
 	if mode&32 != 0 {
 		c.timeout = 0
 	}
+	if mode&64 != 0 {
+		c.probation = 20 * time.Second
+	}
 	return c
 }
 
