@@ -20,6 +20,10 @@ import (
 // what is more waits in the attempt. A Link of ten minutes sends fewer.
 const eventBuffer = 128
 
+// workerGrace is how long the end of a Link waits for its workers. The longest
+// that they take by themselves is what shutting a socket takes.
+const workerGrace = 2*closeGrace + storeGrace + 5*time.Second
+
 // attempt drives one Link. Its goroutine owns the machine, the sockets and the
 // timer, and turns effects into calls. Whatever can block runs in a worker,
 // which posts its result to the inbox; whatsmeow's handlers only post there.
@@ -127,12 +131,29 @@ func (a *attempt) finish() {
 		}
 		a.kill()
 	}
-	a.workers.Wait()
+	a.await()
 	a.push(a.linker.ended(a.end, sock, a.kill))
 	for _, event := range a.queue {
 		a.events <- event
 	}
 	close(a.events)
+}
+
+// await waits for the workers. One that is held up in somebody else's code, a
+// Store that does not heed its context or an OnClient that does not return,
+// does not keep the Link from ending.
+func (a *attempt) await() {
+	done := make(chan struct{})
+	go func() {
+		a.workers.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(workerGrace)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
 }
 
 // push sends an event, or queues it if the reader is behind.

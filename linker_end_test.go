@@ -60,8 +60,7 @@ func endAt(t *testing.T, stage walinktest.Stage, after time.Duration, deadline b
 		wantReason(t, end.Err, want)
 	}
 	// What is left is a whole session or none: the next Link ends linked.
-	again := newRigOn(t, r.srv, r.store, settings)
-	again.phone = r.phone
+	again := r.again(settings)
 	again.link(t.Context())
 	untilLinked(again)
 	again.usable()
@@ -164,10 +163,7 @@ func TestProbationHoldsLinkedBack(t *testing.T) {
 			t.Errorf("Linked after %v", time.Since(start))
 		}
 		r.usable()
-		if err := r.linker.Close(); err != nil {
-			t.Fatal(err)
-		}
-		again := newRigOn(t, r.srv, r.store, walink.Settings{Probation: time.Minute})
+		again := r.again(walink.Settings{Probation: time.Minute})
 		again.link(t.Context())
 		start = time.Now()
 		if again.linked(); time.Since(start) > 10*time.Second {

@@ -128,15 +128,9 @@ func TestFailureNodes(t *testing.T) {
 			})
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, walink.Settings{})
-				r.link(t.Context())
-				r.scan(await[walink.QRCode](r))
-				r.linked()
-				if err := r.linker.Close(); err != nil {
-					t.Fatal(err)
-				}
+				r.linkByQR()
 				r.srv.Script(walinktest.StageLogin, c.action)
-				again := newRigOn(t, r.srv, r.store, walink.Settings{})
-				again.phone = r.phone
+				again := r.again(walink.Settings{})
 				again.link(t.Context())
 				if c.resuming != "" {
 					wantReason(t, again.failed(), c.resuming)

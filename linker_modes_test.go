@@ -191,9 +191,7 @@ func TestHandlersAddedThroughOnClientMissNothing(t *testing.T) {
 				}
 			})
 		}})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		r.linked()
+		r.linkByQR()
 		var paired, connected bool
 		for len(seen) > 0 {
 			switch (<-seen).(type) {

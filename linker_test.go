@@ -55,9 +55,7 @@ func TestLinkByQRCodeIsTheZeroSettings(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		r.linked()
+		r.linkByQR()
 		if want := "connecting qr_code paired linked"; r.kinds() != want {
 			t.Errorf("events %s, want %s", r.kinds(), want)
 		}
@@ -72,13 +70,8 @@ func TestStoredSessionResumesWithoutACode(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Session: "shop"})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		first := r.linked()
-		if err := r.linker.Close(); err != nil {
-			t.Fatal(err)
-		}
-		again := newRigOn(t, r.srv, r.store, walink.Settings{Session: "shop", Phone: number, LinkingMode: walink.ModePairing})
+		first := r.linkByQR()
+		again := r.again(walink.Settings{Session: "shop", Phone: number, LinkingMode: walink.ModePairing})
 		again.link(t.Context())
 		linked := again.linked()
 		if !linked.Resumed {
@@ -98,9 +91,7 @@ func TestLinkOnAConnectedSessionIsLinkedAtOnce(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		r.linked()
+		r.linkByQR()
 		client := r.linker.Client()
 		r.link(t.Context())
 		if linked := r.linked(); !linked.Resumed || r.kinds() != "linked" {
@@ -117,17 +108,11 @@ func TestSessionRemovedOnThePhoneIsDroppedAndLinkedAfresh(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		old := r.linked().Account.JID
-		if err := r.linker.Close(); err != nil {
-			t.Fatal(err)
-		}
+		old := r.linkByQR().Account.JID
+		again := r.again(walink.Settings{})
 		if !r.phone.Remove(old) {
 			t.Fatal("the phone does not know the device")
 		}
-		again := newRigOn(t, r.srv, r.store, walink.Settings{})
-		again.phone = r.phone
 		again.link(t.Context())
 		retrying := await[walink.Retrying](again)
 		wantReason(t, retrying.Err, walink.ErrLoggedOut)
@@ -144,17 +129,31 @@ func TestSessionRemovedOnThePhoneIsDroppedAndLinkedAfresh(t *testing.T) {
 	})
 }
 
+func TestSessionRemovedWhileConnectedIsLinkedAfresh(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, walink.Settings{})
+		old := r.linkByQR().Account.JID
+		if !r.phone.Remove(old) {
+			t.Fatal("the phone does not know the device")
+		}
+		<-time.After(time.Second)
+		if got := r.sessions(); len(got) != 0 {
+			t.Errorf("sessions %v are still stored", got)
+		}
+		if linked := r.linkByQR(); linked.Resumed || linked.Account.JID == old {
+			t.Errorf("not linked afresh: %+v", linked)
+		}
+		r.usable()
+	})
+}
+
 func TestStoredSessionOfAnotherAccountIsNotResumed(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		r.linked()
-		if err := r.linker.Close(); err != nil {
-			t.Fatal(err)
-		}
-		again := newRigOn(t, r.srv, r.store, walink.Settings{Phone: "+4915123456789", LinkingMode: walink.ModePairing})
+		r.linkByQR()
+		again := r.again(walink.Settings{Phone: "+4915123456789", LinkingMode: walink.ModePairing})
 		again.link(t.Context())
 		wantReason(t, again.failed(), walink.ErrWrongAccount)
 		if diff := cmp.Diff([]string{"default"}, again.sessions()); diff != "" {
@@ -167,9 +166,7 @@ func TestUnlinkLogsOutAndForgets(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		r.linked()
+		r.linkByQR()
 		if err := r.linker.Unlink(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -192,13 +189,8 @@ func TestUnlinkConnectsAStoredSessionFirst(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		r.linked()
-		if err := r.linker.Close(); err != nil {
-			t.Fatal(err)
-		}
-		again := newRigOn(t, r.srv, r.store, walink.Settings{})
+		r.linkByQR()
+		again := r.again(walink.Settings{})
 		if err := again.linker.Unlink(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -212,14 +204,9 @@ func TestUnlinkForgetsADeviceThatWhatsAppHasRemoved(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		linked := r.linked()
-		if err := r.linker.Close(); err != nil {
-			t.Fatal(err)
-		}
+		linked := r.linkByQR()
+		again := r.again(walink.Settings{})
 		r.phone.Remove(linked.Account.JID)
-		again := newRigOn(t, r.srv, r.store, walink.Settings{})
 		if err := again.linker.Unlink(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -279,9 +266,7 @@ func TestFailedLinkCanBeFollowedByAnother(t *testing.T) {
 		r := newRig(t, walink.Settings{Timeout: time.Minute})
 		r.link(t.Context())
 		wantReason(t, r.failed(), walink.ErrTimeout)
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		r.linked()
+		r.linkByQR()
 		r.usable()
 	})
 }

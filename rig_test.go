@@ -132,6 +132,25 @@ func (r *rig) link(ctx context.Context) {
 	r.events, r.seen = events, nil
 }
 
+// linkByQR links, as a person does who scans the first code.
+func (r *rig) linkByQR() walink.Linked {
+	r.t.Helper()
+	r.link(r.t.Context())
+	r.scan(await[walink.QRCode](r))
+	return r.linked()
+}
+
+// again closes the Linker and returns another on the same server, store and phone.
+func (r *rig) again(settings walink.Settings) *rig {
+	r.t.Helper()
+	if err := r.linker.Close(); err != nil {
+		r.t.Fatal(err)
+	}
+	again := newRigOn(r.t, r.srv, r.store, settings)
+	again.phone = r.phone
+	return again
+}
+
 // next returns the next event, and fails the test if there is none.
 func (r *rig) next() walink.Event {
 	r.t.Helper()

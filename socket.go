@@ -90,7 +90,7 @@ func (s *socket) reconnect(parent context.Context, fail func(error) inLost) {
 	s.isOpen = false
 	isShut := s.isShut
 	s.mu.Unlock()
-	s.disconnect(client)
+	s.disconnect(client, cancel)
 	cancel()
 	if !isShut {
 		s.connect(fail)
@@ -112,7 +112,7 @@ func (s *socket) shut() {
 	if !isOpen && !s.tracker.kill() {
 		cancel() // it is dialing
 	}
-	s.disconnect(client)
+	s.disconnect(client, cancel)
 	if pairing != nil {
 		timer := time.NewTimer(storeGrace)
 		defer timer.Stop()
@@ -124,9 +124,13 @@ func (s *socket) shut() {
 }
 
 // disconnect closes the connection, politely for a moment and then at once.
-func (s *socket) disconnect(client *whatsmeow.Client) {
+// Disconnect itself may be kept waiting by a reconnect of whatsmeow's own.
+func (s *socket) disconnect(client *whatsmeow.Client, cancel context.CancelFunc) {
 	s.tracker.hush(closeGrace)
-	hurry := time.AfterFunc(closeGrace, func() { s.tracker.kill() })
+	hurry := time.AfterFunc(closeGrace, func() {
+		s.tracker.kill()
+		cancel()
+	})
 	defer hurry.Stop()
 	client.Disconnect()
 	s.tracker.kill()
