@@ -265,8 +265,9 @@ func (a *attempt) newClient(sock *socket) {
 		client.SetMediaHTTPClient(&http.Client{Transport: a.http.Transport})
 	}
 	client.QRClientType = set.browser.clientType()
+	linker := a.linker // and not a: the client outlives the attempt
 	client.GetClientPayload = func() *waWa6.ClientPayload {
-		return a.linker.payload(sock.device, set)
+		return linker.payload(sock.device, set)
 	}
 	client.AddEventHandler(sock.handle)
 	if set.onClient != nil {

@@ -73,6 +73,7 @@ type machine struct {
 
 	trialBy time.Time // the end of the probation of a new link
 	account Account   // of the link on probation
+	early   bool      // the 515 came before pair-success was told
 
 	resumed bool   // this attempt logs a session in that was stored before the Link
 	paired  bool   // pair-success has come in this Link, and its session is stored
@@ -141,8 +142,12 @@ func (m *machine) step(now time.Time, in input) []effect {
 	case inPaired:
 		m.pairSuccess(now, in)
 	case inReconnect:
-		if m.phase == phasePaired {
+		switch m.phase {
+		case phasePaired:
 			m.relogin(now)
+		case phaseOffering, phasePasskey:
+			m.early = true // whatsmeow tells of pair-success in a goroutine of its own
+		default:
 		}
 	case inLoggedIn:
 		m.loggedIn(now, in)
@@ -224,7 +229,7 @@ func (m *machine) stageOver(now time.Time) {
 // open starts the next attempt.
 func (m *machine) open(now time.Time) {
 	m.epoch++
-	m.phase, m.opened, m.resumed = phaseOpening, false, false
+	m.phase, m.opened, m.resumed, m.early = phaseOpening, false, false, false
 	m.stageAt = now.Add(openLimit)
 	m.code.clear()
 	m.qr.clear()
@@ -264,6 +269,9 @@ func (m *machine) pairSuccess(now time.Time, in inPaired) {
 	m.loginBy = now.Add(loginLimit)
 	m.stageAt = now.Add(reconnectWait)
 	m.do(doEmit{Paired{Account: in.account}})
+	if m.early {
+		m.relogin(now)
+	}
 }
 
 // relogin reconnects after pair-success, as the 515 asks for.

@@ -79,3 +79,19 @@ func TestPasskeyEndsTheCodesAndHoldsTheSocket(t *testing.T) {
 		t.Errorf("unexpected %v", effects[0])
 	}
 }
+
+// whatsmeow handles the 515 in one goroutine and tells of pair-success in
+// another, so either may come first.
+func TestReconnectThatComesBeforePairSuccessIsNotLost(t *testing.T) {
+	t.Parallel()
+	s := newSchedule(t, 0)
+	s.step(inStart{})
+	s.step(inDevice{epoch: 1})
+	s.step(inOpened{1})
+	s.step(inRefs{1, []string{"a,b,c,d,e"}})
+	s.step(inReconnect{1})
+	want := []effect{doEmit{Paired{}}, doRelogin{1}}
+	if diff := cmp.Diff(want, s.m.step(s.now, inPaired{epoch: 1}), cmp.AllowUnexported(doEmit{}, doRelogin{}, Phone{})); diff != "" {
+		t.Errorf("effects (-want +got):\n%s", diff)
+	}
+}

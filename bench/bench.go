@@ -4,8 +4,7 @@
 //	go run ./bench/table
 //
 // prints the table of docs/performance.md, which also says how it is made. It
-// takes about a quarter of an hour; -quick makes it two minutes, with fewer
-// samples and devices. The benchmarks of this package take the same
+// takes about six minutes; with -quick one, for fewer samples and devices. The benchmarks of this package take the same
 // measurements one by one, small ones unless they are told -full:
 //
 //	go test -run='^$' -bench=. ./bench
