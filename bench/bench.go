@@ -4,8 +4,9 @@
 //	go run ./bench/table
 //
 // prints the table of docs/performance.md, which also says how it is made. It
-// takes about six minutes; with -quick one, for fewer samples and devices. The benchmarks of this package take the same
-// measurements one by one, small ones unless they are told -full:
+// takes about six minutes; with -quick one, for fewer samples and devices. The
+// benchmarks of this package take the same measurements one by one, small ones
+// unless they are told -full:
 //
 //	go test -run='^$' -bench=. ./bench
 //	go test -run='^$' -bench=Memory ./bench -args -full

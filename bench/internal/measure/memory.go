@@ -130,7 +130,7 @@ type reading struct {
 func read() (r reading) {
 	const calm = 5 // readings in a row with the same number of goroutines
 	for same := 0; same < calm; {
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		runtime.GC()
 		if n := runtime.NumGoroutine(); n != r.goroutines {
 			r.goroutines, same = n, 0
