@@ -73,6 +73,7 @@ type machine struct {
 
 	trialBy time.Time // the end of the probation of a new link
 	account Account   // of the link on probation
+	last    bool      // no attempt follows the drop of the session
 	early   bool      // the 515 came before pair-success was told
 
 	resumed bool   // this attempt logs a session in that was stored before the Link

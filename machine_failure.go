@@ -37,8 +37,9 @@ func (m *machine) lost(now time.Time, in inLost) {
 			return
 		}
 	case ErrLoggedOut, ErrRemoved:
-		if (m.resumed || m.paired) && m.struck(in.err.Reason, in.tries) {
-			m.retryErr = in.err
+		if m.resumed || m.paired {
+			// What WhatsApp has removed is forgotten in any case.
+			m.retryErr, m.last = in.err, !m.struck(in.err.Reason, in.tries)
 			m.phase, m.stageAt = phaseDropping, now.Add(serviceLimit)
 			m.do(doDrop{m.epoch})
 			return
@@ -79,7 +80,7 @@ func (m *machine) dropped(now time.Time, in inDropped) {
 	case m.phase != phaseDropping:
 	case in.err != nil:
 		m.fail(in.err)
-	case m.cfg.resumeOnly:
+	case m.cfg.resumeOnly || m.last:
 		m.fail(m.retryErr)
 	default:
 		m.unpair()

@@ -1,5 +1,7 @@
 package walink
 
+import "log/slog"
+
 // State says where a Linker stands.
 type State string
 
@@ -22,6 +24,24 @@ type Status struct {
 	QRCode      *QRCode      `json:"qrCode,omitempty"`      // the one on the screen
 	Account     *Account     `json:"account,omitempty"`     // once paired
 	Err         *Error       `json:"error,omitempty"`       // the last failure of this Link
+}
+
+// LogValue returns the status with its secrets redacted.
+func (s Status) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("state", string(s.State))}
+	if s.PairingCode != nil {
+		attrs = append(attrs, slog.Any("pairingCode", *s.PairingCode))
+	}
+	if s.QRCode != nil {
+		attrs = append(attrs, slog.Any("qrCode", *s.QRCode))
+	}
+	if s.Account != nil {
+		attrs = append(attrs, slog.Any("account", *s.Account))
+	}
+	if s.Err != nil {
+		attrs = append(attrs, slog.String("error", s.Err.Error()))
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // apply brings the status up to date with an event.

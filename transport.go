@@ -81,7 +81,7 @@ type conn struct {
 	wrote  bool          // the client's hello is out
 	read   bool          // something has arrived
 	closed bool          // by the websocket itself
-	inRead bool          // the reader waits for the peer
+	inRead bool          // the reader waits for the peer, or has seen the end
 	hushed chan struct{} // not nil once hushed; closed when the reader has nothing in hand
 }
 
@@ -120,7 +120,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.rwc.Read(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inRead = false
+	c.inRead = err != nil // after an error no one reads on
 	if c.hushed != nil {
 		n, err = 0, io.EOF
 	}
