@@ -120,12 +120,12 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.rwc.Read(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inRead = err != nil // after an error no one reads on
+	c.inRead = n == 0 && err != nil // after an error no one reads on
 	if c.hushed != nil {
 		n, err = 0, io.EOF
 	}
 	if n == 0 && err != nil && c.wrote && !c.read && !c.closed && len(p) >= len(emptyFrame) {
-		c.read = true
+		c.read, c.inRead = true, false
 		return copy(p, emptyFrame), nil
 	}
 	c.read = c.read || n > 0
