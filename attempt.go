@@ -254,11 +254,11 @@ func (a *attempt) connectLost(epoch int) func(error) inLost {
 // process-wide variables is set here for this client alone.
 func (a *attempt) newClient(sock *socket) {
 	set := a.settings
-	client := whatsmeow.NewClient(sock.device, &waLogger{
-		ctx: a.life, log: set.logger, recv: sock.recv, send: sock.send,
-	})
 	var conn *http.Client
 	conn, sock.tracker = tracked(a.http)
+	client := whatsmeow.NewClient(sock.device, &waLogger{
+		ctx: a.life, log: set.logger, recv: sock.recv, send: sock.send, gone: sock.tracker.tornDown,
+	})
 	client.SetPreLoginHTTPClient(conn)
 	client.SetWebsocketHTTPClient(conn)
 	if set.proxy != nil {

@@ -188,3 +188,36 @@ func streamError(node *waBinary.Node, linked bool) (*Error, int) {
 	}
 	return &Error{Reason: ErrServer, Op: op, Err: cause}, fewTries
 }
+
+// logoutFailed tells what the answer to remove-companion-device means; nil is
+// success. whatsmeow answers a request with the node that ended the connection
+// where there is no other answer.
+func logoutFailed(op string, node *waBinary.Node) *Error {
+	switch {
+	case node == nil || node.Tag == "xmlstreamend":
+		return &Error{Reason: ErrNetwork, Op: op, Err: errConnectionClosed}
+	case node.Tag == "stream:error":
+		err, _ := streamError(node, true)
+		switch {
+		case err == nil:
+			return &Error{Reason: ErrNetwork, Op: op, Err: errConnectionClosed}
+		case err.Reason == ErrLoggedOut:
+			return nil // the device is gone
+		}
+		err.Op = op
+		return err
+	case node.Attrs["type"] == "result":
+		return nil
+	}
+	child := node.GetChildByTag("error")
+	ag := child.AttrGetter()
+	code := ag.OptionalInt("code")
+	err := &Error{Reason: ErrServer, Op: op, Err: fmt.Errorf("WhatsApp answered %d %s", code, mask(ag.OptionalString("text")))}
+	switch code {
+	case http.StatusTooManyRequests:
+		err.Reason, err.RetryAfter = ErrRateLimited, serverBackoff(&child)
+	case http.StatusUnauthorized, http.StatusForbidden:
+		err.Reason = ErrForbidden
+	}
+	return err
+}

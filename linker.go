@@ -176,21 +176,16 @@ func (l *Linker) Unlink(ctx context.Context) error {
 			return failed.Err
 		}
 	}
-	client := l.Client()
-	if client == nil {
+	l.mu.Lock()
+	sock := l.live
+	l.mu.Unlock()
+	if sock == nil {
 		return &Error{Reason: ErrClosed, Op: op}
 	}
-	if err := client.Logout(ctx); err != nil {
-		reason := ErrNetwork
-		if errors.Is(err, context.DeadlineExceeded) {
-			reason = ErrTimeout
-		} else if errors.Is(err, context.Canceled) {
-			reason = ErrCanceled
-		}
-		return &Error{Reason: reason, Op: op, Err: errors.New(mask(err.Error()))}
+	if err := sock.logout(ctx); err != nil {
+		return err
 	}
 	l.forget(Status{State: StateIdle})
-	// Device.Delete has taken the session with it where the Store keeps its contract.
 	if err := l.store.Delete(ctx, l.settings.session); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return storeFailed(op, err)
 	}

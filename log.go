@@ -22,13 +22,15 @@ import (
 //
 // It is also the tap: whatsmeow gives every node to its loggers "Recv" and
 // "Send" as a *waBinary.Node before it is handled or sent (handleFrame and
-// sendNodeAndGetData in its client.go).
+// sendNodeAndGetData in its client.go), and says at debug level when it has let
+// go of a connection that had ended (onDisconnect in the same file).
 type waLogger struct {
 	ctx    context.Context //nolint:containedctx // whatsmeow's logger interface hands none on
 	log    *slog.Logger
 	module string
 	recv   func(*waBinary.Node)
 	send   func(*waBinary.Node)
+	gone   func()
 }
 
 var _ waLog.Logger = (*waLogger)(nil)
@@ -49,8 +51,11 @@ func (l *waLogger) Warnf(msg string, args ...any) { l.logf(slog.LevelWarn, msg, 
 // Infof logs at the info level.
 func (l *waLogger) Infof(msg string, args ...any) { l.logf(slog.LevelInfo, msg, args) }
 
-// Debugf logs at the debug level, and hands nodes to the taps.
+// Debugf logs at the debug level, and feeds the taps.
 func (l *waLogger) Debugf(msg string, args ...any) {
+	if len(args) == 0 && l.module == "" && (strings.Contains(msg, "OnDisconnect") || msg == "Emitting Disconnected event") {
+		l.gone()
+	}
 	if len(args) == 1 {
 		if node, ok := args[0].(*waBinary.Node); ok {
 			switch l.module {

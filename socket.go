@@ -21,6 +21,8 @@ const (
 	closeGrace = time.Second
 	// storeGrace is how long a pairing that whatsmeow is storing may take to end.
 	storeGrace = 5 * time.Second
+	// logoutLimit is how long WhatsApp may take to answer that a device is unlinked.
+	logoutLimit = 30 * time.Second
 )
 
 // socket is one whatsmeow client and its connection. Its handlers run in
@@ -72,7 +74,8 @@ func (s *socket) connect(fail func(error) inLost) {
 	if isShut {
 		return
 	}
-	if err := client.ConnectContext(ctx); err != nil && !errors.Is(err, whatsmeow.ErrAlreadyConnected) {
+	err := s.tracker.open(func() error { return client.ConnectContext(ctx) })
+	if err != nil && !errors.Is(err, whatsmeow.ErrAlreadyConnected) {
 		s.post(fail(err))
 		return
 	}
@@ -134,6 +137,43 @@ func (s *socket) disconnect(client *whatsmeow.Client, cancel context.CancelFunc)
 	defer hurry.Stop()
 	client.Disconnect()
 	s.tracker.kill()
+}
+
+// logout tells WhatsApp to forget the device, and returns once it has. It is
+// whatsmeow's Logout without the Disconnect in it, which is not safe while the
+// server closes the connection (see tracker).
+func (s *socket) logout(ctx context.Context) error {
+	const op = "unlink"
+	client := s.whatsmeow()
+	internals := client.DangerousInternals() //nolint:staticcheck // "deprecated" there stands for "dangerous"; nothing public sends an IQ
+	id := internals.GenerateRequestID()
+	answer := internals.WaitResponse(id)
+	err := internals.SendNode(ctx, waBinary.Node{
+		Tag:   "iq",
+		Attrs: waBinary.Attrs{"id": id, "xmlns": "md", "type": "set", "to": types.ServerJID},
+		Content: []waBinary.Node{{
+			Tag:   "remove-companion-device",
+			Attrs: waBinary.Attrs{"jid": s.device.GetJID(), "reason": "user_initiated"},
+		}},
+	})
+	if err != nil {
+		return &Error{Reason: ErrNetwork, Op: op, Err: errors.New(mask(err.Error()))}
+	}
+	timer := time.NewTimer(logoutLimit)
+	defer timer.Stop()
+	select {
+	case node := <-answer:
+		if failure := logoutFailed(op, node); failure != nil {
+			return failure
+		}
+		return nil
+	case <-timer.C:
+		return &Error{Reason: ErrTimeout, Op: op, Err: errors.New("WhatsApp does not answer")}
+	case <-ctx.Done():
+		failure := stopped(ctx)
+		failure.Op = op
+		return failure
+	}
 }
 
 // requestCode asks the server for a pairing code. It blocks until the answer.
@@ -257,6 +297,12 @@ func (s *socket) recv(node *waBinary.Node) {
 // companion_finish whatsmeow replaces the ADV secret, which is in the QR code
 // on the screen too (handleCodePairNotification in its pair-code.go).
 func (s *socket) send(node *waBinary.Node) {
+	if node.Tag == "iq" && node.Attrs["type"] == "error" && !s.linked {
+		// A pair-success is refused. whatsmeow sends this and disconnects
+		// (handlePairSuccess in its pair.go), perhaps while the server does so too.
+		s.tracker.hush(closeGrace)
+		return
+	}
 	reg, ok := node.GetOptionalChildByTag("link_code_companion_reg")
 	if !ok || reg.Attrs["stage"] != "companion_finish" {
 		return

@@ -8,14 +8,27 @@ import (
 )
 
 // tracker is the transport of one whatsmeow client. It hands every request on
-// and keeps hold of the connection under the current websocket, since
-// whatsmeow's ConnectContext neither honours its context during the Noise
-// handshake nor notices there that the connection has ended: it waits 20 s
-// (NoiseHandshakeResponseTimeout in whatsmeow's handshake.go).
+// and keeps hold of the connection under the current websocket, because
+// whatsmeow's ways of ending one are unsafe in three places:
+//
+//   - ConnectContext neither honours its context during the Noise handshake nor
+//     notices there that the connection has ended: it waits 20 s
+//     (NoiseHandshakeResponseTimeout in its handshake.go).
+//   - FrameSocket hands frames on without a buffer and without an end: a frame
+//     that arrives while Disconnect stops the consumer blocks its reader for ever.
+//   - FrameSocket.OnDisconnect is written by the end of the handshake and by
+//     Disconnect, and read, under a lock that those two do not take, by the
+//     reader when the peer ends the connection: a data race, and at worst an end
+//     that nobody is told of.
+//
+// So the reader learns of an end only when ConnectContext is through, and once
+// the connection is hushed only when Disconnect has let go of it.
 type tracker struct {
 	base http.RoundTripper
 
 	mu      sync.Mutex
+	opening bool // ConnectContext is under way
+	quiet   bool // hushed, and not opened since
 	current *conn
 }
 
@@ -29,12 +42,33 @@ func (t *tracker) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return resp, nil // not a connection: the websocket library will say so
 	}
-	c := &conn{rwc: rwc}
+	c := &conn{rwc: rwc, opened: make(chan struct{}), closing: make(chan struct{}), gone: make(chan struct{})}
 	t.mu.Lock()
-	t.current = c
+	if t.current = c; !t.opening {
+		close(c.opened) // a reconnect of whatsmeow's own
+	}
+	if t.quiet {
+		c.hush() // that was under way: its handshake must fail
+	}
 	t.mu.Unlock()
 	resp.Body = c
 	return resp, nil
+}
+
+// open runs connect, which is a ConnectContext.
+func (t *tracker) open(connect func() error) error {
+	t.mu.Lock()
+	t.opening, t.quiet = true, false
+	t.mu.Unlock()
+	err := connect()
+	t.mu.Lock()
+	t.opening = false
+	c := t.current
+	t.mu.Unlock()
+	if c != nil {
+		c.signal(c.opened)
+	}
+	return err
 }
 
 // conn returns the connection under the current websocket; nil if none was opened.
@@ -52,16 +86,26 @@ func (t *tracker) kill() bool {
 		// The websocket sees an end of the connection, and not a Close of its
 		// own. The error is of no use to anyone.
 		_ = c.rwc.Close()
+		c.signal(c.closing)
 	}
 	return c != nil
 }
 
-// hush keeps whatever may still arrive from whatsmeow. When it returns, the
-// goroutine that reads the connection has handed on all it had: one that is
-// handing a frame on while Disconnect stops its consumer would hang for ever
-// (FrameSocket.Frames in whatsmeow's socket package has no buffer and no end).
+// tornDown notes that whatsmeow has let go of a connection that had ended.
+func (t *tracker) tornDown() {
+	if c := t.conn(); c != nil {
+		c.signal(c.gone)
+	}
+}
+
+// hush keeps whatever may still arrive from whatsmeow, so that Disconnect is
+// safe. When it returns, the reader has handed on all it had, or whatsmeow is
+// through with a connection that had ended before; limit bounds the wait.
 func (t *tracker) hush(limit time.Duration) {
-	c := t.conn()
+	t.mu.Lock()
+	t.quiet = true
+	c := t.current
+	t.mu.Unlock()
 	if c == nil {
 		return
 	}
@@ -70,6 +114,14 @@ func (t *tracker) hush(limit time.Duration) {
 	select {
 	case <-c.hush():
 	case <-timer.C:
+		return
+	}
+	if !c.hasEnded() {
+		return
+	}
+	select {
+	case <-c.gone:
+	case <-timer.C:
 	}
 }
 
@@ -77,17 +129,37 @@ func (t *tracker) hush(limit time.Duration) {
 type conn struct {
 	rwc io.ReadWriteCloser
 
+	opened  chan struct{} // closed once ConnectContext is through
+	closing chan struct{} // closed once the websocket says goodbye, is closed or killed
+	gone    chan struct{} // closed once whatsmeow has let go of a connection that had ended
+
 	mu     sync.Mutex
 	wrote  bool          // the client's hello is out
 	read   bool          // something has arrived
 	closed bool          // by the websocket itself
-	inRead bool          // the reader waits for the peer, or has seen the end
+	idle   bool          // the reader has nothing in hand
+	ended  bool          // the reader was told of the end, and tears the websocket down
 	hushed chan struct{} // not nil once hushed; closed when the reader has nothing in hand
 }
 
-// emptyFrame is a binary websocket message with one empty whatsmeow frame.
-// A handshake that receives it ends at once with an error.
-const emptyFrame = "\x82\x03\x00\x00\x00"
+const (
+	// emptyFrame is a binary websocket message with one empty whatsmeow frame.
+	// A handshake that receives it ends at once with an error.
+	emptyFrame = "\x82\x03\x00\x00\x00"
+	// closeFrame is the first byte of a websocket message that says goodbye (RFC 6455, 5.2).
+	closeFrame = 0x88
+)
+
+// signal closes one of the channels of c, once.
+func (c *conn) signal(ch chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-ch:
+	default:
+		close(ch)
+	}
+}
 
 // hush lets nothing more arrive, and returns a channel that is closed when the
 // reader has nothing in hand.
@@ -96,11 +168,28 @@ func (c *conn) hush() <-chan struct{} {
 	defer c.mu.Unlock()
 	if c.hushed == nil {
 		c.hushed = make(chan struct{})
-		if c.inRead {
-			close(c.hushed)
-		}
+		c.settle()
 	}
 	return c.hushed
+}
+
+// settle tells whoever hushes c when the reader has nothing in hand. It is
+// called with c.mu held.
+func (c *conn) settle() {
+	if c.hushed == nil || !c.idle && !c.ended {
+		return
+	}
+	select {
+	case <-c.hushed:
+	default:
+		close(c.hushed)
+	}
+}
+
+func (c *conn) hasEnded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended
 }
 
 // Read reads from the connection. Where the connection ends before anything
@@ -108,37 +197,61 @@ func (c *conn) hush() <-chan struct{} {
 // waiting: it is given an empty frame, which ends its handshake.
 func (c *conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
-	c.inRead = true
-	if c.hushed != nil {
-		select {
-		case <-c.hushed:
-		default:
-			close(c.hushed)
-		}
-	}
+	c.idle = true
+	c.settle()
 	c.mu.Unlock()
 	n, err := c.rwc.Read(p)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.inRead = n == 0 && err != nil // after an error no one reads on
 	if c.hushed != nil {
 		n, err = 0, io.EOF
 	}
-	if n == 0 && err != nil && c.wrote && !c.read && !c.closed && len(p) >= len(emptyFrame) {
-		c.read, c.inRead = true, false
+	switch {
+	case n > 0:
+		c.read, c.idle = true, false
+		c.mu.Unlock()
+		return n, nil // an error comes again
+	case err != nil && c.wrote && !c.read && !c.closed && len(p) >= len(emptyFrame):
+		c.read, c.idle = true, false
+		c.mu.Unlock()
 		return copy(p, emptyFrame), nil
 	}
-	c.read = c.read || n > 0
-	return n, err
+	c.mu.Unlock()
+	return 0, c.atEnd(err)
+}
+
+// atEnd holds the reader back until the end may be told, and returns it.
+func (c *conn) atEnd(err error) error {
+	select {
+	case <-c.opened:
+	case <-c.closing:
+	}
+	c.mu.Lock()
+	if c.hushed == nil {
+		select {
+		case <-c.opened:
+			c.ended = true
+		default: // the handshake has failed
+		}
+		c.mu.Unlock()
+		return err
+	}
+	c.mu.Unlock()
+	<-c.closing
+	return io.EOF
 }
 
 // Write writes to the connection.
 func (c *conn) Write(p []byte) (int, error) {
+	goodbye := len(p) > 0 && p[0] == closeFrame
+	if goodbye {
+		c.signal(c.closing)
+	}
 	n, err := c.rwc.Write(p)
-	if err == nil {
-		c.mu.Lock()
-		c.wrote = true
-		c.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrote = c.wrote || err == nil
+	if goodbye && c.hushed == nil {
+		c.ended = true // the peer has said goodbye, and the reader answers it
 	}
 	return n, err
 }
@@ -148,7 +261,9 @@ func (c *conn) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	return c.rwc.Close()
+	err := c.rwc.Close()
+	c.signal(c.closing)
+	return err
 }
 
 // newHTTPClient returns the client that the Settings ask for, without the tracker.

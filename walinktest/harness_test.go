@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.mau.fi/whatsmeow"
@@ -35,17 +37,28 @@ func newClient(tb testing.TB, srv *walinktest.Server) *client {
 	return clientOf(tb, srv, memoryDevice())
 }
 
+// clientOf returns a client of a device. It has to be called in a bubble.
 func clientOf(tb testing.TB, srv *walinktest.Server, device *store.Device) *client {
+	tb.Helper()
+	c := plainClient(tb, srv.HTTPClient(), device)
+	tb.Cleanup(func() {
+		// whatsmeow leaks its reader when a frame arrives while it disconnects,
+		// and reads unguarded what Disconnect writes.
+		pass(100 * time.Millisecond)
+		synctest.Wait()
+		c.Disconnect()
+	})
+	return c
+}
+
+// plainClient returns a client that somebody else disconnects.
+func plainClient(tb testing.TB, by *http.Client, device *store.Device) *client {
 	tb.Helper()
 	c := &client{tb: tb, events: make(chan any, 1000), nodes: make(chan *waBinary.Node, 1000)}
 	c.Client = whatsmeow.NewClient(device, tap{nodes: c.nodes})
-	c.SetPreLoginHTTPClient(srv.HTTPClient())
-	c.SetWebsocketHTTPClient(srv.HTTPClient())
+	c.SetPreLoginHTTPClient(by)
+	c.SetWebsocketHTTPClient(by)
 	c.AddEventHandler(func(event any) { c.events <- event })
-	tb.Cleanup(func() {
-		pass(100 * time.Millisecond) // whatsmeow leaks its reader when a frame arrives while it disconnects
-		c.Disconnect()
-	})
 	return c
 }
 

@@ -120,10 +120,8 @@ func TestLinksOverLoopback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newClient(t, srv)
-	remote := walinktest.RemoteClient(address, srv.RootKey())
-	c.SetPreLoginHTTPClient(remote)
-	c.SetWebsocketHTTPClient(remote)
+	c := plainClient(t, walinktest.RemoteClient(address, srv.RootKey()), memoryDevice())
+	defer c.Disconnect()
 	c.connect()
 	if err := srv.NewPhone(number).ScanQR(t.Context(), await[*events.QR](c).Codes[0]); err != nil {
 		t.Fatal(err)
