@@ -273,7 +273,8 @@ func (a *attempt) newClient(sock *socket) {
 	if set.onClient != nil {
 		set.onClient(client)
 	}
-	client.DisableLoginAutoReconnect = true // the 515 is ours
+	client.DisableLoginAutoReconnect = true // the 515 is ours, and every reconnect until the login
+	sock.reconnects, client.EnableAutoReconnect = client.EnableAutoReconnect, false
 	client.PrePairCallback = sock.checkAccount(client.PrePairCallback)
 	sock.setClient(client)
 }

@@ -53,8 +53,8 @@ func (l *waLogger) Infof(msg string, args ...any) { l.logf(slog.LevelInfo, msg, 
 
 // Debugf logs at the debug level, and feeds the taps.
 func (l *waLogger) Debugf(msg string, args ...any) {
-	if len(args) == 0 && l.module == "" && (strings.Contains(msg, "OnDisconnect") || msg == "Emitting Disconnected event") {
-		l.gone()
+	if len(args) == 0 && l.module == "" {
+		l.note(msg)
 	}
 	if len(args) == 1 {
 		if node, ok := args[0].(*waBinary.Node); ok {
@@ -67,6 +67,13 @@ func (l *waLogger) Debugf(msg string, args ...any) {
 		}
 	}
 	l.logf(slog.LevelDebug, msg, args)
+}
+
+// note sees the lines without arguments. Each end of onDisconnect has its own.
+func (l *waLogger) note(msg string) {
+	if strings.Contains(msg, "OnDisconnect") || msg == "Emitting Disconnected event" {
+		l.gone()
+	}
 }
 
 func (l *waLogger) logf(level slog.Level, msg string, args []any) {

@@ -35,6 +35,8 @@ type socket struct {
 	device  *wastore.Device
 	tracker *tracker
 
+	reconnects bool // what EnableAutoReconnect is to be after the login
+
 	mu       sync.Mutex
 	client   *whatsmeow.Client // nil until it is made
 	isShut   bool
@@ -248,7 +250,12 @@ func (s *socket) handle(evt any) {
 	case *events.ManualLoginReconnect:
 		s.post(inReconnect{s.epoch})
 	case *events.Connected:
-		s.post(inLoggedIn{s.epoch, deviceAccount(s.device)})
+		// From here on reconnects are whatsmeow's own; if the connection has ended
+		// already, Disconnected follows.
+		client := s.whatsmeow()
+		if s.tracker.whileUp(func() { client.EnableAutoReconnect = s.reconnects }) {
+			s.post(inLoggedIn{s.epoch, deviceAccount(s.device)})
+		}
 	case *events.Disconnected:
 		s.lost(&Error{Reason: ErrNetwork, Op: "connection", Err: errConnectionClosed}, 0)
 	}

@@ -1,6 +1,7 @@
 package walink
 
 import (
+	"encoding/binary"
 	"io"
 	"net/http"
 	"sync"
@@ -98,6 +99,18 @@ func (t *tracker) tornDown() {
 	}
 }
 
+// whileUp calls f unless the reader was told of the end of the connection, and
+// reports whether it did. What the reader's end leads to comes after f.
+func (t *tracker) whileUp(f func()) bool {
+	c := t.conn()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended {
+		f()
+	}
+	return !c.ended
+}
+
 // hush keeps whatever may still arrive from whatsmeow, so that Disconnect is
 // safe. When it returns, the reader has handed on all it had, or whatsmeow is
 // through with a connection that had ended before; limit bounds the wait.
@@ -136,6 +149,7 @@ type conn struct {
 	mu     sync.Mutex
 	wrote  bool          // the client's hello is out
 	read   bool          // something has arrived
+	rest   int           // of the frame that is being written
 	closed bool          // by the websocket itself
 	idle   bool          // the reader has nothing in hand
 	ended  bool          // the reader was told of the end, and tears the websocket down
@@ -146,8 +160,8 @@ const (
 	// emptyFrame is a binary websocket message with one empty whatsmeow frame.
 	// A handshake that receives it ends at once with an error.
 	emptyFrame = "\x82\x03\x00\x00\x00"
-	// closeFrame is the first byte of a websocket message that says goodbye (RFC 6455, 5.2).
-	closeFrame = 0x88
+	// closeFrame is the first byte of a websocket message that says goodbye (RFC 6455, 5.5.1).
+	closeFrame = 0x88 // a frame's layout is in 5.2
 )
 
 // signal closes one of the channels of c, once.
@@ -242,7 +256,7 @@ func (c *conn) atEnd(err error) error {
 
 // Write writes to the connection.
 func (c *conn) Write(p []byte) (int, error) {
-	goodbye := len(p) > 0 && p[0] == closeFrame
+	goodbye := c.startsGoodbye(p)
 	if goodbye {
 		c.signal(c.closing)
 	}
@@ -252,8 +266,36 @@ func (c *conn) Write(p []byte) (int, error) {
 	c.wrote = c.wrote || err == nil
 	if goodbye && c.hushed == nil {
 		c.ended = true // the peer has said goodbye, and the reader answers it
+		c.settle()
 	}
 	return n, err
+}
+
+// startsGoodbye reports whether p starts a close frame. The websocket library
+// writes a frame at a time, a long one in pieces, and every frame from an empty
+// buffer, so that a header is never cut.
+func (c *conn) startsGoodbye(p []byte) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rest > 0 {
+		c.rest -= len(p)
+		return false
+	}
+	if len(p) < 2 {
+		return false
+	}
+	const maskKey = 4
+	length := int(p[1] &^ 0x80)
+	switch {
+	case length == 126 && len(p) >= 4:
+		length = 4 + maskKey + int(binary.BigEndian.Uint16(p[2:]))
+	case length == 127 && len(p) >= 10:
+		length = 10 + maskKey + int(binary.BigEndian.Uint64(p[2:])) //nolint:gosec // of a slice that is in memory
+	default:
+		length += 2 + maskKey
+	}
+	c.rest = length - len(p)
+	return p[0] == closeFrame
 }
 
 // Close closes the connection for the websocket.

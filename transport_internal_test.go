@@ -1,0 +1,174 @@
+package walink
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/util/keys"
+
+	"github.com/walink/walink/walinktest"
+)
+
+// pipe is the transport of one websocket over net.Pipe.
+type pipe struct{ conn net.Conn }
+
+func (p pipe) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusSwitchingProtocols, Request: req, Body: p.conn}, nil
+}
+
+// opened returns a tracker and its connection, whose other end is the pipe's.
+func opened(t *testing.T) (*tracker, *conn, net.Conn) {
+	t.Helper()
+	near, far := net.Pipe()
+	tr := &tracker{base: pipe{near}}
+	resp, err := tr.RoundTrip(&http.Request{}) //nolint:bodyclose // it is the connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr, resp.Body.(*conn), far //nolint:forcetypeassert,errcheck // that is what RoundTrip is for
+}
+
+func read(c io.Reader) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Read(make([]byte, 100))
+		done <- err
+	}()
+	return done
+}
+
+func pending(t *testing.T, done <-chan error, why string) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case err := <-done:
+		t.Errorf("the reader is told %v %s", err, why)
+	default:
+	}
+}
+
+func TestEndIsHeldBackUntilTheSocketIsOpen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		tr := &tracker{base: pipe{near}}
+		var done <-chan error
+		err := tr.open(func() error {
+			resp, err := tr.RoundTrip(&http.Request{}) //nolint:bodyclose // it is the connection
+			if err != nil {
+				return err
+			}
+			resp.Body.(*conn).read = true //nolint:forcetypeassert,errcheck // the server's hello
+			_ = far.Close()
+			done = read(resp.Body)
+			pending(t, done, "before ConnectContext is through")
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err == nil {
+			t.Error("no end")
+		}
+	})
+}
+
+func TestHushedConnectionEndsWithTheGoodbye(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tr, c, far := opened(t)
+		done := read(c)
+		synctest.Wait()
+		tr.hush(time.Second)
+		if _, err := far.Write([]byte("late")); err != nil {
+			t.Fatal(err)
+		}
+		pending(t, done, "of a hushed connection")
+		go func() { _, _ = io.Copy(io.Discard, far) }()
+		if _, err := c.Write([]byte("\x88\x82\x00\x00\x00\x00\x03\xe8")); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != io.EOF { //nolint:errorlint // as io.Reader has it
+			t.Errorf("the reader is told %v", err)
+		}
+		tr.kill()
+	})
+}
+
+func TestHushWaitsForATeardownThatHasBegun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tr, c, far := opened(t)
+		c.read = true
+		_ = far.Close()
+		if err := <-read(c); err == nil {
+			t.Error("no end")
+		}
+		if tr.whileUp(func() {}) {
+			t.Error("up after the end")
+		}
+		start := time.Now()
+		time.AfterFunc(10*time.Second, tr.tornDown)
+		tr.hush(time.Minute)
+		if waited := time.Since(start); waited != 10*time.Second {
+			t.Errorf("waited %v", waited)
+		}
+	})
+}
+
+// The bytes of a long frame are masked, so that any may stand where a piece begins.
+func TestPieceOfALongFrameIsNoGoodbye(t *testing.T) {
+	t.Parallel()
+	var wire bytes.Buffer
+	c := &conn{rwc: struct {
+		io.Writer
+		io.ReadCloser
+	}{&wire, http.NoBody}, closing: make(chan struct{})}
+	frame := append([]byte{0x82, 0x80 | 126, 0x13, 0x88, 1, 2, 3, 4}, bytes.Repeat([]byte{closeFrame}, 5000)...)
+	for _, piece := range [][]byte{frame[:4096], frame[4096:], {0x82, 0x81, 1, 2, 3, 4, 9}} {
+		if _, err := c.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.hasEnded() {
+		t.Error("taken for a goodbye")
+	}
+	if _, err := c.Write([]byte{closeFrame, 0x80, 1, 2, 3, 4}); err != nil || !c.hasEnded() {
+		t.Errorf("a goodbye is not seen (%v)", err)
+	}
+}
+
+// hush depends on what whatsmeow logs when it has let go of a connection.
+func TestWhatsmeowSaysThatItHasLetGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := walinktest.NewServer(t)
+		by, tr := tracked(srv.HTTPClient())
+		ignore := func(*waBinary.Node) {}
+		identity := keys.NewKeyPair()
+		client := whatsmeow.NewClient(&wastore.Device{
+			NoiseKey: keys.NewKeyPair(), IdentityKey: identity, SignedPreKey: identity.CreateSignedPreKey(1), AdvSecretKey: make([]byte, 32),
+		}, &waLogger{ctx: t.Context(), log: slog.New(slog.DiscardHandler), recv: ignore, send: ignore, gone: tr.tornDown})
+		client.SetPreLoginHTTPClient(by)
+		if err := tr.open(client.Connect); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		srv.Restart()
+		synctest.Wait()
+		start := time.Now()
+		if tr.hush(time.Minute); time.Since(start) != 0 {
+			t.Errorf("whatsmeow said nothing for %v", time.Since(start))
+		}
+		client.Disconnect()
+	})
+}
