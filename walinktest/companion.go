@@ -33,12 +33,14 @@ type companion struct {
 	version  store.WAVersionContainer
 
 	// mu of the server
-	refs      []string
-	issued    time.Time
-	code      *linkCode
-	ceremony  *ceremony
-	refreshed bool              // its secret was replaced by companion_reg_refresh
-	withdrawn map[[32]byte]bool // secrets known to be replaced
+	refs         []string
+	issued       time.Time
+	code         *linkCode
+	ceremony     *ceremony
+	passkey      *passkeyLink      // the latest that was sent
+	ephemeralRef string            // the latest that it asked for
+	refreshed    bool              // its secret was replaced by companion_reg_refresh
+	withdrawn    map[[32]byte]bool // secrets known to be replaced
 }
 
 // welcome looks at what the client is, and returns what handles its nodes.
@@ -118,7 +120,7 @@ func (p *companion) pairDevice(action Action) {
 	p.conn.after(companionTTL, p.expire)
 }
 
-// expire closes the socket, unless a code is still good or a phone is pairing.
+// expire closes the socket, unless a code or a challenge is still good or a phone is pairing.
 func (p *companion) expire() {
 	s := p.conn.srv
 	s.mu.Lock()
@@ -128,6 +130,9 @@ func (p *companion) expire() {
 	}
 	if p.ceremony.pending() {
 		wait = max(wait, time.Until(p.ceremony.expires))
+	}
+	if p.passkey != nil { // a late answer is refused, not lost
+		wait = max(wait, time.Until(p.passkey.sent.Add(challengeTTL+ceremonyTTL)))
 	}
 	s.mu.Unlock()
 	if wait > 0 {
@@ -172,6 +177,9 @@ func (p *companion) handle(node *waBinary.Node) {
 	}
 	if text(node.Attrs["xmlns"]) == "w:p" { // whatsmeow, keepalive.go
 		p.conn.result(node)
+		return
+	}
+	if p.handlePasskey(node) {
 		return
 	}
 	p.conn.refuse(node, Refuse(501))

@@ -41,11 +41,14 @@ type device struct {
 	preKeys      int
 }
 
-// newDevice makes the device that a companion becomes. The caller holds mu.
+// newDevice makes the device that a companion becomes, or nil if all numbers are taken. The caller holds mu.
 func (s *Server) newDevice(phone *Phone, p *companion) *device {
 	const most = 99 // what one byte of an address holds is 255; WhatsApp's numbers have two digits
 	phone.lastDevice = phone.lastDevice%most + 1
-	for s.devices[deviceID{phone.number, phone.lastDevice}] != nil {
+	for tried := 1; s.devices[deviceID{phone.number, phone.lastDevice}] != nil; tried++ {
+		if tried == most {
+			return nil
+		}
 		phone.lastDevice = phone.lastDevice%most + 1
 	}
 	jid, lid := phone.jid, phone.lid
@@ -94,7 +97,8 @@ func (s *Server) linked(number string) []Device {
 	return devices
 }
 
-// SetDeviceLimit allows each account n linked devices. Zero, the default, is no limit; WhatsApp's own is 4.
+// SetDeviceLimit allows each account n linked devices. Zero, the default, is no
+// limit but that of 99 device numbers; WhatsApp's own is 4.
 func (s *Server) SetDeviceLimit(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

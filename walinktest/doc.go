@@ -54,6 +54,39 @@
 // a secret that was replaced without the server's knowledge is found out by the
 // companion itself, which ends its connection.
 //
+// # Passkeys
+//
+// [WithPasskey] gives a phone's account a WebAuthn credential for whatsapp.com.
+// After the scan, or after companion_finish, its companions then get a challenge
+// instead of pair-success (the notification passkey_prologue_request), and
+// [Phone.ScanQR] and [Phone.EnterCode] go on waiting. The companion answers with
+// an assertion, its ephemeral identity and a commitment to a nonce; gets the
+// phone's ephemeral identity (crsc_continuation); reveals the nonce; and sends
+// its keys and a new ADV secret, encrypted. Then comes pair-success as always.
+//
+// The challenge is good for 10 minutes; the socket is held open a minute longer,
+// so that a late answer is refused and not lost. A hand-off proof, made with the
+// ADV secret that the phone has from the QR code or the pairing code, is good for
+// 5 minutes after the challenge, and spares the person the comparison of codes.
+// Without it, or with [WithCodeCheck], the phone asks and takes the companion's
+// keys only when it was told that the codes are the same:
+//
+//	phone := srv.NewPhone("+5511987654321", walinktest.WithPasskey())
+//	go func() { said <- phone.ScanQR(ctx, payload) }()
+//	// events.PairPasskeyRequest, with the challenge
+//	assertion, err := phone.Assert(challenge)
+//	// client.SendPasskeyResponse, then events.PairPasskeyConfirmation with a code
+//	code, err := phone.PasskeyCode(ctx)
+//	err = phone.ConfirmPasskey(ctx)
+//
+// [Phone.Assert] stands for a browser on a page of https://web.whatsapp.com, and
+// makes wrong answers on request; [Phone.Passkey] is for putting the credential
+// into a real browser. The server verifies assertions as a relying party does,
+// user verification included, and signature counts not. What it refuses leaves
+// the challenge as it was, and the phone waiting; [Phone.PasskeyRefusals] has the
+// reasons. It checks in the phone's stead too what the phone alone could at
+// WhatsApp: the nonce, and what is encrypted. The error codes are this package's own.
+//
 // # Trouble
 //
 // [Server.Script] queues an [Action] for a [Stage]: refuse it, delay it, never

@@ -1,6 +1,7 @@
 package walinktest_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -27,6 +28,27 @@ func FuzzParseQR(f *testing.F) {
 		again, err := walinktest.ParseQR(qr.Payload())
 		if err != nil || again != qr {
 			t.Errorf("%v does not come back: %v, %v", qr, again, err)
+		}
+	})
+}
+
+func FuzzAssert(f *testing.F) {
+	srv, err := walinktest.Start()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(srv.Close)
+	phone := srv.NewPhone(number, walinktest.WithPasskey())
+	for _, seed := range []string{
+		"", "{}", `{"challenge":"AQID","rpId":"whatsapp.com"}`, `{"publicKey":{"challenge":"AQID","rpId":"whatsapp.com"}}`,
+		`{"challenge":"AQID","rpId":"whatsapp.com","allowCredentials":[{"type":"public-key","id":"AQID"}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, challenge []byte) {
+		answer, err := phone.Assert(challenge)
+		if err == nil && !json.Valid(answer) {
+			t.Errorf("answer %s", answer)
 		}
 	})
 }

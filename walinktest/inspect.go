@@ -67,7 +67,7 @@ func (s *Server) Stats() Stats {
 func (s *Server) CodeRequests(number string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.requests[number])
+	return s.requests[number]
 }
 
 // RequireVersion refuses clients older than version with failure 405, and names

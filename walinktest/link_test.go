@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types/events"
 
@@ -127,4 +128,16 @@ func TestLinksOverLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	await[*events.Connected](c)
+}
+
+// TestRemoteClientChangesWhomWhatsmeowTrusts runs before all tests with
+// clients, since what it changes belongs to the process.
+func TestRemoteClientChangesWhomWhatsmeowTrusts(t *testing.T) { //nolint:paralleltest // see above
+	srv := walinktest.NewServer(t)
+	for _, key := range [][32]byte{{1}, srv.RootKey()} {
+		walinktest.RemoteClient("127.0.0.1:1", key)
+		if whatsmeow.WACertPubKey != key {
+			t.Fatal("RemoteClient's key is not trusted")
+		}
+	}
 }

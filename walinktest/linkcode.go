@@ -51,7 +51,8 @@ func (p *companion) gone() bool {
 }
 
 // SetCodeLimit allows n pairing codes for a number in each period; more are
-// answered with 429. Zero, the default, is no limit.
+// answered with 429 and the time to wait. Zero, the default, is no limit. Only
+// codes that were given out count.
 func (s *Server) SetCodeLimit(n int, per time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +73,8 @@ func (p *companion) companionHello(request, registration *waBinary.Node) {
 		push:       text(registration.Attrs["should_show_push_notification"]) == "true",
 	}
 	s.mu.Lock()
-	over := s.overLimit(code.number)
+	s.stats.CodeRequests++
+	s.requests[code.number]++
 	s.mu.Unlock()
 	refuse := func(action Action) { p.conn.refuse(request, action) }
 	p.conn.perform(StageCompanionHello, refuse, func(action Action) {
@@ -84,14 +86,17 @@ func (p *companion) companionHello(request, registration *waBinary.Node) {
 			!platformName.MatchString(code.display):
 			refuse(Refuse(400))
 			return
-		case over > 0:
-			refuse(RateLimit(over))
-			return
 		case action.kind == actionMalformed:
 			p.conn.result(request, waBinary.Node{Tag: "link_code_companion_reg"})
 			return
 		}
 		s.mu.Lock()
+		if over := s.overLimit(code.number); over > 0 {
+			s.mu.Unlock()
+			refuse(RateLimit(over))
+			return
+		}
+		s.granted[code.number] = append(s.granted[code.number], time.Now())
 		code.expires = time.Now().Add(codeTTL)
 		if p.code != nil {
 			p.code.spent = true
@@ -110,29 +115,17 @@ func (p *companion) companionHello(request, registration *waBinary.Node) {
 	})
 }
 
-// overLimit counts a request for a code and says how long to wait if it was one too many. The caller holds mu.
+// overLimit says how long to wait for the number's next code; zero if it may have one now. The caller holds mu.
 func (s *Server) overLimit(number string) time.Duration {
-	s.stats.CodeRequests++
-	now := time.Now()
-	recent := s.requests[number]
-	s.requests[number] = append(recent, now)
-	if s.limits.codes <= 0 {
+	granted := s.granted[number]
+	if s.limits.codes <= 0 || len(granted) < s.limits.codes {
 		return 0
 	}
-	var inside int
-	var oldest time.Time
-	for _, at := range recent {
-		if now.Sub(at) < s.limits.per {
-			if inside == 0 {
-				oldest = at
-			}
-			inside++
-		}
-	}
-	if inside < s.limits.codes {
+	left := s.limits.per - time.Since(granted[len(granted)-s.limits.codes])
+	if left <= 0 {
 		return 0
 	}
-	return max(s.limits.per-now.Sub(oldest), time.Second)
+	return max(left, time.Second)
 }
 
 // primaryHello hands the phone's first message on to the companion.

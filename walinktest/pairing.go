@@ -27,16 +27,16 @@ const (
 // one value, so that the server never waits for a phone.
 type ceremony struct {
 	phone    *Phone
-	expires  time.Time
 	finished chan finish // companion_finish, when a code was entered
 	ended    chan error  // how it ended
 
-	// The server's mu guards what was sent as pair-success.
-	id     string
-	device *device
-	signed []byte // the details that the companion signs
-	secret [32]byte
-	qr     bool
+	// The server's mu guards until when it is, and what was sent as pair-success.
+	expires time.Time
+	id      string
+	device  *device
+	signed  []byte // the details that the companion signs
+	secret  [32]byte
+	qr      bool
 }
 
 // finish is what the companion answers to primary_hello.
@@ -52,6 +52,7 @@ func (p *companion) release(c *ceremony) {
 	if p.ceremony == c {
 		p.ceremony = nil
 	}
+	c.phone.dismiss(c)
 }
 
 // end tells the phone how the ceremony ended. Only the first time counts.
@@ -76,26 +77,58 @@ func (p *companion) begin(phone *Phone) *ceremony {
 	return p.ceremony
 }
 
-// wait returns the companion's finish, or nil when the ceremony has ended, with how it ended.
-func (c *ceremony) wait(ctx context.Context, p *companion) (*finish, error) {
-	timer := time.NewTimer(time.Until(c.expires))
-	defer timer.Stop()
-	select {
-	case finish := <-c.finished:
-		return &finish, nil
-	case err := <-c.ended:
-		return nil, err
-	case <-timer.C:
-		return nil, ErrLinkFailed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-p.conn.done:
-		select {
-		case err := <-c.ended: // before the connection ended
-			return nil, err
-		default:
+// link asks for the account's passkey, if it has one, and pairs.
+func (c *ceremony) link(ctx context.Context, p *companion, secret [32]byte, qr bool) error {
+	if c.phone.passkey != nil {
+		var err error
+		if secret, err = c.prove(ctx, p, secret); err != nil {
+			p.release(c)
+			return err
 		}
-		return nil, p.conn.srv.lost()
+	}
+	return c.pair(ctx, p, secret, qr)
+}
+
+// extend gives a ceremony that goes on the time for its next step. The caller holds the server's mu.
+func (c *ceremony) extend() {
+	if expires := time.Now().Add(ceremonyTTL); expires.After(c.expires) {
+		c.expires = expires
+	}
+}
+
+// left is how long the ceremony may still take.
+func (c *ceremony) left() time.Duration {
+	c.phone.srv.mu.Lock()
+	defer c.phone.srv.mu.Unlock()
+	return time.Until(c.expires)
+}
+
+// wait returns what comes through awaited; if the ceremony ends before, why it did.
+func wait[T any](ctx context.Context, c *ceremony, p *companion, awaited <-chan T) (value T, err error) {
+	timer := time.NewTimer(c.left())
+	defer timer.Stop()
+	for {
+		select {
+		case value = <-awaited:
+			return value, nil
+		case err := <-c.ended:
+			return value, err
+		case <-timer.C:
+			left := c.left()
+			if left <= 0 {
+				return value, ErrLinkFailed
+			}
+			timer.Reset(left)
+		case <-ctx.Done():
+			return value, ctx.Err()
+		case <-p.conn.done:
+			select {
+			case err := <-c.ended: // before the connection ended
+				return value, err
+			default:
+			}
+			return value, p.conn.srv.lost()
+		}
 	}
 }
 
@@ -116,6 +149,10 @@ func (c *ceremony) pair(ctx context.Context, p *companion, secret [32]byte, qr b
 	device := s.newDevice(c.phone, p)
 	c.secret, c.qr = secret, qr
 	s.mu.Unlock()
+	if device == nil {
+		p.release(c)
+		return ErrDeviceLimit
+	}
 	refuse := func(Action) { c.end(ErrLinkFailed) }
 	p.conn.perform(StagePairSuccess, refuse, func(action Action) {
 		if action.kind == actionRefreshQR {
@@ -129,7 +166,7 @@ func (c *ceremony) pair(ctx context.Context, p *companion, secret [32]byte, qr b
 		}
 		p.pairSuccess(action, c, device)
 	})
-	_, err := c.wait(ctx, p)
+	_, err := wait[struct{}](ctx, c, p, nil)
 	if ctx.Err() == nil { // a phone that was interrupted leaves the companion to its answer
 		p.release(c)
 	}

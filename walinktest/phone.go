@@ -38,7 +38,14 @@ type Phone struct {
 	platform string
 	business string
 
-	lastDevice uint16 // guarded by srv.mu
+	passkey   *Passkey // nil when the account has none
+	codeCheck bool
+
+	// mu of the server
+	lastDevice uint16
+	refusals   []Refusal
+	asking     []*passkeyLink // whose codes are on the screen
+	asked      chan struct{}  // closed when there is one more
 }
 
 // PhoneOption says more about a phone.
@@ -76,6 +83,7 @@ func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
 		identity: keys.NewKeyPair(),
 		rawID:    binary.BigEndian.Uint32(sum[8:]),
 		platform: "android",
+		asked:    make(chan struct{}),
 	}
 	for _, option := range options {
 		option(phone)
@@ -101,7 +109,7 @@ func (p *Phone) LID() types.JID { return p.lid }
 // EnterCode types a pairing code, with or without dash, in either case. It
 // returns nil when the companion is linked and its signature verified, a
 // Refusal when the phone says no, and ctx's error if that ends first; a phone
-// waits for at most a minute.
+// waits for at most a minute, and for a passkey as long as its challenge is good.
 func (p *Phone) EnterCode(ctx context.Context, code string) error {
 	code = strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(code))
 	s := p.srv
@@ -126,7 +134,7 @@ func (p *Phone) EnterCode(ctx context.Context, code string) error {
 		companion.release(ceremony)
 		return look(ctx, err)
 	}
-	return look(ctx, ceremony.pair(ctx, companion, secret, false))
+	return look(ctx, ceremony.link(ctx, companion, secret, false))
 }
 
 // ScanQR scans the payload of a QR code. It returns as EnterCode does.
@@ -147,7 +155,7 @@ func (p *Phone) ScanQR(ctx context.Context, payload string) error {
 	if ceremony == nil {
 		return ErrLinkFailed
 	}
-	return look(ctx, ceremony.pair(ctx, companion, qr.ADVSecret, true))
+	return look(ctx, ceremony.link(ctx, companion, qr.ADVSecret, true))
 }
 
 // LinkedDevices returns what the phone lists under "Linked devices".
@@ -187,13 +195,14 @@ func (s *Server) lookUpCode(p *Phone) (*linkCode, error) {
 		return nil, ErrDeviceLimit
 	case link.good():
 		return link, nil
-	case link != nil:
-		return nil, ErrCodeExpired
 	}
 	for _, other := range s.codes {
 		if other.good() {
 			return nil, ErrOtherNumber
 		}
+	}
+	if link != nil {
+		return nil, ErrCodeExpired
 	}
 	return nil, ErrNoCode
 }
@@ -232,18 +241,15 @@ func (p *Phone) exchange(ctx context.Context, c *ceremony, link *linkCode, code 
 	link.companion.conn.perform(StagePrimaryHello, refuse, func(action Action) {
 		link.primaryHello(action, wrapped, p.identity.Pub[:])
 	})
-	finish, err := c.wait(ctx, link.companion)
+	finish, err := wait(ctx, c, link.companion, c.finished)
 	if err != nil {
 		return secret, err
-	}
-	if finish == nil {
-		return secret, ErrLinkFailed
 	}
 	companionEphemeral, err := cryptWithCode(code, link.wrapped[:32], link.wrapped[32:48], link.wrapped[48:])
 	if err != nil {
 		return secret, err
 	}
-	secret, ok := p.openBundle(finish, ephemeral, companionEphemeral)
+	secret, ok := p.openBundle(&finish, ephemeral, companionEphemeral)
 	if !ok || finish.identityKey() != link.companion.identity {
 		link.refreshCode()
 		return secret, ErrWrongCode

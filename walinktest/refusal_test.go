@@ -192,6 +192,73 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// TestRefusedCodesDoNotCount obeys the time to wait to the second.
+func TestRefusedCodesDoNotCount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := walinktest.NewServer(t)
+		srv.SetCodeLimit(1, 2*time.Minute)
+		c, _ := connected(t, srv)
+		c.code()
+		pass(time.Minute)
+		var iq *whatsmeow.IQError
+		if _, err := c.pairPhone(); !errors.As(err, &iq) || iq.Code != 429 || iq.ErrorNode.AttrGetter().Int("backoff") != 60 {
+			t.Errorf("a code too early: %v", err)
+		}
+		pass(time.Minute)
+		c.code()
+		if n := srv.CodeRequests(number[1:]); n != 3 || srv.Stats().CodeRequests != 3 {
+			t.Errorf("%d requests, %d in all, want those that were refused too", n, srv.Stats().CodeRequests)
+		}
+	})
+}
+
+func TestDeviceNumbersRunOut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone := srv.NewPhone(number)
+		for i := range uint16(99) {
+			device := memoryDevice()
+			jid := phone.JID()
+			jid.Device = i + 1
+			device.ID, device.LID = &jid, phone.LID()
+			if err := phone.Restore(ctx, device); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, codes := connected(t, srv)
+		wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrDeviceLimit)
+		freed := phone.JID()
+		freed.Device = 42
+		phone.Remove(freed)
+		wantSays(t, phone.ScanQR(ctx, codes[0]), nil)
+		await[*events.Connected](c)
+		if c.Store.ID.Device != 42 {
+			t.Errorf("the device has number %d, want the free one", c.Store.ID.Device)
+		}
+	})
+}
+
+func TestCodeOfAnotherNumberAfterOneThatExpired(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone, other := srv.NewPhone(number), srv.NewPhone("+4915123456789")
+		gone, _ := connected(t, srv)
+		if _, err := gone.PairPhone(ctx, other.JID().User, true, whatsmeow.PairClientChrome, "Chrome (Linux)"); err != nil {
+			t.Fatal(err)
+		}
+		pass(180 * time.Second)
+		wantSays(t, other.EnterCode(ctx, "ABCD-EFGH"), walinktest.ErrCodeExpired)
+		c, _ := connected(t, srv)
+		code := c.code()
+		wantSays(t, other.EnterCode(ctx, code), walinktest.ErrOtherNumber)
+		wantSays(t, phone.EnterCode(ctx, code), nil)
+		await[*events.Connected](c)
+	})
+}
+
 func TestBadHelloIsRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

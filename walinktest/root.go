@@ -20,7 +20,7 @@ const certLife = 10 * 365 * 24 * time.Hour
 // root is the authority that signs the certificates of every server here, and
 // that whatsmeow is made to trust. There is one for the process because
 // whatsmeow.WACertPubKey is one for the process, unguarded: it is written once,
-// before any server exists that a client could connect to.
+// before any server exists that a client could connect to, and by RemoteClient.
 //
 //nolint:gochecknoglobals // whatsmeow's trust is a global, so is its counterpart
 var root = sync.OnceValue(func() *keys.KeyPair {
@@ -30,9 +30,11 @@ var root = sync.OnceValue(func() *keys.KeyPair {
 	return pair
 })
 
-// trust makes whatsmeow trust another process's root.
+// trust makes whatsmeow trust a root, another process's or this one's again.
+// What it trusts already is not written again, for clients may be reading it.
 func trust(rootKey [32]byte) {
-	if *root().Pub != rootKey {
+	root() // which would replace rootKey later
+	if whatsmeow.WACertPubKey != rootKey {
 		whatsmeow.WACertPubKey = rootKey
 	}
 }

@@ -36,6 +36,31 @@ const (
 	// RateLimit, StreamError, Silence, Drop. After any of them the phone does
 	// not get the bundle.
 	StageCompanionFinish Stage = "companion_finish"
+	// StagePasskeyRequest is the passkey's challenge on its way to the
+	// companion, in the notification and each time the companion asks for it
+	// again: Refuse (the phone is refused; an IQ is), Malformed (not JSON),
+	// StreamError, Failure, Silence, Drop.
+	StagePasskeyRequest Stage = "passkey_request"
+	// StagePasskeyRef is the answer to the request for the ref of the
+	// companion's ephemeral identity: Refuse, RateLimit, Malformed (no ref),
+	// StreamError, Failure, Silence, Drop.
+	StagePasskeyRef Stage = "passkey_ref"
+	// StagePasskeyPrologue is the answer to the assertion: Refuse, RateLimit,
+	// StreamError, Failure, Silence, Drop. After any of them the assertion was
+	// not looked at.
+	StagePasskeyPrologue Stage = "passkey_prologue"
+	// StagePasskeyContinuation is the phone's ephemeral identity on its way to
+	// the companion: Refuse (the phone is refused), Malformed (a key that is too
+	// short), StreamError, Failure, Silence, Drop.
+	StagePasskeyContinuation Stage = "passkey_continuation"
+	// StageCompanionNonce is the answer to the companion's nonce: Refuse,
+	// RateLimit, StreamError, Failure, Silence, Drop. After any of them the phone does not
+	// get it, and shows no code.
+	StageCompanionNonce Stage = "companion_nonce"
+	// StagePairingRequest is the answer to the companion's keys and new ADV
+	// secret: Refuse, RateLimit, StreamError, Failure, Silence, Drop. After any of them
+	// the phone does not get them.
+	StagePairingRequest Stage = "pairing_request"
 	// StagePairSuccess is the phone's signed identity on its way to the
 	// companion: Refuse (the phone is refused), RefreshQR, BadHMAC, BadSignature,
 	// Malformed (not a device identity), StreamError, Silence, Drop.

@@ -41,7 +41,8 @@ type Server struct {
 	devices  map[deviceID]*device
 	script   map[Stage][]Action
 	stats    Stats
-	requests map[string][]time.Time // code requests by number
+	requests map[string]int         // code requests by number
+	granted  map[string][]time.Time // when codes were given out, by number
 	limits   struct {
 		codes   int
 		per     time.Duration
@@ -80,7 +81,8 @@ func Start() (*Server, error) {
 		phones:      make(map[string]*Phone),
 		devices:     make(map[deviceID]*device),
 		script:      make(map[Stage][]Action),
-		requests:    make(map[string][]time.Time),
+		requests:    make(map[string]int),
+		granted:     make(map[string][]time.Time),
 		revision:    store.GetWAVersion()[2],
 	}
 	s.http = &http.Server{Handler: s.handler()}
@@ -144,7 +146,8 @@ func (s *Server) Close() {
 // RemoteClient returns a client for the server that another process has opened
 // with Listen on address. It makes whatsmeow trust rootKey, and with that
 // replaces whatsmeow.WACertPubKey for this process; call it before any client
-// connects.
+// connects. Clients of this process's own servers fail from then on, until
+// RemoteClient is called with their RootKey.
 func RemoteClient(address string, rootKey [32]byte) *http.Client {
 	trust(rootKey)
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -1,0 +1,262 @@
+package walinktest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/proto/waCompanionReg"
+	"go.mau.fi/whatsmeow/util/keys"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	// challengeTTL is how long a passkey's challenge can be answered.
+	challengeTTL = 10 * time.Minute
+	// handoffTTL is how long after the challenge the hand-off proof is good
+	// (whatsmeow, passkeyHandoffKey).
+	handoffTTL = 5 * time.Minute
+)
+
+// passkeyStep is how far a companion has come in proving an account's passkey.
+type passkeyStep int
+
+const (
+	stepAsked     passkeyStep = iota // it has the challenge
+	stepAnswered                     // its assertion was good
+	stepContinued                    // it has the phone's ephemeral identity
+	stepRevealed                     // its nonce fits its commitment: both sides know the code
+	stepRequested                    // its keys and new ADV secret are here
+	stepGranted                      // the phone goes on to pair-success
+)
+
+// passkeyLink is the part of a ceremony in which a companion proves that its
+// owner has the account's passkey, and phone and companion agree on keys over
+// the server (the counterpart of whatsmeow's pair-passkey.go). The server's mu
+// guards what changes.
+type passkeyLink struct {
+	ceremony  *ceremony
+	companion *companion
+	secret    [32]byte // the ADV secret that the hand-off proof is made with
+	challenge protocol.URLEncodedBase64
+	options   []byte // what the companion gets
+	ephemeral *keys.KeyPair
+	nonce     [32]byte
+	granted   chan [32]byte // the new ADV secret, once
+
+	step       passkeyStep
+	sent       time.Time
+	identity   []byte // the companion's ephemeral identity, marshaled
+	commitment []byte
+	key        []byte // of the pairing request
+	trusted    bool   // the hand-off proof was good
+	code       string
+	confirmed  bool
+	agreed     [32]byte // the ADV secret of the pairing request
+}
+
+// prove has the companion prove the account's passkey. It returns the ADV secret
+// that the companion has sent in its pairing request.
+func (c *ceremony) prove(ctx context.Context, p *companion, secret [32]byte) ([32]byte, error) {
+	s := p.conn.srv
+	l := &passkeyLink{
+		ceremony:  c,
+		companion: p,
+		secret:    secret,
+		challenge: make([]byte, 32),
+		ephemeral: keys.NewKeyPair(),
+		granted:   make(chan [32]byte, 1),
+	}
+	_, _ = rand.Read(l.challenge)
+	_, _ = rand.Read(l.nonce[:])
+	var err error
+	if l.options, err = json.Marshal(c.phone.passkey.challengeOptions(l.challenge)); err != nil {
+		return secret, err
+	}
+	refuse := func(Action) { c.end(ErrLinkFailed) }
+	p.conn.perform(StagePasskeyRequest, refuse, func(action Action) {
+		s.mu.Lock()
+		if p.ceremony != c { // the phone gave up during a delay
+			s.mu.Unlock()
+			return
+		}
+		l.sent = time.Now()
+		c.expires = l.sent.Add(challengeTTL)
+		p.passkey = l
+		s.mu.Unlock()
+		p.notify("passkey_prologue_request", l.challengeNode(action))
+	})
+	return wait(ctx, c, p, l.granted)
+}
+
+// handlePasskey answers what a companion asks and says on the way; false if the node is something else.
+func (p *companion) handlePasskey(node *waBinary.Node) bool {
+	children := node.GetChildren()
+	if len(children) != 1 {
+		return false
+	}
+	child := &children[0]
+	said := []byte(text(child.Content))
+	switch text(node.Attrs["type"]) + " " + child.Tag {
+	case "get passkey_request_options":
+		p.passkeyRequestOptions(node)
+	case "get ref":
+		p.passkeyRef(node)
+	case "set passkey_prologue":
+		arrived := time.Now()
+		take := func(l *passkeyLink) Refusal { return l.takePrologue(child, arrived) }
+		p.advance(StagePasskeyPrologue, node, stepAsked, take, (*passkeyLink).continuation)
+	case "set companion_nonce":
+		take := func(l *passkeyLink) Refusal { return l.takeNonce(said) }
+		p.advance(StageCompanionNonce, node, stepContinued, take, (*passkeyLink).compare)
+	case "set encrypted_pairing_request":
+		take := func(l *passkeyLink) Refusal { return l.takeRequest(said) }
+		p.advance(StagePairingRequest, node, stepRevealed, take, (*passkeyLink).grant)
+	default:
+		return false
+	}
+	return true
+}
+
+// passkeyRequestOptions gives the challenge to a companion that could not read the notification.
+func (p *companion) passkeyRequestOptions(request *waBinary.Node) {
+	refuse := func(action Action) { p.conn.refuse(request, action) }
+	p.conn.perform(StagePasskeyRequest, refuse, func(action Action) {
+		p.conn.srv.mu.Lock()
+		l := p.passkey
+		p.conn.srv.mu.Unlock()
+		if l == nil {
+			refuse(Refuse(404))
+			return
+		}
+		p.conn.result(request, l.challengeNode(action))
+	})
+}
+
+func (l *passkeyLink) challengeNode(action Action) waBinary.Node {
+	options := l.options
+	if action.kind == actionMalformed {
+		options = []byte("not JSON")
+	}
+	return waBinary.Node{Tag: "passkey_request_options", Content: options}
+}
+
+// passkeyRef gives the ref that goes into the companion's ephemeral identity.
+func (p *companion) passkeyRef(request *waBinary.Node) {
+	refuse := func(action Action) { p.conn.refuse(request, action) }
+	p.conn.perform(StagePasskeyRef, refuse, func(action Action) {
+		if action.kind == actionMalformed {
+			p.conn.result(request)
+			return
+		}
+		ref := newRef()
+		p.conn.srv.mu.Lock()
+		p.ephemeralRef = ref
+		p.conn.srv.mu.Unlock()
+		p.conn.result(request, waBinary.Node{Tag: "ref", Content: []byte(ref)})
+	})
+}
+
+// advance answers a step of the companion, which is due after step: take says
+// what is wrong with it, with the server's mu held, and then is what follows.
+func (p *companion) advance(stage Stage, request *waBinary.Node, step passkeyStep, take func(*passkeyLink) Refusal, then func(*passkeyLink)) {
+	s := p.conn.srv
+	arrived := time.Now()
+	refuse := func(action Action) { p.conn.refuse(request, action) }
+	p.conn.perform(stage, refuse, func(Action) {
+		s.mu.Lock()
+		l := p.passkey
+		reason := l.due(step, arrived)
+		if reason == "" {
+			reason = take(l)
+		}
+		if reason != "" {
+			if l != nil {
+				phone := l.ceremony.phone
+				phone.refusals = append(phone.refusals, reason)
+			}
+			s.mu.Unlock()
+			refuse(Refuse(reason.code()))
+			return
+		}
+		l.step = step + 1
+		l.ceremony.extend()
+		s.mu.Unlock()
+		p.conn.result(request)
+		then(l)
+	})
+}
+
+// due says what is wrong with the time at which a companion takes a step. The caller holds mu.
+func (l *passkeyLink) due(step passkeyStep, arrived time.Time) Refusal {
+	switch {
+	case l == nil:
+		return ErrPasskeyTurn
+	case step == stepAsked && l.step > step:
+		return ErrPasskeyAnswered
+	case step == stepAsked && !arrived.Before(l.sent.Add(challengeTTL)):
+		return ErrPasskeyLate
+	case l.step != step || l.companion.ceremony != l.ceremony: // too early, twice, or the phone has given up
+		return ErrPasskeyTurn
+	}
+	return ""
+}
+
+// continuation sends the phone's ephemeral identity.
+func (l *passkeyLink) continuation() {
+	p := l.companion
+	refuse := func(Action) { l.ceremony.end(ErrLinkFailed) }
+	p.conn.perform(StagePasskeyContinuation, refuse, func(action Action) {
+		identity := &waCompanionReg.PrimaryEphemeralIdentity{PublicKey: l.ephemeral.Pub[:], Nonce: l.nonce[:]}
+		if action.kind == actionMalformed {
+			identity.PublicKey = identity.PublicKey[:31]
+		}
+		content, err := proto.Marshal(identity)
+		if err != nil {
+			l.ceremony.end(ErrLinkFailed)
+			return
+		}
+		p.conn.srv.mu.Lock()
+		l.step = stepContinued
+		p.conn.srv.mu.Unlock()
+		p.notify("crsc_continuation", waBinary.Node{Tag: "primary_ephemeral_identity", Content: content})
+	})
+}
+
+// compare asks the person to compare the codes, where a hand-off proof does not make that needless.
+func (l *passkeyLink) compare() {
+	phone := l.ceremony.phone
+	phone.srv.mu.Lock()
+	defer phone.srv.mu.Unlock()
+	if l.trusted && !phone.codeCheck {
+		l.confirmed = true
+		return
+	}
+	phone.ask(l)
+}
+
+// confirm takes the person's word that the codes are the same. The caller holds the server's mu.
+func (l *passkeyLink) confirm() {
+	l.confirmed = true
+	l.ceremony.extend()
+	l.finish()
+}
+
+// grant lets the phone have the pairing request.
+func (l *passkeyLink) grant() {
+	s := l.companion.conn.srv
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.finish()
+}
+
+// finish lets the phone go on once it is confirmed and the request is here. The caller holds the server's mu.
+func (l *passkeyLink) finish() {
+	if l.confirmed && l.step == stepRequested {
+		l.step = stepGranted
+		l.granted <- l.agreed
+	}
+}
