@@ -31,8 +31,9 @@ var ErrNotFound = errors.New("no such session")
 //     all of whatsmeow's stores of the device are set and durable.
 //  4. When a device is saved under a session that another device holds, the
 //     new device takes the name and the old one is deleted with all its data.
-//     A device that has lost its session can no longer be saved. Where the
-//     new device has the JID of an old one, its keys replace the old ones.
+//     Where the new device has the JID of an old one, its keys replace the
+//     old ones. A device that has lost its session can no longer be saved,
+//     and deleting it leaves the new one alone, also where both have one JID.
 //  5. Deleting the device through whatsmeow (Device.Delete, as after a
 //     logout) deletes the session name with it.
 //  6. Sessions lists what is stored, sorted by name, byte by byte. Any string

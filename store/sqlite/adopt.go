@@ -39,7 +39,7 @@ func (s *Store) Adoptable(ctx context.Context) ([]types.JID, error) {
 // Only one program at a time may use a device: stop the one that linked it.
 func (s *Store) Adopt(ctx context.Context, session string, jid types.JID) error {
 	err := s.txn(ctx, func(ctx context.Context) error {
-		held, err := s.holder(ctx, session)
+		held, _, err := s.holder(ctx, session)
 		switch {
 		case err != nil:
 			return err

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -63,7 +64,7 @@ func (c container) put(ctx context.Context, device *wastore.Device) error {
 func (c container) insert(ctx context.Context, device *wastore.Device) error {
 	s := c.store
 	return s.txn(ctx, func(ctx context.Context) error {
-		old, err := s.holder(ctx, c.session)
+		old, _, err := s.holder(ctx, c.session)
 		if err != nil {
 			return err
 		}
@@ -80,13 +81,14 @@ func (c container) insert(ctx context.Context, device *wastore.Device) error {
 }
 
 // update stores a device again, as whatsmeow does when a name changes. A
-// device that has lost its session must not take it back.
+// device that has lost its session must not take it back, and it may have lost
+// it to one with the same JID: only the keys tell them apart.
 func (c container) update(ctx context.Context, device *wastore.Device) error {
 	return c.store.txn(ctx, func(ctx context.Context) error {
-		held, err := c.store.holder(ctx, c.session)
+		held, key, err := c.store.holder(ctx, c.session)
 		if err != nil {
 			return err
-		} else if held != *device.ID {
+		} else if held != *device.ID || !bytes.Equal(key, device.NoiseKey.Priv[:]) {
 			return wastore.ErrDeviceDeleted
 		}
 		saved := *device // PutDevice would take the container away from a device
@@ -107,11 +109,17 @@ func (s *Store) record(ctx context.Context, session string, jid types.JID) error
 }
 
 // DeleteDevice implements [wastore.DeviceContainer]. The session name goes
-// with the device.
+// with the device. What another device has put under the same JID stays.
 func (c container) DeleteDevice(ctx context.Context, device *wastore.Device) error {
 	err := sqlstore.ErrDeviceIDMustBeSet
 	if device.ID != nil && !device.ID.IsEmpty() {
 		err = c.store.txn(ctx, func(ctx context.Context) error {
+			var stored bool
+			err := c.store.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM whatsmeow_device WHERE jid=$1 AND noise_key=$2)`,
+				*device.ID, device.NoiseKey.Priv[:]).Scan(&stored)
+			if err != nil || !stored {
+				return err
+			}
 			return c.store.forget(ctx, *device.ID)
 		})
 	}

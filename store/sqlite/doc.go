@@ -15,11 +15,12 @@
 // contacts and the secrets of their messages. Whoever reads it can read and
 // write as those accounts, from anywhere, until the device is removed on the
 // phone. It is not encrypted. Open creates it for its owner alone (mode 0600),
-// and SQLite gives the same mode to walink.db-wal and walink.db-shm beside it;
-// the mode of a file that exists is left as it is. Keep it out of repositories,
+// takes a file that exists from all others, and SQLite gives the same mode to
+// walink.db-wal and walink.db-shm beside it. Keep it out of repositories,
 // images and shared folders, and keep backups as safe as the file. What was
 // deleted may stay in unused parts of the file until they are used again. The
-// numbers for which pairing codes were asked for stand in it for a day.
+// numbers for which pairing codes were asked for stand in it for a day, and
+// then until the next code is asked for or the file is opened again.
 //
 // Copy the file only after Close, or with SQLite's own backup; a copy of
 // walink.db without its -wal file may lack what was written last. Never run
@@ -56,11 +57,12 @@
 // not take is an error. Any path works, also with spaces, '?', '#' and '%'.
 //
 // A file that cannot be used gets an error that names the path and the reason,
-// and stays as it was: one that is not a database or is damaged, a read-only
-// file or directory, a schema that needs a newer program
+// and stays as it was, with its -wal file: one that is not a database or is
+// damaged, a read-only file or directory, a schema that needs a newer program
 // ([go.mau.fi/util/dbutil.ErrUnsupportedDatabaseVersion]), one that another
 // process has locked. What SQLite itself said is in the error's chain as
-// *sqlite.Error of modernc.org/sqlite.
+// *sqlite.Error of modernc.org/sqlite. A file that others can use, and that
+// cannot be taken from them because it is not ours, is refused too.
 //
 // # Databases of other whatsmeow programs
 //

@@ -2,5 +2,10 @@
 
 package sqlite
 
+import "io/fs"
+
 // access has nothing to ask here: the read-only attribute is in the mode.
 func access(string) error { return nil }
+
+// shared has nothing to say here: modes are made up from that attribute.
+func shared(fs.FileInfo) bool { return false }

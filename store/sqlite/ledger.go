@@ -10,14 +10,11 @@ import (
 const ledgerMemory = 24 * time.Hour
 
 // TakeCode implements [store.Ledger]. The numbers stand in the file as they
-// are, beside the accounts that they belong to, and go after a day.
+// are, beside the accounts that they belong to. Those of more than a day ago
+// go with the next call, or when the file is opened.
 func (s *Store) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error) {
 	err = s.txn(ctx, func(ctx context.Context) error {
-		// What is later than any request can be was written while the clock
-		// was wrong.
-		_, err := s.db.Exec(ctx, `DELETE FROM walink_code WHERE asked_at<$1 OR asked_at>$2`,
-			now.Add(-max(window, ledgerMemory)).UnixNano(), now.Add(window).UnixNano())
-		if err != nil {
+		if err := s.forgetCodes(ctx, now, window); err != nil {
 			return err
 		}
 		if limit <= 0 {
@@ -28,7 +25,7 @@ func (s *Store) TakeCode(ctx context.Context, number string, now time.Time, limi
 		// the limit-th from the end.
 		var count int
 		var oldest int64
-		err = s.db.QueryRow(ctx, `
+		err := s.db.QueryRow(ctx, `
 			SELECT COUNT(*), COALESCE(MIN(asked_at), 0) FROM (
 				SELECT asked_at FROM walink_code WHERE number=$1 AND asked_at>$2 ORDER BY asked_at DESC LIMIT $3
 			) AS asked
@@ -47,4 +44,12 @@ func (s *Store) TakeCode(ctx context.Context, number string, now time.Time, limi
 		return time.Time{}, fmt.Errorf("sqlite: record a pairing code in %q: %w", s.path, err)
 	}
 	return next, nil
+}
+
+// forgetCodes deletes the requests that count no longer. What is later than any
+// request can be was written while the clock was wrong.
+func (s *Store) forgetCodes(ctx context.Context, now time.Time, window time.Duration) error {
+	_, err := s.db.Exec(ctx, `DELETE FROM walink_code WHERE asked_at<$1 OR asked_at>$2`,
+		now.Add(-max(window, ledgerMemory)).UnixNano(), now.Add(window).UnixNano())
+	return err
 }

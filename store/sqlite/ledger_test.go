@@ -11,7 +11,7 @@ import (
 func TestLedgerOutlivesTheProcess(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "walink.db")
-	now := time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC)
+	now := time.Now()
 	for i, want := range []time.Time{{}, {}, now.Add(time.Minute)} {
 		st, err := sqlite.Open(t.Context(), path)
 		if err != nil {
@@ -27,6 +27,26 @@ func TestLedgerOutlivesTheProcess(t *testing.T) {
 	}
 }
 
+func TestOpenForgetsNumbers(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "walink.db")
+	st := open(t, path)
+	for _, ago := range []time.Duration{25 * time.Hour, 2 * time.Hour} {
+		if _, err := st.TakeCode(t.Context(), number, time.Now().Add(-ago), 3, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := asked(t, st); got != 2 {
+		t.Fatalf("%d rows, want 2", got)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := asked(t, open(t, path)); got != 1 {
+		t.Errorf("%d rows, want the one of the last day", got)
+	}
+}
+
 func TestLedgerForgets(t *testing.T) {
 	t.Parallel()
 	st := open(t, ":memory:")
@@ -36,8 +56,16 @@ func TestLedgerForgets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var rows int
-	if err := sqlite.Writer(st).QueryRowContext(t.Context(), "SELECT COUNT(*) FROM walink_code").Scan(&rows); err != nil || rows != 2 {
-		t.Errorf("%d rows, %v, want those of the last day", rows, err)
+	if got := asked(t, st); got != 2 {
+		t.Errorf("%d rows, want those of the last day", got)
 	}
+}
+
+// asked counts the requests for codes that st remembers.
+func asked(t *testing.T, st *sqlite.Store) (rows int) {
+	t.Helper()
+	if err := sqlite.Writer(st).QueryRowContext(t.Context(), "SELECT COUNT(*) FROM walink_code").Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	return rows
 }

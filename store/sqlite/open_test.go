@@ -119,16 +119,120 @@ func TestFilesAreForTheOwnerAlone(t *testing.T) {
 			t.Errorf("%s has mode %o, want 600", name, got)
 		}
 	}
+}
 
-	// The mode of a file that exists is its owner's business.
-	path = filepath.Join(dir, "empty.db")
-	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o640)); err != nil {
+// TestOpenTakesFilesFromOthers opens a database that a program under another
+// umask has made and that has crashed, so that its -wal file is there too.
+func TestOpenTakesFilesFromOthers(t *testing.T) {
+	t.Parallel()
+	dir := crashed(t)
+	for _, name := range list(t, dir) {
+		if err := os.Chmod(filepath.Join(dir, name), 0o664); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open(t, filepath.Join(dir, "walink.db"))
+	for name, file := range snapshot(t, dir) {
+		if file.Mode.Perm() != 0o600 {
+			t.Errorf("%s has mode %o, want 600", name, file.Mode)
+		}
+	}
+}
+
+// crashed returns a directory with a database as a process leaves it that was
+// killed: part of what the statements did stands in the -wal file alone.
+func crashed(t *testing.T, statements ...string) (dir string) {
+	t.Helper()
+	from, dir := t.TempDir(), t.TempDir()
+	err := locked(append([]string{"PRAGMA journal_mode=WAL", "PRAGMA user_version=7"}, statements...)...)(t, filepath.Join(from, "walink.db"))
+	if err == nil {
+		err = os.CopyFS(dir, os.DirFS(from))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	open(t, path)
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
-		t.Errorf("mode %v, %v, want 640", info.Mode(), err)
+	return dir
+}
+
+func TestOpenRefusesAndLeavesACrashedDatabaseAlone(t *testing.T) {
+	t.Parallel()
+	dir := crashed(t, "UPDATE whatsmeow_version SET version=99, compat=99")
+	before := snapshot(t, dir)
+	if len(before["walink.db-wal"].Content) == 0 {
+		t.Fatalf("there is no -wal file in %v", list(t, dir))
 	}
+	if _, err := sqlite.Open(t.Context(), filepath.Join(dir, "walink.db")); !errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion) {
+		t.Errorf("Open: %v, want ErrUnsupportedDatabaseVersion", err)
+	}
+	if diff := cmp.Diff(before, snapshot(t, dir)); diff != "" {
+		t.Errorf("the directory changed (-before +after):\n%s", diff)
+	}
+}
+
+// TestCloseWaitsForTheTransactionThatRuns ends a Store under a device that is
+// in the middle of a decryption.
+func TestCloseWaitsForTheTransactionThatRuns(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{":memory:", filepath.Join(t.TempDir(), "walink.db")} {
+		synctest.Test(t, func(t *testing.T) {
+			st, err := sqlite.Open(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			device := storetest.Link(t, st, "default", storetest.JID(number, 1))
+			closed := make(chan error, 1)
+			err = device.EventBuffer.DoDecryptionTxn(t.Context(), func(ctx context.Context) error {
+				go func() { closed <- st.Close() }()
+				synctest.Wait()
+				select {
+				case err := <-closed:
+					t.Errorf("Close returned %v while a transaction was running", err)
+				default:
+				}
+				return device.Sessions.PutSession(ctx, "1:0", []byte("session"))
+			})
+			if err := errors.Join(err, <-closed); err != nil {
+				t.Fatal(err)
+			}
+			if path == ":memory:" {
+				return
+			}
+			if diff := cmp.Diff([]string{filepath.Base(path)}, list(t, filepath.Dir(path))); diff != "" {
+				t.Errorf("files after Close (-want +got):\n%s", diff)
+			}
+			if st, err = sqlite.Open(t.Context(), path); err != nil {
+				t.Fatal(err)
+			}
+			if device, err = st.Device(t.Context(), "default"); err != nil {
+				t.Fatal(err)
+			}
+			got, err := device.Sessions.GetSession(t.Context(), "1:0")
+			if err := errors.Join(err, st.Close()); err != nil || string(got) != "session" {
+				t.Errorf("after Close the session is %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestCloseGivesUpOnATransactionThatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st, err := sqlite.Open(t.Context(), ":memory:")
+		if err != nil {
+			t.Fatal(err)
+		}
+		device := storetest.Link(t, st, "default", storetest.JID(number, 1))
+		err = device.EventBuffer.DoDecryptionTxn(t.Context(), func(context.Context) error {
+			began := time.Now()
+			if err := st.Close(); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
+				t.Errorf("Close: %v after %v, want an error after 5 s", err, time.Since(began))
+			}
+			return nil
+		})
+		if err := errors.Join(err, st.Close()); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestOpenRefusesAndLeavesAlone(t *testing.T) {

@@ -65,11 +65,11 @@ func busyPragma(busy time.Duration) pragma {
 	return pragma{"busy_timeout", ms, ms}
 }
 
-// connect opens a pool of at most conns connections with the given pragmas and
-// reads each of them back: SQLite ignores without a word what it does not
+// connect opens a pool of at most conns connections with SQLite's mode "ro" or
+// "rw" and the given pragmas, and reads each of them back: SQLite ignores without a word what it does not
 // know, and what is not possible on a file system.
-func connect(ctx context.Context, path string, pragmas []pragma, conns int) (*sql.DB, error) {
-	dsn, err := dataSource(path, pragmas)
+func connect(ctx context.Context, path, mode string, pragmas []pragma, conns int) (*sql.DB, error) {
+	dsn, err := dataSource(path, mode, pragmas)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func verify(ctx context.Context, db *sql.DB, pragmas []pragma) error {
 // dataSource returns the URI under which modernc.org/sqlite opens path. The
 // path is made absolute, so that connections opened later find the same file
 // when the working directory has changed.
-func dataSource(path string, pragmas []pragma) (string, error) {
+func dataSource(path, mode string, pragmas []pragma) (string, error) {
 	query := url.Values{"_txlock": {"immediate"}}
 	for _, p := range pragmas {
 		query.Add("_pragma", p.name+"("+p.set+")")
@@ -110,7 +110,7 @@ func dataSource(path string, pragmas []pragma) (string, error) {
 	if path == memory {
 		return "file::memory:?" + query.Encode(), nil
 	}
-	query.Set("mode", "rw") // the file is created by prepareFile
+	query.Set("mode", mode) // never "rwc": the file is created by prepareFile
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return "", err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -47,20 +48,35 @@ func upgradeTable() dbutil.UpgradeTable {
 // transaction, so that a crash leaves the old schema or the new one. It also
 // means that a future migration of whatsmeow which must switch foreign keys
 // off fails here with an error: dbutil never gives its connection back, and
-// there is only one.
+// there is only one. What else Open changes is done under the same lock, so that
+// it happens to no file that is refused.
 func (s *Store) upgrade(ctx context.Context) error {
 	return s.txn(ctx, func(ctx context.Context) error {
 		if err := s.container.Upgrade(ctx); err != nil {
 			return err
 		}
-		return s.db.Upgrade(ctx)
+		if err := s.db.Upgrade(ctx); err != nil {
+			return err
+		}
+		if err := s.forgetCodes(ctx, time.Now(), ledgerMemory); err != nil || s.path == memory {
+			return err
+		}
+		return makePrivate(s.path)
 	})
 }
 
 // checkSchema only reads, on a connection without any pragma that would change
-// the file. What it refuses stays as it was, byte for byte.
+// the file. What it refuses stays as it was, byte for byte, but for the index
+// of the -wal file, which is made where there is none.
 func checkSchema(ctx context.Context, path string, busy time.Duration) error {
-	db, err := connect(ctx, path, []pragma{busyPragma(busy)}, 1)
+	// A connection that may write moves what a crash has left in the -wal file
+	// into the database when it closes. One that may not leaves behind the
+	// empty -wal file that it makes where there is none.
+	mode := "rw"
+	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > 0 {
+		mode = "ro"
+	}
+	db, err := connect(ctx, path, mode, []pragma{busyPragma(busy)}, 1)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func scanSession(row dbutil.Scannable) (session store.Session, err error) {
 // session gets an error that wraps [store.ErrNotFound].
 func (s *Store) Delete(ctx context.Context, session string) error {
 	err := s.txn(ctx, func(ctx context.Context) error {
-		jid, err := s.holder(ctx, session)
+		jid, _, err := s.holder(ctx, session)
 		if err != nil {
 			return err
 		} else if jid.IsEmpty() {
@@ -79,15 +79,16 @@ func (s *Store) Delete(ctx context.Context, session string) error {
 	return nil
 }
 
-// holder returns the JID of the device stored under session, or an empty one.
-func (s *Store) holder(ctx context.Context, session string) (jid types.JID, err error) {
+// holder returns the JID and the private noise key of the device stored under
+// session, or an empty JID.
+func (s *Store) holder(ctx context.Context, session string) (jid types.JID, noiseKey []byte, err error) {
 	err = s.db.QueryRow(ctx, `
-		SELECT s.jid FROM walink_session s JOIN whatsmeow_device d ON d.jid=s.jid WHERE s.name=$1
-	`, session).Scan(&jid)
+		SELECT s.jid, d.noise_key FROM walink_session s JOIN whatsmeow_device d ON d.jid=s.jid WHERE s.name=$1
+	`, session).Scan(&jid, &noiseKey)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return jid, err
+	return jid, noiseKey, err
 }
 
 // forget deletes a device with its data and its session name, most of it by

@@ -22,6 +22,9 @@ const memory = ":memory:"
 // Within the process nothing waits for it: there is one writing connection.
 const busyTimeout = 5 * time.Second
 
+// closeTimeout is how long Close waits for the transaction that runs.
+const closeTimeout = 5 * time.Second
+
 // readers is the number of connections for reading. Reads are short; what
 // they must not do is queue behind every device that waits to write.
 const readers = 4
@@ -42,8 +45,9 @@ var (
 )
 
 // Open opens the database at path, creating it with mode 0600 if there is
-// none, and brings its tables up to date. The directory must exist. The path
-// ":memory:" gives a database of its own that ends with Close.
+// none, and brings its tables up to date. A file that others may read gets the
+// mode 0600 too. The directory must exist. The path ":memory:" gives a
+// database of its own that ends with Close.
 //
 // A database that cannot be used (not a database, read-only, locked by another
 // process, of a newer schema) gets an error that names the path and the
@@ -75,7 +79,7 @@ func (s *Store) open(ctx context.Context, busy time.Duration) error {
 	}
 
 	var err error
-	if s.writer, err = connect(ctx, s.path, writerPragmas(inMemory, busy), 1); err != nil {
+	if s.writer, err = connect(ctx, s.path, "rw", writerPragmas(inMemory, busy), 1); err != nil {
 		return err
 	}
 	devices, err := dbutil.NewWithDB(s.writer, "sqlite")
@@ -92,7 +96,7 @@ func (s *Store) open(ctx context.Context, busy time.Duration) error {
 		return nil
 	}
 
-	if s.reader, err = connect(ctx, s.path, readerPragmas(busy), readers); err != nil {
+	if s.reader, err = connect(ctx, s.path, "rw", readerPragmas(busy), readers); err != nil {
 		return err
 	}
 	pools := split{writer: s.writer, reader: s.reader}
@@ -104,11 +108,25 @@ func (s *Store) open(ctx context.Context, busy time.Duration) error {
 // Path returns the path that was given to Open.
 func (s *Store) Path() string { return s.path }
 
-// Close closes the database and waits for what is under way in it. It may be
-// called twice. What is called later, also through a device of the Store,
-// returns an error.
+// Close closes the database once the transaction that runs in it has ended,
+// for which it waits up to five seconds; one that takes longer gets an error.
+// It may be called twice. What is called later, also through a device of the
+// Store, returns an error.
 func (s *Store) Close() error {
 	var errs []error
+	if s.writer != nil {
+		// Who has the only writing connection has no transaction to wait for,
+		// and closing the pool under it refuses those that wait for theirs.
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout) //nolint:forbidigo // io.Closer has no ctx
+		defer cancel()
+		conn, err := s.writer.Conn(ctx)
+		switch {
+		case err == nil:
+			defer func() { _ = conn.Close() }() // the pool is closed: this closes the connection
+		case ctx.Err() != nil:
+			errs = append(errs, fmt.Errorf("sqlite: close %q: a transaction has not ended within %v: %w", s.path, closeTimeout, err))
+		}
+	}
 	// The writer last: the last connection empties and removes the -wal file,
 	// which a connection that only reads must not do.
 	for _, db := range []*sql.DB{s.reader, s.writer} {

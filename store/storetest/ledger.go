@@ -11,22 +11,16 @@ import (
 	"github.com/walink/walink/store"
 )
 
-func runLedger(t *testing.T, open func(t *testing.T) store.Store) {
+// RunLedger runs the cases of a [store.Ledger] alone, for one that is no Store.
+// Every call of open must give an empty one.
+func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 	t.Helper()
-	ledger := func(t *testing.T) store.Ledger {
-		t.Helper()
-		ledger, ok := open(t).(store.Ledger)
-		if !ok {
-			t.Skip("the Store is no Ledger")
-		}
-		return ledger
-	}
 	const window = 15 * time.Minute
 	start := time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
 
 	t.Run("Ledger: a budget for each number that slides with the window", func(t *testing.T) {
 		t.Parallel()
-		ledger := ledger(t)
+		ledger := open(t)
 		for _, step := range []struct {
 			number string
 			at     time.Duration
@@ -58,7 +52,7 @@ func runLedger(t *testing.T, open func(t *testing.T) store.Store) {
 
 	t.Run("Ledger: a clock that was wrong blocks nobody for long", func(t *testing.T) {
 		t.Parallel()
-		ledger := ledger(t)
+		ledger := open(t)
 		for range 3 {
 			if _, err := ledger.TakeCode(t.Context(), number, start.AddDate(4, 0, 0), 3, window); err != nil {
 				t.Fatal(err)
@@ -70,9 +64,17 @@ func runLedger(t *testing.T, open func(t *testing.T) store.Store) {
 		}
 	})
 
+	t.Run("Ledger: a limit of zero allows none", func(t *testing.T) {
+		t.Parallel()
+		next, err := open(t).TakeCode(t.Context(), number, start, 0, window)
+		if err != nil || !next.Equal(start.Add(window)) {
+			t.Errorf("TakeCode: next %v, %v, want %v", next, err, start.Add(window))
+		}
+	})
+
 	t.Run("Ledger: check and record are one step", func(t *testing.T) {
 		t.Parallel()
-		ledger := ledger(t)
+		ledger := open(t)
 		var taken atomic.Int32
 		var group sync.WaitGroup
 		for i := range 20 {
@@ -93,7 +95,7 @@ func runLedger(t *testing.T, open func(t *testing.T) store.Store) {
 
 	t.Run("Ledger: ctx is obeyed and nothing recorded", func(t *testing.T) {
 		t.Parallel()
-		ledger := ledger(t)
+		ledger := open(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if _, err := ledger.TakeCode(ctx, number, start, 1, window); !errors.Is(err, context.Canceled) {

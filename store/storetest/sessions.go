@@ -68,6 +68,31 @@ func runReplace(t *testing.T, open func(t *testing.T) store.Store) {
 			t.Errorf("the session has %s, want %s", got, second.ID)
 		}
 	})
+
+	t.Run("clause 4: a device that was replaced under its own JID does not touch the new one", func(t *testing.T) {
+		t.Parallel()
+		st := open(t)
+		second := get(t, st, "default")
+		first := Link(t, st, "default", JID(number, 1))
+		Pair(second, JID(number, 1))
+		if err := second.Save(t.Context()); err != nil {
+			t.Fatalf("Save: %v", err)
+		}
+		write(t, second)
+		first.PushName = "old"
+		if err := first.Save(t.Context()); err == nil {
+			t.Error("Save of the device that was replaced succeeded")
+		}
+		_ = first.Delete(t.Context()) // it may say that there is nothing to delete
+		got := get(t, st, "default")
+		if diff := cmp.Diff(identityOf(second), identityOf(got)); diff != "" {
+			t.Fatalf("device (-new +got):\n%s", diff)
+		}
+		if got.PushName != "" {
+			t.Errorf("PushName is %q, the old device's", got.PushName)
+		}
+		check(t, got, written)
+	})
 }
 
 func runSessions(t *testing.T, open func(t *testing.T) store.Store) {

@@ -9,6 +9,10 @@
 //
 // The subtests bear the numbers of the clauses in the documentation of
 // [store.Store]. Optional interfaces are tested where the Store has them.
+//
+// That what was stored is durable (clause 3) is proved only with [WithReopen],
+// and then across Close; what a crash leaves is for the implementation's own
+// tests.
 package storetest
 
 import (
@@ -22,26 +26,70 @@ import (
 	"github.com/walink/walink/store"
 )
 
+// Option says more about the stores that [Run] tests.
+type Option func(*options)
+
+type options struct {
+	reopen func(t *testing.T, closed store.Store) store.Store
+}
+
+// WithReopen adds the cases for what outlives a Store. reopen opens again what
+// a Store of the test's open, which has been closed, has stored.
+func WithReopen(reopen func(t *testing.T, closed store.Store) store.Store) Option {
+	return func(o *options) { o.reopen = reopen }
+}
+
 // Run tests the stores that open returns against the contract. Every call of
 // open must give an empty Store that shares nothing with the others, since the
 // tests are parallel. Run closes them.
-func Run(t *testing.T, open func(t *testing.T) store.Store) {
+func Run(t *testing.T, open func(t *testing.T) store.Store, opts ...Option) {
 	t.Helper()
+	var o options
+	for _, opt := range opts {
+		opt(&o)
+	}
 	opened := func(t *testing.T) store.Store {
 		t.Helper()
-		st := open(t)
-		t.Cleanup(func() {
-			if err := st.Close(); err != nil {
-				t.Errorf("Close: %v", err)
-			}
-		})
-		return st
+		return closing(t, open(t))
 	}
 	runDevice(t, opened)
 	runReplace(t, opened)
 	runSessions(t, opened)
 	runUse(t, opened)
-	runLedger(t, opened)
+	RunLedger(t, func(t *testing.T) store.Ledger {
+		t.Helper()
+		return ledgerOf(t, opened(t))
+	})
+	if o.reopen != nil {
+		runReopen(t, opened, func(t *testing.T, st store.Store) store.Store {
+			t.Helper()
+			if err := st.Close(); err != nil {
+				t.Fatalf("Close: %v", err)
+			}
+			return closing(t, o.reopen(t, st))
+		})
+	}
+}
+
+// closing returns st, which is closed when the test ends.
+func closing(t *testing.T, st store.Store) store.Store {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return st
+}
+
+// ledgerOf returns the Ledger that st is, or skips the test.
+func ledgerOf(t *testing.T, st store.Store) store.Ledger {
+	t.Helper()
+	ledger, ok := st.(store.Ledger)
+	if !ok {
+		t.Skip("the Store is no Ledger")
+	}
+	return ledger
 }
 
 // Pair fills in what a pair-success tells a fresh device: its JID and LID, the
