@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,10 +16,6 @@ import (
 
 	"github.com/walink/walink/store"
 )
-
-// eventBuffer is how many events wait in the channel itself for a slow reader;
-// what is more waits in the attempt. A Link of ten minutes sends fewer.
-const eventBuffer = 128
 
 // workerGrace is how long the end of a Link waits for its workers. The longest
 // that they take by themselves is what shutting a socket takes.
@@ -32,15 +29,17 @@ type attempt struct {
 	settings *resolved
 	machine  *machine
 	inbox    *inbox
-	events   chan Event
-	queue    []Event // what did not fit into events
-	end      Event   // the terminal event, held back until everything is put away
+	outbox
+	end Event // the terminal event, held back until everything is put away
 
 	life    context.Context //nolint:containedctx // of the connections, which outlive Link's context
 	kill    context.CancelFunc
 	work    context.Context //nolint:containedctx // of the workers: ends with the attempt
 	http    *http.Client
 	workers sync.WaitGroup
+
+	stopAsking context.CancelFunc // ends the context of Settings.Passkey
+	goodbye    func()             // lets go of the connection of an earlier Link, before the first load
 
 	sock   *socket // of the current epoch, once it is being connected
 	loaded loaded
@@ -65,8 +64,10 @@ func (a *attempt) run(ctx context.Context, previous *socket, killPrevious contex
 			a.finish()
 			return
 		}
-		previous.shut()
-		killPrevious()
+		a.goodbye = sync.OnceFunc(func() {
+			previous.shut()
+			killPrevious()
+		})
 	}
 	work, stop := context.WithCancel(ctx)
 	defer stop()
@@ -91,20 +92,11 @@ func (a *attempt) run(ctx context.Context, previous *socket, killPrevious contex
 			done = nil
 			a.step(inStop{stopped(ctx)})
 		case out <- head:
-			a.queue = a.queue[1:]
+			a.sent()
 		}
 	}
 	stop()
 	a.finish()
-}
-
-// head returns the oldest event that waits for the reader and the channel to
-// send it on; nil if there is none.
-func (a *attempt) head() (chan<- Event, Event) {
-	if len(a.queue) == 0 {
-		return nil, nil
-	}
-	return a.events, a.queue[0]
 }
 
 // stopped tells why the context of a Link has ended.
@@ -113,7 +105,7 @@ func stopped(ctx context.Context) *Error {
 	switch {
 	case errors.Is(cause, ErrClosed):
 		return &Error{Reason: ErrClosed, Op: "link"}
-	case errors.Is(cause, context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(cause, context.DeadlineExceeded):
 		return &Error{Reason: ErrTimeout, Op: "link", Err: cause}
 	}
 	return &Error{Reason: ErrCanceled, Op: "link", Err: cause}
@@ -122,8 +114,11 @@ func stopped(ctx context.Context) *Error {
 // finish puts everything away, tells the Linker how it ended, and only then
 // sends the terminal event: whoever has read it may start the next Link.
 func (a *attempt) finish() {
-	a.inbox.close()
 	sock := a.sock
+	if sock != nil {
+		sock.redirect(a.linker.watch(), a.inbox)
+	}
+	a.inbox.close()
 	if _, ok := a.end.(Linked); !ok {
 		if sock != nil {
 			sock.shut()
@@ -132,11 +127,7 @@ func (a *attempt) finish() {
 		a.kill()
 	}
 	a.await()
-	a.push(a.linker.ended(a.end, sock, a.kill))
-	for _, event := range a.queue {
-		a.events <- event
-	}
-	close(a.events)
+	a.close(a.linker.ended(a.end, sock, a.kill))
 }
 
 // await waits for the workers. One that is held up in somebody else's code, a
@@ -154,18 +145,6 @@ func (a *attempt) await() {
 	case <-done:
 	case <-timer.C:
 	}
-}
-
-// push sends an event, or queues it if the reader is behind.
-func (a *attempt) push(event Event) {
-	if len(a.queue) == 0 {
-		select {
-		case a.events <- event:
-			return
-		default:
-		}
-	}
-	a.queue = append(a.queue, event)
 }
 
 // step feeds the machine and does what it wants.
@@ -187,7 +166,29 @@ func (a *attempt) step(in input) {
 		case doRequestCode:
 			sock, now := a.sock, time.Now()
 			a.workers.Go(func() { a.requestCode(sock, now) })
+		case doAskPasskey:
+			a.stopAsking()
+			var asking context.Context
+			asking, a.stopAsking = context.WithDeadline(a.work, e.expires)
+			a.workers.Go(func() { a.askPasskey(asking, e) })
+		case doAnswer:
+			sock := a.sock
+			a.workers.Go(func() {
+				err := sock.answerPasskey(e.assertion)
+				a.inbox.post(inPasskeySent{e.epoch, err})
+				tell(e.reply, err)
+			})
+		case doConfirm:
+			sock := a.sock
+			a.workers.Go(func() {
+				err := sock.confirmPasskey()
+				a.inbox.post(inConfirmed{e.epoch, err})
+				tell(e.reply, err)
+			})
+		case doReply:
+			tell(e.reply, e.err)
 		case doShut:
+			a.stopAsking()
 			if sock := a.sock; sock != nil && sock.epoch == e.epoch {
 				a.sock = nil
 				a.workers.Go(sock.shut)
@@ -201,11 +202,12 @@ func (a *attempt) step(in input) {
 }
 
 func (a *attempt) emit(event Event) {
-	a.settings.logger.DebugContext(a.life, "link event", "session", a.settings.session, "kind", string(event.Kind()), "event", event)
+	a.settings.logger.DebugContext(a.life, "link event", "session", mask(a.settings.session), "kind", string(event.Kind()), "event", event)
 	switch event.(type) {
 	case Linked, Failed:
 		a.end = event
-	case Connecting, PairingCode, QRCode, Withdrawn, PasskeyRequired, PasskeyConfirmation, Paired, Retrying:
+	case Connecting, PairingCode, QRCode, Withdrawn, PasskeyRequired, PasskeyConfirmation, Paired, Retrying,
+		Disconnected, Reconnected:
 		a.linker.observe(event)
 		a.push(event)
 	}
@@ -213,13 +215,16 @@ func (a *attempt) emit(event Event) {
 
 // load takes the session's device from the store.
 func (a *attempt) load(epoch int) {
+	a.goodbye() // before two connections of one session throw each other out
 	device, err := a.linker.store.Device(a.work, a.settings.session)
 	if err != nil {
-		a.inbox.post(inDevice{epoch: epoch, err: storeFailed("load session", err)})
+		a.inbox.post(inDevice{epoch: epoch, err: storeFailed("load session", a.settings.session, err)})
 		return
 	}
 	a.loaded.mu.Lock()
-	a.loaded.epoch, a.loaded.device = epoch, device
+	if epoch > a.loaded.epoch { // else a later attempt has overtaken this one
+		a.loaded.epoch, a.loaded.device = epoch, device
+	}
 	a.loaded.mu.Unlock()
 	a.inbox.post(inDevice{epoch: epoch, linked: device.ID != nil, account: deviceAccount(device)})
 }
@@ -231,7 +236,7 @@ func (a *attempt) connect(epoch int) {
 	a.loaded.device = nil
 	a.loaded.mu.Unlock()
 	sock := &socket{
-		epoch: epoch, post: a.inbox.post, phone: a.settings.phone,
+		epoch: epoch, inbox: a.inbox, phone: a.settings.phone,
 		device: device, linked: device.ID != nil,
 	}
 	a.sock = sock
@@ -273,8 +278,10 @@ func (a *attempt) newClient(sock *socket) {
 	if set.onClient != nil {
 		set.onClient(client)
 	}
-	client.DisableLoginAutoReconnect = true // the 515 is ours, and every reconnect until the login
+	// The 515 is ours, and every reconnect until the login; under Supervise the 515 is
+	// ours for good, since whatsmeow does nothing if the connect fails that follows it.
 	sock.reconnects, client.EnableAutoReconnect = client.EnableAutoReconnect, false
+	sock.manual, client.DisableLoginAutoReconnect = client.DisableLoginAutoReconnect || linker.watch() != nil, true
 	client.PrePairCallback = sock.checkAccount(client.PrePairCallback)
 	sock.setClient(client)
 }
@@ -285,7 +292,7 @@ func (a *attempt) requestCode(sock *socket, now time.Time) {
 	next, err := a.linker.ledger.TakeCode(a.work, set.phone.Digits(), now, set.codeBudget, codeWindow)
 	switch {
 	case err != nil:
-		a.inbox.post(inCodeFailed{sock.epoch, storeFailed("count pairing codes", err)})
+		a.inbox.post(inCodeFailed{sock.epoch, storeFailed("count pairing codes", set.session, err)})
 		return
 	case !next.IsZero():
 		a.inbox.post(inCodeFailed{sock.epoch, &Error{
@@ -315,14 +322,28 @@ func (a *attempt) refreshVersion() error {
 // drop deletes the stored session.
 func (a *attempt) drop() *Error {
 	if err := a.linker.store.Delete(a.work, a.settings.session); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return storeFailed("drop session", err)
+		return storeFailed("drop session", a.settings.session, err)
 	}
 	return nil
 }
 
-func storeFailed(op string, err error) *Error {
+// storeFailed is the error of a store. Sessions are often named by a number,
+// and the store may name the session.
+func storeFailed(op, session string, err error) *Error {
+	if masked := mask(session); masked != session && strings.Contains(err.Error(), session) {
+		err = &renamed{err, strings.ReplaceAll(err.Error(), session, masked)}
+	}
 	return &Error{Reason: ErrStore, Op: op, Err: err}
 }
+
+// renamed is an error with another text.
+type renamed struct {
+	error
+	text string
+}
+
+func (r *renamed) Error() string { return r.text }
+func (r *renamed) Unwrap() error { return r.error }
 
 func firstRunes(s string, n int) string {
 	if r := []rune(s); len(r) > n {

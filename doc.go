@@ -136,6 +136,8 @@
 //	Retrying             retrying              something failed, and when the next attempt starts
 //	Linked               linked                logged in, and Linker.Client is usable; the last event
 //	Failed               failed                the reason and the remedy; the last event
+//	Disconnected         disconnected          Supervise: a linked session has lost its connection
+//	Reconnected          reconnected           Supervise: the connection is back, on the same client
 //
 // Not every new connection is announced: the one that WhatsApp asks for between
 // Paired and Linked is part of the same attempt.
@@ -158,7 +160,7 @@
 //	error                 when, and what walink does by itself      what to do
 //	ErrInvalidSettings    from New, ParseSettings: every fault      correct what it names
 //	ErrInvalidPhone       inside that, and from ParsePhone          write the country code
-//	ErrInProgress         from Link, Unlink: a Link is running      wait, or end its context
+//	ErrInProgress         a Link or Supervise is running            wait, or end its context
 //	ErrClosed             Close was called                          make a new Linker
 //	ErrNetwork            WhatsApp is out of reach: retried         check the network
 //	ErrProxy              the proxy is: retried, never gone round   check the proxy
@@ -175,7 +177,8 @@
 //	                      fresh keys, three times
 //	ErrWrongAccount       another account linked: a fresh code;     use the right phone;
 //	                      the stored session is another's: fails    unlink, or another Session
-//	ErrPasskey            the passkey was not answered              see Passkeys
+//	ErrPasskey            the passkey was not answered, or the      see Passkeys
+//	                      answer refused: retried
 //	ErrClientOutdated     405: the version is fetched, once         update walink
 //	ErrLoggedOut          the stored session has ended: dropped,    link again, where it fails
 //	                      and linked afresh; Unlink: none stored
@@ -190,27 +193,34 @@
 // Most retries wait 1 to 30 seconds. Those after ErrNetwork, ErrProxy,
 // ErrStalled, ErrWrongAccount and a 5xx go on until Settings.Timeout; then the
 // error is ErrTimeout with the last failure inside it, and the remedy is that
-// failure's. The others end after a few. Falling back means what the table of
-// linking modes says.
+// failure's. The others end after a few, code requests after three in a row. Once
+// Paired was sent, the login has 30 s in all, and then the error is ErrStalled.
+// Falling back means what the table of linking modes says.
 //
 // # Passkeys
 //
 // An account may want a passkey before it links a device. [PasskeyRequired]
-// then takes everything off the screen, and the connection is held. This
-// version tells it and cannot answer: [Linker.AnswerPasskey] and
-// [Linker.ConfirmPasskey] always return [ErrPasskey]. If nobody answers, the Link
-// ends with ErrPasskey when the challenge expires after ten minutes, or with an
-// ErrTimeout that wraps it if Settings.Timeout is over first, which with its
-// default it is.
+// then takes everything off the screen, and the connection is held while
+// somebody with the passkey answers the Challenge: a WebAuthn request for
+// whatsapp.com, which only a page of that domain may put to an authenticator.
+// [Linker.AnswerPasskey] takes the answer, the JSON of
+// PublicKeyCredential.toJSON(), and says at once where it cannot be right: it
+// is for another challenge, from another page, or lacks a part.
 //
-// A program without an authenticator can tell the person, end the context, and
-// leave it at that. One that has an authenticator for WhatsApp's domain can
-// carry out the ceremony with whatsmeow, on the client that Settings.OnClient
-// got last: give the answer to Challenge to SendPasskeyResponse; show the code
-// of the [PasskeyConfirmation] that comes, unless it is Automatic, and let the
-// person compare it with the phone's; then call SendPasskeyConfirmation. The
-// Link goes on with Paired. No test does this yet: walinktest has no accounts
-// with passkeys.
+// [PasskeyConfirmation] then carries a code that the phone shows too. When it is
+// Automatic, the answer came within five minutes and has proved that the person
+// at the phone and the one here are the same: walink has confirmed by itself.
+// Otherwise show the code, let the person compare, and call
+// [Linker.ConfirmPasskey]. Settings.ComparePasskeyCode asks for that in any case.
+//
+// A program that has an authenticator sets Settings.Passkey, and never sees any
+// of this.
+//
+// Nothing waits for ever: the challenge is good for ten minutes, WhatsApp has 30 s
+// for each answer and the phone 60 s for its part. What comes too late or is
+// refused ends the attempt with [ErrPasskey] or [ErrStalled], and a fresh attempt
+// with a fresh code follows. The default Timeout is extended for a challenge; one
+// that the program has set is not.
 //
 // # Storage, and its danger
 //
@@ -224,14 +234,15 @@
 //
 // What is stored are the keys of the account's companion device. Whoever can
 // read the file, or a copy of it, can read and write as that account, from
-// anywhere, until the device is removed on the phone. The file is made with
-// mode 0600 and is not encrypted. Keep it out of repositories, images, shared
-// folders and open backups.
+// anywhere, until the device is removed on the phone. The file has the mode
+// 0600, which an existing one gets too, and is not encrypted. Keep it out of
+// repositories, images, shared folders and open backups.
 //
-// Nothing is stored before WhatsApp's pair-success has been verified; then
-// device and session name are stored in one transaction. Run one process for a
-// session at a time: two throw each other out ([ErrReplaced]), and nothing
-// here prevents it.
+// No key and no session is stored before WhatsApp's pair-success has been
+// verified; then device and session name are stored in one transaction. When a
+// pairing code was asked for is kept before that, with the number, for a day.
+// Run one process for a session at a time: two throw each other out
+// ([ErrReplaced]), and nothing here prevents it.
 //
 // # The client, and OnClient
 //
@@ -244,13 +255,24 @@
 // It leaves alone what walink sets itself: the HTTP clients and the proxy (use
 // Settings.Proxy or HTTPClient), GetClientPayload, QRClientType and
 // DisableLoginAutoReconnect. A PrePairCallback that it sets is asked after
-// walink's own check. None of whatsmeow's process-wide variables is changed.
+// walink's own check, and its EnableAutoReconnect counts from the login on. None
+// of whatsmeow's process-wide variables is changed.
+//
+// # Living on
+//
+// [Linker.Supervise] is Link for programs that run for months. It tells
+// [Disconnected] and [Reconnected], connects anew where whatsmeow does not, and
+// links again when the person has removed the device on the phone: a new code is
+// on the screen seconds later. It ends with a ban, when another program has the
+// session, and with its context. Fetch [Linker.Client] after each Linked, or use
+// OnClient, since every Link has a client of its own.
 //
 // # After Linked
 //
-// [Linker.Client] returns the client, connected and logged in, and it is
-// whatsmeow's from then on: it reconnects by itself, and tells its own handlers
-// what happens. The Linker no longer looks: its Status stays linked.
+// After a Link, and without Supervise, [Linker.Client] returns the client,
+// connected and logged in, and it is whatsmeow's from then on: it reconnects by
+// itself, and tells its own handlers what happens. The Linker no longer looks:
+// its Status stays linked.
 //
 //   - When the person removes the device on the phone, whatsmeow deletes the
 //     session and sends events.LoggedOut. Call [Linker.Link] again to link anew,
@@ -276,9 +298,9 @@
 // moment gets up to five seconds to end one way or the other. The stored
 // session stays. Close the Store after its Linkers.
 //
-// The channel may be left unread: 128 events wait in it and the rest in memory,
+// The channel may be left unread: 48 events wait in it and the rest in memory,
 // nothing blocks the connection, and the Link ends all the same. Only if more
-// than 128 are unread at the end does one goroutine wait for the reader, so
+// than 48 are unread at the end does one goroutine wait for the reader, so
 // read to the end where a Link runs for hours. Stopping to read after
 // Linked or Failed is always fine, since they are the last.
 //
@@ -306,8 +328,7 @@
 //   - walink needs the whatsmeow version that its go.mod names; see the README.
 //   - All tests run against walinktest, and what that knows of WhatsApp comes
 //     from whatsmeow's source and from public reports.
-//   - Passkeys cannot be answered yet, and a session is not locked against a
-//     second process.
+//   - A session is not locked against a second process.
 //   - Where WhatsApp knows a number in two forms, the person chooses.
 //   - Settings.HTTPClient is not used for media; Settings.Proxy is.
 //   - libsignal, which whatsmeow is built on, prints errors of its own on the

@@ -105,7 +105,7 @@ func (r Reason) remedy() string {
 	case ErrWrongAccount:
 		return "Use the phone that holds the expected account."
 	case ErrPasskey:
-		return "Link from a client that can answer the account's passkey, or turn the passkey off on the phone."
+		return "Answer the passkey on a page of web.whatsapp.com, or turn it off in the phone's settings, then try again."
 	case ErrClientOutdated:
 		return "Update walink and whatsmeow: WhatsApp no longer accepts this version."
 	case ErrLoggedOut:

@@ -11,7 +11,8 @@ import (
 
 // Event is what a Link tells: one of [Connecting], [PairingCode], [QRCode],
 // [Withdrawn], [PasskeyRequired], [PasskeyConfirmation], [Paired], [Retrying],
-// [Linked] and [Failed]. Minor releases may add some, so keep a default case.
+// [Linked] and [Failed]; Supervise tells [Disconnected] and [Reconnected]
+// besides. Minor releases may add some, so keep a default case.
 //
 // Events are plain data and may be copied and kept. Pairing codes and QR
 // payloads are secrets: String and LogValue redact them, JSON carries them.
@@ -38,6 +39,8 @@ const (
 	KindRetrying            Kind = "retrying"
 	KindLinked              Kind = "linked"
 	KindFailed              Kind = "failed"
+	KindDisconnected        Kind = "disconnected"
+	KindReconnected         Kind = "reconnected"
 )
 
 // Method is a way to link.
@@ -120,7 +123,8 @@ type QRCode struct {
 type Withdrawn struct {
 	// Method is the way to link that is affected.
 	Method Method `json:"method"`
-	// Number is that of the code; 0 if none had been shown.
+	// Number is that of the code on the screen; 0 if there was none, because the
+	// request for it has failed.
 	Number int `json:"number"`
 	// Reason says why.
 	Reason WithdrawnReason `json:"reason"`
@@ -141,6 +145,9 @@ type PasskeyRequired struct {
 	// HandoffExpires is until when the answer proves by itself that the
 	// person at the phone and the one here are the same.
 	HandoffExpires time.Time `json:"handoffExpires"`
+	// Err says what is wrong with the challenge, where it cannot be parsed; it
+	// is handed on all the same.
+	Err *Error `json:"error,omitempty"`
 }
 
 // PasskeyConfirmation carries the code that the phone shows as well.
@@ -172,6 +179,18 @@ type Linked struct {
 	Account Account `json:"account"`
 	// Resumed says that the session was stored already and no code was needed.
 	Resumed bool `json:"resumed"`
+}
+
+// Disconnected tells, during Supervise, that a linked session has lost its
+// connection. [Reconnected], or [Connecting] of a new Link, follows by itself.
+type Disconnected struct {
+	Err *Error `json:"error"`
+}
+
+// Reconnected tells, during Supervise, that the connection is back. The client
+// is the same.
+type Reconnected struct {
+	Account Account `json:"account"`
 }
 
 // Failed ends a Link that did not come about.
@@ -209,6 +228,12 @@ func (Linked) Kind() Kind { return KindLinked }
 // Kind returns [KindFailed].
 func (Failed) Kind() Kind { return KindFailed }
 
+// Kind returns [KindDisconnected].
+func (Disconnected) Kind() Kind { return KindDisconnected }
+
+// Kind returns [KindReconnected].
+func (Reconnected) Kind() Kind { return KindReconnected }
+
 func (Connecting) isEvent()          {}
 func (PairingCode) isEvent()         {}
 func (QRCode) isEvent()              {}
@@ -219,6 +244,8 @@ func (Paired) isEvent()              {}
 func (Retrying) isEvent()            {}
 func (Linked) isEvent()              {}
 func (Failed) isEvent()              {}
+func (Disconnected) isEvent()        {}
+func (Reconnected) isEvent()         {}
 
 const redacted = "[redacted]"
 
@@ -301,7 +328,7 @@ func (e Withdrawn) LogValue() slog.Value {
 		slog.String("method", string(e.Method)), slog.Int("number", e.Number), slog.String("reason", string(e.Reason)),
 	}
 	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", e.Err.Error()))
+		attrs = append(attrs, slog.String("error", text(e.Err)))
 	}
 	return slog.GroupValue(append(attrs, slog.Int("alternatives", len(e.Alternatives)))...)
 }
@@ -318,12 +345,12 @@ func (e Linked) LogValue() slog.Value {
 
 // LogValue returns the event with the error as text.
 func (e Retrying) LogValue() slog.Value {
-	return slog.GroupValue(slog.Int("attempt", e.Attempt), slog.Any("error", e.Err), slog.Time("at", e.At))
+	return slog.GroupValue(slog.Int("attempt", e.Attempt), slog.String("error", text(e.Err)), slog.Time("at", e.At))
 }
 
 // LogValue returns the event with the error as text.
 func (e Failed) LogValue() slog.Value {
-	return slog.GroupValue(slog.Any("error", e.Err))
+	return slog.GroupValue(slog.String("error", text(e.Err)))
 }
 
 // String describes the account with the number redacted.
@@ -341,4 +368,21 @@ func (a Account) GoString() string { return a.String() }
 func (a Account) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("phone", a.Phone.Redacted()), slog.Int("device", int(a.JID.Device)),
 		slog.String("platform", a.Platform))
+}
+
+// LogValue returns the event with the error as text.
+func (e Disconnected) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("error", text(e.Err)))
+}
+
+// LogValue returns the event with the number redacted.
+func (e Reconnected) LogValue() slog.Value {
+	return slog.GroupValue(slog.Any("account", e.Account))
+}
+
+func text(err *Error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }

@@ -58,6 +58,10 @@ func UnmarshalEvent(data []byte) (Event, error) {
 		return unmarshalAs[Linked](data)
 	case KindFailed:
 		return unmarshalAs[Failed](data)
+	case KindDisconnected:
+		return unmarshalAs[Disconnected](data)
+	case KindReconnected:
+		return unmarshalAs[Reconnected](data)
 	}
 	return nil, fmt.Errorf("walink: unmarshal event: unknown kind %q", head.Kind)
 }
@@ -71,6 +75,10 @@ func unmarshalAs[E Event](data []byte) (Event, error) {
 	case Failed:
 		if e.Err == nil {
 			return nil, errors.New("walink: unmarshal event: failed without an error")
+		}
+	case Disconnected:
+		if e.Err == nil {
+			return nil, errors.New("walink: unmarshal event: disconnected without an error")
 		}
 	case Retrying:
 		if e.Err == nil {

@@ -61,6 +61,8 @@ func sampleEvents(t *testing.T) map[string]walink.Event {
 		"retrying":             walink.Retrying{Attempt: 3, Err: fault, At: now},
 		"linked":               walink.Linked{Account: account, Resumed: true},
 		"failed":               walink.Failed{Err: fault},
+		"disconnected":         walink.Disconnected{Err: &walink.Error{Reason: walink.ErrNetwork, Op: "connection"}},
+		"reconnected":          walink.Reconnected{Account: account},
 	}
 }
 

@@ -42,3 +42,6 @@ func (b *inbox) close() {
 	defer b.mu.Unlock()
 	b.closed, b.inputs = true, nil
 }
+
+// closedInbox returns an inbox that keeps nothing.
+func closedInbox() *inbox { return &inbox{ready: make(chan struct{}, 1), closed: true} }

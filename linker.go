@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,16 +25,23 @@ const codeWindow = 15 * time.Minute
 type Linker struct {
 	store    store.Store
 	ledger   store.Ledger
+	http     *http.Client // without a tracker
 	settings *resolved
 	version  atomic.Pointer[wastore.WAVersionContainer] // fetched after a 405
 
-	mu     sync.Mutex
-	closed bool
-	status Status
-	cancel context.CancelCauseFunc // of the running Link; nil when none is running
-	done   chan struct{}           // closed when the running Link has put everything away
-	live   *socket                 // of the last Linked
-	kill   context.CancelFunc      // ends the life of live
+	mu        sync.Mutex
+	closed    bool
+	status    Status
+	unlinking bool                    // Unlink is running
+	cancel    context.CancelCauseFunc // of the running Link; nil when none is running
+	done      chan struct{}           // closed when the running Link has put everything away
+	inbox     *inbox                  // of the running Link
+	live      *socket                 // of the last Linked
+	kill      context.CancelFunc      // ends the life of live
+
+	supervisor     *supervisor // of the running Supervise; nil when none is running
+	stopSupervisor context.CancelCauseFunc
+	supervised     chan struct{} // closed when the running Supervise has put everything away
 }
 
 // New returns a Linker for one session of st. It does no I/O and starts
@@ -50,7 +58,14 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 	if st == nil {
 		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: errors.New("the store is nil")}
 	}
-	l := &Linker{store: st, settings: &set, status: Status{State: StateIdle}}
+	if _, ok := http.DefaultTransport.(*http.Transport); !ok {
+		// whatsmeow's NewClient clones it, and panics.
+		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: &hinted{
+			errors.New("http.DefaultTransport was replaced by something that is not a *http.Transport"),
+			"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.",
+		}}
+	}
+	l := &Linker{store: st, settings: &set, http: set.newHTTPClient(), status: Status{State: StateIdle}}
 	if own, ok := st.(store.Ledger); ok {
 		l.ledger = own
 	} else {
@@ -68,39 +83,67 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 // stays connected until Close, whatever becomes of ctx.
 //
 // The error is for misuse only: [ErrClosed], or [ErrInProgress] while an
-// earlier Link is running. Once the last event has been read another Link may
+// earlier Link, an Unlink or a Supervise is running. Once the last event has been read another Link may
 // follow; on a session that is still connected it sends Linked at once.
 func (l *Linker) Link(ctx context.Context) (<-chan Event, error) {
-	return l.start(ctx, false)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.busy("link"); err != nil {
+		return nil, err
+	}
+	events, err := l.start(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	return events, nil
+}
+
+// busy says why nothing can be started now; nil if something can. It is called
+// with l.mu held.
+func (l *Linker) busy(op string) error {
+	switch {
+	case l.closed:
+		return &Error{Reason: ErrClosed, Op: op}
+	case l.cancel != nil || l.supervisor != nil || l.unlinking:
+		return &Error{Reason: ErrInProgress, Op: op}
+	}
+	return nil
 }
 
 // start begins a Link. With resumeOnly it logs a stored session in, and fails
-// with ErrLoggedOut where there is none.
-func (l *Linker) start(ctx context.Context, resumeOnly bool) (<-chan Event, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.closed:
+// with ErrLoggedOut where there is none. It is called with l.mu held.
+func (l *Linker) start(ctx context.Context, resumeOnly bool) (<-chan Event, *Error) {
+	if l.closed {
 		return nil, &Error{Reason: ErrClosed, Op: "link"}
-	case l.cancel != nil:
-		return nil, &Error{Reason: ErrInProgress, Op: "link"}
 	}
-	events := make(chan Event, eventBuffer)
 	set := l.settings
 	a := &attempt{
-		linker: l, settings: set, inbox: newInbox(), events: events, http: set.newHTTPClient(),
+		linker: l, settings: set, inbox: newInbox(), outbox: newOutbox(), http: l.http,
+		stopAsking: func() {}, goodbye: func() {},
 		machine: newMachine(config{
 			phone: set.phone, code: set.wantCode, qr: set.wantQR, fallback: set.qrFallback,
 			versionRefresh: set.versionRefresh, resumeOnly: resumeOnly, timeout: set.timeout, probation: set.probation,
+			patient: set.patient, passkeyHook: set.passkey != nil, checkCode: set.compareCode,
 			jitter: rand.Float64,
 		}),
 	}
 	a.life, a.kill = context.WithCancel(context.WithoutCancel(ctx))
 	ctx, l.cancel = context.WithCancelCause(ctx)
-	l.done = make(chan struct{})
+	l.done, l.inbox = make(chan struct{}), a.inbox
 	l.status = Status{State: StateConnecting}
 	go a.run(ctx, l.live, l.kill)
-	return events, nil
+	return a.events, nil
+}
+
+// watch returns the inbox of whoever watches a connection after Linked; nil if
+// nobody does.
+func (l *Linker) watch() *inbox {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.supervisor == nil {
+		return nil
+	}
+	return l.supervisor.inbox
 }
 
 // ended takes the outcome of a Link, before anyone can have read it, and
@@ -118,7 +161,7 @@ func (l *Linker) ended(end Event, sock *socket, kill context.CancelFunc) Event {
 	l.live, l.kill = sock, kill
 	l.status.apply(end)
 	l.cancel(nil)
-	l.cancel = nil
+	l.cancel, l.inbox = nil, nil
 	close(l.done)
 	return end
 }
@@ -161,15 +204,20 @@ func (l *Linker) Status() Status {
 // reason why WhatsApp could not be told; then the session stays stored.
 func (l *Linker) Unlink(ctx context.Context) error {
 	const op = "unlink"
-	events, err := l.start(ctx, true)
+	events, err := l.resume(ctx, op)
 	if err != nil {
 		return err
 	}
+	defer func() {
+		l.mu.Lock()
+		l.unlinking = false
+		l.mu.Unlock()
+	}()
 	for event := range events {
 		failed, ok := event.(Failed)
 		switch {
 		case !ok:
-		case errors.Is(failed.Err, ErrLoggedOut) && !errors.Is(failed.Err, errNotStored):
+		case failed.Err.Reason == ErrLoggedOut && !errors.Is(failed.Err, errNotStored):
 			l.forget(Status{State: StateIdle})
 			return nil
 		default:
@@ -187,9 +235,24 @@ func (l *Linker) Unlink(ctx context.Context) error {
 	}
 	l.forget(Status{State: StateIdle})
 	if err := l.store.Delete(ctx, l.settings.session); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return storeFailed(op, err)
+		return storeFailed(op, l.settings.session, err)
 	}
 	return nil
+}
+
+// resume starts a Link that only logs a stored session in.
+func (l *Linker) resume(ctx context.Context, op string) (<-chan Event, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.busy(op); err != nil {
+		return nil, err
+	}
+	events, err := l.start(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	l.unlinking = true
+	return events, nil
 }
 
 // forget lets go of the connection, if there is one.
@@ -204,18 +267,25 @@ func (l *Linker) forget(status Status) {
 	}
 }
 
-// Close ends a running Link, disconnects, and returns when that is done. What
+// Close ends a running Link or Supervise, disconnects, and returns when that is done. What
 // is stored stays, so that another Linker can resume it. It is safe to call
 // twice, and before Link; it always returns nil.
 func (l *Linker) Close() error {
 	l.mu.Lock()
 	l.closed = true
 	cancel, done := l.cancel, l.done
+	stop, supervised := l.stopSupervisor, l.supervised
 	l.mu.Unlock()
-	if cancel != nil {
+	if stop != nil {
+		stop(ErrClosed)
+		<-supervised
+	} else if cancel != nil {
 		cancel(ErrClosed)
 		<-done
 	}
 	l.forget(l.Status().closed())
+	if l.settings.proxy != nil {
+		l.http.CloseIdleConnections() // of a transport that is walink's own
+	}
 	return nil
 }

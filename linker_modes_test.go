@@ -101,6 +101,9 @@ reading:
 				withdrawn = &e
 			case walink.Failed:
 				wantReason(t, e.Err, walink.ErrCodeRefused)
+				if withdrawn == nil || len(withdrawn.Alternatives) == 0 {
+					t.Error("the number's other form is not proposed")
+				}
 				return "failed"
 			}
 		case <-settled.C:
@@ -113,7 +116,7 @@ reading:
 		seen = "both"
 	case code != nil:
 		seen = "code"
-	case qr != nil && withdrawn != nil:
+	case qr != nil && withdrawn != nil && qr.Fallback == nil:
 		seen = "qr, code withdrawn"
 		if withdrawn.Method != walink.MethodPairing || withdrawn.Reason != walink.WithdrawnRefused {
 			t.Errorf("unexpected %v", withdrawn)

@@ -69,9 +69,13 @@ func (l *waLogger) Debugf(msg string, args ...any) {
 	l.logf(slog.LevelDebug, msg, args)
 }
 
-// note sees the lines without arguments. Each end of onDisconnect has its own.
+// note sees the lines without arguments. Each end of onDisconnect has its own, and
+// a fourth is about a connection that has been left before.
 func (l *waLogger) note(msg string) {
-	if strings.Contains(msg, "OnDisconnect") || msg == "Emitting Disconnected event" {
+	switch msg {
+	case "Emitting Disconnected event",
+		"OnDisconnect() called, but it was expected, so not emitting event",
+		"OnDisconnect() called after manual disconnection":
 		l.gone()
 	}
 }

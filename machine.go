@@ -1,7 +1,8 @@
 package walink
 
 import (
-	"fmt"
+	"errors"
+	"strings"
 	"time"
 )
 
@@ -34,6 +35,9 @@ type config struct {
 	versionRefresh bool
 	resumeOnly     bool // log a stored session in, and never link
 	timeout        time.Duration
+	patient        bool           // the timeout is the default, and gives way to a passkey's
+	passkeyHook    bool           // the program answers passkeys by itself
+	checkCode      bool           // a person compares the passkey's code in any case
 	probation      time.Duration  // hold Linked back this long after the first login
 	jitter         func() float64 // in [0, 1)
 }
@@ -74,11 +78,11 @@ type machine struct {
 	trialBy time.Time // the end of the probation of a new link
 	account Account   // of the link on probation
 	last    bool      // no attempt follows the drop of the session
-	early   bool      // the 515 came before pair-success was told
 
 	resumed bool   // this attempt logs a session in that was stored before the Link
 	paired  bool   // pair-success has come in this Link, and its session is stored
-	opened  bool   // the socket of this attempt is open
+	loaded  bool   // the device of this attempt is here
+	opened  bool   // its socket is open
 	lastErr *Error // the last failure, until something works again
 
 	refsAt    time.Time
@@ -87,8 +91,9 @@ type machine struct {
 	refreshed bool           // the version has been refreshed
 	retryErr  *Error         // what a refresh or a drop of the session is meant to mend
 
-	code codeOffer
-	qr   qrOffer
+	code     codeOffer
+	qr       qrOffer
+	ceremony ceremony
 
 	out []effect
 }
@@ -136,19 +141,25 @@ func (m *machine) step(now time.Time, in input) []effect {
 		m.secret(now, in)
 	case inPasskey:
 		m.passkey(now, in)
-	case inPasskeyCode:
-		if m.phase == phasePasskey {
-			m.do(doEmit{PasskeyConfirmation{Code: in.code, Automatic: in.automatic}})
+	case inAnswer:
+		m.answerPasskey(now, in)
+	case inPasskeyFailed:
+		if m.at(stepAnswer) {
+			m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: fewTries})
 		}
+	case inPasskeySent:
+		m.passkeySent(now, in)
+	case inPasskeyCode:
+		m.passkeyCode(now, in)
+	case inConfirm:
+		m.confirmPasskey(now, in)
+	case inConfirmed:
+		m.passkeyConfirmed(now, in)
 	case inPaired:
 		m.pairSuccess(now, in)
 	case inReconnect:
-		switch m.phase {
-		case phasePaired:
+		if m.phase == phasePaired {
 			m.relogin(now)
-		case phaseOffering, phasePasskey:
-			m.early = true // whatsmeow tells of pair-success in a goroutine of its own
-		default:
 		}
 	case inLoggedIn:
 		m.loggedIn(now, in)
@@ -205,15 +216,9 @@ func (m *machine) stageOver(now time.Time) {
 	case phaseWaiting:
 		m.open(now)
 	case phaseOpening, phaseLogin:
-		err := &Error{Reason: ErrStalled, Op: "connect", Err: errNoRefs}
-		if !m.opened {
-			err = &Error{Reason: ErrNetwork, Op: "connect", Err: errNoSocket}
-		} else if m.resumed || m.paired {
-			err = &Error{Reason: ErrStalled, Op: "log in", Err: errLoginStalled}
-		}
-		m.lost(now, inLost{epoch: m.epoch, err: err})
+		m.lost(now, inLost{epoch: m.epoch, err: m.openingStalled()})
 	case phasePasskey:
-		m.fail(m.lastErr)
+		m.passkeyStalled(now)
 	case phasePaired:
 		m.relogin(now)
 	case phaseProbation:
@@ -227,18 +232,33 @@ func (m *machine) stageOver(now time.Time) {
 	}
 }
 
+// openingStalled says what an attempt was waiting for.
+func (m *machine) openingStalled() *Error {
+	switch {
+	case !m.loaded:
+		return &Error{Reason: ErrStore, Op: "load session", Err: errStoreStalled}
+	case !m.opened:
+		return &Error{Reason: ErrNetwork, Op: "connect", Err: errNoSocket}
+	case m.resumed || m.paired:
+		return &Error{Reason: ErrStalled, Op: "log in", Err: errLoginStalled}
+	}
+	return &Error{Reason: ErrStalled, Op: "connect", Err: errNoRefs}
+}
+
 // open starts the next attempt.
 func (m *machine) open(now time.Time) {
 	m.epoch++
-	m.phase, m.opened, m.resumed, m.early = phaseOpening, false, false, false
+	m.phase, m.loaded, m.opened, m.resumed = phaseOpening, false, false, false
 	m.stageAt = now.Add(openLimit)
 	m.code.clear()
 	m.qr.clear()
+	m.ceremony = ceremony{}
 	m.do(doEmit{Connecting{Attempt: m.epoch}}, doLoad{m.epoch})
 }
 
 // device takes what the store gave for this attempt.
 func (m *machine) device(now time.Time, in inDevice) {
+	m.loaded = true
 	switch {
 	case m.phase != phaseOpening:
 	case in.err != nil:
@@ -270,9 +290,6 @@ func (m *machine) pairSuccess(now time.Time, in inPaired) {
 	m.loginBy = now.Add(loginLimit)
 	m.stageAt = now.Add(reconnectWait)
 	m.do(doEmit{Paired{Account: in.account}})
-	if m.early {
-		m.relogin(now)
-	}
 }
 
 // relogin reconnects after pair-success, as the 515 asks for.
@@ -306,19 +323,6 @@ func (m *machine) link(account Account) {
 	m.do(doEmit{Linked{Account: account, Resumed: !m.paired}})
 }
 
-// passkey holds everything for the ceremony.
-func (m *machine) passkey(now time.Time, in inPasskey) {
-	if m.phase != phaseOffering {
-		return
-	}
-	m.code.clear()
-	m.qr.clear()
-	m.phase = phasePasskey
-	m.stageAt = now.Add(passkeyLife)
-	m.lastErr = &Error{Reason: ErrPasskey, Op: "passkey", Err: errPasskeyExpired}
-	m.do(doEmit{PasskeyRequired{Challenge: in.challenge, Expires: m.stageAt, HandoffExpires: now.Add(handoffLife)}})
-}
-
 // fail ends the Link.
 func (m *machine) fail(err *Error) {
 	m.phase = phaseDone
@@ -334,7 +338,7 @@ func (m *machine) withLast(err *Error) *Error {
 	out := *err
 	out.Err = m.lastErr
 	if err.Err != nil {
-		out.Err = fmt.Errorf("%w: %w", err.Err, m.lastErr)
+		out.Err = &renamed{errors.Join(err.Err, m.lastErr), err.Err.Error() + ": " + strings.TrimPrefix(m.lastErr.Error(), "walink: ")}
 	}
 	return &out
 }

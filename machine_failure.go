@@ -1,6 +1,9 @@
 package walink
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // lost handles the end of the current socket, whatever ended it.
 func (m *machine) lost(now time.Time, in inLost) {
@@ -29,6 +32,7 @@ func (m *machine) lost(now time.Time, in inLost) {
 	m.lastErr = in.err
 	m.do(doShut{m.epoch})
 	switch in.err.Reason {
+	case ErrStore: // another attempt would wait for it too
 	case ErrClientOutdated:
 		if m.cfg.versionRefresh && !m.refreshed {
 			m.refreshed, m.retryErr = true, in.err
@@ -100,8 +104,10 @@ func (m *machine) retry(now time.Time, err *Error, delay time.Duration) {
 	m.do(doEmit{Retrying{Attempt: m.epoch + 1, Err: err, At: m.stageAt}})
 }
 
-// reopen goes on with a new socket after nothing but time has passed.
+// reopen goes on with a new socket after nothing but time has passed. A round of
+// codes without a mishap clears those before it.
 func (m *machine) reopen(now time.Time) {
+	maps.DeleteFunc(m.strikes, func(reason Reason, _ int) bool { return reason != ErrRemoved && reason != ErrLoggedOut })
 	m.do(doShut{m.epoch})
 	m.open(now)
 }

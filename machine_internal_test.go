@@ -1,6 +1,7 @@
 package walink
 
 import (
+	"encoding/base64"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -21,6 +22,8 @@ type schedule struct {
 
 	requested int  // epoch of the code request that is under way; 0 for none
 	code, qr  bool // what is on the screen
+	passkey   bool // is asked for
+	compare   bool // the code of a passkey is on the screen
 	codeDue   time.Time
 	attempt   int // of the last Connecting
 	announced int // attempt that the last Retrying announced
@@ -46,6 +49,9 @@ func testConfig(mode byte) config {
 	}
 	if mode&32 != 0 {
 		c.timeout = 0
+	}
+	if mode&128 != 0 {
+		c.passkeyHook, c.patient = true, true
 	}
 	if mode&64 != 0 {
 		c.probation = 20 * time.Second
@@ -76,7 +82,7 @@ func (s *schedule) input(b, arg byte) input {
 	}
 	fault := reasons[int(arg)%len(reasons)]
 	account := Account{JID: types.NewADJID("5511987654321", 0, 1), Phone: phoneFromDigits("5511987654321")}
-	switch b % 19 {
+	switch b % 24 {
 	case 0, 1:
 		return inTick{}
 	case 2:
@@ -96,7 +102,7 @@ func (s *schedule) input(b, arg byte) input {
 	case 9:
 		return inSecret{epoch, string(rune('a' + arg%26))}
 	case 10:
-		return inPasskey{epoch, []byte(`{}`)}
+		return inPasskey{epoch, []byte(`{}`), nil}
 	case 11:
 		return inPaired{epoch, account}
 	case 12:
@@ -118,11 +124,36 @@ func (s *schedule) input(b, arg byte) input {
 		return inDropped{epoch, nil}
 	case 17:
 		return inPasskeyCode{epoch, "ABCD-EFGH", arg%2 == 0}
+	case 18:
+		if arg%4 == 0 {
+			return inAnswer{[]byte("{}"), nil}
+		}
+		return inAnswer{goodAssertion, nil}
+	case 19:
+		return inPasskeySent{epoch, or(arg, &Error{Reason: ErrPasskey})}
+	case 20:
+		return inConfirm{nil}
+	case 21:
+		return inConfirmed{epoch, or(arg, fault)}
+	case 22:
+		return inPasskeyFailed{epoch, &Error{Reason: ErrPasskey}}
 	}
 	if arg > 240 {
 		return inStop{&Error{Reason: ErrCanceled}}
 	}
 	return inTick{}
+}
+
+// goodAssertion is one for a challenge that says nothing.
+var goodAssertion = []byte(`{"id":"YQ","rawId":"YQ","type":"public-key","response":{"clientDataJSON":"` +
+	base64.RawURLEncoding.EncodeToString([]byte(`{"type":"webauthn.get"}`)) + `","authenticatorData":"YQ","signature":"YQ"}}`)
+
+// or is the error in every third case.
+func or(arg byte, err *Error) *Error {
+	if arg%3 == 0 {
+		return err
+	}
+	return nil
 }
 
 func (s *schedule) step(in input) {
@@ -137,6 +168,13 @@ func (s *schedule) step(in input) {
 			s.t.Fatalf("%#v follows the terminal event", e)
 		}
 		s.effect(in, e)
+	}
+	switch in.(type) {
+	case inAnswer, inConfirm:
+		// Whoever calls waits for exactly one answer.
+		if len(effects) != 1 && !wasDone {
+			s.t.Fatalf("%#v leads to %#v", in, effects)
+		}
 	}
 	if s.started && s.terminal == 0 && s.m.next().IsZero() {
 		s.t.Fatalf("nothing is timed in phase %d after %#v", s.m.phase, in)
@@ -154,11 +192,20 @@ func (s *schedule) effect(in input, e effect) {
 			s.t.Fatal("a code is requested though none is wanted")
 		}
 		s.requested = e.epoch
+	case doAnswer:
+		if !s.passkey {
+			s.t.Fatal("an assertion is sent that nobody asked for")
+		}
+	case doConfirm:
+		if !s.compare {
+			s.t.Fatal("a code is confirmed that nobody has seen")
+		}
+		s.compare = false
 	case doShut:
-		s.requested = 0
+		s.requested, s.passkey, s.compare = 0, false, false
 	case doEmit:
 		s.event(in, e.event)
-	case doLoad, doConnect, doRelogin, doRefreshVersion, doDrop:
+	case doLoad, doConnect, doRelogin, doRefreshVersion, doDrop, doAskPasskey, doReply:
 	}
 }
 
@@ -222,9 +269,13 @@ func (s *schedule) event(in input, event Event) {
 			s.t.Fatalf("malformed %#v", e)
 		}
 		s.announced = e.Attempt
-	case PasskeyRequired, Paired:
+	case PasskeyRequired:
 		s.code, s.qr, s.requested = false, false, 0
+		s.passkey, s.compare = true, false
 	case PasskeyConfirmation:
+		s.passkey, s.compare = false, true
+	case Paired:
+		s.code, s.qr, s.requested = false, false, 0
 	case Linked:
 		s.terminal++
 	case Failed:

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
+
+	"go.mau.fi/whatsmeow/types"
 )
 
 // input is what a machine is told. Inputs that come from a socket carry its epoch.
@@ -52,9 +55,34 @@ type (
 		epoch  int
 		secret string
 	}
+	// inPasskey: the account wants a passkey. err says that whatsmeow could not
+	// parse the challenge.
 	inPasskey struct {
 		epoch     int
 		challenge json.RawMessage
+		err       *Error
+	}
+	// inAnswer: AnswerPasskey, or what Settings.Passkey has returned.
+	inAnswer struct {
+		assertion []byte
+		reply     chan<- error
+	}
+	// inPasskeyFailed: Settings.Passkey gave no usable answer.
+	inPasskeyFailed struct {
+		epoch int
+		err   *Error
+	}
+	// inPasskeySent: WhatsApp has accepted the assertion, or not.
+	inPasskeySent struct {
+		epoch int
+		err   *Error
+	}
+	// inConfirm: ConfirmPasskey.
+	inConfirm struct{ reply chan<- error }
+	// inConfirmed: WhatsApp has taken the confirmation, or not.
+	inConfirmed struct {
+		epoch int
+		err   *Error
 	}
 	inPasskeyCode struct {
 		epoch     int
@@ -92,25 +120,30 @@ type (
 	}
 )
 
-func (inStart) socket() int          { return 0 }
-func (inTick) socket() int           { return 0 }
-func (inStop) socket() int           { return 0 }
-func (in inDevice) socket() int      { return in.epoch }
-func (in inOpened) socket() int      { return in.epoch }
-func (in inRefs) socket() int        { return in.epoch }
-func (in inCode) socket() int        { return in.epoch }
-func (in inCodeFailed) socket() int  { return in.epoch }
-func (in inAnswered) socket() int    { return in.epoch }
-func (in inRefused) socket() int     { return in.epoch }
-func (in inSecret) socket() int      { return in.epoch }
-func (in inPasskey) socket() int     { return in.epoch }
-func (in inPasskeyCode) socket() int { return in.epoch }
-func (in inPaired) socket() int      { return in.epoch }
-func (in inReconnect) socket() int   { return in.epoch }
-func (in inLoggedIn) socket() int    { return in.epoch }
-func (in inLost) socket() int        { return in.epoch }
-func (in inVersion) socket() int     { return in.epoch }
-func (in inDropped) socket() int     { return in.epoch }
+func (inStart) socket() int            { return 0 }
+func (inTick) socket() int             { return 0 }
+func (inStop) socket() int             { return 0 }
+func (in inDevice) socket() int        { return in.epoch }
+func (in inOpened) socket() int        { return in.epoch }
+func (in inRefs) socket() int          { return in.epoch }
+func (in inCode) socket() int          { return in.epoch }
+func (in inCodeFailed) socket() int    { return in.epoch }
+func (in inAnswered) socket() int      { return in.epoch }
+func (in inRefused) socket() int       { return in.epoch }
+func (in inSecret) socket() int        { return in.epoch }
+func (in inPasskey) socket() int       { return in.epoch }
+func (inAnswer) socket() int           { return 0 }
+func (in inPasskeyFailed) socket() int { return in.epoch }
+func (in inPasskeySent) socket() int   { return in.epoch }
+func (inConfirm) socket() int          { return 0 }
+func (in inConfirmed) socket() int     { return in.epoch }
+func (in inPasskeyCode) socket() int   { return in.epoch }
+func (in inPaired) socket() int        { return in.epoch }
+func (in inReconnect) socket() int     { return in.epoch }
+func (in inLoggedIn) socket() int      { return in.epoch }
+func (in inLost) socket() int          { return in.epoch }
+func (in inVersion) socket() int       { return in.epoch }
+func (in inDropped) socket() int       { return in.epoch }
 
 // effect is what a machine wants done.
 //
@@ -128,6 +161,28 @@ type (
 	doRelogin struct{ epoch int }
 	// doRequestCode: ask the ledger, then the server, for a pairing code.
 	doRequestCode struct{ epoch int }
+	// doAskPasskey: let Settings.Passkey answer the challenge.
+	doAskPasskey struct {
+		epoch     int
+		challenge json.RawMessage
+		expires   time.Time
+	}
+	// doAnswer: send the assertion; its outcome goes to reply too.
+	doAnswer struct {
+		epoch     int
+		assertion *types.WebAuthnResponse
+		reply     chan<- error
+	}
+	// doConfirm: send the confirmation; its outcome goes to reply too, if there is one.
+	doConfirm struct {
+		epoch int
+		reply chan<- error
+	}
+	// doReply: tell the caller of AnswerPasskey or ConfirmPasskey.
+	doReply struct {
+		reply chan<- error
+		err   *Error
+	}
 	// doShut: close the socket.
 	doShut struct{ epoch int }
 	// doRefreshVersion: ask for the current WhatsApp Web version.
@@ -141,19 +196,22 @@ func (doLoad) isEffect()           {}
 func (doConnect) isEffect()        {}
 func (doRelogin) isEffect()        {}
 func (doRequestCode) isEffect()    {}
+func (doAskPasskey) isEffect()     {}
+func (doAnswer) isEffect()         {}
+func (doConfirm) isEffect()        {}
+func (doReply) isEffect()          {}
 func (doShut) isEffect()           {}
 func (doRefreshVersion) isEffect() {}
 func (doDrop) isEffect()           {}
 
 // The causes that a machine itself gives.
 var (
-	errNoSocket       = errors.New("no connection within 30 s")
-	errNoRefs         = errors.New("connected, but WhatsApp sent nothing to link with within 30 s")
+	errNoSocket       = errors.New("no connection in time")
+	errNoRefs         = errors.New("connected, but WhatsApp sent nothing to link with in time")
 	errEmptyRefs      = errors.New("WhatsApp sent no refs")
 	errCodeStalled    = errors.New("no answer within 30 s")
 	errPairStalled    = errors.New("the phone answered, but WhatsApp did not complete the link within 60 s")
 	errLoginStalled   = errors.New("WhatsApp did not complete the login in time")
-	errPasskeyExpired = errors.New("the challenge has expired unanswered")
 	errVersionStalled = errors.New("the current version could not be fetched within 30 s")
 	errStoreStalled   = errors.New("the store did not answer within 30 s")
 	errNotStored      = errors.New("no session is stored under this name")

@@ -140,11 +140,12 @@ func (m *machine) codeFailed(now time.Time, err *Error) {
 func (m *machine) noMoreCodes(now time.Time, err *Error) {
 	m.code.clear()
 	m.code.off = err
+	others := alternativesFor(err, m.cfg.phone)
+	if m.cfg.qr || len(others) > 0 {
+		m.do(doEmit{Withdrawn{Method: MethodPairing, Reason: withdrawnFor(err.Reason), Err: err, Alternatives: others}})
+	}
 	switch {
 	case m.cfg.qr:
-		m.do(doEmit{Withdrawn{
-			Method: MethodPairing, Reason: withdrawnFor(err.Reason), Err: err, Alternatives: alternativesFor(err, m.cfg.phone),
-		}})
 		if !m.qr.shown() {
 			m.reopen(now)
 		}

@@ -1,23 +1,233 @@
 package walink
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/types"
 )
 
-// AnswerPasskey will give the answer to a [PasskeyRequired]: the JSON of
-// PublicKeyCredential.toJSON(). This version cannot send it and always
-// returns [ErrPasskey]; a program that has an authenticator can use
-// SendPasskeyResponse of the client that Settings.OnClient got, and the Link
-// goes on from there.
-func (l *Linker) AnswerPasskey(context.Context, []byte) error {
-	return &Error{Reason: ErrPasskey, Op: "answer passkey", Err: errNoCeremony}
+// AnswerPasskey gives the answer to a [PasskeyRequired]: the JSON of
+// PublicKeyCredential.toJSON(), as a browser or another authenticator made it
+// for the challenge. It returns nil once WhatsApp has accepted it; a
+// [PasskeyConfirmation] follows.
+//
+// It returns [ErrPasskey] if no passkey is asked for, if it was answered
+// before, if the assertion is not one or is for another challenge, which is
+// found out before anything is sent, and if WhatsApp refuses it. After any of
+// these the challenge stands and may be answered again, until it expires or
+// WhatsApp has refused three answers. When ctx ends it returns [ErrCanceled] or
+// [ErrTimeout]; what was sent may then still be accepted.
+func (l *Linker) AnswerPasskey(ctx context.Context, assertion []byte) error {
+	assertion = bytes.Clone(assertion)
+	return l.ask(ctx, "answer passkey", errNoPasskey, func(reply chan<- error) input {
+		return inAnswer{assertion, reply}
+	})
 }
 
-// ConfirmPasskey will confirm the code of a [PasskeyConfirmation]. This
-// version always returns [ErrPasskey].
-func (l *Linker) ConfirmPasskey(context.Context) error {
-	return &Error{Reason: ErrPasskey, Op: "confirm passkey", Err: errNoCeremony}
+// ConfirmPasskey tells that the code of a [PasskeyConfirmation] is the one on
+// the phone. It returns nil once WhatsApp has taken the confirmation, and
+// [ErrPasskey] if there is nothing to confirm, or WhatsApp refuses.
+func (l *Linker) ConfirmPasskey(ctx context.Context) error {
+	return l.ask(ctx, "confirm passkey", errNoConfirmation, func(reply chan<- error) input {
+		return inConfirm{reply}
+	})
 }
 
-var errNoCeremony = errors.New("this version of walink does not carry out the passkey ceremony")
+// ask posts an input to the running Link and waits for the reply. idle is the
+// answer where no Link is running.
+func (l *Linker) ask(ctx context.Context, op string, idle error, in func(chan<- error) input) error {
+	l.mu.Lock()
+	box, done := l.inbox, l.done
+	l.mu.Unlock()
+	if box == nil {
+		return &Error{Reason: ErrPasskey, Op: op, Err: idle}
+	}
+	reply := make(chan error, 1)
+	box.post(in(reply))
+	select {
+	case err := <-reply:
+		return err
+	case <-done:
+		return &Error{Reason: ErrPasskey, Op: op, Err: idle}
+	case <-ctx.Done():
+		err := stopped(ctx)
+		err.Op = op
+		return err
+	}
+}
+
+// askPasskey lets Settings.Passkey answer, and hands on what it gives.
+func (a *attempt) askPasskey(ctx context.Context, e doAskPasskey) {
+	assertion, err := a.settings.passkey(ctx, e.challenge)
+	if ctx.Err() != nil {
+		return // the machine has a deadline of its own, or goes on already
+	}
+	if err == nil {
+		reply := make(chan error, 1)
+		a.inbox.post(inAnswer{assertion, reply})
+		select {
+		case err = <-reply:
+		case <-ctx.Done():
+		}
+		if err == nil {
+			return
+		}
+	}
+	a.inbox.post(inPasskeyFailed{e.epoch, passkeyFailed(err)})
+}
+
+// passkeyFailed is the error of a Settings.Passkey that gave no usable answer.
+func passkeyFailed(err error) *Error {
+	if own, ok := errors.AsType[*Error](err); ok {
+		return own
+	}
+	return &Error{Reason: ErrPasskey, Op: "answer passkey", Err: err}
+}
+
+// tell gives the caller of AnswerPasskey or ConfirmPasskey its result.
+func tell(reply chan<- error, err *Error) {
+	switch {
+	case reply == nil:
+	case err == nil:
+		reply <- nil
+	default:
+		reply <- err
+	}
+}
+
+// answerPasskey sends an assertion. It blocks until WhatsApp's answer.
+func (s *socket) answerPasskey(assertion *types.WebAuthnResponse) *Error {
+	s.mu.Lock()
+	ctx, client := s.life, s.client
+	s.mu.Unlock()
+	return passkeyRefusal("answer passkey", client.SendPasskeyResponse(ctx, assertion))
+}
+
+// confirmPasskey sends the confirmation. It blocks until WhatsApp's answer.
+func (s *socket) confirmPasskey() *Error {
+	s.mu.Lock()
+	ctx, client := s.life, s.client
+	s.mu.Unlock()
+	return passkeyRefusal("confirm passkey", client.SendPasskeyConfirmation(ctx))
+}
+
+// passkeyRefusal tells what a failed request of the ceremony means.
+func passkeyRefusal(op string, err error) *Error {
+	var (
+		iq   *whatsmeow.IQError
+		lost *whatsmeow.DisconnectedError
+	)
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &lost), errors.Is(err, whatsmeow.ErrNotConnected), errors.Is(err, context.Canceled):
+		return &Error{Reason: ErrNetwork, Op: op, Err: errConnectionClosed}
+	case errors.Is(err, whatsmeow.ErrIQTimedOut):
+		return &Error{Reason: ErrStalled, Op: op, Err: errPasskeyNoReply}
+	case errors.As(err, &iq):
+		return &Error{Reason: ErrPasskey, Op: op, Err: fmt.Errorf("WhatsApp answered %d %s", iq.Code, mask(iq.Text))}
+	}
+	return &Error{Reason: ErrPasskey, Op: op, Err: errors.New(mask(err.Error()))}
+}
+
+// passkeyOptions is what is checked of a challenge
+// (PublicKeyCredentialRequestOptionsJSON of WebAuthn, section 5.4).
+type passkeyOptions struct {
+	Challenge string `json:"challenge"`
+	RPID      string `json:"rpId"`
+	Allow     []struct {
+		ID string `json:"id"`
+	} `json:"allowCredentials"`
+}
+
+// parseAssertion reads the JSON of PublicKeyCredential.toJSON(), and checks
+// whatever can be checked without the credential's public key, so that a
+// mistake is told here and not by a refusal without a reason. A challenge that
+// cannot be parsed is not compared.
+func parseAssertion(challenge json.RawMessage, data []byte) (*types.WebAuthnResponse, *Error) {
+	var a types.WebAuthnResponse
+	if err := json.Unmarshal(data, &a); err != nil {
+		// The decoder's error may quote what it has read.
+		return nil, badAssertion("it is not the JSON of PublicKeyCredential.toJSON()")
+	}
+	for _, field := range []struct {
+		name  string
+		empty bool
+	}{
+		{"id", a.ID == ""},
+		{"rawId", len(a.RawID) == 0},
+		{"response.clientDataJSON", len(a.Response.ClientDataJSON) == 0},
+		{"response.authenticatorData", len(a.Response.AuthenticatorData) == 0},
+		{"response.signature", len(a.Response.Signature) == 0},
+	} {
+		if field.empty {
+			return nil, badAssertion("it lacks " + field.name)
+		}
+	}
+	if a.Type != "public-key" {
+		return nil, badAssertion(`its type is not "public-key"`)
+	}
+	var client struct {
+		Type      string `json:"type"`
+		Challenge string `json:"challenge"`
+		Origin    string `json:"origin"`
+	}
+	if err := json.Unmarshal(a.Response.ClientDataJSON, &client); err != nil {
+		return nil, badAssertion("its clientDataJSON is not JSON")
+	}
+	if client.Type != "webauthn.get" {
+		return nil, badAssertion("it is not the answer of navigator.credentials.get")
+	}
+	var want passkeyOptions
+	if err := json.Unmarshal(challenge, &want); err == nil && want.Challenge != "" {
+		if why := mismatch(&a, want, client.Challenge, client.Origin); why != "" {
+			return nil, badAssertion(why)
+		}
+	}
+	return &a, nil
+}
+
+// mismatch says how an assertion and the challenge do not go together; "" if they do.
+func mismatch(a *types.WebAuthnResponse, want passkeyOptions, challenge, origin string) string {
+	if unpadded(challenge) != unpadded(want.Challenge) {
+		return "it is for another challenge"
+	}
+	allowed := len(want.Allow) == 0
+	for _, credential := range want.Allow {
+		allowed = allowed || unpadded(credential.ID) == base64.RawURLEncoding.EncodeToString(a.RawID)
+	}
+	if !allowed {
+		return "it is from a credential that the account does not have"
+	}
+	if want.RPID == "" {
+		return ""
+	}
+	page, err := url.Parse(origin)
+	if err != nil || page.Scheme != "https" ||
+		page.Hostname() != want.RPID && !strings.HasSuffix(page.Hostname(), "."+want.RPID) {
+		return "it was not made on a page of " + want.RPID
+	}
+	rp := sha256.Sum256([]byte(want.RPID))
+	if !bytes.HasPrefix(a.Response.AuthenticatorData, rp[:]) {
+		return "it was not made for " + want.RPID
+	}
+	return ""
+}
+
+func unpadded(s string) string { return strings.TrimRight(s, "=") }
+
+func badAssertion(why string) *Error {
+	return &Error{Reason: ErrPasskey, Op: "answer passkey", Err: &hinted{
+		errors.New("the assertion is not usable: " + why),
+		"Run navigator.credentials.get on a page of web.whatsapp.com with the challenge, and give the toJSON() of its result.",
+	}}
+}

@@ -1,6 +1,8 @@
 package walink
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,8 +46,10 @@ type Settings struct {
 	// DisablePush makes pairing codes without a notification on the phone; by
 	// default there is one.
 	DisablePush bool `json:"disablePush,omitempty"`
-	// Timeout bounds one Link as a whole; 0 is 10 minutes, and a negative one leaves
-	// only the context. In JSON it is a Go duration string, such as "10m".
+	// Timeout bounds one Link as a whole; 0 is 10 minutes, and more where a passkey
+	// is asked for, so that its challenge can be answered while it is valid. A
+	// negative one leaves only the context. In JSON it is a Go duration string, such
+	// as "10m".
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// Probation holds Linked back until the session has lived this long; 0 is none.
 	// In JSON it is a Go duration string.
@@ -56,6 +60,10 @@ type Settings struct {
 	// DisableVersionRefresh keeps walink from fetching the current WhatsApp Web
 	// version when WhatsApp refuses the built-in one (405); by default it does.
 	DisableVersionRefresh bool `json:"disableVersionRefresh,omitempty"`
+	// ComparePasskeyCode asks the person to compare the code of a passkey ceremony
+	// with the phone's, through ConfirmPasskey, also where the hand-off proves that
+	// both are the same person; by default it is then confirmed at once.
+	ComparePasskeyCode bool `json:"comparePasskeyCode,omitempty"`
 	// Proxy is an http, https or socks5 URL, for the socket and the version request.
 	// It fails closed: without the proxy there is no connection. "" is none.
 	Proxy string `json:"proxy,omitempty"`
@@ -68,6 +76,11 @@ type Settings struct {
 	// OnClient is called with each new client before it connects: the place for
 	// event handlers. nil does nothing.
 	OnClient func(*whatsmeow.Client) `json:"-"`
+	// Passkey answers a PasskeyRequired: it gets the challenge as the server sent
+	// it and returns the JSON of PublicKeyCredential.toJSON(). Its context ends with
+	// the challenge and with the attempt. An error ends the attempt, and a fresh one
+	// follows a few times. nil leaves the answer to Linker.AnswerPasskey.
+	Passkey func(ctx context.Context, challenge json.RawMessage) (assertion json.RawMessage, err error) `json:"-"`
 }
 
 // LinkingMode is which of pairing code and QR code are shown. Case does not matter.
@@ -143,6 +156,9 @@ type resolved struct {
 	httpClient                   *http.Client
 	logger                       *slog.Logger
 	onClient                     func(*whatsmeow.Client)
+	patient                      bool // the timeout is the default
+	compareCode                  bool
+	passkey                      func(context.Context, json.RawMessage) (json.RawMessage, error)
 }
 
 // resolve checks the Settings and fills in the defaults. The error is an
@@ -178,6 +194,9 @@ func (s Settings) check(name func(field string) string) (resolved, []error) {
 		codeBudget:     orDefault(s.CodeBudget, defaultCodeBudget),
 		versionRefresh: !s.DisableVersionRefresh,
 		httpClient:     s.HTTPClient,
+		patient:        s.Timeout == 0,
+		compareCode:    s.ComparePasskeyCode,
+		passkey:        s.Passkey,
 		logger:         s.Logger,
 		onClient:       s.OnClient,
 	}

@@ -81,7 +81,7 @@ func TestSettingsDefaults(t *testing.T) {
 	r.logger = nil
 	want := resolved{
 		session: "default", mode: ModeAuto, wantQR: true, browser: BrowserChrome, os: OSLinux, deviceName: "walink",
-		push: true, timeout: 10 * time.Minute, codeBudget: 3, versionRefresh: true,
+		push: true, timeout: 10 * time.Minute, patient: true, codeBudget: 3, versionRefresh: true,
 	}
 	if diff := cmp.Diff(want, r, cmp.AllowUnexported(resolved{}, Phone{})); diff != "" {
 		t.Error(diff)

@@ -50,7 +50,7 @@ func ParseSettings(data []byte) (Settings, error) {
 
 // MarshalJSON writes what ParseSettings reads: the plain data that is not zero,
 // durations as strings. It carries the whole phone number and the password of the
-// proxy. HTTPClient, Logger and OnClient are not data and are left out.
+// proxy. HTTPClient, Logger, OnClient and Passkey are not data and are left out.
 func (s Settings) MarshalJSON() ([]byte, error) {
 	type plain Settings // without methods
 	out := struct {
@@ -68,13 +68,13 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON reads with ParseSettings, so Settings are read as strictly inside
-// a larger document. HTTPClient, Logger and OnClient are kept.
+// a larger document. HTTPClient, Logger, OnClient and Passkey are kept.
 func (s *Settings) UnmarshalJSON(data []byte) error {
 	parsed, err := ParseSettings(data)
 	if err != nil {
 		return err
 	}
-	parsed.HTTPClient, parsed.Logger, parsed.OnClient = s.HTTPClient, s.Logger, s.OnClient
+	parsed.HTTPClient, parsed.Logger, parsed.OnClient, parsed.Passkey = s.HTTPClient, s.Logger, s.OnClient, s.Passkey
 	*s = parsed
 	return nil
 }
@@ -83,7 +83,7 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 func settingKeys() []string {
 	return []string{
 		"session", "phone", "linkingMode", "preferPairingCode", "qrFallback", "browser", "os", "deviceName", "disablePush",
-		"timeout", "probation", "codeBudget", "disableVersionRefresh", "proxy",
+		"timeout", "probation", "codeBudget", "disableVersionRefresh", "comparePasskeyCode", "proxy",
 		"number", "preferQr", "mode", "qrcode", "pairing",
 	}
 }
@@ -165,6 +165,7 @@ func (r *settingsReader) settings() Settings {
 		CodeBudget:            r.integer("codeBudget"),
 		DisablePush:           r.is("disablePush"),
 		DisableVersionRefresh: r.is("disableVersionRefresh"),
+		ComparePasskeyCode:    r.is("comparePasskeyCode"),
 		Proxy:                 r.text("proxy"),
 		PreferPairingCode:     r.preference(),
 		QRFallback:            r.is("qrFallback"),

@@ -27,12 +27,12 @@ func TestParseSettingsReads(t *testing.T) {
 		"every name": {
 			`{"session": "shop", "phone": "+55 11 98765-4321", "linkingMode": "pairing", "preferPairingCode": true, "qrFallback": true,
 			  "browser": "Firefox", "os": "Windows", "deviceName": "Loja", "disablePush": true, "timeout": "2m30s", "probation": "30s",
-			  "codeBudget": 5, "disableVersionRefresh": true, "proxy": "socks5://user:secret@host:1080"}`,
+			  "codeBudget": 5, "disableVersionRefresh": true, "comparePasskeyCode": true, "proxy": "socks5://user:secret@host:1080"}`,
 			walink.Settings{
 				Session: "shop", Phone: number, LinkingMode: walink.ModePairing, PreferPairingCode: true, QRFallback: true,
 				Browser: walink.BrowserFirefox, OS: walink.OSWindows, DeviceName: "Loja", DisablePush: true,
 				Timeout: 150 * time.Second, Probation: 30 * time.Second, CodeBudget: 5, DisableVersionRefresh: true,
-				Proxy: "socks5://user:secret@host:1080",
+				ComparePasskeyCode: true, Proxy: "socks5://user:secret@host:1080",
 			},
 		},
 		"any case of a closed set": {

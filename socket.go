@@ -2,7 +2,6 @@ package walink
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -29,23 +28,29 @@ const (
 // whatsmeow's goroutines; they only post inputs.
 type socket struct {
 	epoch   int
-	post    func(input)
 	phone   Phone // the account that is expected; zero for any
 	linked  bool  // the device was linked before this socket
 	device  *wastore.Device
 	tracker *tracker
 
-	reconnects bool // what EnableAutoReconnect is to be after the login
+	reconnects, manual bool // what EnableAutoReconnect and DisableLoginAutoReconnect are to be after the login
 
-	mu       sync.Mutex
-	client   *whatsmeow.Client // nil until it is made
-	isShut   bool
-	life     context.Context //nolint:containedctx // whatsmeow takes the life of a connection from its context
-	cancel   context.CancelFunc
-	isOpen   bool
-	pairing  chan struct{} // not nil once whatsmeow stores a pair-success; closed when it is through
-	rejected *Error        // why checkAccount said no
-	finishID string        // of the companion_finish under way
+	mu        sync.Mutex
+	inbox     *inbox            // of whoever watches the socket
+	client    *whatsmeow.Client // nil until it is made
+	isShut    bool
+	life      context.Context //nolint:containedctx // whatsmeow takes the life of a connection from its context
+	cancel    context.CancelFunc
+	isFree    bool            // see letGo
+	pairing   chan struct{}   // not nil once a pair-success has come; closed when whatsmeow is through with it
+	isPaired  bool            // pairing is closed
+	isRefused bool            // the pair-success was not good, which is why the connection ends
+	late      []input         // what came meanwhile
+	rejected  *Error          // why checkAccount said no
+	challenge json.RawMessage // of the passkey, as it arrived last
+	helloID   string          // of the last companion_hello
+	codeRef   string          // of the code that it brought
+	finishID  string          // of the companion_finish under way
 }
 
 // setClient gives the socket its client, before it connects.
@@ -53,6 +58,30 @@ func (s *socket) setClient(client *whatsmeow.Client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.client = client
+}
+
+// post hands an input to whoever watches the socket.
+func (s *socket) post(in input) {
+	s.mu.Lock()
+	box := s.inbox
+	s.mu.Unlock()
+	box.post(in)
+}
+
+// redirect gives the socket another watcher, or none, together with what the
+// present one has not taken yet.
+func (s *socket) redirect(to, from *inbox) {
+	if to == nil {
+		to = closedInbox()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inbox = to
+	for _, in := range from.take() {
+		if in.socket() == s.epoch {
+			to.post(in)
+		}
+	}
 }
 
 // whatsmeow returns the client.
@@ -64,26 +93,26 @@ func (s *socket) whatsmeow() *whatsmeow.Client {
 
 // stands reports whether the socket is connected and logged in.
 func (s *socket) stands() bool {
-	client := s.whatsmeow()
-	return client.IsLoggedIn() && client.IsConnected()
+	return s.whatsmeow().IsLoggedIn() && s.tracker.up()
 }
 
 // connect opens the socket and posts how that went.
 func (s *socket) connect(fail func(error) inLost) {
 	s.mu.Lock()
 	ctx, client, isShut := s.life, s.client, s.isShut
+	if !isShut {
+		s.tracker.begin()
+	}
 	s.mu.Unlock()
 	if isShut {
 		return
 	}
-	err := s.tracker.open(func() error { return client.ConnectContext(ctx) })
+	err := client.ConnectContext(ctx)
+	s.tracker.opened()
 	if err != nil && !errors.Is(err, whatsmeow.ErrAlreadyConnected) {
 		s.post(fail(err))
 		return
 	}
-	s.mu.Lock()
-	s.isOpen = true
-	s.mu.Unlock()
 	s.post(inOpened{s.epoch})
 }
 
@@ -92,14 +121,10 @@ func (s *socket) reconnect(parent context.Context, fail func(error) inLost) {
 	s.mu.Lock()
 	client, cancel := s.client, s.cancel
 	s.life, s.cancel = context.WithCancel(parent)
-	s.isOpen = false
-	isShut := s.isShut
 	s.mu.Unlock()
 	s.disconnect(client, cancel)
 	cancel()
-	if !isShut {
-		s.connect(fail)
-	}
+	s.connect(fail)
 }
 
 // shut closes the socket, and returns when whatsmeow has let go of it. A
@@ -107,38 +132,36 @@ func (s *socket) reconnect(parent context.Context, fail func(error) inLost) {
 func (s *socket) shut() {
 	s.mu.Lock()
 	s.isShut = true
-	client, cancel, isOpen, pairing := s.client, s.cancel, s.isOpen, s.pairing
+	client, cancel := s.client, s.cancel
 	s.mu.Unlock()
 	defer cancel()
 	if client == nil {
 		return // not made yet: connect will see that it must not
 	}
-	// ConnectContext holds the lock that Disconnect needs: end it first.
-	if !isOpen && !s.tracker.kill() {
-		cancel() // it is dialing
-	}
 	s.disconnect(client, cancel)
-	if pairing != nil {
-		timer := time.NewTimer(storeGrace)
-		defer timer.Stop()
-		select {
-		case <-pairing:
-		case <-timer.C:
-		}
-	}
+	s.awaitPairing() // checkAccount lets none begin any more
 }
 
 // disconnect closes the connection, politely for a moment and then at once.
 // Disconnect itself may be kept waiting by a reconnect of whatsmeow's own.
 func (s *socket) disconnect(client *whatsmeow.Client, cancel context.CancelFunc) {
-	s.tracker.hush(closeGrace)
-	hurry := time.AfterFunc(closeGrace, func() {
-		s.tracker.kill()
+	c, dialing := s.tracker.quieten()
+	// A connect, ours or one of whatsmeow's own, holds the lock that Disconnect needs.
+	if dialing {
 		cancel()
-	})
+	}
+	end := cancel
+	if c != nil {
+		c.calm(closeGrace)
+		end = func() {
+			c.kill()
+			cancel()
+		}
+		defer c.kill()
+	}
+	hurry := time.AfterFunc(closeGrace, end)
 	defer hurry.Stop()
 	client.Disconnect()
-	s.tracker.kill()
 }
 
 // logout tells WhatsApp to forget the device, and returns once it has. It is
@@ -158,7 +181,7 @@ func (s *socket) logout(ctx context.Context) error {
 			Attrs: waBinary.Attrs{"jid": s.device.GetJID(), "reason": "user_initiated"},
 		}},
 	})
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		return &Error{Reason: ErrNetwork, Op: op, Err: errors.New(mask(err.Error()))}
 	}
 	timer := time.NewTimer(logoutLimit)
@@ -170,7 +193,9 @@ func (s *socket) logout(ctx context.Context) error {
 		}
 		return nil
 	case <-timer.C:
-		return &Error{Reason: ErrTimeout, Op: op, Err: errors.New("WhatsApp does not answer")}
+		return &Error{Reason: ErrStalled, Op: op, Err: &hinted{
+			errors.New("WhatsApp does not answer"), "Try again, or remove the device on the phone, under Linked devices.",
+		}}
 	case <-ctx.Done():
 		failure := stopped(ctx)
 		failure.Op = op
@@ -193,11 +218,9 @@ func (s *socket) checkAccount(next func(types.JID, string, string) bool) func(ty
 		rejected := s.reject(phoneFromDigits(jid.User))
 		s.mu.Lock()
 		s.rejected = rejected
-		if rejected == nil && s.pairing == nil {
-			s.pairing = make(chan struct{})
-		}
+		isShut := s.isShut
 		s.mu.Unlock()
-		return rejected == nil && (next == nil || next(jid, platform, business))
+		return !isShut && rejected == nil && (next == nil || next(jid, platform, business))
 	}
 }
 
@@ -212,21 +235,6 @@ func (s *socket) reject(account Phone) *Error {
 	return nil
 }
 
-// paired notes that whatsmeow is through with a pair-success, and returns why
-// checkAccount said no, if it did.
-func (s *socket) paired() (rejected *Error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pairing != nil {
-		select {
-		case <-s.pairing:
-		default:
-			close(s.pairing)
-		}
-	}
-	return s.rejected
-}
-
 // handle is whatsmeow's event handler. Failures that have a node of their own
 // are told by recv, which sees them earlier and always.
 func (s *socket) handle(evt any) {
@@ -235,25 +243,28 @@ func (s *socket) handle(evt any) {
 		s.post(inRefs{s.epoch, slices.Clone(e.Codes)})
 	case *events.RotateADVSecret:
 		s.post(inSecret{s.epoch, e.NewSecret})
+	case *events.PairPasskeyRequest:
+		s.post(inPasskey{s.epoch, s.passkeyChallenge(), nil})
 	case *events.PairPasskeyConfirmation:
 		s.post(inPasskeyCode{s.epoch, e.Code, e.SkipHandoffUX})
 	case *events.PairPasskeyError:
+		if challenge := s.passkeyChallenge(); !e.Continuation && challenge != nil {
+			s.post(inPasskey{s.epoch, challenge, &Error{Reason: ErrPasskey, Op: "read challenge", Err: errBadChallenge}})
+			return
+		}
 		s.lost(&Error{Reason: ErrPasskey, Op: "passkey", Err: errors.New(mask(e.Error.Error()))}, fewTries)
 	case *events.PairSuccess:
-		_ = s.paired()
-		s.post(inPaired{s.epoch, accountOf(e.ID, e.LID, e.BusinessName, e.Platform)})
+		s.paired(inPaired{s.epoch, accountOf(e.ID, e.LID, e.BusinessName, e.Platform)})
 	case *events.PairError:
-		err, tries := pairFailed(e.Error, s.paired())
-		s.lost(err, tries)
+		err, tries := pairFailed(e.Error, s.refuse())
+		s.post(inLost{s.epoch, err, tries})
 	case *events.QRScannedWithoutMultidevice:
 		s.lost(&Error{Reason: ErrMultideviceOff, Op: "scan"}, fewTries)
 	case *events.ManualLoginReconnect:
-		s.post(inReconnect{s.epoch})
+		s.afterPairing(inReconnect{s.epoch})
 	case *events.Connected:
-		// From here on reconnects are whatsmeow's own; if the connection has ended
-		// already, Disconnected follows.
-		client := s.whatsmeow()
-		if s.tracker.whileUp(func() { client.EnableAutoReconnect = s.reconnects }) {
+		// If the connection has ended already, Disconnected follows.
+		if s.tracker.whileUp(s.letGo) {
 			s.post(inLoggedIn{s.epoch, deviceAccount(s.device)})
 		}
 	case *events.Disconnected:
@@ -261,65 +272,17 @@ func (s *socket) handle(evt any) {
 	}
 }
 
-func (s *socket) lost(err *Error, tries int) { s.post(inLost{s.epoch, err, tries}) }
-
-// recv sees every node that arrives, before whatsmeow handles it, in the
-// goroutine that reads the connection. It must not block and not change it.
-func (s *socket) recv(node *waBinary.Node) {
-	switch node.Tag {
-	case "failure":
-		err, tries := failureNode(node, s.isLinked())
-		s.lost(err, tries)
-	case "stream:error":
-		if err, tries := streamError(node, s.isLinked()); err != nil {
-			s.lost(err, tries)
-		}
-	case "iq":
-		// The answer to companion_finish, which whatsmeow only logs.
-		s.mu.Lock()
-		refused := s.finishID != "" && node.Attrs["id"] == s.finishID && node.Attrs["type"] == "error"
-		s.mu.Unlock()
-		if refused {
-			s.post(inRefused{s.epoch})
-		}
-	case "notification":
-		switch node.Attrs["type"] {
-		case "link_code_companion_reg":
-			// whatsmeow does not read the stage; the values are WhatsApp Web's.
-			reg := node.GetChildByTag("link_code_companion_reg")
-			switch reg.Attrs["stage"] {
-			case "primary_hello":
-				s.post(inAnswered{s.epoch})
-			case "refresh_code":
-				s.post(inRefused{s.epoch})
-			}
-		case "passkey_prologue_request":
-			content, _ := node.GetChildByTag("passkey_request_options").Content.([]byte)
-			s.post(inPasskey{s.epoch, asJSON(content)})
-		}
-	}
-}
-
-// send sees every node that goes out, in the goroutine that sends it. Before
-// companion_finish whatsmeow replaces the ADV secret, which is in the QR code
-// on the screen too (handleCodePairNotification in its pair-code.go).
-func (s *socket) send(node *waBinary.Node) {
-	if node.Tag == "iq" && node.Attrs["type"] == "error" && !s.linked {
-		// A pair-success is refused. whatsmeow sends this and disconnects
-		// (handlePairSuccess in its pair.go), perhaps while the server does so too.
-		s.tracker.hush(closeGrace)
-		return
-	}
-	reg, ok := node.GetOptionalChildByTag("link_code_companion_reg")
-	if !ok || reg.Attrs["stage"] != "companion_finish" {
-		return
-	}
-	id, _ := node.Attrs["id"].(string)
+// letGo leaves reconnects to whatsmeow, once: from then on they are the program's.
+func (s *socket) letGo() {
 	s.mu.Lock()
-	s.finishID = id
-	s.mu.Unlock()
-	s.post(inSecret{s.epoch, base64.StdEncoding.EncodeToString(s.device.AdvSecretKey)})
+	defer s.mu.Unlock()
+	if !s.isFree {
+		s.isFree = true
+		s.client.EnableAutoReconnect, s.client.DisableLoginAutoReconnect = s.reconnects, s.manual
+	}
 }
+
+func (s *socket) lost(err *Error, tries int) { s.afterPairing(inLost{s.epoch, err, tries}) }
 
 // isLinked reports whether the connection is one of a linked device.
 func (s *socket) isLinked() bool {
@@ -330,6 +293,7 @@ func (s *socket) isLinked() bool {
 
 var (
 	errConnectionClosed = errors.New("WhatsApp closed the connection")
+	errBadChallenge     = errors.New("the passkey challenge cannot be parsed")
 	errNoDevice         = errors.New("pair-success names no device")
 )
 

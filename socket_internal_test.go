@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.mau.fi/whatsmeow"
 	waBinary "go.mau.fi/whatsmeow/binary"
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
@@ -26,12 +27,26 @@ func TestSocketTellsWhatArrives(t *testing.T) {
 		want    input
 	}{
 		"passkey": {
-			func(s *socket) { s.recv(challenge([]byte(`{"challenge": "YWJj"}`))) },
-			inPasskey{7, []byte(`{"challenge": "YWJj"}`)},
+			func(s *socket) {
+				s.recv(challenge([]byte(`{"challenge": "YWJj"}`)))
+				s.handle(&events.PairPasskeyRequest{})
+			},
+			inPasskey{7, []byte(`{"challenge": "YWJj"}`), nil},
 		},
 		"passkey that cannot be parsed": {
-			func(s *socket) { s.recv(challenge([]byte(`{"chal`))) },
-			inPasskey{7, []byte(`"{\"chal"`)},
+			func(s *socket) {
+				s.recv(challenge([]byte(`{"chal`)))
+				s.handle(&events.PairPasskeyError{Error: errors.New("no JSON")})
+			},
+			inPasskey{7, []byte(`"{\"chal"`), &Error{Reason: ErrPasskey, Op: "read challenge", Err: errBadChallenge}},
+		},
+		"passkey that was fetched again": {
+			func(s *socket) {
+				s.recv(challenge([]byte(`{"chal`)))
+				s.recv(&waBinary.Node{Tag: "iq", Content: []waBinary.Node{{Tag: "passkey_request_options", Content: []byte(`{}`)}}})
+				s.handle(&events.PairPasskeyRequest{})
+			},
+			inPasskey{7, []byte(`{}`), nil},
 		},
 		"passkey confirmation": {
 			func(s *socket) { s.handle(&events.PairPasskeyConfirmation{Code: "ABCD-EFGH", SkipHandoffUX: true}) },
@@ -44,25 +59,29 @@ func TestSocketTellsWhatArrives(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var got []input
-			s := &socket{epoch: 7, post: func(in input) { got = append(got, in) }, device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
+			s := &socket{epoch: 7, inbox: newInbox(), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
 			c.arrives(s)
-			if diff := cmp.Diff([]input{c.want}, got, cmp.AllowUnexported(inPasskey{}, inPasskeyCode{}, inLost{})); diff != "" {
+			if diff := cmp.Diff([]input{c.want}, s.inbox.take(), cmp.AllowUnexported(inPasskey{}, inPasskeyCode{}, inLost{}), cmp.Comparer(sameError)); diff != "" {
 				t.Errorf("posted (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
+func sameError(a, b *Error) bool {
+	return a == b || a != nil && b != nil && a.Error() == b.Error()
+}
+
 func TestPasskeyEndsTheCodesAndHoldsTheSocket(t *testing.T) {
 	t.Parallel()
 	s := newSchedule(t, 3)
+	s.m.cfg.patient = true // the default timeout is no longer than the challenge's life
 	s.step(inStart{})
 	s.step(inDevice{epoch: 1})
 	s.step(inOpened{1})
 	s.step(inRefs{1, []string{"a,b,c,d,e", "f,b,c,d,e"}})
 	s.step(inCode{1, "ABCD-EFGH"})
-	effects := s.m.step(s.now, inPasskey{1, []byte(`{}`)})
+	effects := s.m.step(s.now, inPasskey{1, []byte(`{}`), nil})
 	want := []effect{doEmit{PasskeyRequired{Challenge: []byte(`{}`), Expires: s.now.Add(passkeyLife), HandoffExpires: s.now.Add(handoffLife)}}}
 	if diff := cmp.Diff(want, effects, cmp.AllowUnexported(doEmit{})); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
@@ -72,26 +91,44 @@ func TestPasskeyEndsTheCodesAndHoldsTheSocket(t *testing.T) {
 		t.Errorf("the socket is not held: %v", effects)
 	}
 	effects = s.m.step(s.now.Add(passkeyLife), inTick{})
-	if len(effects) != 1 {
+	if len(effects) != 2 {
 		t.Fatalf("effects %v", effects)
 	}
-	if failed, ok := effects[0].(doEmit).event.(Failed); !ok || !errors.Is(failed.Err, ErrPasskey) {
-		t.Errorf("unexpected %v", effects[0])
+	if retrying, ok := effects[1].(doEmit).event.(Retrying); !ok || !errors.Is(retrying.Err, ErrPasskey) {
+		t.Errorf("unexpected %v", effects[1])
 	}
 }
 
-// whatsmeow handles the 515 in one goroutine and tells of pair-success in
-// another, so either may come first.
-func TestReconnectThatComesBeforePairSuccessIsNotLost(t *testing.T) {
+// whatsmeow handles what follows a pair-success in one goroutine and tells of
+// pair-success in another, so either may come first.
+func TestWhatOvertakesPairSuccessWaitsForIt(t *testing.T) {
 	t.Parallel()
-	s := newSchedule(t, 0)
-	s.step(inStart{})
-	s.step(inDevice{epoch: 1})
-	s.step(inOpened{1})
-	s.step(inRefs{1, []string{"a,b,c,d,e"}})
-	s.step(inReconnect{1})
-	want := []effect{doEmit{Paired{}}, doRelogin{1}}
-	if diff := cmp.Diff(want, s.m.step(s.now, inPaired{epoch: 1}), cmp.AllowUnexported(doEmit{}, doRelogin{}, Phone{})); diff != "" {
-		t.Errorf("effects (-want +got):\n%s", diff)
+	pairSuccess := &waBinary.Node{Tag: "iq", Content: []waBinary.Node{{Tag: "pair-success"}}}
+	s := &socket{epoch: 7, inbox: newInbox(), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
+	s.recv(pairSuccess)
+	s.handle(&events.ManualLoginReconnect{})
+	s.recv(&waBinary.Node{Tag: "failure", Attrs: waBinary.Attrs{"reason": "401"}})
+	if early := s.inbox.take(); len(early) > 0 {
+		t.Errorf("posted too early: %v", early)
+	}
+	s.handle(&events.PairSuccess{})
+	got := s.inbox.take()
+	if len(got) != 3 {
+		t.Fatalf("posted %v", got)
+	}
+	if _, ok := got[0].(inPaired); !ok || got[1] != (inReconnect{7}) {
+		t.Errorf("posted %v", got)
+	}
+	if lost, ok := got[2].(inLost); !ok || lost.err.Reason != ErrLoggedOut {
+		t.Errorf("posted %v", got[2])
+	}
+
+	s = &socket{epoch: 7, inbox: newInbox(), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
+	s.recv(pairSuccess)
+	s.handle(&events.Disconnected{})
+	s.handle(&events.PairError{Error: whatsmeow.ErrPairInvalidDeviceSignature})
+	got = s.inbox.take()
+	if len(got) != 1 || got[0].(inLost).err.Reason != ErrPairing { //nolint:forcetypeassert,errcheck // it would be told
+		t.Errorf("posted %v", got)
 	}
 }

@@ -23,7 +23,7 @@ type Status struct {
 	PairingCode *PairingCode `json:"pairingCode,omitempty"` // the one on the screen
 	QRCode      *QRCode      `json:"qrCode,omitempty"`      // the one on the screen
 	Account     *Account     `json:"account,omitempty"`     // once paired
-	Err         *Error       `json:"error,omitempty"`       // the last failure of this Link
+	Err         *Error       `json:"error,omitempty"`       // the last failure of this Link, or why a linked session is offline
 }
 
 // LogValue returns the status with its secrets redacted.
@@ -50,9 +50,9 @@ func (s *Status) apply(event Event) {
 	case Connecting:
 		s.State = StateConnecting
 	case PairingCode:
-		s.State, s.PairingCode = StateAwaitingPhone, &e
+		s.State, s.PairingCode, s.Account = StateAwaitingPhone, &e, nil
 	case QRCode:
-		s.State, s.QRCode = StateAwaitingPhone, &e
+		s.State, s.QRCode, s.Account = StateAwaitingPhone, &e, nil
 		if e.Fallback != nil {
 			s.Err = e.Fallback
 		}
@@ -77,6 +77,10 @@ func (s *Status) apply(event Event) {
 		s.State, s.PairingCode, s.QRCode, s.Account = StatePaired, nil, nil, &e.Account
 	case Retrying:
 		s.State, s.Err = StateConnecting, e.Err
+	case Disconnected:
+		s.Err = e.Err // the client is still the one
+	case Reconnected:
+		s.Err = nil
 	case Linked:
 		*s = Status{State: StateLinked, Account: &e.Account}
 	case Failed:

@@ -2,6 +2,7 @@ package walink
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -28,13 +29,26 @@ type tracker struct {
 	base http.RoundTripper
 
 	mu      sync.Mutex
-	opening bool // ConnectContext is under way
-	quiet   bool // hushed, and not opened since
+	opening bool // walink's ConnectContext is under way
+	quiet   bool // nothing may be opened, until the next begin
+	dials   int  // requests under way
 	current *conn
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *tracker) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.mu.Lock()
+	quiet := t.quiet
+	t.dials++
+	t.mu.Unlock()
+	defer func() {
+		t.mu.Lock()
+		t.dials--
+		t.mu.Unlock()
+	}()
+	if quiet {
+		return nil, errShut
+	}
 	resp, err := t.base.RoundTrip(req)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		return resp, err
@@ -45,23 +59,28 @@ func (t *tracker) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	c := &conn{rwc: rwc, opened: make(chan struct{}), closing: make(chan struct{}), gone: make(chan struct{})}
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.quiet {
+		_ = rwc.Close()
+		return nil, errShut
+	}
 	if t.current = c; !t.opening {
 		close(c.opened) // a reconnect of whatsmeow's own
 	}
-	if t.quiet {
-		c.hush() // that was under way: its handshake must fail
-	}
-	t.mu.Unlock()
 	resp.Body = c
 	return resp, nil
 }
 
-// open runs connect, which is a ConnectContext.
-func (t *tracker) open(connect func() error) error {
+var errShut = errors.New("the socket is shut")
+
+// begin is called before a ConnectContext, and opened after it.
+func (t *tracker) begin() {
 	t.mu.Lock()
-	t.opening, t.quiet = true, false
-	t.mu.Unlock()
-	err := connect()
+	defer t.mu.Unlock()
+	t.opening, t.quiet, t.current = true, false, nil
+}
+
+func (t *tracker) opened() {
 	t.mu.Lock()
 	t.opening = false
 	c := t.current
@@ -69,7 +88,32 @@ func (t *tracker) open(connect func() error) error {
 	if c != nil {
 		c.signal(c.opened)
 	}
-	return err
+}
+
+// quieten lets nothing more be opened. It returns the current connection, if
+// there is one, and whether one is being dialed.
+func (t *tracker) quieten() (c *conn, dialing bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.quiet = true
+	return t.current, t.dials > 0
+}
+
+// up reports whether there is a connection that has not ended. It asks no lock
+// of whatsmeow's, which may be held for long.
+func (t *tracker) up() bool {
+	c := t.conn()
+	if c == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.closing:
+		return false
+	default:
+		return c.read && !c.ended && c.hushed == nil
+	}
 }
 
 // conn returns the connection under the current websocket; nil if none was opened.
@@ -77,19 +121,6 @@ func (t *tracker) conn() *conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.current
-}
-
-// kill ends the connection under the current websocket, and reports whether
-// there is one.
-func (t *tracker) kill() bool {
-	c := t.conn()
-	if c != nil {
-		// The websocket sees an end of the connection, and not a Close of its
-		// own. The error is of no use to anyone.
-		_ = c.rwc.Close()
-		c.signal(c.closing)
-	}
-	return c != nil
 }
 
 // tornDown notes that whatsmeow has let go of a connection that had ended.
@@ -109,33 +140,6 @@ func (t *tracker) whileUp(f func()) bool {
 		f()
 	}
 	return !c.ended
-}
-
-// hush keeps whatever may still arrive from whatsmeow, so that Disconnect is
-// safe. When it returns, the reader has handed on all it had, or whatsmeow is
-// through with a connection that had ended before; limit bounds the wait.
-func (t *tracker) hush(limit time.Duration) {
-	t.mu.Lock()
-	t.quiet = true
-	c := t.current
-	t.mu.Unlock()
-	if c == nil {
-		return
-	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-c.hush():
-	case <-timer.C:
-		return
-	}
-	if !c.hasEnded() {
-		return
-	}
-	select {
-	case <-c.gone:
-	case <-timer.C:
-	}
 }
 
 // conn is the connection under a websocket. It has one reader.
@@ -172,6 +176,41 @@ func (c *conn) signal(ch chan struct{}) {
 	case <-ch:
 	default:
 		close(ch)
+	}
+}
+
+// kill ends the connection under the websocket, which sees an end and not a
+// Close of its own.
+func (c *conn) kill() {
+	_ = c.rwc.Close() // the error is of no use to anyone
+	c.signal(c.closing)
+}
+
+// calm makes Disconnect safe: a handshake that waits for the server is ended,
+// and otherwise nothing more arrives. When it returns, the reader has handed on
+// all it had, or whatsmeow is through with a connection that had ended before;
+// limit bounds the wait.
+func (c *conn) calm(limit time.Duration) {
+	c.mu.Lock()
+	silent := !c.read
+	c.mu.Unlock()
+	if silent {
+		c.kill()
+		return
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-c.hush():
+	case <-timer.C:
+		return
+	}
+	if !c.hasEnded() {
+		return
+	}
+	select {
+	case <-c.gone:
+	case <-timer.C:
 	}
 }
 

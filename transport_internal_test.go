@@ -61,21 +61,16 @@ func TestEndIsHeldBackUntilTheSocketIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		tr := &tracker{base: pipe{near}}
-		var done <-chan error
-		err := tr.open(func() error {
-			resp, err := tr.RoundTrip(&http.Request{}) //nolint:bodyclose // it is the connection
-			if err != nil {
-				return err
-			}
-			resp.Body.(*conn).read = true //nolint:forcetypeassert,errcheck // the server's hello
-			_ = far.Close()
-			done = read(resp.Body)
-			pending(t, done, "before ConnectContext is through")
-			return nil
-		})
+		tr.begin()
+		resp, err := tr.RoundTrip(&http.Request{}) //nolint:bodyclose // it is the connection
 		if err != nil {
 			t.Fatal(err)
 		}
+		resp.Body.(*conn).read = true //nolint:forcetypeassert,errcheck // the server's hello
+		_ = far.Close()
+		done := read(resp.Body)
+		pending(t, done, "before ConnectContext is through")
+		tr.opened()
 		if err := <-done; err == nil {
 			t.Error("no end")
 		}
@@ -85,10 +80,11 @@ func TestEndIsHeldBackUntilTheSocketIsOpen(t *testing.T) {
 func TestHushedConnectionEndsWithTheGoodbye(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		tr, c, far := opened(t)
+		_, c, far := opened(t)
+		c.read = true
 		done := read(c)
 		synctest.Wait()
-		tr.hush(time.Second)
+		c.calm(time.Second)
 		if _, err := far.Write([]byte("late")); err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +96,7 @@ func TestHushedConnectionEndsWithTheGoodbye(t *testing.T) {
 		if err := <-done; err != io.EOF { //nolint:errorlint // as io.Reader has it
 			t.Errorf("the reader is told %v", err)
 		}
-		tr.kill()
+		c.kill()
 	})
 }
 
@@ -118,7 +114,7 @@ func TestHushWaitsForATeardownThatHasBegun(t *testing.T) {
 		}
 		start := time.Now()
 		time.AfterFunc(10*time.Second, tr.tornDown)
-		tr.hush(time.Minute)
+		c.calm(time.Minute)
 		if waited := time.Since(start); waited != 10*time.Second {
 			t.Errorf("waited %v", waited)
 		}
@@ -159,14 +155,17 @@ func TestWhatsmeowSaysThatItHasLetGo(t *testing.T) {
 			NoiseKey: keys.NewKeyPair(), IdentityKey: identity, SignedPreKey: identity.CreateSignedPreKey(1), AdvSecretKey: make([]byte, 32),
 		}, &waLogger{ctx: t.Context(), log: slog.New(slog.DiscardHandler), recv: ignore, send: ignore, gone: tr.tornDown})
 		client.SetPreLoginHTTPClient(by)
-		if err := tr.open(client.Connect); err != nil {
+		tr.begin()
+		if err := client.Connect(); err != nil {
 			t.Fatal(err)
 		}
+		tr.opened()
 		synctest.Wait()
 		srv.Restart()
 		synctest.Wait()
 		start := time.Now()
-		if tr.hush(time.Minute); time.Since(start) != 0 {
+		c, _ := tr.quieten()
+		if c.calm(time.Minute); time.Since(start) != 0 {
 			t.Errorf("whatsmeow said nothing for %v", time.Since(start))
 		}
 		client.Disconnect()

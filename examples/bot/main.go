@@ -28,12 +28,13 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *db, walink.Settings{Phone: *phone, PreferPairingCode: *phone != "", QRFallback: true})
-	if stop(); err != nil {
+	interrupted := ctx.Err() != nil
+	if stop(); err != nil && !interrupted {
 		log.Fatal(err)
 	}
 }
 
-// run links and answers until ctx ends, which is no error, or WhatsApp ends the session.
+// run links and answers until ctx ends, or WhatsApp ends the session.
 func run(ctx context.Context, db string, settings walink.Settings) error {
 	st, err := sqlite.Open(ctx, db)
 	if err != nil {
@@ -65,14 +66,11 @@ func run(ctx context.Context, db string, settings walink.Settings) error {
 		case walink.Linked:
 			fmt.Println("Connected as", e.Account.Phone.International(), "- Ctrl-C stops.")
 			<-session.Done() // a lost connection does not end it: whatsmeow reconnects by itself
-			if ctx.Err() == nil {
-				return context.Cause(session)
-			}
+			return context.Cause(session)
 		case walink.Failed:
-			if !errors.Is(e.Err, walink.ErrCanceled) {
-				return fmt.Errorf("%w. %s", e.Err, e.Err.Remedy())
-			}
-		case walink.Connecting, walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired, walink.Retrying:
+			return fmt.Errorf("%w. %s", e.Err, e.Err.Remedy())
+		case walink.Connecting, walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired,
+			walink.Retrying, walink.Disconnected, walink.Reconnected:
 			fmt.Printf("%s: %v\n", e.Kind(), e)
 		}
 	}
@@ -94,5 +92,7 @@ func handle(ctx context.Context, end context.CancelCauseFunc, client *whatsmeow.
 		end(errors.New("logged out on the phone; start again to link anew"))
 	case *events.StreamReplaced:
 		end(errors.New("another program uses this session"))
+	case events.PermanentDisconnect: // such as a ban: whatsmeow does not reconnect
+		end(errors.New("WhatsApp has ended the session: " + e.PermanentDisconnectDescription()))
 	}
 }

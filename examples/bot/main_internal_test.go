@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -67,8 +68,19 @@ func TestBotRunsUntilItsSessionEnds(t *testing.T) {
 		ctx, interrupt := context.WithCancel(t.Context())
 		done := start(ctx)
 		interrupt()
-		if err := <-done; err != nil {
+		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("interrupted: %v", err)
+		}
+
+		for code, want := range map[int]string{
+			402: "temporarily banned", 405: "client outdated", 418: "ended the session", // a number that nobody knows
+		} {
+			done = start(t.Context())
+			srv.Script(walinktest.StageLogin, walinktest.Failure(code))
+			srv.Restart() // whatsmeow reconnects
+			if err := <-done; err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("failure %d: %v, want %q", code, err, want)
+			}
 		}
 
 		done = start(t.Context())

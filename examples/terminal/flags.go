@@ -17,6 +17,7 @@ type options struct {
 	settings               walink.Settings
 	db                     string
 	json, verbose, sandbox bool
+	apart                  bool // db is a file of the sandbox's own
 }
 
 // flagSet returns the flags, and where they are read into.
@@ -29,7 +30,7 @@ func flagSet() (*flag.FlagSet, *options, *flagValues) {
 	fs.BoolVar(&v.qr, "qr", false, "link by QR code only")
 	fs.BoolVar(&v.both, "both", false, "show a pairing code and a QR code together; needs -phone")
 	fs.StringVar(&v.session, "session", "", "the `name` under which the session is kept (default \"default\")")
-	fs.StringVar(&o.db, "db", "", "the `file` that keeps the sessions (default \"walink.db\", with -sandbox \""+sandboxDB+"\")")
+	fs.StringVar(&o.db, "db", "", "the `file` that keeps the sessions, or \""+memory+"\" (default \"walink.db\";\nwith -sandbox \""+sandboxDB+"\", and others with -qr and -both)")
 	fs.StringVar(&v.file, "settings", "", "read walink's settings from a JSON `file`, instead of the code with QR as fallback;\nother flags override what it says")
 	fs.DurationVar(&v.timeout, "timeout", 0, "give up after this `time`, such as 90s (default 10m)")
 	fs.BoolVar(&o.json, "json", false, "write each event as a line of JSON on stdout, codes included, and the rest on stderr")
@@ -82,8 +83,15 @@ func parse(args []string) (options, error) {
 		return options{}, errors.New("-qr and -both contradict each other: leave one of them out")
 	}
 	if o.db == "" {
-		o.db = "walink.db"
-		if o.sandbox {
+		o.apart = o.sandbox
+		switch {
+		case !o.sandbox:
+			o.db = "walink.db"
+		case v.qr:
+			o.db = sandboxQRDB
+		case v.both:
+			o.db = sandboxBothDB
+		default:
 			o.db = sandboxDB
 		}
 	}

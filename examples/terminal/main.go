@@ -23,6 +23,8 @@ import (
 	"syscall"
 	"time"
 
+	"go.mau.fi/libsignal/logger"
+
 	"github.com/walink/walink"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
@@ -35,12 +37,31 @@ const (
 	exitUsage  = 2
 )
 
+// memory is the database that is no file.
+const memory = ":memory:"
+
 func main() {
+	quiet()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	p := program{stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(p.run(ctx, os.Args[1:]))
 }
+
+// quiet takes from libsignal, which is below whatsmeow, the logger that prints
+// on stdout, where a script reads events.
+func quiet() {
+	var none logger.Loggable = discard{}
+	logger.Setup(&none)
+}
+
+type discard struct{}
+
+func (discard) Debug(_, _ string)   {}
+func (discard) Info(_, _ string)    {}
+func (discard) Warning(_, _ string) {}
+func (discard) Error(_, _ string)   {}
+func (discard) Configure(string)    {}
 
 // program is one run.
 type program struct {
@@ -107,14 +128,20 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 
 	var sb *sandbox
 	if p.opts.sandbox {
-		sb, err = startSandbox(ctx, st, p.session(), cmp.Or(settings.Phone, sandboxPhone))
+		sb, err = startSandbox(ctx, st, cmp.Or(settings.Phone, sandboxPhone))
 		if err != nil {
 			return p.unusable(ctx, fmt.Errorf("the sandbox cannot use %s: %w", p.database(), err))
 		}
 		defer sb.Close()
 		settings.HTTPClient = sb.server.HTTPClient()
 		p.screen.Note("Sandbox: WhatsApp and the phone are simulated, nothing real is linked.")
-		p.screen.Note("Its sessions are kept apart from real ones, in " + p.database() + ".")
+		switch {
+		case p.opts.db == memory:
+		case p.opts.apart:
+			p.screen.Note("Its sessions are kept apart from real ones, in " + p.database() + ".")
+		default:
+			p.screen.Note("Warning: its sessions go into " + p.database() + ". Do not use that file without -sandbox.")
+		}
 	}
 
 	linker, err := walink.New(st, settings)
@@ -123,11 +150,15 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 		return exitUsage
 	}
 	defer func() { _ = linker.Close() }() // it always returns nil
-	return p.link(ctx, linker, sb)
+	return p.link(ctx, st, linker, sb)
 }
 
 // link links, shows how it goes, and returns the exit code.
-func (p *program) link(ctx context.Context, linker *walink.Linker, sb *sandbox) int {
+func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linker, sb *sandbox) int {
+	before, err := p.linkedKey(ctx, st)
+	if err != nil {
+		return p.unusable(ctx, err)
+	}
 	events, err := linker.Link(ctx)
 	if err != nil {
 		p.printf(p.stderr, "Not linked: %s.\n", reason(err))
@@ -143,7 +174,6 @@ func (p *program) link(ctx context.Context, linker *walink.Linker, sb *sandbox) 
 		defer ticker.Stop()
 		ticks = ticker.C
 	}
-	stored := false
 	for {
 		select {
 		case now := <-ticks:
@@ -159,18 +189,20 @@ func (p *program) link(ctx context.Context, linker *walink.Linker, sb *sandbox) 
 				sb.See(event)
 			}
 			switch e := event.(type) {
-			case walink.Paired:
-				stored = true
 			case walink.Linked:
 				p.screen.Close()
 				p.linked(e)
 				return exitLinked
 			case walink.Failed:
 				p.screen.Close()
-				p.failed(e.Err, stored)
+				if e.Err.Reason == walink.ErrCanceled {
+					p.stopped(ctx, st, before)
+				} else {
+					p.failed(e.Err)
+				}
 				return exitFailed
 			case walink.Connecting, walink.PairingCode, walink.QRCode, walink.Withdrawn, walink.PasskeyRequired,
-				walink.PasskeyConfirmation, walink.Retrying:
+				walink.PasskeyConfirmation, walink.Paired, walink.Retrying, walink.Disconnected, walink.Reconnected:
 			}
 		}
 	}
@@ -197,26 +229,51 @@ func (p *program) linked(e walink.Linked) {
 	} else {
 		p.screen.Note(fmt.Sprintf("Linked: %s, as device %d of the account.", who, e.Account.JID.Device))
 	}
-	p.screen.Note(fmt.Sprintf("Session %q is kept in %s.", p.session(), p.database()))
-	if p.opts.sandbox {
+	kept := fmt.Sprintf("Session %q is kept in %s.", p.session(), p.database())
+	switch {
+	case p.opts.db == memory:
+		p.screen.Note(fmt.Sprintf("Session %q is in memory and ends with this program: nothing is kept.", p.session()))
+	case p.opts.sandbox:
+		p.screen.Note(kept)
 		p.screen.Note("Start again: the same command resumes this session. Begin anew: delete the file.")
-		return
+	default:
+		p.screen.Note(kept)
+		p.screen.Note("Whoever can read that file can read and write as this account.")
+		p.screen.Note("Start again: the same command connects without a code.")
 	}
-	p.screen.Note("Whoever can read that file can read and write as this account.")
-	p.screen.Note("Start again: the same command connects without a code.")
-	p.screen.Note(`Unlink: on the phone, in Linked devices, tap this device and Log out.`)
+	if !p.opts.sandbox {
+		p.screen.Note(`Unlink: on the phone, in Linked devices, tap this device and Log out.`)
+	}
+}
+
+// linkedKey returns the key of the device that is stored under the session, or
+// the zero key.
+func (p *program) linkedKey(ctx context.Context, st store.Store) (key [32]byte, err error) {
+	device, err := st.Device(ctx, p.session())
+	if err != nil || device.ID == nil {
+		return key, err
+	}
+	return *device.NoiseKey.Pub, nil
+}
+
+// stopped says what a Link that was canceled has left behind. It asks the
+// store: the phone may have accepted just then.
+func (p *program) stopped(ctx context.Context, st store.Store, before [32]byte) {
+	after, err := p.linkedKey(context.WithoutCancel(ctx), st)
+	switch {
+	case err != nil:
+		p.printf(p.stderr, "Stopped. Whether a device was linked is not known: %v\n", err)
+	case after == before || after == [32]byte{}:
+		p.printf(p.stderr, "Stopped. Nothing new was linked.\n")
+	case p.opts.db == memory:
+		p.printf(p.stderr, "Stopped. The phone has accepted already, and nothing is kept: on the phone, in Linked devices, remove this device.\n")
+	default:
+		p.printf(p.stderr, "Stopped. The phone has accepted already: start again to connect, no code is needed.\n")
+	}
 }
 
 // failed says why nothing is linked, and what to do about it.
-func (p *program) failed(err *walink.Error, stored bool) {
-	switch {
-	case err.Reason == walink.ErrCanceled && stored:
-		p.printf(p.stderr, "Stopped. The phone has accepted already: start again to connect, no code is needed.\n")
-		return
-	case err.Reason == walink.ErrCanceled:
-		p.printf(p.stderr, "Stopped. Nothing new was linked.\n")
-		return
-	}
+func (p *program) failed(err *walink.Error) {
 	p.printf(p.stderr, "Not linked: %s.\nWhat to do: %s\n", reason(err), err.Remedy())
 	if err.RetryAfter > 0 {
 		p.printf(p.stderr, "Try again in %s, at %s.\n", err.RetryAfter.Round(time.Second), clock(time.Now().Add(err.RetryAfter)))
@@ -231,7 +288,7 @@ func (p *program) printf(w io.Writer, format string, args ...any) {
 // unusable says that the database cannot be used, and returns the exit code.
 func (p *program) unusable(ctx context.Context, err error) int {
 	if ctx.Err() != nil {
-		p.failed(&walink.Error{Reason: walink.ErrCanceled}, false)
+		p.printf(p.stderr, "Stopped. Nothing new was linked.\n")
 	} else {
 		p.printf(p.stderr, "Not linked: %v.\nWhat to do: mend what it says, or choose another file with -db.\n", err)
 	}
@@ -241,7 +298,7 @@ func (p *program) unusable(ctx context.Context, err error) int {
 // session is the name of the session.
 func (p *program) session() string { return cmp.Or(p.opts.settings.Session, "default") }
 
-// database is where the session is kept, as a path that is good in every directory.
+// database is the file that keeps the session, as a path that is good in every directory.
 func (p *program) database() string {
 	if path, err := filepath.Abs(p.opts.db); err == nil {
 		return path

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.mau.fi/libsignal/logger"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/store/sqlite"
@@ -92,6 +93,77 @@ func TestSandboxLinksAndResumes(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestReadmeCommands runs the sandbox as the README says, in one folder.
+func TestReadmeCommands(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for _, test := range []struct {
+		args  []string
+		words []string
+	}{
+		{nil, []string{"Code 1 is good until", "Linked: ", "kept apart from real ones, in " + filepath.Join(dir, "walink-sandbox.db")}},
+		{nil, []string{"Resumed: "}},
+		{[]string{"-qr"}, []string{"QR code 1 is good until", "Linked: ", filepath.Join(dir, "walink-sandbox-qr.db")}},
+		{[]string{"-qr"}, []string{"Resumed: "}},
+		{[]string{"-both"}, []string{"Code 1 is good until", "QR code 1 is good until", "Linked: ", filepath.Join(dir, "walink-sandbox-both.db")}},
+	} {
+		bubble(t, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			p := program{stdout: &stdout, stderr: &stderr}
+			exit := p.run(t.Context(), append([]string{"-sandbox"}, test.args...))
+			result{exit, stdout.String(), stderr.String()}.wants(t, exitLinked, stdout.String(), test.words...)
+		})
+	}
+}
+
+// TestSandboxKeepsSessionsApart links two sessions of one account and one of
+// another in one file, each in a run of its own, and resumes them all.
+func TestSandboxKeepsSessionsApart(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		dir := t.TempDir()
+		for _, outcome := range []string{"Linked: ", "Resumed: "} {
+			for session, phone := range map[string]string{"a": sandboxPhone, "b": sandboxPhone, "c": "+49 1512 3456789"} {
+				r := runIn(t.Context(), t, dir, "-sandbox", "-session", session, "-phone", phone)
+				r.wants(t, exitLinked, r.stdout, outcome+phone, "Warning: its sessions go into "+dir)
+			}
+		}
+	})
+}
+
+func TestInMemoryNothingIsKept(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		r := runIn(t.Context(), t, t.TempDir(), "-sandbox", "-db", ":memory:")
+		r.wants(t, exitLinked, r.stdout, "Linked: ", "nothing is kept")
+		for _, wrong := range []string{"/:memory:", "Start again"} {
+			if strings.Contains(r.stdout, wrong) {
+				t.Errorf("%q is said of a session that is gone:\n%s", wrong, r.stdout)
+			}
+		}
+	})
+}
+
+// TestLibsignalDoesNotPrint comes before the tests that run at once, since
+// stdout and the logger belong to the process.
+func TestLibsignalDoesNotPrint(t *testing.T) { //nolint:paralleltest // see above
+	file, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout := os.Stdout
+	os.Stdout = file
+	quiet()
+	logger.Error("not JSON")
+	os.Stdout = stdout
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if printed, err := os.ReadFile(file.Name()); err != nil || len(printed) > 0 {
+		t.Errorf("printed %q, %v", printed, err)
 	}
 }
 
@@ -200,7 +272,7 @@ func TestFlagsOverrideTheSettingsFile(t *testing.T) {
 		},
 		"sandbox": {
 			[]string{"-sandbox"},
-			options{db: sandboxDB, sandbox: true, settings: walink.Settings{Phone: sandboxPhone, PreferPairingCode: true, QRFallback: true}},
+			options{db: sandboxDB, apart: true, sandbox: true, settings: walink.Settings{Phone: sandboxPhone, PreferPairingCode: true, QRFallback: true}},
 		},
 		"file": {
 			[]string{"-settings", file},
@@ -238,45 +310,6 @@ func TestNoNetwork(t *testing.T) {
 		r.wants(t, exitFailed, r.stderr, "Not linked: ", "network is unreachable", "What to do: Check that this machine can reach")
 		r.wants(t, exitFailed, r.stdout, "Attempt 1 failed: ", "Attempt 2 failed: see above.", "Trying again")
 	})
-}
-
-func TestInterrupt(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		seen, want string // Ctrl-C comes when this is seen on the screen
-	}{
-		"before anything":       {"", "Stopped. Nothing new was linked."},
-		"while connecting":      {"Connecting", "Stopped. Nothing new was linked."},
-		"with a code shown":     {"Code 1 is good until", "Stopped. Nothing new was linked."},
-		"after the phone's yes": {"The phone has accepted", "Stopped. The phone has accepted already"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			bubble(t, func(t *testing.T) {
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				if test.seen == "" {
-					cancel()
-				}
-				var stderr bytes.Buffer
-				stdout := writerFunc(func(text string) {
-					if strings.Contains(text, test.seen) {
-						cancel()
-					}
-				})
-				p := program{stdout: stdout, stderr: &stderr, transport: noNetwork{}}
-				exit := p.run(ctx, []string{"-sandbox", "-db", filepath.Join(t.TempDir(), "sessions.db")})
-				result{exit, "", stderr.String()}.wants(t, exitFailed, stderr.String(), test.want)
-			})
-		})
-	}
-}
-
-type writerFunc func(text string)
-
-func (f writerFunc) Write(text []byte) (int, error) {
-	f(string(text))
-	return len(text), nil
 }
 
 func TestUnusableDatabase(t *testing.T) {

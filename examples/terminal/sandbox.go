@@ -12,8 +12,11 @@ import (
 )
 
 const (
-	// sandboxDB is the default database of the sandbox, which is never a real one's.
-	sandboxDB = "walink-sandbox.db"
+	// The default databases of the sandbox, which are never a real one's. Each way
+	// to link has its own, so that the first run of each shows it.
+	sandboxDB     = "walink-sandbox.db"
+	sandboxQRDB   = "walink-sandbox-qr.db"
+	sandboxBothDB = "walink-sandbox-both.db"
 	// sandboxPhone is the account of the simulated phone where no other is asked for.
 	sandboxPhone = "+55 11 98765-4321"
 	// thinking is how long the simulated phone takes to do what the screen says.
@@ -34,10 +37,10 @@ type sandbox struct {
 	code, payload string // on the screen now, and not used yet
 }
 
-// startSandbox starts a WhatsApp that knows the device that st keeps under
-// session, so that it can be resumed although its server has ended with the
-// process that linked it.
-func startSandbox(ctx context.Context, st store.Store, session, number string) (*sandbox, error) {
+// startSandbox starts a WhatsApp that knows the devices that st keeps, so that
+// they can be resumed although their server has ended with the process that
+// linked them.
+func startSandbox(ctx context.Context, st store.Store, number string) (*sandbox, error) {
 	server, err := walinktest.Start()
 	if err != nil {
 		return nil, err
@@ -46,7 +49,7 @@ func startSandbox(ctx context.Context, st store.Store, session, number string) (
 		server: server, phone: server.NewPhone(number),
 		says: make(chan string), news: make(chan struct{}, 1), done: make(chan struct{}),
 	}
-	if err := s.restore(ctx, st, session); err != nil {
+	if err := s.restore(ctx, st); err != nil {
 		server.Close()
 		return nil, err
 	}
@@ -62,17 +65,33 @@ func (s *sandbox) Close() {
 	s.server.Close()
 }
 
-// restore tells the server of the device that an earlier run has linked.
-func (s *sandbox) restore(ctx context.Context, st store.Store, session string) error {
-	device, err := st.Device(ctx, session)
-	if err != nil || device.ID == nil {
+// restore tells the server of all devices that earlier runs have linked. It
+// would give the address of one that it does not know to the next device, and
+// the store would take that for a link that has ended.
+func (s *sandbox) restore(ctx context.Context, st store.Store) error {
+	sessions, err := st.Sessions(ctx)
+	if err != nil {
 		return err
 	}
-	owner := s.phone
-	if device.ID.User != owner.JID().User {
-		owner = s.server.NewPhone(device.ID.User)
+	owners := map[string]*walinktest.Phone{s.phone.JID().User: s.phone}
+	for _, session := range sessions {
+		device, err := st.Device(ctx, session.Name)
+		if err != nil {
+			return err
+		}
+		if device.ID == nil {
+			continue // deleted by another process meanwhile
+		}
+		owner := owners[device.ID.User]
+		if owner == nil {
+			owner = s.server.NewPhone(device.ID.User)
+			owners[device.ID.User] = owner
+		}
+		if err := owner.Restore(ctx, device); err != nil {
+			return fmt.Errorf("session %q: %w", session.Name, err)
+		}
 	}
-	return owner.Restore(ctx, device)
+	return nil
 }
 
 // See shows the phone what is on the screen.
@@ -93,7 +112,7 @@ func (s *sandbox) See(event walink.Event) {
 		}
 	case walink.PasskeyRequired, walink.Paired, walink.Linked, walink.Failed:
 		s.code, s.payload = "", ""
-	case walink.Connecting, walink.PasskeyConfirmation, walink.Retrying:
+	case walink.Connecting, walink.PasskeyConfirmation, walink.Retrying, walink.Disconnected, walink.Reconnected:
 	}
 	if s.code != "" || s.payload != "" {
 		select {

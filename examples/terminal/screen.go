@@ -166,7 +166,8 @@ func (s *screen) lines(event walink.Event, now time.Time) []string {
 		shown = append(only.drawn(), name(walink.MethodQR, e.Number)+" is good until "+clock(e.Expires)+".")
 	case walink.Connecting, walink.Retrying:
 		return []string{s.view.status(now)}
-	case walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired, walink.Linked, walink.Failed:
+	case walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired, walink.Linked, walink.Failed,
+		walink.Disconnected, walink.Reconnected:
 		return nil
 	}
 	if s.told[event.Kind()] {

@@ -55,7 +55,8 @@ func (l *walinkLink) start(ctx context.Context) (string, error) {
 		case walink.Failed:
 			return "", e.Err
 		case walink.Connecting:
-		case walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired, walink.Retrying, walink.Linked:
+		case walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired, walink.Retrying, walink.Linked,
+			walink.Disconnected, walink.Reconnected:
 			return "", unexpected(event)
 		}
 	}
@@ -69,7 +70,7 @@ func (l *walinkLink) linked() error {
 			return nil
 		case walink.Failed:
 			return e.Err
-		case walink.QRCode, walink.Paired, walink.Retrying, walink.Connecting: // the clock goes on
+		case walink.QRCode, walink.Paired, walink.Retrying, walink.Connecting, walink.Disconnected, walink.Reconnected: // the clock goes on
 		case walink.PairingCode, walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation:
 			return unexpected(event)
 		}

@@ -1,0 +1,177 @@
+package walink
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// ceremony is where the passkey of the current attempt stands.
+type ceremony struct {
+	step      passkeyStep
+	challenge json.RawMessage
+	expires   time.Time // of the challenge
+	refused   int       // answers that WhatsApp did not accept
+}
+
+// passkeyStep is a step of the ceremony, in its order.
+type passkeyStep int
+
+const (
+	stepAnswer  passkeyStep = iota // an assertion is awaited
+	stepSending                    // it is on its way to WhatsApp
+	stepPhone                      // WhatsApp has accepted it; the phone's part follows
+	stepCompare                    // the person compares the codes
+	stepConfirm                    // the confirmation is on its way
+	stepPairing                    // pair-success is due
+)
+
+// maxPasskeyRefusals is how many answers WhatsApp may refuse before the
+// attempt is given up for a fresh one, with a fresh challenge.
+const maxPasskeyRefusals = 3
+
+// passkey takes a challenge: codes leave the screen and the socket is held. A
+// second challenge takes the place of the first.
+func (m *machine) passkey(now time.Time, in inPasskey) {
+	if m.phase != phaseOffering && m.phase != phasePasskey {
+		return
+	}
+	m.code.clear()
+	m.qr.clear()
+	m.lastErr = nil
+	m.ceremony = ceremony{challenge: in.challenge, expires: now.Add(passkeyLife)}
+	m.phase, m.stageAt = phasePasskey, m.ceremony.expires
+	if latest := m.stageAt.Add(answerLimit); m.cfg.patient && m.timeoutAt.Before(latest) {
+		m.timeoutAt = latest
+	}
+	m.do(doEmit{PasskeyRequired{
+		Challenge: in.challenge, Expires: m.ceremony.expires, HandoffExpires: now.Add(handoffLife), Err: in.err,
+	}})
+	if m.cfg.passkeyHook {
+		m.do(doAskPasskey{m.epoch, in.challenge, m.ceremony.expires})
+	}
+}
+
+// goTo is the next step of the ceremony, with the time that it has.
+func (m *machine) goTo(step passkeyStep, until time.Time) {
+	m.ceremony.step, m.stageAt = step, until
+}
+
+// at reports whether the ceremony is at the step.
+func (m *machine) at(step passkeyStep) bool {
+	return m.phase == phasePasskey && m.ceremony.step == step
+}
+
+// answerPasskey takes an assertion, and sends it if it has the right shape.
+func (m *machine) answerPasskey(now time.Time, in inAnswer) {
+	if !m.at(stepAnswer) {
+		cause := errNoPasskey
+		if m.phase == phasePasskey {
+			cause = errPasskeyAnswered
+		}
+		m.do(doReply{in.reply, &Error{Reason: ErrPasskey, Op: "answer passkey", Err: cause}})
+		return
+	}
+	assertion, err := parseAssertion(m.ceremony.challenge, in.assertion)
+	if err != nil {
+		m.do(doReply{in.reply, err})
+		return
+	}
+	m.goTo(stepSending, now.Add(codeLimit))
+	m.do(doAnswer{m.epoch, assertion, in.reply})
+}
+
+// passkeySent takes WhatsApp's answer to an assertion.
+func (m *machine) passkeySent(now time.Time, in inPasskeySent) {
+	switch {
+	case !m.at(stepSending): // the phone was faster than the answer
+	case in.err == nil:
+		m.goTo(stepPhone, now.Add(answerLimit))
+	default:
+		m.ceremony.refused++
+		if in.err.Reason != ErrPasskey || m.cfg.passkeyHook || m.ceremony.refused == maxPasskeyRefusals {
+			m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: fewTries})
+			return
+		}
+		m.lastErr = in.err
+		m.goTo(stepAnswer, m.ceremony.expires) // another assertion may do better
+	}
+}
+
+// passkeyCode takes the code that both sides show.
+func (m *machine) passkeyCode(now time.Time, in inPasskeyCode) {
+	if !m.at(stepSending) && !m.at(stepPhone) {
+		return
+	}
+	automatic := in.automatic && !m.cfg.checkCode
+	m.do(doEmit{PasskeyConfirmation{Code: in.code, Automatic: automatic}})
+	if automatic {
+		m.confirm(now, nil)
+		return
+	}
+	m.goTo(stepCompare, later(m.ceremony.expires, now.Add(answerLimit)))
+}
+
+// confirmPasskey takes the person's word that the codes are the same.
+func (m *machine) confirmPasskey(now time.Time, in inConfirm) {
+	if !m.at(stepCompare) {
+		m.do(doReply{in.reply, &Error{Reason: ErrPasskey, Op: "confirm passkey", Err: errNoConfirmation}})
+		return
+	}
+	m.confirm(now, in.reply)
+}
+
+func (m *machine) confirm(now time.Time, reply chan<- error) {
+	m.goTo(stepConfirm, now.Add(codeLimit))
+	m.do(doConfirm{m.epoch, reply})
+}
+
+// passkeyConfirmed takes WhatsApp's answer to the confirmation.
+func (m *machine) passkeyConfirmed(now time.Time, in inConfirmed) {
+	switch {
+	case !m.at(stepConfirm):
+	case in.err != nil:
+		m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: fewTries})
+	default:
+		m.goTo(stepPairing, now.Add(answerLimit))
+	}
+}
+
+// passkeyStalled handles the end of the time that a step has.
+func (m *machine) passkeyStalled(now time.Time) {
+	stalled := func(reason Reason, cause error, tries int) {
+		m.lost(now, inLost{epoch: m.epoch, err: &Error{Reason: reason, Op: "passkey", Err: cause}, tries: tries})
+	}
+	switch m.ceremony.step {
+	case stepAnswer:
+		// Whoever comes back later finds a code again, as with a QR code that nobody scans.
+		cause := errPasskeyExpired
+		if m.lastErr != nil {
+			cause = errors.Join(errPasskeyExpired, m.lastErr)
+		}
+		stalled(ErrPasskey, cause, 0)
+	case stepCompare:
+		stalled(ErrPasskey, errNotConfirmed, fewTries)
+	case stepSending, stepConfirm:
+		stalled(ErrStalled, errPasskeyNoReply, fewTries)
+	case stepPhone, stepPairing:
+		stalled(ErrStalled, errPasskeyPhone, fewTries)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+var (
+	errNoPasskey       = errors.New("no passkey is asked for at the moment")
+	errPasskeyAnswered = errors.New("the passkey has been answered already")
+	errNoConfirmation  = errors.New("there is no code to confirm at the moment")
+	errPasskeyExpired  = errors.New("the challenge has expired unanswered")
+	errNotConfirmed    = errors.New("nobody confirmed that the codes are the same")
+	errPasskeyNoReply  = errors.New("WhatsApp does not answer")
+	errPasskeyPhone    = errors.New("WhatsApp accepted the passkey, but did not complete the link within 60 s")
+)
