@@ -1,0 +1,272 @@
+package passkey_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/walink/walink/passkey"
+)
+
+const (
+	challenge = `{"challenge":"Y2hhbGxlbmdl","rpId":"whatsapp.com","allowCredentials":[{"type":"public-key","id":"aWQ"}]}`
+	assertion = `{"id":"aWQ","rawId":"aWQ","type":"public-key","response":{"clientDataJSON":"e30","authenticatorData":"YQ","signature":"cw"},"clientExtensionResults":{}}`
+	base      = "http://127.0.0.1:4711/"
+	extension = "chrome-extension://" + passkey.ExtensionID
+)
+
+// asked is what Ask has returned.
+type asked struct {
+	answer json.RawMessage
+	err    error
+}
+
+// ask offers the challenge, and returns its token once it can be fetched. It is
+// for a bubble.
+func ask(ctx context.Context, b *passkey.Broker) (token string, result <-chan asked) {
+	done := make(chan asked, 1)
+	go func() {
+		answer, err := b.Ask(ctx, json.RawMessage(challenge))
+		done <- asked{answer, err}
+	}()
+	synctest.Wait()
+	return tokenOf(b), done
+}
+
+// tokenOf is the token of the challenge.
+func tokenOf(b *passkey.Broker) string {
+	_, token, _ := strings.Cut(b.Line(base, json.RawMessage(challenge)), "#")
+	return token
+}
+
+// request is one of the extension, before a test changes it.
+func request(path, token, body string, changes ...func(*http.Request)) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, base+path, strings.NewReader(body))
+	r.Header.Set("Origin", extension)
+	r.Header.Set("Authorization", "Bearer "+token)
+	for _, change := range changes {
+		change(r)
+	}
+	return r
+}
+
+func serve(b *passkey.Broker, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	b.ServeHTTP(w, r)
+	return w
+}
+
+func TestAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := passkey.NewBroker()
+		token, result := ask(t.Context(), b)
+		for range 2 { // a person may need to try again
+			w := serve(b, request("challenge", token, ""))
+			if w.Code != http.StatusOK || w.Body.String() != challenge {
+				t.Errorf("the challenge: %d %s", w.Code, w.Body)
+			}
+			if got := w.Header().Get("Cache-Control"); got != "no-store" {
+				t.Errorf("Cache-Control %q", got)
+			}
+			if got := w.Header().Get("Access-Control-Allow-Origin"); got != extension {
+				t.Errorf("Access-Control-Allow-Origin %q", got)
+			}
+		}
+		if w := serve(b, request("answer", token, assertion)); w.Code != http.StatusNoContent || w.Body.Len() != 0 {
+			t.Errorf("the answer: %d %s", w.Code, w.Body)
+		}
+		if got := <-result; got.err != nil || string(got.answer) != assertion {
+			t.Errorf("Ask returns %s, %v", got.answer, got.err)
+		}
+		for _, path := range []string{"challenge", "answer"} {
+			if w := serve(b, request(path, token, assertion)); w.Code != http.StatusGone || !strings.Contains(w.Body.String(), "newest") {
+				t.Errorf("%s after the answer: %d %s", path, w.Code, w.Body)
+			}
+		}
+	})
+}
+
+// A page that is not the extension gets 403, and whatever is wrong a sentence.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	origin := func(origin string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Origin", origin) }
+	}
+	host := func(host string) func(*http.Request) { return func(r *http.Request) { r.Host = host } }
+	for name, test := range map[string]struct {
+		path, body string
+		change     func(*http.Request)
+		want       int
+	}{
+		"page of WhatsApp":    {path: "challenge", change: origin("https://web.whatsapp.com"), want: 403},
+		"another extension":   {path: "challenge", change: origin("chrome-extension://aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), want: 403},
+		"opaque origin":       {path: "challenge", change: origin("null"), want: 403},
+		"no origin":           {path: "challenge", change: func(r *http.Request) { r.Header.Del("Origin") }, want: 403},
+		"two origins":         {path: "challenge", change: func(r *http.Request) { r.Header.Add("Origin", "https://example.com") }, want: 403},
+		"opened as a page":    {change: func(r *http.Request) { r.Method = http.MethodGet; r.Header.Del("Origin") }, want: 403},
+		"rebound name":        {path: "challenge", change: host("evil.example:4711"), want: 403},
+		"name like loopback":  {path: "challenge", change: host("127.0.0.1.evil.example"), want: 403},
+		"another address":     {path: "challenge", change: host("192.0.2.1:4711"), want: 403},
+		"no host":             {path: "challenge", change: host(""), want: 403},
+		"no token":            {path: "challenge", change: func(r *http.Request) { r.Header.Del("Authorization") }, want: 410},
+		"wrong token":         {path: "challenge", change: func(r *http.Request) { r.Header.Set("Authorization", "Bearer AAAAAAAAAAAAAAAAAAAAAA") }, want: 410},
+		"answer, wrong token": {path: "answer", body: assertion, change: func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") }, want: 410},
+		"GET":                 {path: "challenge", change: func(r *http.Request) { r.Method = http.MethodGet }, want: 405},
+		"another path":        {path: "else", want: 404},
+		"not JSON":            {path: "answer", body: "passkey", want: 400},
+		"no answer":           {path: "answer", want: 400},
+		"not an assertion":    {path: "answer", body: `{"id":"aWQ","type":"public-key"}`, want: 400},
+		"two assertions":      {path: "answer", body: assertion + assertion, want: 400},
+		"broken off":          {path: "answer", change: func(r *http.Request) { r.Body = io.NopCloser(brokenReader{}) }, want: 400},
+		"oversize":            {path: "answer", body: assertion + strings.Repeat(" ", 16<<10), want: 413},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := passkey.NewBroker()
+				token, result := ask(t.Context(), b)
+				r := request(test.path, token, test.body)
+				if test.change != nil {
+					test.change(r)
+				}
+				w := serve(b, r)
+				body := strings.TrimSpace(w.Body.String())
+				if w.Code != test.want || !strings.HasSuffix(body, ".") || strings.Contains(body, token) {
+					t.Errorf("%d %s, want %d and a sentence", w.Code, body, test.want)
+				}
+				if allowed := w.Header().Get("Access-Control-Allow-Origin"); (allowed == extension) == (test.want == 403) || w.Header().Get("Cache-Control") != "no-store" {
+					t.Errorf("header %v", w.Header())
+				}
+				// The challenge stands.
+				if w := serve(b, request("answer", token, assertion)); w.Code != http.StatusNoContent {
+					t.Errorf("the good answer: %d %s", w.Code, w.Body)
+				}
+				if got := <-result; got.err != nil {
+					t.Error(got.err)
+				}
+			})
+		})
+	}
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+func TestLoopbackHosts(t *testing.T) {
+	t.Parallel()
+	b := passkey.NewBroker()
+	for _, host := range []string{"127.0.0.1", "127.0.0.1:4711", "localhost:22", "localhost", "[::1]:80", "[::1]"} {
+		r := request("challenge", "", "")
+		r.Host = host
+		if w := serve(b, r); w.Code != http.StatusGone {
+			t.Errorf("%s: %d %s", host, w.Code, w.Body)
+		}
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	t.Parallel()
+	b := passkey.NewBroker()
+	options := func(r *http.Request) {
+		r.Method = http.MethodOptions
+		r.Header.Del("Authorization")
+		r.Header.Set("Access-Control-Request-Private-Network", "true")
+	}
+	w := serve(b, request("answer", "", "", options))
+	want := http.Header{
+		"Access-Control-Allow-Headers":         {"Authorization, Content-Type"},
+		"Access-Control-Allow-Methods":         {"POST"},
+		"Access-Control-Allow-Origin":          {extension},
+		"Access-Control-Allow-Private-Network": {"true"},
+		"Cache-Control":                        {"no-store"},
+		"Referrer-Policy":                      {"no-referrer"},
+		"Vary":                                 {"Origin"},
+	}
+	if w.Code != http.StatusNoContent {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if diff := cmp.Diff(want, w.Header()); diff != "" {
+		t.Error(diff)
+	}
+	w = serve(b, request("answer", "", "", options, func(r *http.Request) { r.Header.Set("Origin", "https://web.whatsapp.com") }))
+	if w.Code != http.StatusForbidden || w.Header().Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("a page: %d %v", w.Code, w.Header())
+	}
+}
+
+func TestChallengeEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := passkey.NewBroker()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		token, result := ask(ctx, b)
+		if got := <-result; !errors.Is(got.err, context.DeadlineExceeded) || got.answer != nil {
+			t.Errorf("Ask returns %s, %v", got.answer, got.err)
+		}
+		for _, path := range []string{"challenge", "answer"} {
+			if w := serve(b, request(path, token, assertion)); w.Code != http.StatusGone {
+				t.Errorf("%s: %d %s", path, w.Code, w.Body)
+			}
+		}
+	})
+}
+
+func TestChallengeThatIsNotJSON(t *testing.T) {
+	t.Parallel()
+	const secret = "s3cret"
+	if _, err := passkey.NewBroker().Ask(t.Context(), json.RawMessage("{"+secret)); err == nil || strings.Contains(err.Error(), secret) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// Each challenge has its own token, and no two programs have the same.
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	one, other := passkey.NewBroker(), passkey.NewBroker()
+	lines := map[string]bool{}
+	for i := range 3 {
+		for _, b := range []*passkey.Broker{one, other} {
+			another := fmt.Appendf(nil, `{"challenge":"%d"}`, i)
+			line := b.Line("http://127.0.0.1:1/passkey", another)
+			if !strings.HasPrefix(line, "http://127.0.0.1:1/passkey/#") || line != b.Line("http://127.0.0.1:1/passkey/", another) {
+				t.Errorf("the line is %s", line)
+			}
+			lines[line] = true
+		}
+	}
+	if len(lines) != 6 {
+		t.Errorf("%d lines for 6 challenges", len(lines))
+	}
+}
+
+// Two answers at once: one is taken.
+func TestAnswersAtTheSameTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := passkey.NewBroker()
+		token, result := ask(t.Context(), b)
+		codes := make(chan int)
+		for range 2 {
+			go func() { codes <- serve(b, request("answer", token, assertion)).Code }()
+		}
+		if sum := <-codes + <-codes; sum != http.StatusNoContent+http.StatusGone {
+			t.Errorf("the codes add up to %d", sum)
+		}
+		if got := <-result; got.err != nil {
+			t.Error(got.err)
+		}
+	})
+}

@@ -1,0 +1,324 @@
+package passkey_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/extensions"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/cdproto/webauthn"
+	"github.com/chromedp/chromedp"
+
+	"github.com/walink/walink/passkey"
+	"github.com/walink/walink/walinktest"
+)
+
+const (
+	whatsApp      = "https://web.whatsapp.com/"
+	extensionPage = extension + "/page.html"
+	// patience is for a slow machine; nothing here waits for a clock.
+	patience = time.Minute
+)
+
+// browser is a headless Chromium with the extension, for which
+// web.whatsapp.com is a server of the test.
+type browser struct {
+	t       *testing.T
+	ctx     context.Context // chromedp keeps the browser and its first tab in it
+	site    *site
+	changed chan struct{} // a tab has come, gone or moved
+}
+
+// site is the server of web.whatsapp.com.
+type site struct {
+	server *httptest.Server
+	spki   string
+	opened chan struct{} // a page was asked for
+	serve  chan struct{} // it is given, once this is closed
+}
+
+// chromium returns the path of Chromium, and skips the test where there is none.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser"} {
+		if found, err := exec.LookPath(name); err == nil {
+			return found
+		}
+	}
+	if os.Getenv("WALINK_CHROMIUM") == "1" {
+		t.Fatal("WALINK_CHROMIUM=1 asks for Chromium, and there is none")
+	}
+	t.Skip("There is no Chromium here; passkey/run installs Debian's.")
+	return ""
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		DNSNames:     []string{"web.whatsapp.com"},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(spki)
+	s := &site{
+		spki:   base64.StdEncoding.EncodeToString(sum[:]),
+		opened: make(chan struct{}, 1),
+		serve:  make(chan struct{}),
+	}
+	s.server = httptest.NewUnstartedServer(s)
+	s.server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12}
+	s.server.StartTLS()
+	t.Cleanup(s.server.Close)
+	return s
+}
+
+// ServeHTTP gives a page that allows as little as a page can.
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/" {
+		http.NotFound(w, r)
+		return
+	}
+	select {
+	case s.opened <- struct{}{}:
+	default:
+	}
+	select {
+	case <-s.serve:
+	case <-r.Context().Done():
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; require-trusted-types-for 'script'")
+	_, _ = io.WriteString(w, "<!DOCTYPE html><title>WhatsApp Web</title><h1>Use WhatsApp on your computer</h1>")
+}
+
+// newBrowser starts Chromium, with one empty tab.
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	path := chromium(t)
+	b := &browser{t: t, site: newSite(t), changed: make(chan struct{}, 1)}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path),
+		chromedp.NoSandbox,
+		chromedp.Flag("headless", "new"),
+		chromedp.Flag("disable-extensions", false),
+		chromedp.Flag("enable-unsafe-extension-debugging", true),
+		chromedp.Flag("host-resolver-rules", "MAP web.whatsapp.com "+b.site.server.Listener.Addr().String()),
+		chromedp.Flag("ignore-certificate-errors-spki-list", b.site.spki),
+	)...)
+	t.Cleanup(cancel)
+	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // it frets about tabs that have no page yet
+	t.Cleanup(cancel)
+	if err := chromedp.ListenBrowser(b.ctx, b.listen); err != nil {
+		t.Fatal(err)
+	}
+	b.do(b.ctx)
+	dir := t.TempDir()
+	if err := passkey.WriteExtension(dir); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := chromedp.CallBrowser(b.ctx, extensions.LoadUnpacked, extensions.LoadUnpackedParams{Path: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loaded.ID != passkey.ExtensionID {
+		t.Fatalf("Chromium calls the extension %s", loaded.ID)
+	}
+	// The button does nothing until the worker has run.
+	worker := b.tab("service_worker", extension)
+	b.do(worker, chromedp.Evaluate[chromedp.Void](`new Promise((resolve) => {
+		const look = () => globalThis.chrome?.action?.onClicked.hasListeners() ? resolve() : setTimeout(look, 10);
+		look();
+	})`, chromedp.EvalAwaitPromise))
+	return b
+}
+
+func (b *browser) listen(event any) {
+	switch event.(type) {
+	case *target.EventTargetCreated, *target.EventTargetInfoChanged, *target.EventTargetDestroyed:
+		select {
+		case b.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (b *browser) do(ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// open opens a new tab.
+func (b *browser) open(url string) context.Context {
+	b.t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx)
+	b.t.Cleanup(cancel)
+	b.do(ctx, chromedp.Navigate(url))
+	return ctx
+}
+
+// tab waits for a tab, or a worker, whose address begins so, and attaches to it.
+func (b *browser) tab(kind, prefix string) context.Context {
+	b.t.Helper()
+	var found target.ID
+	b.until("a "+kind+" on "+prefix, func(all []*target.Info) bool {
+		i := slices.IndexFunc(all, func(one *target.Info) bool { return one.Type == kind && strings.HasPrefix(one.URL, prefix) })
+		if i >= 0 {
+			found = all[i].TargetID
+		}
+		return i >= 0
+	})
+	return b.attach(found)
+}
+
+// targets are the tabs and workers that there are.
+func (b *browser) targets() []*target.Info {
+	b.t.Helper()
+	targets, err := chromedp.Targets(b.ctx)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return targets
+}
+
+// until waits until the targets are as they should be.
+func (b *browser) until(what string, so func([]*target.Info) bool) {
+	b.t.Helper()
+	for !so(b.targets()) {
+		select {
+		case <-b.changed:
+		case <-b.ctx.Done():
+			b.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func (b *browser) attach(id target.ID) context.Context {
+	b.t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithTargetID(id))
+	b.t.Cleanup(cancel)
+	b.do(ctx)
+	return ctx
+}
+
+// press presses the extension's button while a tab is in front, and returns
+// the extension's page.
+func (b *browser) press(tab context.Context) context.Context {
+	b.t.Helper()
+	url, err := chromedp.Run(tab, chromedp.Location())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	// A tab is a target of its own, around that of the page in it.
+	tabs, err := chromedp.CallBrowser(b.ctx, target.GetTargets, target.GetTargetsParams{
+		Filter: target.Filter{{Type: "tab"}},
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	i := slices.IndexFunc(tabs.TargetInfos, func(tab *target.Info) bool { return tab.URL == url })
+	if i < 0 {
+		b.t.Fatalf("no tab on %s", url)
+	}
+	_, err = chromedp.CallBrowser(b.ctx, extensions.TriggerAction, extensions.TriggerActionParams{
+		ID: passkey.ExtensionID, TargetID: string(tabs.TargetInfos[i].TargetID),
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.tab("page", extensionPage)
+}
+
+// authenticator gives a tab an authenticator that holds the passkey, and whose
+// person is always there.
+func (b *browser) authenticator(tab context.Context, key walinktest.Passkey) webauthn.AuthenticatorID {
+	b.t.Helper()
+	if _, err := chromedp.Call(tab, webauthn.Enable, webauthn.EnableParams{}); err != nil {
+		b.t.Fatal(err)
+	}
+	added, err := chromedp.Call(tab, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{
+		Options: &webauthn.VirtualAuthenticatorOptions{
+			Protocol:                    webauthn.AuthenticatorProtocolCtap2,
+			Transport:                   webauthn.AuthenticatorTransportInternal,
+			HasResidentKey:              true,
+			HasUserVerification:         true,
+			IsUserVerified:              true,
+			AutomaticPresenceSimulation: true,
+		},
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	// The library's own parameters have more in them than Chromium takes for this authenticator.
+	type credential struct {
+		CredentialID         []byte `json:"credentialId"`
+		IsResidentCredential bool   `json:"isResidentCredential"`
+		RPID                 string `json:"rpId"`
+		PrivateKey           []byte `json:"privateKey"`
+		UserHandle           []byte `json:"userHandle"`
+		SignCount            uint32 `json:"signCount"`
+	}
+	type params struct {
+		AuthenticatorID webauthn.AuthenticatorID `json:"authenticatorId"`
+		Credential      credential               `json:"credential"`
+	}
+	add := cdp.Command[params, cdp.Empty]{Method: webauthn.CommandAddCredential}
+	if _, err := chromedp.Call(tab, add, params{added.AuthenticatorID, credential{
+		key.CredentialID, true, key.RPID, key.PrivateKey, key.UserHandle, key.SignCount,
+	}}); err != nil {
+		b.t.Fatal(err)
+	}
+	return added.AuthenticatorID
+}
+
+// console runs what is pasted into the console of a tab, and returns the first
+// line that it prints there.
+func (b *browser) console(tab context.Context, script string) string {
+	b.t.Helper()
+	printed := chromedp.Console(tab)
+	userGesture := func(p *runtime.EvaluateParams) { p.UserGesture = new(true) }
+	b.do(tab, chromedp.EvaluateAsDevTools[chromedp.Void](script, userGesture))
+	for message, err := range printed {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		return message.Text
+	}
+	b.t.Fatal("the console says nothing")
+	return ""
+}
