@@ -38,6 +38,7 @@ type attempt struct {
 	http    *http.Client
 	workers sync.WaitGroup
 
+	rest       []input            // what had come when the end was decided
 	stopAsking context.CancelFunc // ends the context of Settings.Passkey
 	goodbye    func()             // lets go of the connection of an earlier Link, before the first load
 
@@ -83,9 +84,12 @@ func (a *attempt) run(ctx context.Context, previous *socket, killPrevious contex
 		out, head := a.head()
 		select {
 		case <-a.inbox.ready:
-			for _, in := range a.inbox.take() {
-				a.step(in)
+			inputs := a.inbox.take()
+			for len(inputs) > 0 && a.end == nil {
+				a.step(inputs[0])
+				inputs = inputs[1:]
 			}
+			a.rest = inputs
 		case <-timer.C:
 			a.step(inTick{})
 		case <-done:
@@ -116,7 +120,7 @@ func stopped(ctx context.Context) *Error {
 func (a *attempt) finish() {
 	sock := a.sock
 	if sock != nil {
-		sock.redirect(a.linker.watch(), a.inbox)
+		sock.redirect(a.linker.watch(), a.inbox, a.rest)
 	}
 	a.inbox.close()
 	if _, ok := a.end.(Linked); !ok {
@@ -175,7 +179,7 @@ func (a *attempt) step(in input) {
 			sock := a.sock
 			a.workers.Go(func() {
 				err := sock.answerPasskey(e.assertion)
-				a.inbox.post(inPasskeySent{e.epoch, err})
+				a.inbox.post(inPasskeySent{e.epoch, e.answer, err})
 				tell(e.reply, err)
 			})
 		case doConfirm:
@@ -262,7 +266,8 @@ func (a *attempt) newClient(sock *socket) {
 	var conn *http.Client
 	conn, sock.tracker = tracked(a.http)
 	client := whatsmeow.NewClient(sock.device, &waLogger{
-		ctx: a.life, log: set.logger, recv: sock.recv, send: sock.send, gone: sock.tracker.tornDown,
+		ctx: a.life, log: set.logger, recv: sock.recv, send: sock.send,
+		opened: sock.tracker.opened, gone: sock.tracker.tornDown,
 	})
 	client.SetPreLoginHTTPClient(conn)
 	client.SetWebsocketHTTPClient(conn)
@@ -277,6 +282,10 @@ func (a *attempt) newClient(sock *socket) {
 	client.AddEventHandler(sock.handle)
 	if set.onClient != nil {
 		set.onClient(client)
+	}
+	if client.RefreshCAT == nil {
+		// whatsmeow calls it for the failures 413 and 414, whether it is set or not.
+		client.RefreshCAT = func(context.Context) error { return errNoCAT }
 	}
 	// The 515 is ours, and every reconnect until the login; under Supervise the 515 is
 	// ours for good, since whatsmeow does nothing if the connect fails that follows it.
@@ -296,8 +305,7 @@ func (a *attempt) requestCode(sock *socket, now time.Time) {
 		return
 	case !next.IsZero():
 		a.inbox.post(inCodeFailed{sock.epoch, &Error{
-			Reason: ErrRateLimited, Op: "request code", RetryAfter: next.Sub(now),
-			Err: fmt.Errorf("%d pairing codes were asked for within %s", set.codeBudget, codeWindow),
+			Reason: ErrRateLimited, Op: "request code", RetryAfter: next.Sub(now), Err: errHeldBack,
 		}})
 		return
 	}
@@ -305,8 +313,22 @@ func (a *attempt) requestCode(sock *socket, now time.Time) {
 	if err == nil {
 		a.inbox.post(inCode{sock.epoch, code})
 	} else if failure := codeRefusal(err); failure != nil {
+		if failure.RetryAfter > 0 {
+			a.refused(failure)
+		}
 		a.inbox.post(inCodeFailed{sock.epoch, failure})
 	}
+}
+
+// refused records a refusal: the next one is in force for longer.
+func (a *attempt) refused(failure *Error) {
+	now := time.Now()
+	until, err := a.linker.ledger.RefuseCode(a.work, a.settings.phone.Digits(), now, failure.RetryAfter)
+	if err != nil {
+		a.settings.logger.WarnContext(a.life, "a refusal was not recorded", "error", storeFailed("record refusal", a.settings.session, err))
+		return
+	}
+	failure.RetryAfter = until.Sub(now)
 }
 
 // refreshVersion asks WhatsApp for the current version of its web client.
@@ -374,3 +396,7 @@ func (l *Linker) payload(device *wastore.Device, set *resolved) *waWa6.ClientPay
 	}
 	return payload
 }
+
+var errNoCAT = errors.New("there is no CAT to refresh")
+
+var errHeldBack = errors.New("too many pairing codes were asked for, or WhatsApp has refused one, a short while ago")

@@ -27,6 +27,9 @@ const noTries = -1
 // window of the code budget.
 const rateLimitWait = 15 * time.Minute
 
+// refusalWait is how long to wait after a first 400.
+const refusalWait = time.Minute
+
 // connectFailed tells what a failed ConnectContext means.
 func connectFailed(err error, proxy *url.URL) (*Error, int) {
 	var status wasocket.ErrWithStatusCode
@@ -94,7 +97,13 @@ func codeRefusal(err error) *Error {
 	case iq.Code >= http.StatusInternalServerError:
 		return &Error{Reason: ErrServer, Op: op, Err: cause}
 	}
-	return &Error{Reason: ErrCodeRefused, Op: op, Err: cause}
+	// The display name cannot be at fault, so a 400 is about the number, or it is a
+	// rate limit that says so in no other way (pains 11).
+	err400 := &Error{Reason: ErrCodeRefused, Op: op, Err: cause}
+	if iq.Code == http.StatusBadRequest {
+		err400.RetryAfter = refusalWait
+	}
+	return err400
 }
 
 // serverBackoff is the wait that the server names in its error node, in
@@ -140,7 +149,7 @@ func failureNode(node *waBinary.Node, linked bool) (*Error, int) {
 	const op = "log in"
 	ag := node.AttrGetter()
 	code := ag.OptionalInt("reason")
-	cause := fmt.Errorf("WhatsApp answered with failure %d", code)
+	cause := failed(code)
 	switch {
 	case code == 401 && linked, code == 403 && linked:
 		return &Error{Reason: ErrLoggedOut, Op: op, Err: cause}, fewTries
@@ -162,6 +171,11 @@ func failureNode(node *waBinary.Node, linked bool) (*Error, int) {
 	}
 	return &Error{Reason: ErrServer, Op: op, Err: cause}, fewTries
 }
+
+// failed is the reason of a <failure> node.
+type failed int
+
+func (f failed) Error() string { return fmt.Sprintf("WhatsApp answered with failure %d", int(f)) }
 
 // streamError tells what a <stream:error> node means. It returns nil for the
 // 515, which is not an error: the server asks for a new connection.

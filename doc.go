@@ -214,13 +214,21 @@
 // [Linker.ConfirmPasskey]. Settings.ComparePasskeyCode asks for that in any case.
 //
 // A program that has an authenticator sets Settings.Passkey, and never sees any
-// of this.
+// of this. Package [github.com/walink/walink/passkey] gets the answer from the
+// person's browser, by a small extension or by a snippet for its console.
 //
 // Nothing waits for ever: the challenge is good for ten minutes, WhatsApp has 30 s
 // for each answer and the phone 60 s for its part. What comes too late or is
 // refused ends the attempt with [ErrPasskey] or [ErrStalled], and a fresh attempt
 // with a fresh code follows. The default Timeout is extended for a challenge; one
 // that the program has set is not.
+//
+// # When linking does not work
+//
+// [Diagnose] examines the settings, the number, the store, the way to WhatsApp
+// step by step, the clock, the version and the code budget, and names the first
+// thing that is wrong. Its [Report] holds no secret, so it can be pasted into an
+// issue. examples/terminal has it as -doctor.
 //
 // # Storage, and its danger
 //

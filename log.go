@@ -30,6 +30,7 @@ type waLogger struct {
 	module string
 	recv   func(*waBinary.Node)
 	send   func(*waBinary.Node)
+	opened func()
 	gone   func()
 }
 
@@ -77,6 +78,8 @@ func (l *waLogger) note(msg string) {
 		"OnDisconnect() called, but it was expected, so not emitting event",
 		"OnDisconnect() called after manual disconnection":
 		l.gone()
+	case "Starting handler queue loop":
+		l.opened()
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	shortestWait  = 1 * time.Second
 	longestWait   = 30 * time.Second
 	stableAfter   = 20 * time.Second // a socket that lived this long was a good one
+	maxAnswers    = 3                // of the phone to one code
 	maxCodeFaults = 3                // code requests in a row that may fail for want of an answer
 )
 
@@ -289,6 +290,7 @@ func (m *machine) pairSuccess(now time.Time, in inPaired) {
 	m.phase, m.paired, m.lastErr = phasePaired, true, nil
 	m.loginBy = now.Add(loginLimit)
 	m.stageAt = now.Add(reconnectWait)
+	m.allow(m.loginBy.Add(shortestWait))
 	m.do(doEmit{Paired{Account: in.account}})
 }
 

@@ -130,7 +130,7 @@ func (s *schedule) input(b, arg byte) input {
 		}
 		return inAnswer{goodAssertion, nil}
 	case 19:
-		return inPasskeySent{epoch, or(arg, &Error{Reason: ErrPasskey})}
+		return inPasskeySent{epoch, s.m.ceremony.answer - int(arg%2), or(arg, &Error{Reason: ErrPasskey})}
 	case 20:
 		return inConfirm{nil}
 	case 21:
@@ -377,4 +377,28 @@ func FuzzMachine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, mode byte, plan []byte) {
 		newSchedule(t, mode).run(plan[:min(len(plan), 2000)])
 	})
+}
+
+func TestFourthAnswerWithdrawsTheCode(t *testing.T) {
+	t.Parallel()
+	s := newSchedule(t, 3)
+	for _, in := range []input{
+		inStart{},
+		inDevice{epoch: 1},
+		inOpened{1},
+		inRefs{1, []string{"a,b,c,d,e"}},
+		inCode{1, "ABCD-EFGH"},
+		inAnswered{1},
+		inAnswered{1},
+		inAnswered{1},
+	} {
+		s.step(in)
+	}
+	if !s.code {
+		t.Fatal("three answers are too many")
+	}
+	s.step(inAnswered{1})
+	if s.code || s.requested != 1 {
+		t.Errorf("on the screen %t, requested %d", s.code, s.requested)
+	}
 }

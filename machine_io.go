@@ -74,8 +74,9 @@ type (
 	}
 	// inPasskeySent: WhatsApp has accepted the assertion, or not.
 	inPasskeySent struct {
-		epoch int
-		err   *Error
+		epoch  int
+		answer int // its number
+		err    *Error
 	}
 	// inConfirm: ConfirmPasskey.
 	inConfirm struct{ reply chan<- error }
@@ -170,6 +171,7 @@ type (
 	// doAnswer: send the assertion; its outcome goes to reply too.
 	doAnswer struct {
 		epoch     int
+		answer    int // its number
 		assertion *types.WebAuthnResponse
 		reply     chan<- error
 	}

@@ -12,6 +12,7 @@ type codeOffer struct {
 	expires  time.Time // while the code is on the screen
 	answerBy time.Time // after the phone's answer, until pair-success
 	shown    bool
+	answers  int    // of the phone
 	number   int    // of the last code shown in this Link
 	faults   int    // requests in a row that failed for want of an answer
 	off      *Error // no more codes are asked for in this Link, and why
@@ -159,9 +160,17 @@ func (m *machine) noMoreCodes(now time.Time, err *Error) {
 	}
 }
 
-// answered takes the phone's primary_hello: pair-success is due.
+// answered takes the phone's primary_hello: pair-success is due. A code gets three
+// of them and no more: after that somebody is guessing.
 func (m *machine) answered(now time.Time) {
-	if m.phase == phaseOffering && m.code.shown && !m.code.awaited() {
+	if m.phase != phaseOffering || !m.code.shown {
+		return
+	}
+	if m.code.answers++; m.code.answers > maxAnswers {
+		m.codeRefused(now)
+		return
+	}
+	if !m.code.awaited() {
 		m.code.answerBy = now.Add(answerLimit)
 	}
 }

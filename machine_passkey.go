@@ -12,6 +12,8 @@ type ceremony struct {
 	challenge json.RawMessage
 	expires   time.Time // of the challenge
 	refused   int       // answers that WhatsApp did not accept
+	sending   bool      // an answer is on its way, perhaps to an earlier challenge
+	answer    int       // the number of the last answer
 }
 
 // passkeyStep is a step of the ceremony, in its order.
@@ -39,11 +41,11 @@ func (m *machine) passkey(now time.Time, in inPasskey) {
 	m.code.clear()
 	m.qr.clear()
 	m.lastErr = nil
-	m.ceremony = ceremony{challenge: in.challenge, expires: now.Add(passkeyLife)}
-	m.phase, m.stageAt = phasePasskey, m.ceremony.expires
-	if latest := m.stageAt.Add(answerLimit); m.cfg.patient && m.timeoutAt.Before(latest) {
-		m.timeoutAt = latest
+	m.ceremony = ceremony{
+		challenge: in.challenge, expires: now.Add(passkeyLife), sending: m.ceremony.sending, answer: m.ceremony.answer,
 	}
+	m.phase = phasePasskey
+	m.goTo(stepAnswer, m.ceremony.expires)
 	m.do(doEmit{PasskeyRequired{
 		Challenge: in.challenge, Expires: m.ceremony.expires, HandoffExpires: now.Add(handoffLife), Err: in.err,
 	}})
@@ -55,6 +57,14 @@ func (m *machine) passkey(now time.Time, in inPasskey) {
 // goTo is the next step of the ceremony, with the time that it has.
 func (m *machine) goTo(step passkeyStep, until time.Time) {
 	m.ceremony.step, m.stageAt = step, until
+	m.allow(until.Add(answerLimit))
+}
+
+// allow extends the default Timeout: whoever has come so far is not cut off.
+func (m *machine) allow(until time.Time) {
+	if m.cfg.patient && m.timeoutAt.Before(until) {
+		m.timeoutAt = until
+	}
 }
 
 // at reports whether the ceremony is at the step.
@@ -64,7 +74,7 @@ func (m *machine) at(step passkeyStep) bool {
 
 // answerPasskey takes an assertion, and sends it if it has the right shape.
 func (m *machine) answerPasskey(now time.Time, in inAnswer) {
-	if !m.at(stepAnswer) {
+	if !m.at(stepAnswer) || m.ceremony.sending {
 		cause := errNoPasskey
 		if m.phase == phasePasskey {
 			cause = errPasskeyAnswered
@@ -77,15 +87,19 @@ func (m *machine) answerPasskey(now time.Time, in inAnswer) {
 		m.do(doReply{in.reply, err})
 		return
 	}
+	m.ceremony.sending = true
+	m.ceremony.answer++
 	m.goTo(stepSending, now.Add(codeLimit))
-	m.do(doAnswer{m.epoch, assertion, in.reply})
+	m.do(doAnswer{m.epoch, m.ceremony.answer, assertion, in.reply})
 }
 
 // passkeySent takes WhatsApp's answer to an assertion.
 func (m *machine) passkeySent(now time.Time, in inPasskeySent) {
+	m.ceremony.sending = false
 	switch {
-	case !m.at(stepSending): // the phone was faster than the answer
+	case !m.at(stepSending) || in.answer != m.ceremony.answer: // the phone was faster, or it was for another challenge
 	case in.err == nil:
+		m.lastErr = nil
 		m.goTo(stepPhone, now.Add(answerLimit))
 	default:
 		m.ceremony.refused++

@@ -57,6 +57,11 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(chan<- 
 	case err := <-reply:
 		return err
 	case <-done:
+		select {
+		case err := <-reply: // it came first
+			return err
+		default:
+		}
 		return &Error{Reason: ErrPasskey, Op: op, Err: idle}
 	case <-ctx.Done():
 		err := stopped(ctx)
@@ -78,7 +83,7 @@ func (a *attempt) askPasskey(ctx context.Context, e doAskPasskey) {
 		case err = <-reply:
 		case <-ctx.Done():
 		}
-		if err == nil {
+		if err == nil || ctx.Err() != nil {
 			return
 		}
 	}

@@ -70,14 +70,14 @@ func (s *socket) post(in input) {
 
 // redirect gives the socket another watcher, or none, together with what the
 // present one has not taken yet.
-func (s *socket) redirect(to, from *inbox) {
+func (s *socket) redirect(to, from *inbox, rest []input) {
 	if to == nil {
 		to = closedInbox()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inbox = to
-	for _, in := range from.take() {
+	for _, in := range slices.Concat(rest, from.take()) {
 		if in.socket() == s.epoch {
 			to.post(in)
 		}
@@ -267,6 +267,11 @@ func (s *socket) handle(evt any) {
 		if s.tracker.whileUp(s.letGo) {
 			s.post(inLoggedIn{s.epoch, deviceAccount(s.device)})
 		}
+	case *events.KeepAliveTimeout:
+		// whatsmeow reconnects then, and does not tell (keepAliveLoop in its keepalive.go).
+		if time.Since(e.LastSuccess) > whatsmeow.KeepAliveMaxFailTime {
+			s.lost(&Error{Reason: ErrNetwork, Op: "connection", Err: errSilent}, 0)
+		}
 	case *events.Disconnected:
 		s.lost(&Error{Reason: ErrNetwork, Op: "connection", Err: errConnectionClosed}, 0)
 	}
@@ -282,6 +287,13 @@ func (s *socket) letGo() {
 	}
 }
 
+// isLeftAlone reports whether a 515 is whatsmeow's own.
+func (s *socket) isLeftAlone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.isFree && !s.manual
+}
+
 func (s *socket) lost(err *Error, tries int) { s.afterPairing(inLost{s.epoch, err, tries}) }
 
 // isLinked reports whether the connection is one of a linked device.
@@ -292,6 +304,7 @@ func (s *socket) isLinked() bool {
 }
 
 var (
+	errSilent           = errors.New("WhatsApp has been silent for minutes")
 	errConnectionClosed = errors.New("WhatsApp closed the connection")
 	errBadChallenge     = errors.New("the passkey challenge cannot be parsed")
 	errNoDevice         = errors.New("pair-success names no device")

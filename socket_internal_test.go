@@ -3,6 +3,8 @@ package walink
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.mau.fi/whatsmeow"
@@ -103,31 +105,45 @@ func TestPasskeyEndsTheCodesAndHoldsTheSocket(t *testing.T) {
 // pair-success in another, so either may come first.
 func TestWhatOvertakesPairSuccessWaitsForIt(t *testing.T) {
 	t.Parallel()
-	pairSuccess := &waBinary.Node{Tag: "iq", Content: []waBinary.Node{{Tag: "pair-success"}}}
-	s := &socket{epoch: 7, inbox: newInbox(), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
-	s.recv(pairSuccess)
-	s.handle(&events.ManualLoginReconnect{})
-	s.recv(&waBinary.Node{Tag: "failure", Attrs: waBinary.Attrs{"reason": "401"}})
-	if early := s.inbox.take(); len(early) > 0 {
-		t.Errorf("posted too early: %v", early)
-	}
-	s.handle(&events.PairSuccess{})
-	got := s.inbox.take()
-	if len(got) != 3 {
-		t.Fatalf("posted %v", got)
-	}
-	if _, ok := got[0].(inPaired); !ok || got[1] != (inReconnect{7}) {
-		t.Errorf("posted %v", got)
-	}
-	if lost, ok := got[2].(inLost); !ok || lost.err.Reason != ErrLoggedOut {
-		t.Errorf("posted %v", got[2])
-	}
+	pairSuccess := &waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{"from": types.ServerJID}, Content: []waBinary.Node{{Tag: "pair-success"}}}
+	synctest.Test(t, func(t *testing.T) {
+		s := &socket{epoch: 7, inbox: newInbox(), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
+		s.recv(pairSuccess)
+		s.handle(&events.ManualLoginReconnect{})
+		go s.recv(&waBinary.Node{Tag: "failure", Attrs: waBinary.Attrs{"reason": "401"}})
+		synctest.Wait()
+		if early := s.inbox.take(); len(early) > 0 {
+			t.Errorf("posted too early: %v", early)
+		}
+		s.handle(&events.PairSuccess{})
+		synctest.Wait()
+		got := s.inbox.take()
+		if len(got) != 3 {
+			t.Fatalf("posted %v", got)
+		}
+		if _, ok := got[0].(inPaired); !ok || got[1] != (inReconnect{7}) {
+			t.Errorf("posted %v", got)
+		}
+		if lost, ok := got[2].(inLost); !ok || lost.err.Reason != ErrLoggedOut {
+			t.Errorf("posted %v", got[2])
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		// whatsmeow has dropped the pair-success.
+		s := &socket{epoch: 7, inbox: newInbox(), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
+		s.recv(pairSuccess)
+		s.handle(&events.Disconnected{})
+		<-time.After(storeGrace + time.Second)
+		if got := s.inbox.take(); len(got) != 1 {
+			t.Errorf("posted %v", got)
+		}
+	})
 
-	s = &socket{epoch: 7, inbox: newInbox(), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
+	s := &socket{epoch: 7, inbox: newInbox(), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
 	s.recv(pairSuccess)
 	s.handle(&events.Disconnected{})
 	s.handle(&events.PairError{Error: whatsmeow.ErrPairInvalidDeviceSignature})
-	got = s.inbox.take()
+	got := s.inbox.take()
 	if len(got) != 1 || got[0].(inLost).err.Reason != ErrPairing { //nolint:forcetypeassert,errcheck // it would be told
 		t.Errorf("posted %v", got)
 	}

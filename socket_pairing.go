@@ -1,6 +1,9 @@
 package walink
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // awaitPairing waits until whatsmeow is through with a pair-success.
 func (s *socket) awaitPairing() {
@@ -30,24 +33,26 @@ func (s *socket) beginPairing() {
 // paired notes that whatsmeow is through with a pair-success, and posts what it
 // led to, and then what came meanwhile.
 func (s *socket) paired(in inPaired) {
-	late := s.endPairing()
-	s.post(in)
-	for _, in := range late {
-		s.post(in)
-	}
+	s.mu.Lock()
+	s.late = slices.Insert(s.late, 0, input(in))
+	s.mu.Unlock()
+	s.endPairing(true)
 }
 
-// endPairing notes that whatsmeow is through with a pair-success. It returns
-// what came meanwhile.
-func (s *socket) endPairing() (late []input) {
+// endPairing notes that whatsmeow is through with a pair-success, and posts or
+// drops what came meanwhile. Whoever waits for the end comes after that.
+func (s *socket) endPairing(keep bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, in := range s.late {
+		if keep {
+			s.inbox.post(in)
+		}
+	}
 	if s.pairing != nil && !s.isPaired {
 		close(s.pairing)
 	}
-	s.isPaired = true
-	late, s.late = s.late, nil
-	return late
+	s.isPaired, s.late = true, nil
 }
 
 // afterPairing posts an input that whatsmeow may have told before it is through
@@ -58,16 +63,23 @@ func (s *socket) afterPairing(in input) {
 	switch {
 	case s.isRefused:
 	case s.pairing != nil && !s.isPaired:
-		s.late = append(s.late, in)
+		if s.late = append(s.late, in); len(s.late) == 1 {
+			time.AfterFunc(storeGrace, s.giveUp) // whatsmeow may have dropped the pair-success
+		}
 	default:
 		s.inbox.post(in)
 	}
 }
 
+// giveUp posts what a pair-success has held back for too long.
+func (s *socket) giveUp() {
+	s.endPairing(true)
+}
+
 // refuse notes that a pair-success was not good. Whatever comes of the
 // connection is a consequence. It returns why checkAccount said no, if it did.
 func (s *socket) refuse() (rejected *Error) {
-	_ = s.endPairing()
+	s.endPairing(false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.isRefused = true

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/types"
 )
 
 // recv sees every node that arrives, before whatsmeow handles it, in the
@@ -22,9 +23,14 @@ func (s *socket) recv(node *waBinary.Node) {
 	case "stream:error":
 		if err, tries := streamError(node, s.isLinked()); err != nil {
 			s.lost(err, tries)
+		} else if s.isLeftAlone() {
+			// The 515 is whatsmeow's own, which says nothing if its connect fails.
+			s.lost(&Error{Reason: ErrNetwork, Op: "stream", Err: errRestart}, 0)
 		}
 	case "iq":
-		if _, ok := node.GetOptionalChildByTag("pair-success"); ok {
+		// whatsmeow handles it under these conditions alone (handleIQ in its pair.go).
+		children := node.GetChildren()
+		if len(children) == 1 && children[0].Tag == "pair-success" && node.Attrs["from"] == types.ServerJID {
 			s.beginPairing()
 			return
 		}

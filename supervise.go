@@ -97,8 +97,8 @@ func hopeless(reason Reason) bool {
 
 // link runs one Link, and waits for a while if it failed.
 func (s *supervisor) link(ctx context.Context) *Error {
-	s.inbox.take() // about a connection that is gone
 	s.linker.mu.Lock()
+	s.inbox = newInbox() // what comes late from an earlier client goes into the old one
 	events, err := s.linker.start(ctx, false)
 	s.linker.mu.Unlock()
 	if err != nil {
@@ -179,7 +179,7 @@ func (s *supervisor) stay(ctx context.Context) *Error {
 	why := s.drop(ctx, s.lost)
 	switch {
 	case ctx.Err() != nil:
-	case time.Since(linked) >= stableAfter:
+	case time.Since(linked) >= stableAfter && why.RetryAfter == 0:
 		s.pause = shortestWait
 	case why.Reason != ErrLoggedOut:
 		s.wait(ctx, why)
@@ -214,6 +214,9 @@ func (s *supervisor) hear(in input, timer *time.Timer) bool {
 // end of a connection and the server's own troubles (handleConnectFailure and
 // handleStreamError in its connectionevents.go).
 func returns(err *Error) bool {
+	if code, ok := errors.AsType[failed](err.Err); ok {
+		return code == 500 || code == 503
+	}
 	return err.Reason == ErrNetwork || err.Reason == ErrServer
 }
 
@@ -223,9 +226,19 @@ func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
 	if why.Reason != ErrLoggedOut && why.Reason != ErrRemoved {
 		return why
 	}
-	err := s.linker.store.Delete(ctx, s.linker.settings.session)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return storeFailed("drop session", s.linker.settings.session, err)
+	// A Store that does not heed its context must not hold up the supervision.
+	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
+	defer cancel()
+	done := make(chan error, 1)
+	session := s.linker.settings.session
+	go func() { done <- s.linker.store.Delete(ctx, session) }()
+	select {
+	case err := <-done:
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return storeFailed("drop session", session, err)
+		}
+	case <-ctx.Done():
+		return storeFailed("drop session", session, errStoreStalled)
 	}
 	return why
 }

@@ -29,7 +29,6 @@ type tracker struct {
 	base http.RoundTripper
 
 	mu      sync.Mutex
-	opening bool // walink's ConnectContext is under way
 	quiet   bool // nothing may be opened, until the next begin
 	dials   int  // requests under way
 	current *conn
@@ -57,35 +56,32 @@ func (t *tracker) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return resp, nil // not a connection: the websocket library will say so
 	}
-	c := &conn{rwc: rwc, opened: make(chan struct{}), closing: make(chan struct{}), gone: make(chan struct{})}
+	c := newConn(rwc)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.quiet {
 		_ = rwc.Close()
 		return nil, errShut
 	}
-	if t.current = c; !t.opening {
-		close(c.opened) // a reconnect of whatsmeow's own
-	}
+	t.current = c
 	resp.Body = c
 	return resp, nil
 }
 
 var errShut = errors.New("the socket is shut")
 
-// begin is called before a ConnectContext, and opened after it.
+// begin is called before a ConnectContext.
 func (t *tracker) begin() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.opening, t.quiet, t.current = true, false, nil
+	t.quiet, t.current = false, nil
 }
 
+// opened is called when the handshake is done: after a ConnectContext, and
+// when whatsmeow logs that it handles nodes, which is all that is heard of a
+// reconnect of its own.
 func (t *tracker) opened() {
-	t.mu.Lock()
-	t.opening = false
-	c := t.current
-	t.mu.Unlock()
-	if c != nil {
+	if c := t.conn(); c != nil {
 		c.signal(c.opened)
 	}
 }
@@ -99,7 +95,7 @@ func (t *tracker) quieten() (c *conn, dialing bool) {
 	return t.current, t.dials > 0
 }
 
-// up reports whether there is a connection that has not ended. It asks no lock
+// up reports whether a connection is logged in and has not ended. It asks no lock
 // of whatsmeow's, which may be held for long.
 func (t *tracker) up() bool {
 	c := t.conn()
@@ -112,7 +108,7 @@ func (t *tracker) up() bool {
 	case <-c.closing:
 		return false
 	default:
-		return c.read && !c.ended && c.hushed == nil
+		return c.loggedIn && !c.ended && c.hushed == nil
 	}
 }
 
@@ -130,13 +126,14 @@ func (t *tracker) tornDown() {
 	}
 }
 
-// whileUp calls f unless the reader was told of the end of the connection, and
+// whileUp notes a login and calls f, unless the reader was told of the end of the connection, and
 // reports whether it did. What the reader's end leads to comes after f.
 func (t *tracker) whileUp(f func()) bool {
 	c := t.conn()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.ended {
+		c.loggedIn = true
 		f()
 	}
 	return !c.ended
@@ -146,18 +143,27 @@ func (t *tracker) whileUp(f func()) bool {
 type conn struct {
 	rwc io.ReadWriteCloser
 
-	opened  chan struct{} // closed once ConnectContext is through
+	written chan struct{} // closed once the client's hello is out
+	opened  chan struct{} // closed once the handshake is done
 	closing chan struct{} // closed once the websocket says goodbye, is closed or killed
 	gone    chan struct{} // closed once whatsmeow has let go of a connection that had ended
 
-	mu     sync.Mutex
-	wrote  bool          // the client's hello is out
-	read   bool          // something has arrived
-	rest   int           // of the frame that is being written
-	closed bool          // by the websocket itself
-	idle   bool          // the reader has nothing in hand
-	ended  bool          // the reader was told of the end, and tears the websocket down
-	hushed chan struct{} // not nil once hushed; closed when the reader has nothing in hand
+	mu       sync.Mutex
+	wrote    bool // the client's hello is out
+	read     bool // the server's hello, or what should be it, has arrived
+	loggedIn bool
+	rest     int           // of the frame that is being written
+	closed   bool          // by the websocket itself
+	idle     bool          // the reader has nothing in hand
+	ended    bool          // the reader was told of the end, and tears the websocket down
+	hushed   chan struct{} // not nil once hushed; closed when the reader has nothing in hand
+}
+
+func newConn(rwc io.ReadWriteCloser) *conn {
+	return &conn{
+		rwc: rwc, written: make(chan struct{}), opened: make(chan struct{}),
+		closing: make(chan struct{}), gone: make(chan struct{}),
+	}
 }
 
 const (
@@ -254,13 +260,19 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.settle()
 	c.mu.Unlock()
 	n, err := c.rwc.Read(p)
+	if n == 0 && err != nil {
+		select {
+		case <-c.written: // whatsmeow waits for the hello only now
+		case <-c.closing:
+		}
+	}
 	c.mu.Lock()
 	if c.hushed != nil {
 		n, err = 0, io.EOF
 	}
 	switch {
 	case n > 0:
-		c.read, c.idle = true, false
+		c.read, c.idle = c.read || holdsData(p[:n]), false
 		c.mu.Unlock()
 		return n, nil // an error comes again
 	case err != nil && c.wrote && !c.read && !c.closed && len(p) >= len(emptyFrame):
@@ -272,11 +284,29 @@ func (c *conn) Read(p []byte) (int, error) {
 	return 0, c.atEnd(err)
 }
 
+// holdsData reports whether a websocket frame with data begins in what the
+// server has sent, beside pings and the like (RFC 6455, 5.2). Only the first
+// bytes of a connection are asked about, which begin with a frame.
+func holdsData(p []byte) bool {
+	for len(p) >= 2 {
+		const control = 0x08
+		if p[0]&control == 0 {
+			return true
+		}
+		p = p[min(len(p), 2+int(p[1])):] // control frames are short, and a server's has no mask
+	}
+	return false
+}
+
 // atEnd holds the reader back until the end may be told, and returns it.
 func (c *conn) atEnd(err error) error {
+	timer := time.NewTimer(openLimit) // a handshake is over by then
+	defer timer.Stop()
 	select {
 	case <-c.opened:
 	case <-c.closing:
+	case <-timer.C:
+		c.signal(c.opened)
 	}
 	c.mu.Lock()
 	if c.hushed == nil {
@@ -302,7 +332,10 @@ func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.rwc.Write(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wrote = c.wrote || err == nil
+	if err == nil && !c.wrote {
+		c.wrote = true
+		close(c.written)
+	}
 	if goodbye && c.hushed == nil {
 		c.ended = true // the peer has said goodbye, and the reader answers it
 		c.settle()

@@ -34,7 +34,11 @@ func opened(t *testing.T) (*tracker, *conn, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tr, resp.Body.(*conn), far //nolint:forcetypeassert,errcheck // that is what RoundTrip is for
+	c := resp.Body.(*conn) //nolint:forcetypeassert,errcheck // that is what RoundTrip is for
+	c.wrote = true
+	close(c.written)
+	close(c.opened)
+	return tr, c, far
 }
 
 func read(c io.Reader) <-chan error {
@@ -66,7 +70,10 @@ func TestEndIsHeldBackUntilTheSocketIsOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp.Body.(*conn).read = true //nolint:forcetypeassert,errcheck // the server's hello
+		c := resp.Body.(*conn) //nolint:forcetypeassert,errcheck // that is what RoundTrip is for
+		c.wrote = true
+		close(c.written)
+		c.read = true // the server's hello
 		_ = far.Close()
 		done := read(resp.Body)
 		pending(t, done, "before ConnectContext is through")
@@ -128,7 +135,7 @@ func TestPieceOfALongFrameIsNoGoodbye(t *testing.T) {
 	c := &conn{rwc: struct {
 		io.Writer
 		io.ReadCloser
-	}{&wire, http.NoBody}, closing: make(chan struct{})}
+	}{&wire, http.NoBody}, closing: make(chan struct{}), written: make(chan struct{})}
 	frame := append([]byte{0x82, 0x80 | 126, 0x13, 0x88, 1, 2, 3, 4}, bytes.Repeat([]byte{closeFrame}, 5000)...)
 	for _, piece := range [][]byte{frame[:4096], frame[4096:], {0x82, 0x81, 1, 2, 3, 4, 9}} {
 		if _, err := c.Write(piece); err != nil {
@@ -153,7 +160,7 @@ func TestWhatsmeowSaysThatItHasLetGo(t *testing.T) {
 		identity := keys.NewKeyPair()
 		client := whatsmeow.NewClient(&wastore.Device{
 			NoiseKey: keys.NewKeyPair(), IdentityKey: identity, SignedPreKey: identity.CreateSignedPreKey(1), AdvSecretKey: make([]byte, 32),
-		}, &waLogger{ctx: t.Context(), log: slog.New(slog.DiscardHandler), recv: ignore, send: ignore, gone: tr.tornDown})
+		}, &waLogger{ctx: t.Context(), log: slog.New(slog.DiscardHandler), recv: ignore, send: ignore, opened: tr.opened, gone: tr.tornDown})
 		client.SetPreLoginHTTPClient(by)
 		tr.begin()
 		if err := client.Connect(); err != nil {

@@ -72,6 +72,27 @@ type Ledger interface {
 	// number (in digits, with country code), and returns a zero time. If
 	// limit codes were already asked for after now-window, it records
 	// nothing and returns the time at which the next one may be asked for.
-	// The check and the record are one atomic step.
+	// The same it does while a refusal is in force. The check and the record
+	// are one atomic step.
 	TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error)
+	// RefuseCode records at now that WhatsApp has refused number a code, and
+	// returns until when that is in force: for wait, doubled for each refusal
+	// of the [RefusalMemory] before, and for no longer than [LongestRefusal].
+	RefuseCode(ctx context.Context, number string, now time.Time, wait time.Duration) (until time.Time, err error)
+}
+
+const (
+	// RefusalMemory is how long a refusal makes the next ones longer.
+	RefusalMemory = 24 * time.Hour
+	// LongestRefusal is the longest that a refusal is in force.
+	LongestRefusal = 12 * time.Hour
+)
+
+// Refusal returns how long a refusal after so many others is in force. It is
+// for implementations of [Ledger].
+func Refusal(wait time.Duration, before int) time.Duration {
+	for ; before > 0 && wait < LongestRefusal; before-- {
+		wait *= 2
+	}
+	return min(max(wait, 0), LongestRefusal)
 }

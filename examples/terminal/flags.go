@@ -17,6 +17,8 @@ type options struct {
 	settings               walink.Settings
 	db                     string
 	json, verbose, sandbox bool
+	doctor                 bool
+	passkey                bool // the simulated account wants a passkey
 	apart                  bool // db is a file of the sandbox's own
 }
 
@@ -30,12 +32,14 @@ func flagSet() (*flag.FlagSet, *options, *flagValues) {
 	fs.BoolVar(&v.qr, "qr", false, "link by QR code only")
 	fs.BoolVar(&v.both, "both", false, "show a pairing code and a QR code together; needs -phone")
 	fs.StringVar(&v.session, "session", "", "the `name` under which the session is kept (default \"default\")")
-	fs.StringVar(&o.db, "db", "", "the `file` that keeps the sessions, or \""+memory+"\" (default \"walink.db\";\nwith -sandbox \""+sandboxDB+"\", and others with -qr and -both)")
+	fs.StringVar(&o.db, "db", "", "the `file` that keeps the sessions, or \""+memory+"\" (default \"walink.db\";\nwith -sandbox \""+sandboxDB+"\", and others with -qr, -both and -passkey)")
 	fs.StringVar(&v.file, "settings", "", "read walink's settings from a JSON `file`, instead of the code with QR as fallback;\nother flags override what it says")
 	fs.DurationVar(&v.timeout, "timeout", 0, "give up after this `time`, such as 90s (default 10m)")
 	fs.BoolVar(&o.json, "json", false, "write each event as a line of JSON on stdout, codes included, and the rest on stderr")
 	fs.BoolVar(&o.verbose, "verbose", false, "write a log on stderr, without secrets")
 	fs.BoolVar(&o.sandbox, "sandbox", false, "link with a simulated WhatsApp, where a simulated phone does by itself what the screen says")
+	fs.BoolVar(&o.passkey, "passkey", false, "with -sandbox: the simulated account wants a passkey, which a simulated browser has")
+	fs.BoolVar(&o.doctor, "doctor", false, "link nothing: examine settings, database, network and clock, and name what is wrong")
 	return fs, &o, &v
 }
 
@@ -55,7 +59,9 @@ func usage() string {
   terminal                                by QR code, whichever account scans it
   terminal -phone "+55 ..." -both         by either, both on the screen
   terminal -phone "+55 ..." -json         for scripts: one event a line on stdout
+  terminal -phone "+55 ..." -doctor       find out why linking does not work
   terminal -sandbox                       try it without a phone, an account or a network
+  terminal -sandbox -passkey              the same with an account that wants a passkey
 
 Flags:
 `)
@@ -64,7 +70,7 @@ Flags:
 	fs.PrintDefaults()
 	out.WriteString(`
 A session that is stored already is connected again without a code.
-Exit codes: 0 linked, 1 not linked, with the reason and what to do on stderr, 2 wrong usage
+Exit codes: 0 linked, or nothing wrong with -doctor, 1 not, with the reason and what to do on stderr, 2 wrong usage
 (go run makes a 1 of the 2).
 `)
 	return out.String()
@@ -79,6 +85,8 @@ func parse(args []string) (options, error) {
 	switch {
 	case fs.NArg() > 0:
 		return options{}, fmt.Errorf("unexpected argument %q: put quotes around a number with spaces", fs.Arg(0))
+	case o.passkey && !o.sandbox:
+		return options{}, errors.New("-passkey is for -sandbox: a real account asks for its passkey by itself")
 	case v.qr && v.both:
 		return options{}, errors.New("-qr and -both contradict each other: leave one of them out")
 	}
@@ -87,6 +95,8 @@ func parse(args []string) (options, error) {
 		switch {
 		case !o.sandbox:
 			o.db = "walink.db"
+		case o.passkey:
+			o.db = sandboxPasskeyDB
 		case v.qr:
 			o.db = sandboxQRDB
 		case v.both:

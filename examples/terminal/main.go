@@ -11,6 +11,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -32,7 +33,7 @@ import (
 
 // The exit codes.
 const (
-	exitLinked = 0
+	exitLinked = 0 // or, with -doctor, nothing is wrong
 	exitFailed = 1
 	exitUsage  = 2
 )
@@ -44,7 +45,7 @@ func main() {
 	quiet()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	p := program{stdout: os.Stdout, stderr: os.Stderr}
+	p := program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(p.run(ctx, os.Args[1:]))
 }
 
@@ -65,11 +66,13 @@ func (discard) Configure(string)    {}
 
 // program is one run.
 type program struct {
+	stdin          io.Reader // read once a passkey is asked for; nil for none
 	stdout, stderr io.Writer
 	transport      http.RoundTripper // in place of the network; nil outside of tests
 
 	opts   options
 	screen *screen
+	desk   *desk
 }
 
 // run does it all and returns the exit code.
@@ -128,7 +131,7 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 
 	var sb *sandbox
 	if p.opts.sandbox {
-		sb, err = startSandbox(ctx, st, cmp.Or(settings.Phone, sandboxPhone))
+		sb, err = startSandbox(ctx, st, cmp.Or(settings.Phone, sandboxPhone), p.opts.passkey)
 		if err != nil {
 			return p.unusable(ctx, fmt.Errorf("the sandbox cannot use %s: %w", p.database(), err))
 		}
@@ -144,13 +147,45 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 		}
 	}
 
+	p.desk = newDesk(p.screen.Note)
+	defer func() {
+		if err := p.desk.Close(); err != nil {
+			p.printf(p.stderr, "What was made for the passkey was not removed: %v\n", err)
+		}
+	}()
+	if sb == nil {
+		settings.Passkey = p.desk.broker.Ask
+	}
+	if p.opts.doctor {
+		return p.examine(ctx, st, settings)
+	}
 	linker, err := walink.New(st, settings)
 	if err != nil {
 		p.printf(p.stderr, "%s\n", reason(err))
 		return exitUsage
 	}
 	defer func() { _ = linker.Close() }() // it always returns nil
+	p.desk.linker = linker
 	return p.link(ctx, st, linker, sb)
+}
+
+// examine looks for what is wrong, and returns the exit code.
+func (p *program) examine(ctx context.Context, st store.Store, settings walink.Settings) int {
+	report := walink.Diagnose(ctx, st, settings)
+	if p.opts.json {
+		line, err := json.Marshal(report)
+		if err != nil {
+			p.printf(p.stderr, "The report cannot be written: %v\n", err)
+			return exitFailed
+		}
+		p.printf(p.stdout, "%s\n", line)
+	} else {
+		p.printf(p.stdout, "%s", report)
+	}
+	if !report.OK() {
+		return exitFailed
+	}
+	return exitLinked
 }
 
 // link links, shows how it goes, and returns the exit code.
@@ -180,13 +215,17 @@ func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linke
 			p.screen.Tick(now)
 		case line := <-says:
 			p.screen.Note(line)
+		case line := <-p.desk.lines:
+			p.desk.Typed(ctx, line)
+		case line := <-p.desk.told:
+			p.screen.Note(line)
 		case event := <-events:
 			if p.opts.json {
 				p.printJSON(event)
 			}
 			p.screen.Show(event, time.Now())
 			if sb != nil {
-				sb.See(event)
+				sb.See(event, linker)
 			}
 			switch e := event.(type) {
 			case walink.Linked:
@@ -201,8 +240,13 @@ func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linke
 					p.failed(e.Err)
 				}
 				return exitFailed
-			case walink.Connecting, walink.PairingCode, walink.QRCode, walink.Withdrawn, walink.PasskeyRequired,
-				walink.PasskeyConfirmation, walink.Paired, walink.Retrying, walink.Disconnected, walink.Reconnected:
+			case walink.PasskeyRequired:
+				if sb == nil {
+					p.desk.Ask(ctx, p.stdin, e)
+				}
+			case walink.PasskeyConfirmation:
+				p.desk.Compare(e)
+			case walink.Connecting, walink.PairingCode, walink.QRCode, walink.Withdrawn, walink.Paired, walink.Retrying, walink.Disconnected, walink.Reconnected:
 			}
 		}
 	}

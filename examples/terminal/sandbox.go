@@ -14,9 +14,10 @@ import (
 const (
 	// The default databases of the sandbox, which are never a real one's. Each way
 	// to link has its own, so that the first run of each shows it.
-	sandboxDB     = "walink-sandbox.db"
-	sandboxQRDB   = "walink-sandbox-qr.db"
-	sandboxBothDB = "walink-sandbox-both.db"
+	sandboxDB        = "walink-sandbox.db"
+	sandboxQRDB      = "walink-sandbox-qr.db"
+	sandboxBothDB    = "walink-sandbox-both.db"
+	sandboxPasskeyDB = "walink-sandbox-passkey.db" //nolint:gosec // the name of a file
 	// sandboxPhone is the account of the simulated phone where no other is asked for.
 	sandboxPhone = "+55 11 98765-4321"
 	// thinking is how long the simulated phone takes to do what the screen says.
@@ -31,7 +32,8 @@ type sandbox struct {
 	says   chan string   // what the phone does, for the screen
 	news   chan struct{} // something new is on the screen
 	cancel context.CancelFunc
-	done   chan struct{}
+	done   sync.WaitGroup
+	ctx    context.Context //nolint:containedctx // the life of the phone and the browser
 
 	mu            sync.Mutex
 	code, payload string // on the screen now, and not used yet
@@ -40,28 +42,32 @@ type sandbox struct {
 // startSandbox starts a WhatsApp that knows the devices that st keeps, so that
 // they can be resumed although their server has ended with the process that
 // linked them.
-func startSandbox(ctx context.Context, st store.Store, number string) (*sandbox, error) {
+func startSandbox(ctx context.Context, st store.Store, number string, wantsPasskey bool) (*sandbox, error) {
 	server, err := walinktest.Start()
 	if err != nil {
 		return nil, err
 	}
+	var options []walinktest.PhoneOption
+	if wantsPasskey {
+		options = append(options, walinktest.WithPasskey())
+	}
 	s := &sandbox{
-		server: server, phone: server.NewPhone(number),
-		says: make(chan string), news: make(chan struct{}, 1), done: make(chan struct{}),
+		server: server, phone: server.NewPhone(number, options...),
+		says: make(chan string), news: make(chan struct{}, 1),
 	}
 	if err := s.restore(ctx, st); err != nil {
 		server.Close()
 		return nil, err
 	}
-	ctx, s.cancel = context.WithCancel(ctx)
-	go s.run(ctx)
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.done.Go(func() { s.run(s.ctx) })
 	return s, nil
 }
 
 // Close ends the phone and the server.
 func (s *sandbox) Close() {
 	s.cancel()
-	<-s.done
+	s.done.Wait()
 	s.server.Close()
 }
 
@@ -94,8 +100,8 @@ func (s *sandbox) restore(ctx context.Context, st store.Store) error {
 	return nil
 }
 
-// See shows the phone what is on the screen.
-func (s *sandbox) See(event walink.Event) {
+// See shows the phone what is on the screen. A passkey is answered through linker.
+func (s *sandbox) See(event walink.Event, linker *walink.Linker) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch e := event.(type) {
@@ -110,7 +116,10 @@ func (s *sandbox) See(event walink.Event) {
 		case walink.MethodQR:
 			s.payload = ""
 		}
-	case walink.PasskeyRequired, walink.Paired, walink.Linked, walink.Failed:
+	case walink.PasskeyRequired:
+		s.code, s.payload = "", ""
+		s.done.Go(func() { s.answer(s.ctx, linker, e.Challenge) })
+	case walink.Paired, walink.Linked, walink.Failed:
 		s.code, s.payload = "", ""
 	case walink.Connecting, walink.PasskeyConfirmation, walink.Retrying, walink.Disconnected, walink.Reconnected:
 	}
@@ -125,7 +134,6 @@ func (s *sandbox) See(event walink.Event) {
 // run is the person at the phone: whenever there is something new on the screen,
 // the code is entered or the QR code scanned after a while.
 func (s *sandbox) run(ctx context.Context) {
-	defer close(s.done)
 	for {
 		select {
 		case <-s.news:
@@ -150,6 +158,23 @@ func (s *sandbox) run(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			s.say(ctx, fmt.Sprintf("shows %q", err))
 		}
+	}
+}
+
+// answer is the browser that has the passkey.
+func (s *sandbox) answer(ctx context.Context, linker *walink.Linker, challenge []byte) {
+	s.say(ctx, fmt.Sprintf("says to go on in the browser, which answers by itself in %.0f s", thinking.Seconds()))
+	select {
+	case <-time.After(thinking):
+	case <-ctx.Done():
+		return
+	}
+	assertion, err := s.phone.Assert(challenge)
+	if err == nil {
+		err = linker.AnswerPasskey(ctx, assertion)
+	}
+	if err != nil {
+		s.say(ctx, fmt.Sprintf("the browser's answer is not accepted: %v", err))
 	}
 }
 

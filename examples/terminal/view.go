@@ -64,16 +64,13 @@ func (v *view) apply(event walink.Event, now time.Time) []string {
 	case walink.PasskeyRequired:
 		v.code, v.qr = nil, nil
 		v.busy, v.until = "Waiting for the passkey, good for", e.Expires
-		return passkeySteps()
+		return []string{"WhatsApp wants the account's passkey before it links this device."}
 	case walink.PasskeyConfirmation:
 		v.busy = "Waiting for the phone"
 		if e.Automatic {
-			return nil
+			return []string{"The passkey is accepted, and proves that the phone is yours. Should the phone ask: the code is " + e.Code + "."}
 		}
-		return []string{
-			"The phone shows a code to compare. It must be " + e.Code + ".",
-			"This program cannot confirm it: if the phone goes on by itself, all is well, otherwise start again.",
-		}
+		return []string{"The phone shows a code. If it is " + e.Code + ", type yes here and press Enter."}
 	case walink.Paired:
 		v.code, v.qr = nil, nil
 		v.busy = "Logging in"
@@ -199,15 +196,6 @@ func (v *view) steps() []string {
 		"     iPhone: tap Settings (or You), then Linked Devices.",
 		"  3. Tap Link a device. Confirm with fingerprint, face or PIN if you are asked.",
 		"  4. " + last,
-	}
-}
-
-// passkeySteps is what can be done about a passkey.
-func passkeySteps() []string {
-	return []string{
-		"WhatsApp wants the account's passkey before it links this device. This program cannot answer it.",
-		"What to do: on the phone, open Settings, Account, Passkeys, remove the passkey, and start again.",
-		"The passkey can be made anew once the device is linked. Ctrl-C ends the program.",
 	}
 }
 

@@ -19,7 +19,12 @@ const memory = 24 * time.Hour
 type Memory struct {
 	mu    sync.Mutex
 	taken map[string][]time.Time // by number, in order
+
+	refused map[string][]refusal // by number, in order
 }
+
+// refusal is one by WhatsApp.
+type refusal struct{ at, until time.Time }
 
 var _ store.Ledger = (*Memory)(nil)
 
@@ -32,13 +37,21 @@ func Process() *Memory { return &process }
 
 // TakeCode implements [store.Ledger]. What is later than any request can be,
 // left by a clock that has been set back, is forgotten.
-func (m *Memory) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (time.Time, error) {
+func (m *Memory) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (until time.Time, err error) {
 	if err := ctx.Err(); err != nil {
 		return time.Time{}, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.forget(now, window)
+	for _, r := range m.refused[number] {
+		if r.until.After(now) && r.until.After(until) {
+			until = r.until
+		}
+	}
+	if !until.IsZero() {
+		return until, nil
+	}
 	if limit <= 0 {
 		return now.Add(window), nil
 	}
@@ -56,6 +69,50 @@ func (m *Memory) TakeCode(ctx context.Context, number string, now time.Time, lim
 	return time.Time{}, nil
 }
 
+// RefuseCode implements [store.Ledger].
+func (m *Memory) RefuseCode(ctx context.Context, number string, now time.Time, wait time.Duration) (time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return time.Time{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget(now, 0)
+	if m.refused == nil {
+		m.refused = map[string][]refusal{}
+	}
+	before := m.refused[number]
+	until := now.Add(store.Refusal(wait, len(before)))
+	m.refused[number] = append(before, refusal{now, until})
+	return until, nil
+}
+
+// PeekCode returns how many of limit codes may still be asked for number after
+// now-window, and a time where none may be now: that at which the next one may.
+// It records nothing.
+func (m *Memory) PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, time.Time{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.forget(now, window)
+	var inside []time.Time
+	for _, at := range m.taken[number] {
+		if at.After(now.Add(-window)) {
+			inside = append(inside, at)
+		}
+	}
+	if left = limit - len(inside); left <= 0 && limit > 0 {
+		next = inside[len(inside)-limit].Add(window)
+	}
+	for _, r := range m.refused[number] {
+		if r.until.After(now) && r.until.After(next) {
+			next = r.until
+		}
+	}
+	return max(left, 0), next, nil
+}
+
 // forget drops the requests that count no longer, and the numbers that have
 // no others.
 func (m *Memory) forget(now time.Time, window time.Duration) {
@@ -64,4 +121,10 @@ func (m *Memory) forget(now time.Time, window time.Duration) {
 		m.taken[number] = slices.DeleteFunc(taken, func(at time.Time) bool { return at.Before(oldest) || at.After(latest) })
 	}
 	maps.DeleteFunc(m.taken, func(_ string, taken []time.Time) bool { return len(taken) == 0 })
+	for number, refused := range m.refused {
+		m.refused[number] = slices.DeleteFunc(refused, func(r refusal) bool {
+			return !r.at.After(now.Add(-store.RefusalMemory)) || r.at.After(now.Add(time.Minute))
+		})
+	}
+	maps.DeleteFunc(m.refused, func(_ string, refused []refusal) bool { return len(refused) == 0 })
 }

@@ -4,10 +4,15 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/walink/walink/store"
 )
 
 // ledgerMemory is how long requests for pairing codes are remembered at least.
 const ledgerMemory = 24 * time.Hour
+
+// clockSlack is how much clocks of several processes may differ.
+const clockSlack = time.Minute
 
 // TakeCode implements [store.Ledger]. The numbers stand in the file as they
 // are, beside the accounts that they belong to. Those of more than a day ago
@@ -16,6 +21,14 @@ func (s *Store) TakeCode(ctx context.Context, number string, now time.Time, limi
 	err = s.txn(ctx, func(ctx context.Context) error {
 		if err := s.forgetCodes(ctx, now, window); err != nil {
 			return err
+		}
+		var until int64
+		if err := s.db.QueryRow(ctx, `SELECT COALESCE(MAX(until), 0) FROM walink_refusal WHERE number=$1`, number).Scan(&until); err != nil {
+			return err
+		}
+		if until > now.UnixNano() {
+			next = time.Unix(0, until).UTC()
+			return nil
 		}
 		if limit <= 0 {
 			next = now.Add(window).UTC()
@@ -46,10 +59,36 @@ func (s *Store) TakeCode(ctx context.Context, number string, now time.Time, limi
 	return next, nil
 }
 
-// forgetCodes deletes the requests that count no longer. What is later than any
-// request can be was written while the clock was wrong.
+// RefuseCode implements [store.Ledger].
+func (s *Store) RefuseCode(ctx context.Context, number string, now time.Time, wait time.Duration) (until time.Time, err error) {
+	err = s.txn(ctx, func(ctx context.Context) error {
+		if err := s.forgetCodes(ctx, now, 0); err != nil {
+			return err
+		}
+		var before int
+		if err := s.db.QueryRow(ctx, `SELECT COUNT(*) FROM walink_refusal WHERE number=$1`, number).Scan(&before); err != nil {
+			return err
+		}
+		until = now.Add(store.Refusal(wait, before)).UTC()
+		_, err := s.db.Exec(ctx, `INSERT INTO walink_refusal (number, refused_at, until) VALUES ($1, $2, $3)`,
+			number, now.UnixNano(), until.UnixNano())
+		return err
+	})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("sqlite: record a refusal in %q: %w", s.path, err)
+	}
+	return until, nil
+}
+
+// forgetCodes deletes the requests and refusals that count no longer. What is
+// later than any can be was written while the clock was wrong.
 func (s *Store) forgetCodes(ctx context.Context, now time.Time, window time.Duration) error {
 	_, err := s.db.Exec(ctx, `DELETE FROM walink_code WHERE asked_at<$1 OR asked_at>$2`,
-		now.Add(-max(window, ledgerMemory)).UnixNano(), now.Add(window).UnixNano())
+		now.Add(-max(window, ledgerMemory)).UnixNano(), now.Add(max(window, clockSlack)).UnixNano())
+	if err != nil {
+		return err
+	}
+	_, err = s.db.Exec(ctx, `DELETE FROM walink_refusal WHERE refused_at<=$1 OR refused_at>$2`,
+		now.Add(-store.RefusalMemory).UnixNano(), now.Add(clockSlack).UnixNano())
 	return err
 }

@@ -19,7 +19,7 @@ const (
 
 // The foreign key makes a session end with its device, also when the device is
 // deleted by something that does not know walink. Times are Unix milliseconds
-// in linked_at and nanoseconds in asked_at.
+// in linked_at and nanoseconds otherwise.
 const schemaV1 = `
 CREATE TABLE walink_session (
 	name      TEXT   NOT NULL PRIMARY KEY,
@@ -34,11 +34,24 @@ CREATE TABLE walink_code (
 CREATE INDEX walink_code_number ON walink_code (number, asked_at);
 `
 
+const schemaV2 = `
+CREATE TABLE walink_refusal (
+	number     TEXT   NOT NULL,
+	refused_at BIGINT NOT NULL,
+	until      BIGINT NOT NULL
+);
+CREATE INDEX walink_refusal_number ON walink_refusal (number, until);
+`
+
 // upgradeTable returns walink's own migrations.
 func upgradeTable() dbutil.UpgradeTable {
 	return dbutil.BuildUpgradeTable().
 		WithRaw(0, 1, 1, "Sessions and pairing codes", dbutil.TxnModeOn, func(ctx context.Context, db *dbutil.Database) error {
 			_, err := db.Exec(ctx, schemaV1)
+			return err
+		}).
+		WithRaw(1, 2, 1, "Refusals of pairing codes", dbutil.TxnModeOn, func(ctx context.Context, db *dbutil.Database) error {
+			_, err := db.Exec(ctx, schemaV2)
 			return err
 		}).
 		Finish()

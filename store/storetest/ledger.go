@@ -72,6 +72,36 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 		}
 	})
 
+	t.Run("Ledger: refusals grow, and hold the number back", func(t *testing.T) {
+		t.Parallel()
+		ledger := open(t)
+		at := start
+		for _, want := range []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour} {
+			until, err := ledger.RefuseCode(t.Context(), number, at, 15*time.Minute)
+			if err != nil || !until.Equal(at.Add(want)) {
+				t.Fatalf("RefuseCode: %v after it, %v, want %v", until.Sub(at), err, want)
+			}
+			next, err := ledger.TakeCode(t.Context(), number, until.Add(-1), 3, window)
+			if err != nil || !next.Equal(until) {
+				t.Errorf("TakeCode before its end: next %v, %v, want %v", next, err, until)
+			}
+			if next, err := ledger.TakeCode(t.Context(), peer, until.Add(-1), 100, window); err != nil || !next.IsZero() {
+				t.Errorf("TakeCode for another number: next %v, %v", next, err)
+			}
+			at = until
+		}
+		if next, err := ledger.TakeCode(t.Context(), number, at, 3, window); err != nil || !next.IsZero() {
+			t.Errorf("TakeCode after it: next %v, %v", next, err)
+		}
+		if until, err := ledger.RefuseCode(t.Context(), number, at, 15*time.Minute); err != nil || until.Sub(at) != store.LongestRefusal {
+			t.Errorf("RefuseCode: %v after it, %v, want %v", until.Sub(at), err, store.LongestRefusal)
+		}
+		at = at.Add(store.RefusalMemory)
+		if until, err := ledger.RefuseCode(t.Context(), number, at, time.Minute); err != nil || until.Sub(at) != time.Minute {
+			t.Errorf("RefuseCode a day later: %v after it, %v, want a minute", until.Sub(at), err)
+		}
+	})
+
 	t.Run("Ledger: check and record are one step", func(t *testing.T) {
 		t.Parallel()
 		ledger := open(t)

@@ -1,0 +1,340 @@
+package walink
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/walink/walink/walinktest"
+)
+
+// front is WhatsApp behind TLS on a loopback address: the fake server, with a
+// certificate that is valid from and to some time from now.
+type front struct {
+	address string
+	roots   *x509.CertPool
+}
+
+func newFront(t *testing.T, host string, from, to time.Duration) *front {
+	t.Helper()
+	srv := walinktest.NewServer(t)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "A filter"}, DNSNames: []string{host},
+		NotBefore: time.Now().Add(from), NotAfter: time.Now().Add(to), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := &url.URL{Scheme: "http", Host: whatsappHost}
+	server := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: srv.HTTPClient().Transport,
+	})
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(cert)
+	return &front{server.Listener.Addr().String(), roots}
+}
+
+// newPatient is a doctor whose every connection to WhatsApp leads to address.
+func newPatient(settings Settings, address string, roots *x509.CertPool) *doctor {
+	d := newDoctor(nil, settings)
+	d.resolve = func(context.Context, string) ([]string, error) { return []string{"192.0.2.1"}, nil }
+	d.transport.Proxy = nil
+	d.transport.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if strings.HasPrefix(addr, whatsappHost+":") {
+			addr = address
+		}
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	d.transport.TLSClientConfig = &tls.Config{RootCAs: roots, Time: func() time.Time { return d.now() }}
+	return d
+}
+
+// wantFindings fails the test unless the checks from the proxy to the version
+// are as wanted, "name status", and first is the first of them that failed.
+func wantFindings(t *testing.T, report Report, first string, want ...string) {
+	t.Helper()
+	got := map[string]Check{}
+	failed := ""
+	for _, c := range report.Checks {
+		got[c.Name] = c
+		if c.Status == CheckFailed && failed == "" && c.Name != onStore {
+			failed = c.Name
+		}
+	}
+	for _, w := range want {
+		name, status, _ := strings.Cut(w, " ")
+		if string(got[name].Status) != status {
+			t.Errorf("%s is %s, want %s", name, got[name].Status, status)
+		}
+	}
+	if failed != first {
+		t.Errorf("first failed is %q, want %q", failed, first)
+	}
+	if t.Failed() {
+		t.Logf("the report:\n%s", report)
+	}
+}
+
+func wantSays(t *testing.T, report Report, name, text string) {
+	t.Helper()
+	for _, c := range report.Checks {
+		if c.Name == name && !strings.Contains(c.Detail, text) {
+			t.Errorf("%s says %q, want %q", name, c.Detail, text)
+		}
+	}
+}
+
+func TestDoctorDirect(t *testing.T) {
+	t.Parallel()
+	const hour = time.Hour
+	front := newFront(t, whatsappHost, -hour, 24*hour)
+
+	t.Run("all is well", func(t *testing.T) {
+		t.Parallel()
+		report := newPatient(Settings{}, front.address, front.roots).examine(t.Context())
+		wantFindings(t, report, "", "proxy skipped", "dns ok", "tcp ok", "clock ok", "tls ok", "websocket ok", "noise ok", "version ok", "linking ok")
+	})
+	t.Run("the name cannot be resolved", func(t *testing.T) {
+		t.Parallel()
+		d := newPatient(Settings{}, front.address, front.roots)
+		d.resolve = func(context.Context, string) ([]string, error) { return nil, errors.New("no such host") }
+		wantFindings(t, d.examine(t.Context()), onDNS, "tcp skipped", "clock skipped", "tls skipped", "websocket skipped", "noise skipped",
+			"version skipped", "linking skipped")
+	})
+	t.Run("a filter answers for the name", func(t *testing.T) {
+		t.Parallel()
+		d := newPatient(Settings{}, front.address, front.roots)
+		d.resolve = func(context.Context, string) ([]string, error) { return []string{"0.0.0.0"}, nil }
+		wantFindings(t, d.examine(t.Context()), "", "dns warning")
+	})
+	t.Run("the connection is refused", func(t *testing.T) {
+		t.Parallel()
+		report := newPatient(Settings{}, closedPort(t), nil).examine(t.Context())
+		wantFindings(t, report, onTCP, "dns ok", "tls skipped", "linking skipped")
+	})
+	t.Run("an authority that nobody trusts", func(t *testing.T) {
+		t.Parallel()
+		report := newPatient(Settings{}, front.address, x509.NewCertPool()).examine(t.Context())
+		wantFindings(t, report, onTLS, "tcp ok", "websocket skipped", "noise skipped", "version skipped")
+		wantSays(t, report, onTLS, "A filter")
+	})
+	t.Run("the certificate of another host", func(t *testing.T) {
+		t.Parallel()
+		other := newFront(t, "example.com", -hour, hour)
+		report := newPatient(Settings{}, other.address, other.roots).examine(t.Context())
+		wantFindings(t, report, onTLS)
+		wantSays(t, report, onTLS, "another host")
+	})
+	t.Run("no TLS", func(t *testing.T) {
+		t.Parallel()
+		plain := httptest.NewServer(http.NotFoundHandler())
+		t.Cleanup(plain.Close)
+		report := newPatient(Settings{}, plain.Listener.Addr().String(), nil).examine(t.Context())
+		wantFindings(t, report, onTLS, "tcp ok", "clock skipped")
+		wantSays(t, report, onTLS, "does not speak TLS")
+	})
+	t.Run("a certificate that has expired", func(t *testing.T) {
+		t.Parallel()
+		old := newFront(t, whatsappHost, -48*hour, -24*hour)
+		report := newPatient(Settings{}, old.address, old.roots).examine(t.Context())
+		wantFindings(t, report, onTLS, "clock ok", "websocket skipped")
+	})
+	for name, off := range map[string]time.Duration{"behind": -2 * hour, "ahead": 48 * hour} {
+		t.Run("a certificate that is valid but for the clock, "+name, func(t *testing.T) {
+			t.Parallel()
+			d := newPatient(Settings{}, front.address, front.roots)
+			d.now = func() time.Time { return time.Now().Add(off) }
+			report := d.examine(t.Context())
+			wantFindings(t, report, onClock, "clock failed", "tls failed", "websocket skipped")
+			wantSays(t, report, onClock, name)
+			wantSays(t, report, onTLS, "the clock is to blame")
+		})
+	}
+	t.Run("an hour off", func(t *testing.T) {
+		t.Parallel()
+		d := newPatient(Settings{}, front.address, front.roots)
+		d.now = func() time.Time { return time.Now().Add(hour) }
+		wantFindings(t, d.examine(t.Context()), onClock, "tls ok", "websocket ok", "linking ok")
+	})
+}
+
+func TestDoctorSilentTLS(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newPatient(Settings{}, "", nil)
+		d.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			client, server := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, server) }()
+			return client, nil
+		}
+		began := time.Now()
+		wantFindings(t, d.examine(t.Context()), onTLS, "tcp ok", "clock skipped")
+		if took := time.Since(began); took > stepLimit+stepGrace {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+func TestDoctorProxy(t *testing.T) {
+	t.Parallel()
+	front := newFront(t, whatsappHost, -time.Hour, time.Hour)
+	for name, test := range map[string]struct {
+		status  int // that the proxy answers
+		user    string
+		address string
+		first   string
+		says    string
+	}{
+		"lets WhatsApp be reached":  {status: 200, user: "canary:canary-password@", says: " answers"},
+		"asks for credentials":      {status: 407, first: onProxy, says: "asks for a user name"},
+		"does not accept them":      {status: 407, user: "canary:canary-password@", first: onProxy, says: "does not accept"},
+		"refuses":                   {status: 403, user: "canary:canary-password@", first: onProxy, says: "refuses to connect"},
+		"breaks off":                {status: 0, first: onProxy, says: "does not let"},
+		"cannot be reached":         {address: closedPort(t), user: "canary:canary-password@", first: onProxy, says: "cannot be reached"},
+		"cannot be reached by name": {address: "proxy.invalid:3128", first: onProxy, says: "cannot be reached"},
+	} {
+		for _, scheme := range []string{"http", "environment", "socks5"} {
+			if scheme == "socks5" && test.status != 0 {
+				continue // what listens here speaks HTTP
+			}
+			t.Run(scheme+" "+name, func(t *testing.T) {
+				t.Parallel()
+				address := test.address
+				if address == "" {
+					address = connectProxy(t, front.address, test.status)
+				}
+				raw := strings.Replace(scheme, "environment", "http", 1) + "://" + test.user + address
+				var settings Settings
+				if scheme != "environment" {
+					settings.Proxy = raw
+				}
+				d := newPatient(settings, front.address, front.roots)
+				if scheme == "environment" {
+					u, err := url.Parse(raw)
+					if err != nil {
+						t.Fatal(err)
+					}
+					d.transport.Proxy = http.ProxyURL(u)
+				}
+				report := d.examine(t.Context())
+				if test.first == "" {
+					wantFindings(t, report, "", "proxy ok", "dns skipped", "tcp skipped", "tls ok", "clock ok", "websocket ok", "linking ok")
+				} else {
+					wantFindings(t, report, test.first, "dns skipped", "tls skipped", "websocket skipped", "version skipped")
+				}
+				wantSays(t, report, onProxy, test.says)
+				wantSays(t, report, onProxy, address)
+				if strings.Contains(report.String(), "canary") {
+					t.Errorf("the report holds the credentials:\n%s", report)
+				}
+			})
+		}
+	}
+	t.Run("is no URL", func(t *testing.T) {
+		t.Parallel()
+		d := newPatient(Settings{}, front.address, front.roots)
+		d.transport.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("http://canary:canary@%") }
+		report := d.examine(t.Context())
+		wantFindings(t, report, onProxy, "dns skipped", "tls skipped")
+		if strings.Contains(report.String(), "canary") {
+			t.Errorf("the report holds the credentials:\n%s", report)
+		}
+	})
+	t.Run("shows certificates of its own", func(t *testing.T) {
+		t.Parallel()
+		d := newPatient(Settings{Proxy: "http://" + connectProxy(t, front.address, 200)}, front.address, x509.NewCertPool())
+		wantFindings(t, d.examine(t.Context()), onTLS, "proxy ok", "websocket skipped")
+	})
+}
+
+// connectProxy is an HTTP proxy that answers CONNECT with status, and leads to
+// address if that is 200. With 0 it closes the connection.
+func connectProxy(t *testing.T, address string, status int) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go serveConnect(conn, address, status)
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func serveConnect(conn net.Conn, address string, status int) {
+	defer func() { _ = conn.Close() }()
+	reader := bufio.NewReader(conn)
+	if status == 0 {
+		return
+	}
+	if _, err := http.ReadRequest(reader); err != nil {
+		return
+	}
+	_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\n\r\n", status, http.StatusText(status))
+	if status != http.StatusOK {
+		return
+	}
+	onward, err := new(net.Dialer).Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer func() { _ = onward.Close() }()
+	go func() {
+		_, _ = io.Copy(onward, reader)
+		_ = onward.Close()
+	}()
+	_, _ = io.Copy(conn, onward)
+}
+
+// closedPort is a loopback address on which nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return address
+}

@@ -1,0 +1,202 @@
+package walink_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/util/keys"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/walinktest"
+)
+
+func TestDiagnoseStore(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("the disk is full")
+	code := walink.Settings{Phone: number, PreferPairingCode: true}
+	both := walink.Settings{Phone: number, LinkingMode: walink.ModeBoth}
+	for name, test := range map[string]struct {
+		store  func(store.Store) store.Store
+		set    walink.Settings
+		first  string
+		reason walink.Reason
+		want   []string
+		detail string // of the first that is wanted
+	}{
+		"none": {
+			store: func(store.Store) store.Store { return nil }, first: "store", reason: walink.ErrInvalidSettings,
+			want: []string{"session skipped", "linking ok"},
+		},
+		"cannot be read": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: st, list: broken} },
+			set:   code, first: "store", reason: walink.ErrStore, want: []string{"session skipped", "codes skipped"},
+		},
+		"cannot be written": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: st, check: broken} },
+			first: "store", reason: walink.ErrStore,
+		},
+		"cannot say whether it can be written": {
+			store: func(st store.Store) store.Store { return bareStore{st} },
+			set:   both, want: []string{"store ok"}, detail: "was not examined",
+		},
+		"a session that cannot be loaded": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: listing{st}, load: broken} },
+			first: "session", reason: walink.ErrStore, want: []string{"store ok"},
+		},
+		"a session without a device": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: listing{st}, device: &wastore.Device{}} },
+			first: "session", reason: walink.ErrStore, want: []string{"store ok"},
+		},
+		"a ledger that cannot be asked": {
+			store: func(st store.Store) store.Store { return mute{bareStore{st}, &sickStore{}} },
+			set:   code, want: []string{"codes skipped"}, detail: "not examined",
+		},
+		"a ledger that fails": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: st, ledger: broken} },
+			set:   code, first: "codes", reason: walink.ErrStore,
+		},
+		"one code left": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: st, taken: 2} },
+			set:   code, want: []string{"codes ok"}, detail: "1 of 3 pairing codes",
+		},
+		"no code left": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: st, taken: 3, wait: 5 * time.Minute} },
+			set:   code, first: "codes", reason: walink.ErrRateLimited, want: []string{"codes failed"}, detail: "all 3 pairing codes within 15m0s have been asked for; the next can be had at 2000-01-01 00:05:00 UTC, in 5m0s",
+		},
+		"WhatsApp has refused a code": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: st, taken: 1, wait: time.Hour} },
+			set:   code, first: "codes", reason: walink.ErrRateLimited, want: []string{"codes failed"}, detail: "refused",
+		},
+		"no code left, and QR": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: st, taken: 3, wait: time.Minute} },
+			set:   both, want: []string{"codes warning"}, detail: "QR",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				srv := walinktest.NewServer(t)
+				test.set.HTTPClient = srv.HTTPClient()
+				report := walink.Diagnose(t.Context(), test.store(memoryStore(t)), test.set)
+				wantChecks(t, report, test.want...)
+				if test.first != "" {
+					wantFirst(t, report, test.first, test.reason)
+				} else if !report.OK() {
+					t.Errorf("not OK:\n%s", report)
+				}
+				if test.detail == "" {
+					return
+				}
+				name, _, _ := strings.Cut(test.want[0], " ")
+				if c := checkNamed(t, report, name); !strings.Contains(c.Detail, test.detail) {
+					t.Errorf("%s says %q, want %q", name, c.Detail, test.detail)
+				}
+			})
+		})
+	}
+}
+
+// listing is a Store that lists a session which it may not have.
+type listing struct{ store.Store }
+
+func (listing) Sessions(context.Context) ([]store.Session, error) {
+	return []store.Session{{Name: "default"}}, nil
+}
+
+func TestDiagnoseEndsAlways(t *testing.T) {
+	t.Parallel()
+	silent := func(srv *walinktest.Server) {
+		srv.Script(walinktest.StageVersion, walinktest.Silence().Always())
+		srv.Script(walinktest.StageUpgrade, walinktest.Silence().Always())
+	}
+	for name, test := range map[string]struct {
+		after  time.Duration // of which ctx ends; never if negative
+		hang   bool
+		atMost time.Duration
+		first  string
+		reason walink.Reason
+		want   []string
+	}{
+		"ctx has ended before": {
+			after: 0, first: "store", reason: walink.ErrTimeout, want: []string{"settings ok", "linking skipped", "session skipped"},
+		},
+		"ctx ends while the page is silent":      {after: 5 * time.Second, atMost: 6 * time.Second, first: "tls", reason: walink.ErrTimeout},
+		"ctx ends while the websocket is silent": {after: 15 * time.Second, atMost: 16 * time.Second, first: "websocket", reason: walink.ErrTimeout},
+		"a store that heeds no context":          {after: -1, hang: true, atMost: 32 * time.Second, first: "store", reason: walink.ErrStore},
+		"nothing answers":                        {after: -1, atMost: 21 * time.Second, first: "websocket", reason: walink.ErrStalled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				srv := walinktest.NewServer(t)
+				silent(srv)
+				ctx, st := t.Context(), &sickStore{Store: memoryStore(t)}
+				if test.after >= 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, test.after)
+					defer cancel()
+				}
+				if test.hang {
+					st.hang = make(chan struct{})
+					defer close(st.hang)
+				}
+				began := time.Now()
+				report := walink.Diagnose(ctx, st, walink.Settings{HTTPClient: srv.HTTPClient()})
+				if took := time.Since(began); took > test.atMost {
+					t.Errorf("took %s", took)
+				}
+				wantFirst(t, report, test.first, test.reason)
+				wantChecks(t, report, test.want...)
+			})
+		})
+	}
+}
+
+func TestDiagnoseReportHoldsNoSecret(t *testing.T) {
+	t.Parallel()
+	const password, user = "s3cret-canary", "canary-user"
+	key := base64.StdEncoding.EncodeToString(keys.NewKeyPair().Priv[:])
+	gossip := errors.New("dsn postgres://" + user + ":" + password + "@db, key " + key + ", number " + number +
+		", as +55 11 98765-4321, 5511987654321@s.whatsapp.net, other form 551187654321, code ABCD-2345")
+	secrets := []string{
+		password, user, key, "5511987654321", "551187654321", "98765-4321", "987654321", "ABCD-2345",
+	}
+	bubble(t, func(t *testing.T) {
+		srv := walinktest.NewServer(t)
+		for _, set := range []walink.Settings{
+			{Session: "5511987654321", Phone: number, PreferPairingCode: true, HTTPClient: srv.HTTPClient()},
+			{Phone: "+55 11 98765-43210000", DeviceName: "5511987654321 " + strings.Repeat("x", 99), Proxy: "socks5://" + user + ":" + password + "@127.0.0.1:1"},
+			{Proxy: "http://" + user + ":" + password + "@[::1", Session: "+55 11 98765-4321\x00"},
+		} {
+			for _, st := range []*sickStore{
+				{Store: memoryStore(t), list: gossip},
+				{Store: memoryStore(t), check: gossip},
+				{Store: memoryStore(t), ledger: gossip},
+				{Store: listing{memoryStore(t)}, load: gossip},
+			} {
+				report := walink.Diagnose(t.Context(), st, set)
+				data, err := json.Marshal(report)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, secret := range secrets {
+					if strings.Contains(report.String(), secret) || strings.Contains(string(data), secret) {
+						t.Errorf("%q is in the report:\n%s", secret, report)
+					}
+				}
+				for _, c := range report.Checks {
+					if c.Err != nil && errors.Is(c.Err, gossip) {
+						t.Errorf("%s still holds the cause", c.Name)
+					}
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,392 @@
+package walink_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.mau.fi/whatsmeow"
+	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/walinktest"
+)
+
+// sickStore is a Store with all that the doctor can use, and with whatever is wrong with it.
+type sickStore struct {
+	store.Store
+	list, check, load, ledger error
+	taken                     int           // pairing codes
+	wait                      time.Duration // for the next one
+	hang                      chan struct{} // Sessions waits for it and heeds no context
+	device                    *wastore.Device
+}
+
+func (s *sickStore) Sessions(ctx context.Context) ([]store.Session, error) {
+	if s.hang != nil {
+		<-s.hang
+	}
+	if s.list != nil {
+		return nil, s.list
+	}
+	return s.Store.Sessions(ctx)
+}
+
+func (s *sickStore) Device(ctx context.Context, session string) (*wastore.Device, error) {
+	if s.load != nil || s.device != nil {
+		return s.device, s.load
+	}
+	return s.Store.Device(ctx, session)
+}
+
+func (s *sickStore) Check(context.Context) error { return s.check }
+
+func (s *sickStore) TakeCode(context.Context, string, time.Time, int, time.Duration) (time.Time, error) {
+	return time.Time{}, errors.New("the doctor uses codes up")
+}
+
+func (s *sickStore) RefuseCode(context.Context, string, time.Time, time.Duration) (time.Time, error) {
+	return time.Time{}, errors.New("the doctor records a refusal")
+}
+
+func (s *sickStore) PeekCode(_ context.Context, _ string, now time.Time, limit int, _ time.Duration) (int, time.Time, error) {
+	if s.wait == 0 {
+		return limit - s.taken, time.Time{}, s.ledger
+	}
+	return limit - s.taken, now.Add(s.wait), s.ledger
+}
+
+// bareStore has none of what is optional.
+type bareStore struct{ store.Store }
+
+// mute is a Ledger that cannot be read.
+type mute struct {
+	store.Store
+	store.Ledger
+}
+
+// wantChecks fails the test unless the checks that are named, as "name status", are so.
+func wantChecks(t *testing.T, report walink.Report, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		name, status, _ := strings.Cut(w, " ")
+		if got := checkNamed(t, report, name).Status; string(got) != status {
+			t.Errorf("%s is %s, want %s", name, got, status)
+		}
+	}
+	for _, c := range report.Checks {
+		faulty := c.Status == walink.CheckFailed || c.Status == walink.CheckWarning
+		if c.Detail == "" || c.Status == "" || faulty != (c.Err != nil) || faulty && c.Err.Remedy() == "" {
+			t.Errorf("check is incomplete: %+v", c)
+		}
+	}
+	if t.Failed() {
+		t.Logf("the report:\n%s", report)
+	}
+}
+
+// wantFirst fails the test unless the check is what is to be mended first.
+func wantFirst(t *testing.T, report walink.Report, name string, reason walink.Reason) {
+	t.Helper()
+	wantChecks(t, report)
+	first := report.First()
+	if first == nil || first.Name != name || !errors.Is(first.Err, reason) || report.OK() {
+		t.Errorf("first is %+v, want %s with %s\n%s", first, name, reason, report)
+	}
+}
+
+func checkNamed(t *testing.T, report walink.Report, name string) walink.Check {
+	t.Helper()
+	i := slices.IndexFunc(report.Checks, func(c walink.Check) bool { return c.Name == name })
+	if i < 0 {
+		t.Fatalf("no check %s in\n%s", name, report)
+	}
+	return report.Checks[i]
+}
+
+func TestDiagnoseHealthy(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		srv := walinktest.NewServer(t)
+		report := walink.Diagnose(t.Context(), &sickStore{Store: memoryStore(t)}, walink.Settings{
+			Phone: number, PreferPairingCode: true, HTTPClient: srv.HTTPClient(),
+		})
+		const want = `✓ settings   session "default" is linked by a pairing code
+✓ number     +55•••••••••21, region BR; WhatsApp may know it without the ninth digit, so try that form if codes are refused
+✓ store      the store holds 0 sessions and can be written
+- proxy      Settings.HTTPClient connects in its own way
+- dns        Settings.HTTPClient connects in its own way
+- tcp        Settings.HTTPClient connects in its own way
+✓ clock      this machine's clock agrees with WhatsApp's
+- tls        Settings.HTTPClient connects in its own way
+✓ websocket  a websocket to web.whatsapp.com can be opened
+✓ noise      WhatsApp's server has proved who it is
+✓ version    this build presents VERSION, which is current
+✓ linking    WhatsApp offers 6 refs to link a new device with
+✓ codes      3 of 3 pairing codes are left within 15m0s
+✓ session    none is stored under "default": Link will ask for the phone
+
+0 failed, 0 to look at.
+`
+		if diff := cmp.Diff(strings.Replace(want, "VERSION", wastore.GetWAVersion().String(), 1), report.String()); diff != "" {
+			t.Error(diff)
+		}
+		if !report.OK() || report.First() != nil {
+			t.Error("not OK")
+		}
+		if stats := srv.Stats(); stats.Connections != 1 || stats.VersionRequests != 1 {
+			t.Errorf("WhatsApp saw %+v", stats)
+		}
+		data, err := json.Marshal(report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again walink.Report
+		if err := json.Unmarshal(data, &again); err != nil || again.String() != report.String() {
+			t.Errorf("from JSON: %v\n%s", err, again)
+		}
+	})
+}
+
+func TestDiagnoseDisturbsNobody(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, walink.Settings{})
+		r.linkByQR()
+		settings := walink.Settings{Phone: number, HTTPClient: r.srv.HTTPClient()}
+		report := walink.Diagnose(t.Context(), r.store, settings)
+		wantChecks(t, report, "session ok", "linking ok", "codes skipped")
+		detail := checkNamed(t, report, "session").Detail
+		for _, part := range []string{`"default"`, "+55•••••••••21:1@", "2000-01-01", "was not asked"} {
+			if !strings.Contains(detail, part) {
+				t.Errorf("the session is %q, without %q", detail, part)
+			}
+		}
+		r.usable()
+		if names := r.sessions(); !slices.Equal(names, []string{"default"}) {
+			t.Errorf("stored is %q", names)
+		}
+
+		settings.Session = "another"
+		if detail := checkNamed(t, walink.Diagnose(t.Context(), r.store, settings), "session").Detail; !strings.Contains(detail, "1 session") {
+			t.Errorf("another session: %q", detail)
+		}
+		settings.Session, settings.Phone = "", "+4915123456789"
+		wantFirst(t, walink.Diagnose(t.Context(), r.store, settings), "session", walink.ErrWrongAccount)
+	})
+}
+
+func TestDiagnoseWhatsApp(t *testing.T) {
+	t.Parallel()
+	script := func(stage walinktest.Stage, actions ...walinktest.Action) func(*walinktest.Server) {
+		return func(srv *walinktest.Server) { srv.Script(stage, actions...) }
+	}
+	newer := wastore.GetWAVersion()
+	newer[2]++
+	for name, test := range map[string]struct {
+		trouble func(*walinktest.Server)
+		set     walink.Settings
+		first   string // none if empty
+		reason  walink.Reason
+		want    []string
+	}{
+		"websocket: silent": {
+			trouble: script(walinktest.StageUpgrade, walinktest.Silence()), first: "websocket", reason: walink.ErrStalled,
+			want: []string{"clock ok", "noise skipped", "version ok", "linking skipped", "session ok"},
+		},
+		"websocket: forbidden by a filter": {
+			trouble: script(walinktest.StageUpgrade, walinktest.Refuse(403)), first: "websocket", reason: walink.ErrForbidden,
+		},
+		"websocket: dropped":        {trouble: script(walinktest.StageUpgrade, walinktest.Drop()), first: "websocket", reason: walink.ErrNetwork},
+		"websocket: server trouble": {trouble: script(walinktest.StageUpgrade, walinktest.Refuse(503)), first: "websocket", reason: walink.ErrServer},
+		"noise: another's certificate": {
+			trouble: script(walinktest.StageHandshake, walinktest.BadSignature()), first: "noise", reason: walink.ErrNetwork,
+			want: []string{"websocket ok", "version ok", "linking skipped"},
+		},
+		"noise: garbage": {trouble: script(walinktest.StageHandshake, walinktest.Malformed()), first: "noise", reason: walink.ErrNetwork},
+		"noise: dropped": {trouble: script(walinktest.StageHandshake, walinktest.Drop()), first: "noise", reason: walink.ErrNetwork},
+		"noise: silent":  {trouble: script(walinktest.StageHandshake, walinktest.Silence()), first: "noise", reason: walink.ErrStalled},
+		"linking: silent": {
+			trouble: script(walinktest.StagePairDevice, walinktest.Silence()), first: "linking", reason: walink.ErrStalled,
+			want: []string{"noise ok"},
+		},
+		"linking: dropped":   {trouble: script(walinktest.StagePairDevice, walinktest.Drop()), first: "linking", reason: walink.ErrNetwork},
+		"linking: no refs":   {trouble: script(walinktest.StagePairDevice, walinktest.Malformed()), first: "linking", reason: walink.ErrServer},
+		"linking: forbidden": {trouble: script(walinktest.StagePairDevice, walinktest.Failure(403)), first: "linking", reason: walink.ErrForbidden},
+		"linking: too often": {trouble: script(walinktest.StagePairDevice, walinktest.Failure(429)), first: "linking", reason: walink.ErrRateLimited},
+		"linking: an error of the stream": {
+			trouble: script(walinktest.StagePairDevice, walinktest.StreamError(503, "")), first: "linking", reason: walink.ErrServer,
+		},
+		"version: refused, and none newer is known": {
+			trouble: script(walinktest.StagePairDevice, walinktest.Failure(405)), first: "version", reason: walink.ErrClientOutdated,
+			want: []string{"noise ok", "linking skipped"},
+		},
+		"version: refused, and Link must not fetch the current one": {
+			trouble: func(srv *walinktest.Server) { srv.RequireVersion(newer) },
+			set:     walink.Settings{DisableVersionRefresh: true}, first: "version", reason: walink.ErrClientOutdated,
+		},
+		"version: refused, and Link fetches the current one": {
+			trouble: func(srv *walinktest.Server) { srv.RequireVersion(newer) }, want: []string{"version warning", "linking ok"},
+		},
+		"version: refused even when current": {
+			trouble: func(srv *walinktest.Server) {
+				srv.SetRevision(newer[2])
+				srv.Script(walinktest.StagePairDevice, walinktest.Failure(405).Always())
+			}, first: "version", reason: walink.ErrClientOutdated,
+		},
+		"version: older": {
+			trouble: func(srv *walinktest.Server) { srv.SetRevision(newer[2]) }, want: []string{"version warning", "linking ok"},
+		},
+		"version: no page": {
+			trouble: script(walinktest.StageVersion, walinktest.Refuse(404)), want: []string{"version warning", "clock ok", "linking ok"},
+		},
+		"version: a silent page": {
+			trouble: script(walinktest.StageVersion, walinktest.Silence()), want: []string{"version warning", "clock ok", "linking ok"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				srv := walinktest.NewServer(t)
+				test.trouble(srv)
+				test.set.HTTPClient = srv.HTTPClient()
+				test.set.OnClient = func(*whatsmeow.Client) { t.Error("OnClient was called") }
+				began := time.Now()
+				report := walink.Diagnose(t.Context(), &sickStore{Store: memoryStore(t)}, test.set)
+				if took := time.Since(began); took > 20*time.Second {
+					t.Errorf("took %s", took)
+				}
+				wantChecks(t, report, test.want...)
+				if test.first != "" {
+					wantFirst(t, report, test.first, test.reason)
+				} else if !report.OK() {
+					t.Errorf("not OK:\n%s", report)
+				}
+			})
+		})
+	}
+}
+
+// shifted is a server whose clock differs from this machine's.
+type shifted struct {
+	base http.RoundTripper
+	by   time.Duration
+	age  string
+}
+
+func (s shifted) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := s.base.RoundTrip(req)
+	if err == nil {
+		resp.Header.Set("Date", time.Now().Add(s.by).UTC().Format(http.TimeFormat))
+		resp.Header.Set("Age", s.age)
+	}
+	return resp, err
+}
+
+func TestDiagnoseClock(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		by     time.Duration
+		age    string
+		status walink.CheckStatus
+		detail string
+	}{
+		"an hour ahead":       {-time.Hour, "", walink.CheckFailed, "1h0m0s ahead of"},
+		"an hour behind":      {time.Hour, "", walink.CheckFailed, "1h0m0s behind"},
+		"a little off":        {2 * time.Minute, "", walink.CheckWarning, "2m0s behind"},
+		"right":               {time.Second, "", walink.CheckOK, "agrees"},
+		"right, from a cache": {-time.Hour, "3600", walink.CheckOK, "agrees"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				srv := walinktest.NewServer(t)
+				srv.Script(walinktest.StageUpgrade, walinktest.Refuse(500)) // a later failure
+				client := srv.HTTPClient()
+				client.Transport = shifted{client.Transport, test.by, test.age}
+				report := walink.Diagnose(t.Context(), &sickStore{Store: memoryStore(t)}, walink.Settings{HTTPClient: client})
+				if c := checkNamed(t, report, "clock"); c.Status != test.status || !strings.Contains(c.Detail, test.detail) {
+					t.Errorf("the clock is %s: %s", c.Status, c.Detail)
+				}
+				first := "websocket"
+				if test.status == walink.CheckFailed {
+					first = "clock"
+				}
+				if got := report.First(); got == nil || got.Name != first {
+					t.Errorf("first is %+v, want %s", got, first)
+				}
+			})
+		})
+	}
+}
+
+func TestDiagnoseSettingsAndNumber(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		set    walink.Settings
+		first  string
+		reason walink.Reason
+		detail []string // of the first
+		want   []string
+	}{
+		"two faults": {
+			set:   walink.Settings{LinkingMode: walink.ModeQR, PreferPairingCode: true, CodeBudget: -1},
+			first: "settings", reason: walink.ErrInvalidSettings, detail: []string{"PreferPairingCode", "CodeBudget"},
+			want: []string{"number skipped", "codes skipped", "linking ok"},
+		},
+		"no number for a code": {
+			set: walink.Settings{LinkingMode: walink.ModePairing}, first: "settings", reason: walink.ErrInvalidSettings,
+			detail: []string{"Phone", "needed for a pairing code"}, want: []string{"number skipped", "codes skipped"},
+		},
+		"a negative budget for a code": {
+			set:   walink.Settings{LinkingMode: walink.ModePairing, Phone: number, CodeBudget: -1},
+			first: "settings", reason: walink.ErrInvalidSettings, want: []string{"number ok", "codes skipped"},
+		},
+		"a proxy that is none, with which nothing must connect": {
+			set: walink.Settings{Proxy: "ftp://127.0.0.1"}, first: "settings", reason: walink.ErrInvalidSettings,
+			want: []string{"proxy skipped", "dns skipped", "tcp skipped", "clock skipped", "tls skipped", "websocket skipped", "linking skipped"},
+		},
+		"a number without its country code": {
+			set: walink.Settings{Phone: "011 98765-4321", PreferPairingCode: true}, first: "number", reason: walink.ErrInvalidPhone,
+			want: []string{"settings ok", "codes skipped", "linking ok"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T) {
+				srv := walinktest.NewServer(t)
+				test.set.HTTPClient = srv.HTTPClient()
+				report := walink.Diagnose(t.Context(), &sickStore{Store: memoryStore(t)}, test.set)
+				wantFirst(t, report, test.first, test.reason)
+				wantChecks(t, report, test.want...)
+				for _, part := range test.detail {
+					if !strings.Contains(report.First().Detail, part) {
+						t.Errorf("%q does not say %q", report.First().Detail, part)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestDiagnoseNumberForms(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for phone, want := range map[string]string{
+		"+5511987654321": "without the ninth digit", "+551187654321": "with the ninth digit",
+		"+5215512345678": "without the 1 after +52", "+5491123456789": "without the 9 after +54", "+4915123456789": "region DE",
+	} {
+		c := checkNamed(t, walink.Diagnose(ctx, nil, walink.Settings{Phone: phone}), "number")
+		if c.Status != walink.CheckOK || !strings.Contains(c.Detail, want) || strings.Contains(c.Detail, phone) {
+			t.Errorf("%s: %s %q, want %q", phone, c.Status, c.Detail, want)
+		}
+	}
+}
