@@ -61,7 +61,7 @@ func (a *attempt) run(ctx context.Context, previous *socket, killPrevious contex
 		if previous.stands() {
 			a.kill()
 			a.sock, a.kill = previous, killPrevious
-			a.end = Linked{Account: deviceAccount(previous.device), Resumed: true}
+			a.end = Linked{Account: previous.linkedTo(), Resumed: true}
 			a.finish()
 			return
 		}
@@ -123,14 +123,16 @@ func (a *attempt) finish() {
 		sock.redirect(a.linker.watch(), a.inbox, a.rest)
 	}
 	a.inbox.close()
-	if _, ok := a.end.(Linked); !ok {
+	if _, ok := a.end.(Linked); ok {
+		a.await()
+	} else {
 		if sock != nil {
 			sock.shut()
 			sock = nil
 		}
+		a.await() // for the workers that shut sockets, too, which need them alive
 		a.kill()
 	}
-	a.await()
 	a.close(a.linker.ended(a.end, sock, a.kill))
 }
 
@@ -241,7 +243,7 @@ func (a *attempt) connect(epoch int) {
 	a.loaded.mu.Unlock()
 	sock := &socket{
 		epoch: epoch, inbox: a.inbox, phone: a.settings.phone,
-		device: device, linked: device.ID != nil,
+		device: device, linked: device.ID != nil, account: deviceAccount(device),
 	}
 	a.sock = sock
 	sock.life, sock.cancel = context.WithCancel(a.life)
@@ -298,7 +300,9 @@ func (a *attempt) newClient(sock *socket) {
 // requestCode asks the ledger, and then the server, for a pairing code.
 func (a *attempt) requestCode(sock *socket, now time.Time) {
 	set := a.settings
-	next, err := a.linker.ledger.TakeCode(a.work, set.phone.Digits(), now, set.codeBudget, codeWindow)
+	ctx, cancel := context.WithTimeout(a.work, ledgerLimit)
+	defer cancel()
+	next, err := a.linker.ledger.TakeCode(ctx, set.phone.Digits(), now, set.codeBudget, codeWindow)
 	switch {
 	case err != nil:
 		a.inbox.post(inCodeFailed{sock.epoch, storeFailed("count pairing codes", set.session, err)})

@@ -22,7 +22,7 @@ func TestRefusedCodeRequests(t *testing.T) {
 		retry  bool // another attempt follows first
 		wait   time.Duration
 	}{
-		{"400", walinktest.Refuse(400), walink.ErrCodeRefused, false, 0},
+		{"400", walinktest.Refuse(400), walink.ErrCodeRefused, false, time.Minute},
 		{"401", walinktest.Refuse(401), walink.ErrForbidden, false, 0},
 		{"403", walinktest.Refuse(403), walink.ErrForbidden, false, 0},
 		{"429", walinktest.Refuse(429), walink.ErrRateLimited, false, 15 * time.Minute},

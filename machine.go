@@ -13,6 +13,7 @@ const (
 	codeLife      = 180 * time.Second // counted from before the request
 	openLimit     = 30 * time.Second  // until the socket is open and the refs are here
 	codeLimit     = 30 * time.Second  // until the code request is answered
+	ledgerLimit   = 20 * time.Second  // of which for the ledger
 	answerLimit   = 60 * time.Second  // from the phone's answer to pair-success
 	passkeyLife   = 10 * time.Minute  // of the challenge
 	handoffLife   = 5 * time.Minute   // of the hand-off proof, as in whatsmeow's pair-passkey.go

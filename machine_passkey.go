@@ -104,7 +104,7 @@ func (m *machine) passkeySent(now time.Time, in inPasskeySent) {
 	default:
 		m.ceremony.refused++
 		if in.err.Reason != ErrPasskey || m.cfg.passkeyHook || m.ceremony.refused == maxPasskeyRefusals {
-			m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: fewTries})
+			m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: passkeyTries(in.err)})
 			return
 		}
 		m.lastErr = in.err
@@ -145,7 +145,7 @@ func (m *machine) passkeyConfirmed(now time.Time, in inConfirmed) {
 	switch {
 	case !m.at(stepConfirm):
 	case in.err != nil:
-		m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: fewTries})
+		m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: passkeyTries(in.err)})
 	default:
 		m.goTo(stepPairing, now.Add(answerLimit))
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -139,9 +140,28 @@ func passkeyRefusal(op string, err error) *Error {
 	case errors.Is(err, whatsmeow.ErrIQTimedOut):
 		return &Error{Reason: ErrStalled, Op: op, Err: errPasskeyNoReply}
 	case errors.As(err, &iq):
-		return &Error{Reason: ErrPasskey, Op: op, Err: fmt.Errorf("WhatsApp answered %d %s", iq.Code, mask(iq.Text))}
+		refusal := &Error{Reason: ErrPasskey, Op: op, Err: fmt.Errorf("WhatsApp answered %d %s", iq.Code, mask(iq.Text))}
+		switch {
+		case iq.Code == http.StatusTooManyRequests:
+			refusal.Reason, refusal.RetryAfter = ErrRateLimited, serverBackoff(iq.ErrorNode)
+		case iq.Code >= http.StatusInternalServerError:
+			refusal.Reason = ErrServer
+		}
+		return refusal
 	}
 	return &Error{Reason: ErrPasskey, Op: op, Err: errors.New(mask(err.Error()))}
+}
+
+// passkeyTries is how many attempts may follow a failed request of the ceremony.
+func passkeyTries(err *Error) int {
+	switch err.Reason {
+	case ErrRateLimited:
+		return noTries
+	case ErrNetwork, ErrServer:
+		return 0
+	default:
+		return fewTries
+	}
 }
 
 // passkeyOptions is what is checked of a challenge

@@ -47,6 +47,7 @@ type socket struct {
 	isRefused bool            // the pair-success was not good, which is why the connection ends
 	late      []input         // what came meanwhile
 	rejected  *Error          // why checkAccount said no
+	account   Account         // that the device is linked to
 	challenge json.RawMessage // of the passkey, as it arrived last
 	helloID   string          // of the last companion_hello
 	codeRef   string          // of the code that it brought
@@ -89,6 +90,13 @@ func (s *socket) whatsmeow() *whatsmeow.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.client
+}
+
+// linkedTo returns the account. whatsmeow may be deleting the device meanwhile.
+func (s *socket) linkedTo() Account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.account
 }
 
 // stands reports whether the socket is connected and logged in.
@@ -248,13 +256,22 @@ func (s *socket) handle(evt any) {
 	case *events.PairPasskeyConfirmation:
 		s.post(inPasskeyCode{s.epoch, e.Code, e.SkipHandoffUX})
 	case *events.PairPasskeyError:
-		if challenge := s.passkeyChallenge(); !e.Continuation && challenge != nil {
+		challenge := s.passkeyChallenge()
+		switch {
+		case e.Continuation && challenge == nil:
+			return // nobody was asked for a passkey
+		case !e.Continuation && challenge != nil:
 			s.post(inPasskey{s.epoch, challenge, &Error{Reason: ErrPasskey, Op: "read challenge", Err: errBadChallenge}})
 			return
 		}
-		s.lost(&Error{Reason: ErrPasskey, Op: "passkey", Err: errors.New(mask(e.Error.Error()))}, fewTries)
+		err := passkeyRefusal("passkey", e.Error)
+		s.lost(err, passkeyTries(err))
 	case *events.PairSuccess:
-		s.paired(inPaired{s.epoch, accountOf(e.ID, e.LID, e.BusinessName, e.Platform)})
+		account := accountOf(e.ID, e.LID, e.BusinessName, e.Platform)
+		s.mu.Lock()
+		s.account = account
+		s.mu.Unlock()
+		s.paired(inPaired{s.epoch, account})
 	case *events.PairError:
 		err, tries := pairFailed(e.Error, s.refuse())
 		s.post(inLost{s.epoch, err, tries})
@@ -265,7 +282,7 @@ func (s *socket) handle(evt any) {
 	case *events.Connected:
 		// If the connection has ended already, Disconnected follows.
 		if s.tracker.whileUp(s.letGo) {
-			s.post(inLoggedIn{s.epoch, deviceAccount(s.device)})
+			s.post(inLoggedIn{s.epoch, s.linkedTo()})
 		}
 	case *events.KeepAliveTimeout:
 		// whatsmeow reconnects then, and does not tell (keepAliveLoop in its keepalive.go).

@@ -1,0 +1,180 @@
+package walink_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/util/keys"
+)
+
+// storeCall names a call of a Store, or of what a Store gives.
+type storeCall string
+
+const (
+	callDevice   storeCall = "load the session"
+	callLedger   storeCall = "count the code"
+	callSave     storeCall = "save the device"
+	callIdentity storeCall = "save the phone's identity"
+	callLID      storeCall = "save the LID"
+	callCount    storeCall = "count one-time keys"
+	callKeys     storeCall = "make one-time keys"
+	callUploaded storeCall = "mark one-time keys"
+	callDelete   storeCall = "delete the session"
+)
+
+// errDiskFull is what SQLite says of a disk that is full.
+var errDiskFull = errors.New("database or disk is full (13)")
+
+// faultyStore is a store whose calls fail, or hang, on request.
+type faultyStore struct {
+	cheapStore
+
+	mu     sync.Mutex
+	broken map[storeCall]error // nil hangs until the context ends
+	saved  int
+}
+
+// fail makes a call fail from now on; with a nil error it hangs.
+func fail(call storeCall, err error) func(*faultyStore) {
+	return func(s *faultyStore) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.broken = map[storeCall]error{call: err}
+	}
+}
+
+func (s *faultyStore) heal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = nil
+}
+
+// saves is how many devices were saved.
+func (s *faultyStore) saves() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saved
+}
+
+func (s *faultyStore) meet(ctx context.Context, call storeCall) error {
+	s.mu.Lock()
+	err, broken := s.broken[call]
+	s.mu.Unlock()
+	if broken && err == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
+}
+
+// Device implements store.Store.
+func (s *faultyStore) Device(ctx context.Context, session string) (*wastore.Device, error) {
+	if err := s.meet(ctx, callDevice); err != nil {
+		return nil, err
+	}
+	device, err := s.cheapStore.Device(ctx, session)
+	if err != nil {
+		return nil, err
+	}
+	if device.ID == nil {
+		device.Container = faultyContainer{device.Container, s}
+	} else {
+		s.wrap(device)
+	}
+	return device, nil
+}
+
+// Delete implements store.Store.
+func (s *faultyStore) Delete(ctx context.Context, session string) error {
+	if err := s.meet(ctx, callDelete); err != nil {
+		return err
+	}
+	return s.cheapStore.Delete(ctx, session)
+}
+
+// TakeCode implements store.Ledger.
+func (s *faultyStore) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (time.Time, error) {
+	if err := s.meet(ctx, callLedger); err != nil {
+		return time.Time{}, err
+	}
+	return s.cheapStore.TakeCode(ctx, number, now, limit, window)
+}
+
+func (s *faultyStore) wrap(device *wastore.Device) {
+	device.Identities = faultyIdentities{device.Identities, s}
+	device.PreKeys = faultyPreKeys{device.PreKeys, s}
+	device.LIDs = faultyLIDs{device.LIDs, s}
+}
+
+type faultyContainer struct {
+	wastore.DeviceContainer
+	s *faultyStore
+}
+
+func (c faultyContainer) PutDevice(ctx context.Context, device *wastore.Device) error {
+	if err := c.s.meet(ctx, callSave); err != nil {
+		return err
+	}
+	if err := c.DeviceContainer.PutDevice(ctx, device); err != nil {
+		return err
+	}
+	c.s.mu.Lock()
+	c.s.saved++
+	c.s.mu.Unlock()
+	c.s.wrap(device)
+	return nil
+}
+
+type faultyIdentities struct {
+	wastore.IdentityStore
+	s *faultyStore
+}
+
+func (i faultyIdentities) PutIdentity(ctx context.Context, address string, key [32]byte) error {
+	if err := i.s.meet(ctx, callIdentity); err != nil {
+		return err
+	}
+	return i.IdentityStore.PutIdentity(ctx, address, key)
+}
+
+type faultyLIDs struct {
+	wastore.LIDStore
+	s *faultyStore
+}
+
+func (l faultyLIDs) PutLIDMapping(ctx context.Context, lid, jid types.JID) error {
+	if err := l.s.meet(ctx, callLID); err != nil {
+		return err
+	}
+	return l.LIDStore.PutLIDMapping(ctx, lid, jid)
+}
+
+type faultyPreKeys struct {
+	wastore.PreKeyStore
+	s *faultyStore
+}
+
+func (k faultyPreKeys) UploadedPreKeyCount(ctx context.Context) (int, error) {
+	if err := k.s.meet(ctx, callCount); err != nil {
+		return 0, err
+	}
+	return k.PreKeyStore.UploadedPreKeyCount(ctx)
+}
+
+func (k faultyPreKeys) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKey, error) {
+	if err := k.s.meet(ctx, callKeys); err != nil {
+		return nil, err
+	}
+	return k.PreKeyStore.GetOrGenPreKeys(ctx, count)
+}
+
+func (k faultyPreKeys) MarkPreKeysAsUploaded(ctx context.Context, upTo uint32) error {
+	if err := k.s.meet(ctx, callUploaded); err != nil {
+		return err
+	}
+	return k.PreKeyStore.MarkPreKeysAsUploaded(ctx, upTo)
+}

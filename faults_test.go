@@ -1,0 +1,202 @@
+package walink_test
+
+import (
+	"fmt"
+	"hash/fnv"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// known are the cells in which something else happens than the table demands,
+// with what it is. A cell that is mended has to leave this list.
+func known() map[string]string {
+	return map[string]string{
+		// whatsmeow's reader waits for a consumer that a failed handshake does not have.
+		"Linking by QR code/handshake/rubbish before the frame":        leak,
+		"Login after pairing/handshake/rubbish before the frame":       leak,
+		"Resuming a stored session/handshake/rubbish before the frame": leak,
+		// The end of a connection in the midst of the server's hello is not told to whatsmeow's handshake, which holds
+		// the lock that Disconnect needs for 20 s.
+		"Login after pairing/handshake/frame cut": hang,
+	}
+}
+
+// What happens in cells whose bubble does not end. They are not run.
+const (
+	leak = "a goroutine is left"
+	hang = "now and then Disconnect waits for a handshake, for 20 s"
+)
+
+// expensive reports whether a cell is left out under the race detector: those
+// of the pairing code, but for a few, cost seconds each there, and of the others
+// one in four is enough to find a race.
+func (c *cell) expensive() bool {
+	if !raceDetector {
+		return false
+	}
+	if c.flow.settings.Phone != "" {
+		return !slices.Contains([]string{"ctx canceled", "refused 400"}, c.fault.name)
+	}
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(c.String()))
+	return sum.Sum32()%4 != 0
+}
+
+// TestFaults runs every cell of the tables in a bubble of its own, which ends
+// only if no goroutine is left, and keeps docs/faults.md current.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	all := append(flows(), moreFlows()...)
+	t.Run("cells", func(t *testing.T) {
+		for _, c := range cells(t, all) {
+			t.Run(c.String(), func(t *testing.T) {
+				t.Parallel()
+				now, isKnown := known()[c.String()]
+				if now == leak || now == hang {
+					t.Skip("known: " + now)
+				}
+				if c.expensive() {
+					t.Skip("slow under the race detector; the cell runs without it")
+				}
+				bubble(t, func(t *testing.T) {
+					outcome := c.run(t)
+					want := c.want
+					if isKnown {
+						want = now
+					}
+					if c.fault.forever && outcome == strings.TrimSuffix(want, " (network)") {
+						return // a code had just been shown again, which clears the cause of a timeout
+					}
+					if outcome != want {
+						t.Errorf("%s: %q, the table demands %q", c, outcome, want)
+					}
+				})
+			})
+		}
+	})
+	file := filepath.Join("docs", "faults.md")
+	page := faultsPage(all)
+	if *update {
+		if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(is), page); diff != "" {
+		t.Errorf("%s is not current, run go test -run TestFaults -update (-is +should be):\n%s", file, diff)
+	}
+}
+
+// String is the cell's name.
+func (c *cell) String() string {
+	return fmt.Sprintf("%s/%s/%s", c.flow.name, c.stage.name, c.fault.name)
+}
+
+// rows reads a table: the name of a fault, and an outcome for each stage.
+func rows(table string) []row {
+	var list []row
+	for line := range strings.Lines(strings.TrimSpace(table)) {
+		columns := strings.Split(line, "|")
+		for i := range columns {
+			if columns[i] = strings.TrimSpace(columns[i]); columns[i] == "=" {
+				columns[i] = columns[i-1]
+			}
+		}
+		list = append(list, row{fault{name: columns[0]}, columns[1:]})
+	}
+	return list
+}
+
+// cells are the cells of all tables that make sense.
+func cells(t *testing.T, all []*flow) []*cell {
+	t.Helper()
+	byName := faults()
+	var list []*cell
+	for _, f := range all {
+		for _, row := range f.rows {
+			what, ok := byName[row.fault.name]
+			if !ok || len(row.want) != len(f.stages) {
+				t.Fatalf("%s: the row %q has %d cells", f.name, row.fault.name, len(row.want))
+			}
+			for i, want := range row.want {
+				if want == "-" {
+					continue
+				}
+				c := &cell{f, f.stages[i], what, want}
+				if what.store != nil || what.age > 0 {
+					c.stage.at = ""
+				}
+				if what.wire != untouched && c.stage.frame == [2]int{} {
+					t.Fatalf("%s: the stage has no frame", c)
+				}
+				list = append(list, c)
+			}
+		}
+	}
+	for name := range known() {
+		if !slices.ContainsFunc(list, func(c *cell) bool { return c.String() == name }) {
+			t.Fatalf("no cell is called %s", name)
+		}
+	}
+	return list
+}
+
+const faultsIntroduction = `# Faults
+
+What comes of a fault at each stage of each way to a connected session. The tables are demands, written by hand in
+faults_table_test.go and faults_table_more_test.go; this page is printed from them by "go test -run TestFaults -update", and
+TestFaults runs every cell against walinktest and fails where something else happens, or where this page is not current.
+
+A cell tells what the events tell, in their order. "network, linked" is a Retrying with ErrNetwork and then Linked; "resumed" is
+a Linked with Resumed set; "failed: timeout (network)" is a Failed with ErrTimeout whose cause is an ErrNetwork; "code withdrawn"
+is a Withdrawn with its reason, after which another code comes by itself; "repeatedly" is twice or more. A cell that makes no
+sense is "-". A cell in bold is not so yet, and says what happens today.
+
+Besides, for every cell:
+
+- The channel carries one terminal event, as its last, within a time that the fault sets: most within a minute.
+- Every error has a remedy, and a rate limit and a ban say how long to wait.
+- After Linked one session is stored, the phone lists its device, and the client answers.
+- After Failed the next Link, with the fault gone, ends with a client that works: resumed where the session is stored and the
+  phone lists it, afresh where nothing is stored. Where the session is stored and the phone does not list it, because the
+  confirmation was lost after pair-success, it is told (a Retrying with ErrLoggedOut), dropped and linked afresh.
+- No goroutine is left.
+
+The faults: "refused" is the error of a request, or the HTTP status of the websocket; "failure" a failure node; "for ever" is every
+time, with a Timeout of two minutes, and otherwise once. A spoilt frame does not decrypt; after rubbish, and after a frame that
+comes twice, nothing of that connection decrypts any more. The nodes after "unknown node" in the list arrive unasked, while the
+stage is three seconds late. "wrong id" is silence, and an answer to another question. "ctx canceled" and "Close" come three seconds
+after the start, in the silence of the stage. A call of the store that hangs does so until its context ends.
+`
+
+// faultsPage is docs/faults.md.
+func faultsPage(all []*flow) string {
+	var b strings.Builder
+	b.WriteString(faultsIntroduction)
+	for _, f := range all {
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| fault |", f.name, f.about)
+		for _, s := range f.stages {
+			fmt.Fprintf(&b, " %s |", s.name)
+		}
+		b.WriteString("\n|---|" + strings.Repeat("---|", len(f.stages)) + "\n")
+		for _, row := range f.rows {
+			fmt.Fprintf(&b, "| %s |", row.fault.name)
+			for i, want := range row.want {
+				if now, ok := known()[(&cell{f, f.stages[i], row.fault, want}).String()]; ok {
+					want = fmt.Sprintf("**%s** (today: %s)", want, now)
+				}
+				fmt.Fprintf(&b, " %s |", want)
+			}
+			b.WriteString("\n")
+		}
+	}
+	return b.String()
+}
