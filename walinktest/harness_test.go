@@ -42,13 +42,18 @@ func clientOf(tb testing.TB, srv *walinktest.Server, device *store.Device) *clie
 	tb.Helper()
 	c := plainClient(tb, srv.HTTPClient(), device)
 	tb.Cleanup(func() {
-		// whatsmeow leaks its reader when a frame arrives while it disconnects,
-		// and reads unguarded what Disconnect writes.
+		// whatsmeow leaks its reader when a frame arrives while it disconnects.
 		pass(100 * time.Millisecond)
-		synctest.Wait()
-		c.Disconnect()
+		c.leave()
 	})
 	return c
+}
+
+// leave disconnects in a bubble, when the connection is at rest: whatsmeow reads
+// unguarded what Disconnect writes.
+func (c *client) leave() {
+	synctest.Wait()
+	c.Disconnect()
 }
 
 // plainClient returns a client that somebody else disconnects.

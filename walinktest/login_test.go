@@ -20,7 +20,7 @@ func TestRemovedOnThePhone(t *testing.T) {
 		ctx, srv := t.Context(), walinktest.NewServer(t)
 		phone := srv.NewPhone(number)
 		live, away := linked(ctx, t, srv, phone), linked(ctx, t, srv, phone)
-		away.Disconnect()
+		away.leave()
 		awayID := *away.Store.ID
 		if !phone.Remove(*live.Store.ID) || !phone.Remove(awayID) || phone.Remove(awayID) {
 			t.Error("Remove does not know what is linked")
@@ -108,7 +108,7 @@ func TestOutdatedClientFindsTheVersion(t *testing.T) {
 		c := newClient(t, srv)
 		c.connect()
 		await[*events.ClientOutdated](c)
-		c.Disconnect()
+		c.leave()
 
 		version, err := whatsmeow.GetLatestVersion(ctx, srv.HTTPClient())
 		if err != nil || *version != required {

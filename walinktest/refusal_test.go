@@ -98,7 +98,7 @@ func TestStaleQR(t *testing.T) {
 		phone := srv.NewPhone(number)
 		wantSays(t, phone.ScanQR(ctx, "https://example.com"), walinktest.ErrNotAQR)
 		gone, codes := connected(t, srv)
-		gone.Disconnect()
+		gone.leave()
 		pass(time.Second)
 		wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrStaleQR)
 
@@ -290,7 +290,7 @@ func TestPhoneWithoutServer(t *testing.T) {
 		srv.Close()
 		wantSays(t, phone.EnterCode(ctx, code), walinktest.ErrServerUnreachable)
 		wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrServerUnreachable)
-		c.Disconnect()
+		c.leave()
 		if err := c.Connect(); err == nil {
 			t.Error("connected to a closed server")
 		}

@@ -20,7 +20,7 @@ func TestRestoredDeviceLogsIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := linked(ctx, t, earlier, earlier.NewPhone(number))
-		c.Disconnect()
+		c.leave()
 		earlier.Close()
 
 		phone := srv.NewPhone(number)

@@ -225,7 +225,7 @@ func TestTroubleAfterTheLink(t *testing.T) {
 		if _, ok := next[*events.Connected](c, time.Minute); ok {
 			return false
 		}
-		c.Disconnect()
+		c.leave()
 		c.connect()
 		return later(c)
 	}
