@@ -34,7 +34,7 @@ const (
 
 // expensive reports whether a cell is left out under the race detector: those
 // of the pairing code, but for a few, cost seconds each there, and of the others
-// one in twelve is run there.
+// one in forty is run there.
 func (c *cell) expensive() bool {
 	if !raceDetector {
 		return false
@@ -44,7 +44,7 @@ func (c *cell) expensive() bool {
 	}
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(c.String()))
-	return sum.Sum32()%12 != 0
+	return sum.Sum32()%40 != 0
 }
 
 // TestFaults runs every cell of the tables in a bubble of its own, which ends

@@ -122,7 +122,7 @@ func TestSuperviseNoticesASilentNetwork(t *testing.T) {
 // A connection that ends in the middle of a reconnect of whatsmeow's own.
 func TestReconnectThatIsCutIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	for range 5 {
+	for range 2 {
 		bubble(t, func(t *testing.T) {
 			r, network := newBadRig(t, walink.Settings{})
 			r.linkByQR()
