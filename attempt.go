@@ -13,8 +13,6 @@ import (
 	"go.mau.fi/whatsmeow/proto/waWa6"
 	wastore "go.mau.fi/whatsmeow/store"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/walink/walink/store"
 )
 
 // workerGrace is how long the end of a Link waits for its workers. The longest
@@ -347,10 +345,7 @@ func (a *attempt) refreshVersion() error {
 
 // drop deletes the stored session.
 func (a *attempt) drop() *Error {
-	if err := a.linker.store.Delete(a.work, a.settings.session); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return storeFailed("drop session", a.settings.session, err)
-	}
-	return nil
+	return a.linker.deleteSession(a.work, "drop session")
 }
 
 // storeFailed is the error of a store. Sessions are often named by a number,

@@ -88,22 +88,29 @@ func codeRefusal(err error) *Error {
 	case !errors.As(err, &iq) || iq.Code == 0:
 		return &Error{Reason: ErrPairing, Op: op, Err: errors.New("the answer is malformed")}
 	}
-	cause := fmt.Errorf("WhatsApp answered %d %s", iq.Code, iq.Text)
+	refusal := refused(op, ErrCodeRefused, iq)
+	switch iq.Code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		refusal.Reason = ErrForbidden
+	case http.StatusBadRequest:
+		// The display name cannot be at fault, so it is about the number, or it is a
+		// rate limit that says so in no other way (pains 11).
+		refusal.RetryAfter = refusalWait
+	}
+	return refusal
+}
+
+// refused tells what an IQ error means, and is other where it means nothing in
+// particular.
+func refused(op string, other Reason, iq *whatsmeow.IQError) *Error {
+	err := &Error{Reason: other, Op: op, Err: fmt.Errorf("WhatsApp answered %d %s", iq.Code, mask(iq.Text))}
 	switch {
 	case iq.Code == http.StatusTooManyRequests:
-		return &Error{Reason: ErrRateLimited, Op: op, RetryAfter: serverBackoff(iq.ErrorNode), Err: cause}
-	case iq.Code == http.StatusUnauthorized || iq.Code == http.StatusForbidden:
-		return &Error{Reason: ErrForbidden, Op: op, Err: cause}
+		err.Reason, err.RetryAfter = ErrRateLimited, serverBackoff(iq.ErrorNode)
 	case iq.Code >= http.StatusInternalServerError:
-		return &Error{Reason: ErrServer, Op: op, Err: cause}
+		err.Reason = ErrServer
 	}
-	// The display name cannot be at fault, so a 400 is about the number, or it is a
-	// rate limit that says so in no other way (pains 11).
-	err400 := &Error{Reason: ErrCodeRefused, Op: op, Err: cause}
-	if iq.Code == http.StatusBadRequest {
-		err400.RetryAfter = refusalWait
-	}
-	return err400
+	return err
 }
 
 // serverBackoff is the wait that the server names in its error node, in
@@ -226,11 +233,8 @@ func logoutFailed(op string, node *waBinary.Node) *Error {
 	child := node.GetChildByTag("error")
 	ag := child.AttrGetter()
 	code := ag.OptionalInt("code")
-	err := &Error{Reason: ErrServer, Op: op, Err: fmt.Errorf("WhatsApp answered %d %s", code, mask(ag.OptionalString("text")))}
-	switch code {
-	case http.StatusTooManyRequests:
-		err.Reason, err.RetryAfter = ErrRateLimited, serverBackoff(&child)
-	case http.StatusUnauthorized, http.StatusForbidden:
+	err := refused(op, ErrServer, &whatsmeow.IQError{Code: code, Text: ag.OptionalString("text"), ErrorNode: &child})
+	if code == http.StatusUnauthorized || code == http.StatusForbidden {
 		err.Reason = ErrForbidden
 	}
 	return err

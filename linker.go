@@ -83,19 +83,22 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 // stays connected until Close, whatever becomes of ctx.
 //
 // The error is for misuse only: [ErrClosed], or [ErrInProgress] while an
-// earlier Link, an Unlink or a Supervise is running. Once the last event has been read another Link may
-// follow; on a session that is still connected it sends Linked at once.
+// earlier Link, an Unlink or a Supervise is running. Once the last event has
+// been read another Link may follow; on a session that is still connected it
+// sends Linked at once.
 func (l *Linker) Link(ctx context.Context) (<-chan Event, error) {
+	return l.begin(ctx, "link", false)
+}
+
+// begin starts a Link, or for Unlink one that only logs a stored session in.
+func (l *Linker) begin(ctx context.Context, op string, unlinking bool) (<-chan Event, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.busy("link"); err != nil {
+	if err := l.busy(op); err != nil {
 		return nil, err
 	}
-	events, err := l.start(ctx, false)
-	if err != nil {
-		return nil, err
-	}
-	return events, nil
+	l.unlinking = unlinking
+	return l.start(ctx, unlinking), nil
 }
 
 // busy says why nothing can be started now; nil if something can. It is called
@@ -112,10 +115,7 @@ func (l *Linker) busy(op string) error {
 
 // start begins a Link. With resumeOnly it logs a stored session in, and fails
 // with ErrLoggedOut where there is none. It is called with l.mu held.
-func (l *Linker) start(ctx context.Context, resumeOnly bool) (<-chan Event, *Error) {
-	if l.closed {
-		return nil, &Error{Reason: ErrClosed, Op: "link"}
-	}
+func (l *Linker) start(ctx context.Context, resumeOnly bool) <-chan Event {
 	set := l.settings
 	a := &attempt{
 		linker: l, settings: set, inbox: newInbox(), outbox: newOutbox(), http: l.http,
@@ -132,7 +132,7 @@ func (l *Linker) start(ctx context.Context, resumeOnly bool) (<-chan Event, *Err
 	l.done, l.inbox = make(chan struct{}), a.inbox
 	l.status = Status{State: StateConnecting}
 	go a.run(ctx, l.live, l.kill)
-	return a.events, nil
+	return a.events
 }
 
 // watch returns the inbox of whoever watches a connection after Linked; nil if
@@ -204,7 +204,7 @@ func (l *Linker) Status() Status {
 // reason why WhatsApp could not be told; then the session stays stored.
 func (l *Linker) Unlink(ctx context.Context) error {
 	const op = "unlink"
-	events, err := l.resume(ctx, op)
+	events, err := l.begin(ctx, op, true)
 	if err != nil {
 		return err
 	}
@@ -234,25 +234,18 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		return err
 	}
 	l.forget(Status{State: StateIdle})
-	if err := l.store.Delete(ctx, l.settings.session); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return storeFailed(op, l.settings.session, err)
+	if err := l.deleteSession(ctx, op); err != nil {
+		return err
 	}
 	return nil
 }
 
-// resume starts a Link that only logs a stored session in.
-func (l *Linker) resume(ctx context.Context, op string) (<-chan Event, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.busy(op); err != nil {
-		return nil, err
+// deleteSession forgets what is stored, if anything is.
+func (l *Linker) deleteSession(ctx context.Context, op string) *Error {
+	if err := l.store.Delete(ctx, l.settings.session); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return storeFailed(op, l.settings.session, err)
 	}
-	events, err := l.start(ctx, true)
-	if err != nil {
-		return nil, err
-	}
-	l.unlinking = true
-	return events, nil
+	return nil
 }
 
 // forget lets go of the connection, if there is one.
@@ -267,9 +260,9 @@ func (l *Linker) forget(status Status) {
 	}
 }
 
-// Close ends a running Link or Supervise, disconnects, and returns when that is done. What
-// is stored stays, so that another Linker can resume it. It is safe to call
-// twice, and before Link; it always returns nil.
+// Close ends a running Link or Supervise, disconnects, and returns when that is
+// done. What is stored stays, so that another Linker can resume it. It is safe
+// to call twice, and before Link; it always returns nil.
 func (l *Linker) Close() error {
 	l.mu.Lock()
 	l.closed = true

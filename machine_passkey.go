@@ -123,7 +123,11 @@ func (m *machine) passkeyCode(now time.Time, in inPasskeyCode) {
 		m.confirm(now, nil)
 		return
 	}
-	m.goTo(stepCompare, later(m.ceremony.expires, now.Add(answerLimit)))
+	until := now.Add(answerLimit)
+	if m.ceremony.expires.After(until) {
+		until = m.ceremony.expires
+	}
+	m.goTo(stepCompare, until)
 }
 
 // confirmPasskey takes the person's word that the codes are the same.
@@ -171,13 +175,6 @@ func (m *machine) passkeyStalled(now time.Time) {
 	case stepPhone, stepPairing:
 		stalled(ErrStalled, errPasskeyPhone, fewTries)
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 var (

@@ -7,8 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -140,14 +138,7 @@ func passkeyRefusal(op string, err error) *Error {
 	case errors.Is(err, whatsmeow.ErrIQTimedOut):
 		return &Error{Reason: ErrStalled, Op: op, Err: errPasskeyNoReply}
 	case errors.As(err, &iq):
-		refusal := &Error{Reason: ErrPasskey, Op: op, Err: fmt.Errorf("WhatsApp answered %d %s", iq.Code, mask(iq.Text))}
-		switch {
-		case iq.Code == http.StatusTooManyRequests:
-			refusal.Reason, refusal.RetryAfter = ErrRateLimited, serverBackoff(iq.ErrorNode)
-		case iq.Code >= http.StatusInternalServerError:
-			refusal.Reason = ErrServer
-		}
-		return refusal
+		return refused(op, ErrPasskey, iq)
 	}
 	return &Error{Reason: ErrPasskey, Op: op, Err: errors.New(mask(err.Error()))}
 }

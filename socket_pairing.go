@@ -64,16 +64,11 @@ func (s *socket) afterPairing(in input) {
 	case s.isRefused:
 	case s.pairing != nil && !s.isPaired:
 		if s.late = append(s.late, in); len(s.late) == 1 {
-			time.AfterFunc(storeGrace, s.giveUp) // whatsmeow may have dropped the pair-success
+			time.AfterFunc(storeGrace, func() { s.endPairing(true) }) // whatsmeow may have dropped the pair-success
 		}
 	default:
 		s.inbox.post(in)
 	}
-}
-
-// giveUp posts what a pair-success has held back for too long.
-func (s *socket) giveUp() {
-	s.endPairing(true)
 }
 
 // refuse notes that a pair-success was not good. Whatever comes of the

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
-
-	"github.com/walink/walink/store"
 )
 
 // The times of Supervise.
@@ -69,7 +67,7 @@ func (s *supervisor) run(ctx context.Context) {
 		over := err != nil && hopeless(err.Reason)
 		if err == nil {
 			err = s.stay(ctx)
-			over = err.Reason == ErrBanned || err.Reason == ErrTemporarilyBanned || err.Reason == ErrReplaced || err.Reason == ErrStore
+			over = hopeless(err.Reason) && err.Reason != ErrClientOutdated // for which a Link fetches the version
 		}
 		if ctx.Err() != nil {
 			err, over = stopped(ctx), true
@@ -98,12 +96,13 @@ func hopeless(reason Reason) bool {
 // link runs one Link, and waits for a while if it failed.
 func (s *supervisor) link(ctx context.Context) *Error {
 	s.linker.mu.Lock()
-	s.inbox = newInbox() // what comes late from an earlier client goes into the old one
-	events, err := s.linker.start(ctx, false)
-	s.linker.mu.Unlock()
-	if err != nil {
-		return err
+	if s.linker.closed {
+		s.linker.mu.Unlock()
+		return &Error{Reason: ErrClosed, Op: "link"}
 	}
+	s.inbox = newInbox() // what comes late from an earlier client goes into the old one
+	events := s.linker.start(ctx, false)
+	s.linker.mu.Unlock()
 	for {
 		out, head := s.head()
 		select {
@@ -229,16 +228,15 @@ func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
 	// A Store that does not heed its context must not hold up the supervision.
 	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
 	defer cancel()
-	done := make(chan error, 1)
-	session := s.linker.settings.session
-	go func() { done <- s.linker.store.Delete(ctx, session) }()
+	done := make(chan *Error, 1)
+	go func() { done <- s.linker.deleteSession(ctx, "drop session") }()
 	select {
 	case err := <-done:
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return storeFailed("drop session", session, err)
+		if err != nil {
+			return err
 		}
 	case <-ctx.Done():
-		return storeFailed("drop session", session, errStoreStalled)
+		return &Error{Reason: ErrStore, Op: "drop session", Err: errStoreStalled}
 	}
 	return why
 }
