@@ -23,15 +23,9 @@ import (
 // not called, and st stays open.
 //
 // The Report holds no secret and no whole phone number, so it can be pasted into
-// an issue. Of the store it uses, beside [store.Store], the methods
-//
-//	Check(ctx context.Context) error
-//	PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error)
-//
-// where it has them: Check looks whether the store can be written, and leaves no
-// trace; PeekCode is TakeCode of [store.Ledger] without the taking, and returns how
-// many of limit codes are left, and when the next one may be asked for if none may
-// now. Without them the Report says what was not examined.
+// an issue. It asks a store that is a [store.Checker] whether it is in order, and a
+// ledger that is a [store.CodePeeker] what is left of the budget. Without them the
+// Report says what was not examined.
 func Diagnose(ctx context.Context, st store.Store, settings Settings) Report {
 	return newDoctor(st, settings).examine(ctx)
 }

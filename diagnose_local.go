@@ -14,16 +14,6 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// checker is what a Store may have to look whether it can be written. store/sqlite has it.
-type checker interface {
-	Check(ctx context.Context) error
-}
-
-// codeReader is what a Ledger may have to be read without using a code up.
-type codeReader interface {
-	PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error)
-}
-
 // checkSettings tells every fault, but for those of a number that was given.
 func (d *doctor) checkSettings() {
 	var faults []error
@@ -112,7 +102,7 @@ func (d *doctor) checkStore(ctx context.Context) {
 		return
 	}
 	name += fmt.Sprintf(" holds %s", count(len(list), "session"))
-	own, ok := d.store.(checker)
+	own, ok := d.store.(store.Checker)
 	if !ok {
 		d.ok(onStore, name+"; whether it can be written was not examined, because it has no Check method")
 		return
@@ -136,7 +126,7 @@ func (d *doctor) checkCodes(ctx context.Context) {
 	case !d.ready(ctx, onCodes, onSettings, onStore):
 		return
 	}
-	reader, ok := d.ledger.(codeReader)
+	reader, ok := d.ledger.(store.CodePeeker)
 	if !ok {
 		d.skip(onCodes, "not examined, because the ledger has no PeekCode method and could not be asked without using a code up")
 		return

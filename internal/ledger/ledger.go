@@ -26,7 +26,10 @@ type Memory struct {
 // refusal is one by WhatsApp.
 type refusal struct{ at, until time.Time }
 
-var _ store.Ledger = (*Memory)(nil)
+var (
+	_ store.Ledger     = (*Memory)(nil)
+	_ store.CodePeeker = (*Memory)(nil)
+)
 
 // process is shared by all Linkers of the process, since WhatsApp's limit is
 // one per number and not one per Linker.
@@ -44,12 +47,7 @@ func (m *Memory) TakeCode(ctx context.Context, number string, now time.Time, lim
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.forget(now, window)
-	for _, r := range m.refused[number] {
-		if r.until.After(now) && r.until.After(until) {
-			until = r.until
-		}
-	}
-	if !until.IsZero() {
+	if until = m.held(number, now); !until.IsZero() {
 		return until, nil
 	}
 	if limit <= 0 {
@@ -86,9 +84,7 @@ func (m *Memory) RefuseCode(ctx context.Context, number string, now time.Time, w
 	return until, nil
 }
 
-// PeekCode returns how many of limit codes may still be asked for number after
-// now-window, and a time where none may be now: that at which the next one may.
-// It records nothing.
+// PeekCode implements [store.CodePeeker].
 func (m *Memory) PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, time.Time{}, err
@@ -102,15 +98,27 @@ func (m *Memory) PeekCode(ctx context.Context, number string, now time.Time, lim
 			inside = append(inside, at)
 		}
 	}
-	if left = limit - len(inside); left <= 0 && limit > 0 {
-		next = inside[len(inside)-limit].Add(window)
+	if left = limit - len(inside); left > 0 {
+		return left, m.held(number, now), nil
 	}
+	if next = m.held(number, now); !next.IsZero() {
+		return 0, next, nil
+	}
+	if limit <= 0 {
+		return 0, now.Add(window), nil
+	}
+	return 0, inside[len(inside)-limit].Add(window), nil
+}
+
+// held returns until when a refusal of number is in force; zero if none is. It
+// is called with m.mu held.
+func (m *Memory) held(number string, now time.Time) (until time.Time) {
 	for _, r := range m.refused[number] {
-		if r.until.After(now) && r.until.After(next) {
-			next = r.until
+		if r.until.After(now) && r.until.After(until) {
+			until = r.until
 		}
 	}
-	return max(left, 0), next, nil
+	return until
 }
 
 // forget drops the requests that count no longer, and the numbers that have

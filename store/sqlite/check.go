@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Check looks whether the database can be used: the file is still there, it and
+// Check implements [store.Checker]. It looks whether the database can be used: the file is still there, it and
 // its directory may be written and nobody else's program may read it, every
 // pragma holds, and a transaction that changes nothing reaches the disk.
 func (s *Store) Check(ctx context.Context) error {
@@ -66,9 +66,7 @@ func checkFile(path string) error {
 	return nil
 }
 
-// PeekCode returns how many of limit pairing codes may still be asked for number
-// after now-window, and a time where none may be now: that at which the next one
-// may. It records nothing.
+// PeekCode implements [store.CodePeeker].
 func (s *Store) PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error) {
 	var taken int
 	var oldest, until int64
@@ -84,7 +82,9 @@ func (s *Store) PeekCode(ctx context.Context, number string, now time.Time, limi
 	switch {
 	case until > now.UnixNano():
 		next = time.Unix(0, until).UTC()
-	case left == 0 && taken > 0:
+	case limit <= 0:
+		next = now.Add(window)
+	case left == 0:
 		next = time.Unix(0, oldest).Add(window).UTC()
 	}
 	return left, next, nil

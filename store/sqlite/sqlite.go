@@ -40,8 +40,10 @@ type Store struct {
 }
 
 var (
-	_ store.Store  = (*Store)(nil)
-	_ store.Ledger = (*Store)(nil)
+	_ store.Store      = (*Store)(nil)
+	_ store.Ledger     = (*Store)(nil)
+	_ store.Checker    = (*Store)(nil)
+	_ store.CodePeeker = (*Store)(nil)
 )
 
 // Open opens the database at path, creating it with mode 0600 if there is

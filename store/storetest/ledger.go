@@ -135,4 +135,47 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 			t.Errorf("TakeCode: next %v, %v, want none", next, err)
 		}
 	})
+
+	t.Run("CodePeeker: it says what TakeCode would, and takes nothing", func(t *testing.T) {
+		t.Parallel()
+		ledger := open(t)
+		peeker, ok := ledger.(store.CodePeeker)
+		if !ok {
+			t.Skip("the Ledger is no CodePeeker")
+		}
+		for _, step := range []struct {
+			at, refuse time.Duration // refuse: RefuseCode for so long first
+			limit      int
+			left       int
+		}{
+			{at: 0, limit: 3, left: 3},
+			{at: time.Minute, limit: 3, left: 2},
+			{at: 2 * time.Minute, limit: 3, left: 1},
+			{at: 3 * time.Minute, limit: 3, left: 0},
+			{at: 3 * time.Minute, limit: 2, left: 0},
+			{at: 3 * time.Minute, limit: 0, left: 0},
+			{at: 3 * time.Minute, limit: 5, left: 2},
+			{at: 4 * time.Minute, limit: 5, left: 1, refuse: time.Minute}, // shorter than the budget would be
+			{at: 4 * time.Minute, limit: 4, left: 0},
+			{at: 5 * time.Minute, limit: 4, left: 0},
+			{at: window + 3*time.Minute, limit: 5, left: 5},
+		} {
+			now := start.Add(step.at)
+			if step.refuse != 0 {
+				if _, err := ledger.RefuseCode(t.Context(), number, now, step.refuse); err != nil {
+					t.Fatalf("RefuseCode at %v: %v", step.at, err)
+				}
+			}
+			left, next, err := peeker.PeekCode(t.Context(), number, now, step.limit, window)
+			if err != nil || left != step.left {
+				t.Errorf("PeekCode at %v of %d: %d left, %v, want %d", step.at, step.limit, left, err, step.left)
+			}
+			if want, err := ledger.TakeCode(t.Context(), number, now, step.limit, window); err != nil || !next.Equal(want) {
+				t.Errorf("PeekCode at %v of %d: next %v, and TakeCode says %v, %v", step.at, step.limit, next, want, err)
+			}
+		}
+		if left, next, err := peeker.PeekCode(t.Context(), peer, start, 3, window); err != nil || left != 3 || !next.IsZero() {
+			t.Errorf("PeekCode for another number: %d left, next %v, %v", left, next, err)
+		}
+	})
 }

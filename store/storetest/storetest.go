@@ -56,6 +56,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, opts ...Option) {
 	runReplace(t, opened)
 	runSessions(t, opened)
 	runUse(t, opened)
+	runCheck(t, opened)
 	RunLedger(t, func(t *testing.T) store.Ledger {
 		t.Helper()
 		return ledgerOf(t, opened(t))

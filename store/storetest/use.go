@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/walink/walink/store"
 )
 
@@ -78,6 +80,40 @@ func runUse(t *testing.T, open func(t *testing.T) store.Store) {
 			if err == nil {
 				t.Errorf("after Close, %s succeeded", what)
 			}
+		}
+	})
+}
+
+func runCheck(t *testing.T, open func(t *testing.T) store.Store) {
+	t.Helper()
+	t.Run("Checker: a Store in order, and one that is closed", func(t *testing.T) {
+		t.Parallel()
+		st := open(t)
+		checker, ok := st.(store.Checker)
+		if !ok {
+			t.Skip("the Store is no Checker")
+		}
+		if err := checker.Check(t.Context()); err != nil {
+			t.Errorf("Check of an empty Store: %v", err)
+		}
+		write(t, Link(t, st, "default", JID(number, 1)))
+		if err := checker.Check(t.Context()); err != nil {
+			t.Errorf("Check: %v", err)
+		}
+		check(t, get(t, st, "default"), written)
+		if diff := cmp.Diff([]string{"default"}, names(t, st)); diff != "" {
+			t.Errorf("sessions after Check (-want +got):\n%s", diff)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := checker.Check(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Check: %v, want context.Canceled", err)
+		}
+		if err := st.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := checker.Check(t.Context()); err == nil {
+			t.Error("Check of a closed Store found nothing")
 		}
 	})
 }

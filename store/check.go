@@ -1,0 +1,24 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Checker is an optional interface of a [Store], for walink's Diagnose.
+type Checker interface {
+	// Check looks whether the Store can do its work: what it needs is there,
+	// may be read and written, is set up as it should be, and is private. It
+	// leaves no trace in what is stored. The error says what is wrong, and how
+	// to mend it where that is known.
+	Check(ctx context.Context) error
+}
+
+// CodePeeker is an optional interface of a [Ledger], for walink's Diagnose.
+type CodePeeker interface {
+	// PeekCode is [Ledger.TakeCode] without the taking. It returns how many of
+	// limit pairing codes may still be asked for number after now-window, and
+	// a time where none may be now: that at which the next one may. That a
+	// refusal is in force does not lower what is left.
+	PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error)
+}

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrLeaseLost is returned, wrapped, where a lease is renewed that has been
+// released, or that another has taken after its time was up.
+var ErrLeaseLost = errors.New("the lease is lost")
+
+// Leaser is an optional interface of a [Store]: it lends each session to one
+// holder at a time, across processes and machines, so that no two clients of a
+// session are connected at once. WhatsApp lets such clients throw each other
+// out for ever.
+//
+// A lease is in force until its Until by the clock of the Store, which is one
+// for all who share it, or until the Store knows that its holder is dead. Any
+// string is a session, whether it is stored or not. Deleting a session leaves
+// its lease alone. Close releases no lease: who closes a Store has released
+// what it held, or loses it like one that was killed.
+//
+// The calls take effect one after the other, and are durable like a session,
+// so that tokens do not start again after a crash. A Store whose data does not
+// outlive a crash loses its leases with it.
+type Leaser interface {
+	// TakeLease lends session to holder for ttl. While another lease of the
+	// session is in force the error is a [*BusyError], even if the holder has
+	// the same name.
+	TakeLease(ctx context.Context, session, holder string, ttl time.Duration) (Lease, error)
+	// RenewLease puts the end of lease at ttl from now, and returns the lease
+	// with its new Until. One whose time is up, but that nobody has taken
+	// since, can still be renewed. The error wraps [ErrLeaseLost] where the
+	// session has been lent again, or lease has been released.
+	RenewLease(ctx context.Context, lease Lease, ttl time.Duration) (Lease, error)
+	// ReleaseLease ends lease, so that the session can be lent at once. It is
+	// not an error if lease has ended before.
+	ReleaseLease(ctx context.Context, lease Lease) error
+	// PeekLease returns the lease of session that is in force. Where there is
+	// none the error wraps [ErrNotFound].
+	PeekLease(ctx context.Context, session string) (Lease, error)
+}
+
+// Lease says who may connect a session, and until when.
+//
+// A holder counts ttl from before it asked, by its own clock: what the Store
+// has recorded then ends no earlier.
+type Lease struct {
+	Session string
+	Holder  string    // what people are told of who has it, such as a host and a process
+	Token   uint64    // the fencing token: each lease of a session has a greater one than those before it
+	Since   time.Time // when it was taken, in UTC
+	Until   time.Time // when it ends unless it is renewed, in UTC
+}
+
+// BusyError is the error of a session that is lent to another.
+type BusyError struct {
+	Lease Lease // the one that is in force
+}
+
+// Error names the holder, and not the session, whose name may be a number.
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("the session is in use by %s since %s", e.Lease.Holder, e.Lease.Since.Format(time.RFC3339))
+}
