@@ -12,26 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// known are the cells in which something else happens than the table demands,
-// with what it is. A cell that is mended has to leave this list.
-func known() map[string]string {
-	return map[string]string{
-		// whatsmeow's reader waits for a consumer that a failed handshake does not have.
-		"Linking by QR code/handshake/rubbish before the frame":        leak,
-		"Login after pairing/handshake/rubbish before the frame":       leak,
-		"Resuming a stored session/handshake/rubbish before the frame": leak,
-		// The end of a connection in the midst of the server's hello is not told to whatsmeow's handshake, which holds
-		// the lock that Disconnect needs for 20 s.
-		"Login after pairing/handshake/frame cut": hang,
-	}
-}
-
-// What happens in cells whose bubble does not end. They are not run.
-const (
-	leak = "a goroutine is left"
-	hang = "now and then Disconnect waits for a handshake, for 20 s"
-)
-
 // expensive reports whether a cell is left out under the race detector: those
 // of the pairing code, but for a few, cost seconds each there, and of the others
 // one in forty is run there.
@@ -56,24 +36,16 @@ func TestFaults(t *testing.T) {
 		for _, c := range cells(t, all) {
 			t.Run(c.String(), func(t *testing.T) {
 				t.Parallel()
-				now, isKnown := known()[c.String()]
-				if now == leak || now == hang {
-					t.Skip("known: " + now)
-				}
 				if c.expensive() {
 					t.Skip("slow under the race detector; the cell runs without it")
 				}
 				bubble(t, func(t *testing.T) {
 					outcome := c.run(t)
-					want := c.want
-					if isKnown {
-						want = now
-					}
-					if c.fault.forever && outcome == strings.TrimSuffix(want, " (network)") {
+					if c.fault.forever && outcome == strings.TrimSuffix(c.want, " (network)") {
 						return // a code had just been shown again, which clears the cause of a timeout
 					}
-					if outcome != want {
-						t.Errorf("%s: %q, the table demands %q", c, outcome, want)
+					if outcome != c.want {
+						t.Errorf("%s: %q, the table demands %q", c, outcome, c.want)
 					}
 				})
 			})
@@ -141,11 +113,6 @@ func cells(t *testing.T, all []*flow) []*cell {
 			}
 		}
 	}
-	for name := range known() {
-		if !slices.ContainsFunc(list, func(c *cell) bool { return c.String() == name }) {
-			t.Fatalf("no cell is called %s", name)
-		}
-	}
 	return list
 }
 
@@ -158,7 +125,7 @@ TestFaults runs every cell against walinktest and fails where something else hap
 A cell tells what the events tell, in their order. "network, linked" is a Retrying with ErrNetwork and then Linked; "resumed" is
 a Linked with Resumed set; "failed: timeout (network)" is a Failed with ErrTimeout whose cause is an ErrNetwork; "code withdrawn"
 is a Withdrawn with its reason, after which another code comes by itself; "repeatedly" is twice or more. A cell that makes no
-sense is "-". A cell in bold is not so yet, and says what happens today.
+sense is "-".
 
 Besides, for every cell:
 
@@ -189,10 +156,7 @@ func faultsPage(all []*flow) string {
 		b.WriteString("\n|---|" + strings.Repeat("---|", len(f.stages)) + "\n")
 		for _, row := range f.rows {
 			fmt.Fprintf(&b, "| %s |", row.fault.name)
-			for i, want := range row.want {
-				if now, ok := known()[(&cell{f, f.stages[i], row.fault, want}).String()]; ok {
-					want = fmt.Sprintf("**%s** (today: %s)", want, now)
-				}
+			for _, want := range row.want {
 				fmt.Fprintf(&b, " %s |", want)
 			}
 			b.WriteString("\n")

@@ -1,7 +1,6 @@
 package walink
 
 import (
-	"encoding/binary"
 	"errors"
 	"io"
 	"net/http"
@@ -104,12 +103,7 @@ func (t *tracker) up() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	select {
-	case <-c.closing:
-		return false
-	default:
-		return c.loggedIn && !c.ended && c.hushed == nil
-	}
+	return !isClosed(c.closing) && c.loggedIn && !c.ended && c.hushed == nil
 }
 
 // conn returns the connection under the current websocket; nil if none was opened.
@@ -126,8 +120,9 @@ func (t *tracker) tornDown() {
 	}
 }
 
-// whileUp notes a login and calls f, unless the reader was told of the end of the connection, and
-// reports whether it did. What the reader's end leads to comes after f.
+// whileUp notes a login and calls f, unless the reader was told of the end of
+// the connection, and reports whether it did. What the reader's end leads to
+// comes after f.
 func (t *tracker) whileUp(f func()) bool {
 	c := t.conn()
 	c.mu.Lock()
@@ -148,9 +143,10 @@ type conn struct {
 	closing chan struct{} // closed once the websocket says goodbye, is closed or killed
 	gone    chan struct{} // closed once whatsmeow has let go of a connection that had ended
 
+	hello hello // the reader's
+
 	mu       sync.Mutex
-	wrote    bool // the client's hello is out
-	read     bool // the server's hello, or what should be it, has arrived
+	read     bool // the server's hello, or what should be it, was handed on
 	loggedIn bool
 	rest     int           // of the frame that is being written
 	closed   bool          // by the websocket itself
@@ -166,21 +162,11 @@ func newConn(rwc io.ReadWriteCloser) *conn {
 	}
 }
 
-const (
-	// emptyFrame is a binary websocket message with one empty whatsmeow frame.
-	// A handshake that receives it ends at once with an error.
-	emptyFrame = "\x82\x03\x00\x00\x00"
-	// closeFrame is the first byte of a websocket message that says goodbye (RFC 6455, 5.5.1).
-	closeFrame = 0x88 // a frame's layout is in 5.2
-)
-
 // signal closes one of the channels of c, once.
 func (c *conn) signal(ch chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	select {
-	case <-ch:
-	default:
+	if !isClosed(ch) {
 		close(ch)
 	}
 }
@@ -238,9 +224,7 @@ func (c *conn) settle() {
 	if c.hushed == nil || !c.idle && !c.ended {
 		return
 	}
-	select {
-	case <-c.hushed:
-	default:
+	if !isClosed(c.hushed) {
 		close(c.hushed)
 	}
 }
@@ -251,15 +235,15 @@ func (c *conn) hasEnded() bool {
 	return c.ended
 }
 
-// Read reads from the connection. Where the connection ends before anything
-// has arrived, whatsmeow is waiting for the server's hello, and would go on
-// waiting: it is given an empty frame, which ends its handshake.
+// Read reads from the connection. Where the connection ends before the server's
+// hello is whole, whatsmeow would go on waiting for it: it is given an empty
+// frame, which ends its handshake.
 func (c *conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	c.idle = true
 	c.settle()
 	c.mu.Unlock()
-	n, err := c.rwc.Read(p)
+	n, err := c.arrive(p)
 	if n == 0 && err != nil {
 		select {
 		case <-c.written: // whatsmeow waits for the hello only now
@@ -272,11 +256,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	switch {
 	case n > 0:
-		c.read, c.idle = c.read || holdsData(p[:n]), false
+		c.read, c.idle = c.read || c.hello.whole && c.hello.ready == 0, false
 		c.mu.Unlock()
 		return n, nil // an error comes again
-	case err != nil && c.wrote && !c.read && !c.closed && len(p) >= len(emptyFrame):
-		c.read, c.idle = true, false
+	case err != nil && isClosed(c.written) && !c.read && !c.closed && len(p) >= len(emptyFrame):
+		c.read, c.idle, c.hello = true, false, hello{whole: true}
 		c.mu.Unlock()
 		return copy(p, emptyFrame), nil
 	}
@@ -284,37 +268,12 @@ func (c *conn) Read(p []byte) (int, error) {
 	return 0, c.atEnd(err)
 }
 
-// holdsData reports whether a websocket frame with data begins in what the
-// server has sent, beside pings and the like (RFC 6455, 5.2). Only the first
-// bytes of a connection are asked about, which begin with a frame.
-func holdsData(p []byte) bool {
-	for len(p) >= 2 {
-		const control = 0x08
-		if p[0]&control == 0 {
-			return true
-		}
-		p = p[min(len(p), 2+int(p[1])):] // control frames are short, and a server's has no mask
-	}
-	return false
-}
-
 // atEnd holds the reader back until the end may be told, and returns it.
 func (c *conn) atEnd(err error) error {
-	timer := time.NewTimer(openLimit) // a handshake is over by then
-	defer timer.Stop()
-	select {
-	case <-c.opened:
-	case <-c.closing:
-	case <-timer.C:
-		c.signal(c.opened)
-	}
+	c.awaitHandshake()
 	c.mu.Lock()
 	if c.hushed == nil {
-		select {
-		case <-c.opened:
-			c.ended = true
-		default: // the handshake has failed
-		}
+		c.ended = isClosed(c.opened) // or the handshake has failed
 		c.mu.Unlock()
 		return err
 	}
@@ -332,8 +291,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.rwc.Write(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err == nil && !c.wrote {
-		c.wrote = true
+	if err == nil && !isClosed(c.written) {
 		close(c.written)
 	}
 	if goodbye && c.hushed == nil {
@@ -353,21 +311,12 @@ func (c *conn) startsGoodbye(p []byte) bool {
 		c.rest -= len(p)
 		return false
 	}
-	if len(p) < 2 {
+	f, ok := parseFrame(p)
+	if !ok {
 		return false
 	}
-	const maskKey = 4
-	length := int(p[1] &^ 0x80)
-	switch {
-	case length == 126 && len(p) >= 4:
-		length = 4 + maskKey + int(binary.BigEndian.Uint16(p[2:]))
-	case length == 127 && len(p) >= 10:
-		length = 10 + maskKey + int(binary.BigEndian.Uint64(p[2:])) //nolint:gosec // of a slice that is in memory
-	default:
-		length += 2 + maskKey
-	}
-	c.rest = length - len(p)
-	return p[0] == closeFrame
+	c.rest = f.size - len(p)
+	return f.first == wsFinal|wsClose
 }
 
 // Close closes the connection for the websocket.

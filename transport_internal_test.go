@@ -35,7 +35,6 @@ func opened(t *testing.T) (*tracker, *conn, net.Conn) {
 		t.Fatal(err)
 	}
 	c := resp.Body.(*conn) //nolint:forcetypeassert,errcheck // that is what RoundTrip is for
-	c.wrote = true
 	close(c.written)
 	close(c.opened)
 	return tr, c, far
@@ -71,7 +70,6 @@ func TestEndIsHeldBackUntilTheSocketIsOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := resp.Body.(*conn) //nolint:forcetypeassert,errcheck // that is what RoundTrip is for
-		c.wrote = true
 		close(c.written)
 		c.read = true // the server's hello
 		_ = far.Close()
@@ -136,7 +134,7 @@ func TestPieceOfALongFrameIsNoGoodbye(t *testing.T) {
 		io.Writer
 		io.ReadCloser
 	}{&wire, http.NoBody}, closing: make(chan struct{}), written: make(chan struct{})}
-	frame := append([]byte{0x82, 0x80 | 126, 0x13, 0x88, 1, 2, 3, 4}, bytes.Repeat([]byte{closeFrame}, 5000)...)
+	frame := append([]byte{0x82, 0x80 | 126, 0x13, 0x88, 1, 2, 3, 4}, bytes.Repeat([]byte{wsFinal | wsClose}, 5000)...)
 	for _, piece := range [][]byte{frame[:4096], frame[4096:], {0x82, 0x81, 1, 2, 3, 4, 9}} {
 		if _, err := c.Write(piece); err != nil {
 			t.Fatal(err)
@@ -145,7 +143,7 @@ func TestPieceOfALongFrameIsNoGoodbye(t *testing.T) {
 	if c.hasEnded() {
 		t.Error("taken for a goodbye")
 	}
-	if _, err := c.Write([]byte{closeFrame, 0x80, 1, 2, 3, 4}); err != nil || !c.hasEnded() {
+	if _, err := c.Write([]byte{wsFinal | wsClose, 0x80, 1, 2, 3, 4}); err != nil || !c.hasEnded() {
 		t.Errorf("a goodbye is not seen (%v)", err)
 	}
 }
