@@ -17,7 +17,7 @@ func pairing() walink.Settings {
 	return walink.Settings{Phone: number, LinkingMode: walink.ModePairing}
 }
 
-func TestCodeLivesItsWholeLifeWithoutBeingReplaced(t *testing.T) {
+func TestPains05CodeLivesItsWholeLifeWithoutBeingReplaced(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pairing())
@@ -58,7 +58,7 @@ func TestExpiredCodeIsReplacedWithinTheBudget(t *testing.T) {
 	})
 }
 
-func TestCodeBudgetEndsTheLinkOrFallsBack(t *testing.T) {
+func TestPains11CodeBudgetEndsTheLinkOrFallsBack(t *testing.T) {
 	t.Parallel()
 	t.Run("failed", func(t *testing.T) {
 		t.Parallel()
@@ -110,7 +110,7 @@ func TestCodeBudgetEndsTheLinkOrFallsBack(t *testing.T) {
 	})
 }
 
-func TestCodeBudgetSurvivesARestart(t *testing.T) {
+func TestPains11CodeBudgetSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		srv := walinktest.NewServer(t)
@@ -156,7 +156,7 @@ func TestTwoLinkersOfOneNumberShareTheBudget(t *testing.T) {
 	})
 }
 
-func TestWrongCodeIsFollowedByAnother(t *testing.T) {
+func TestPains09WrongCodeIsFollowedByAnother(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pairing())
@@ -177,7 +177,7 @@ func TestWrongCodeIsFollowedByAnother(t *testing.T) {
 	})
 }
 
-func TestWrongCodeDoesNotSpoilTheQRCode(t *testing.T) {
+func TestPains09WrongCodeDoesNotSpoilTheQRCode(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Phone: number, LinkingMode: walink.ModeBoth})
@@ -197,7 +197,7 @@ func TestWrongCodeDoesNotSpoilTheQRCode(t *testing.T) {
 	})
 }
 
-func TestQRCodesRotateAndGoOnWithANewSocket(t *testing.T) {
+func TestPains06QRCodesRotateAndGoOnWithANewSocket(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
@@ -235,7 +235,7 @@ func TestQRCodesRotateAndGoOnWithANewSocket(t *testing.T) {
 	})
 }
 
-func TestStaleQRCodeIsRefusedAndTheNextOneLinks(t *testing.T) {
+func TestPains08StaleQRCodeIsRefusedAndTheNextOneLinks(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
@@ -250,7 +250,7 @@ func TestStaleQRCodeIsRefusedAndTheNextOneLinks(t *testing.T) {
 	})
 }
 
-func TestRetiredSecretIsShownAgainAtOnce(t *testing.T) {
+func TestPains07RetiredSecretIsShownAgainAtOnce(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})
@@ -281,7 +281,7 @@ func TestRetiredSecretIsShownAgainAtOnce(t *testing.T) {
 	})
 }
 
-func TestPairingThatStallsIsWithdrawnAfterAMinute(t *testing.T) {
+func TestPains10PairingThatStallsIsWithdrawnAfterAMinute(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pairing())

@@ -172,7 +172,7 @@ func TestProbationHoldsLinkedBack(t *testing.T) {
 	})
 }
 
-func TestRemovalOnProbationIsToldAndLinkedAfreshOnce(t *testing.T) {
+func TestPains15RemovalOnProbationIsToldAndLinkedAfreshOnce(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Probation: 20 * time.Second})

@@ -12,8 +12,8 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// TestRefusedCodeRequests: what becomes of each answer to the code request.
-func TestRefusedCodeRequests(t *testing.T) {
+// TestPains02RefusedCodeRequests: what becomes of each answer to the code request.
+func TestPains02RefusedCodeRequests(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -182,7 +182,7 @@ func TestTroubleAtEveryStage(t *testing.T) {
 	}
 }
 
-func TestPairSuccessThatDoesNotVerifyStoresNothing(t *testing.T) {
+func TestPains17FirstPairingFailsAndTheSecondLinks(t *testing.T) {
 	t.Parallel()
 	for name, action := range map[string]walinktest.Action{
 		"HMAC": walinktest.BadHMAC(), "signature": walinktest.BadSignature(), "malformed": walinktest.Malformed(),
@@ -215,7 +215,7 @@ func TestPairSuccessThatDoesNotVerifyStoresNothing(t *testing.T) {
 	}
 }
 
-func TestAnotherAccountIsRefusedBeforeAnythingIsStored(t *testing.T) {
+func TestPains23AnotherAccountIsRefusedBeforeAnythingIsStored(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Phone: number, LinkingMode: walink.ModeBoth})
@@ -242,7 +242,7 @@ func TestAnotherAccountIsRefusedBeforeAnythingIsStored(t *testing.T) {
 	})
 }
 
-func TestBothFormsOfANumberAreTheSameAccount(t *testing.T) {
+func TestPains24BothFormsOfANumberAreTheSameAccount(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{Phone: number})
@@ -255,7 +255,7 @@ func TestBothFormsOfANumberAreTheSameAccount(t *testing.T) {
 	})
 }
 
-func TestOutdatedClientRefreshesTheVersionOnce(t *testing.T) {
+func TestPains18OutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 	t.Parallel()
 	t.Run("refreshed", func(t *testing.T) {
 		t.Parallel()
@@ -313,8 +313,8 @@ func TestOutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 	}
 }
 
-// TestProxyFailsClosed uses a real socket: a port on which nothing listens.
-func TestProxyFailsClosed(t *testing.T) {
+// TestPains21ProxyFailsClosed uses a real socket: a port on which nothing listens.
+func TestPains21ProxyFailsClosed(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

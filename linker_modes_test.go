@@ -14,9 +14,9 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// TestLinkingModeTable goes through the table of the LinkingMode row by row:
+// TestPains01LinkingModeTable goes through the table of the LinkingMode row by row:
 // what the person sees when a pairing code can be had, and when it cannot.
-func TestLinkingModeTable(t *testing.T) {
+func TestPains01LinkingModeTable(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		mode             walink.LinkingMode
@@ -139,7 +139,7 @@ reading:
 	return seen
 }
 
-func TestDeviceNameAndBrowserAreTheLinkersOwn(t *testing.T) {
+func TestPains26DeviceNameAndBrowserAreTheLinkersOwn(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		srv := walinktest.NewServer(t)
@@ -177,7 +177,7 @@ func TestDeviceNameAndBrowserAreTheLinkersOwn(t *testing.T) {
 	})
 }
 
-func TestHandlersAddedThroughOnClientMissNothing(t *testing.T) {
+func TestPains27HandlersAddedThroughOnClientMissNothing(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		var clients int

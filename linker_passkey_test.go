@@ -45,8 +45,8 @@ func (r *rig) answer(required walink.PasskeyRequired, options ...walinktest.Asse
 	}
 }
 
-// Pains 13: the challenge is told, everything else leaves the screen, and an answer links.
-func TestPasskeyByQR(t *testing.T) {
+// The challenge is told, everything else leaves the screen, and an answer links.
+func TestPains13PasskeyByQR(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newPasskeyRig(t, walink.Settings{})
@@ -76,7 +76,7 @@ func TestPasskeyByQR(t *testing.T) {
 	})
 }
 
-func TestPasskeyByPairingCode(t *testing.T) {
+func TestPains13PasskeyByPairingCode(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newPasskeyRig(t, walink.Settings{Phone: number, LinkingMode: walink.ModePairing})
@@ -238,8 +238,8 @@ func TestPasskeyRefusedThreeTimesBringsAFreshAttempt(t *testing.T) {
 	})
 }
 
-// Pains 14: nothing after the passkey waits for ever.
-func TestPasskeyTroubleAtEachStep(t *testing.T) {
+// Nothing after the passkey waits for ever.
+func TestPains14PasskeyTroubleAtEachStep(t *testing.T) {
 	t.Parallel()
 	for stage, want := range map[walinktest.Stage]walink.Reason{
 		walinktest.StagePasskeyRef:          walink.ErrStalled,

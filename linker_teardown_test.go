@@ -98,8 +98,8 @@ func TestNothingWaitsForAReconnectOfWhatsmeows(t *testing.T) {
 	}
 }
 
-// Pains 16: the reconnect after pair-success finds nobody, in any way.
-func TestReconnectAfterPairingThatHangs(t *testing.T) {
+// The reconnect after pair-success finds nobody, in any way.
+func TestPains16ReconnectAfterPairingThatHangs(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []walinktest.Stage{walinktest.StageUpgrade, walinktest.StageHandshake} {
 		t.Run(string(stage), func(t *testing.T) {
@@ -221,9 +221,9 @@ func (h seeing) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// Pains 22: a Link that ends while a pair-success is being stored leaves the
+// A Link that ends while a pair-success is being stored leaves the
 // whole session or none, and the phone knows which.
-func TestEndInTheMiddleOfAPairSuccessStoresAllOrNothing(t *testing.T) {
+func TestPains22EndInTheMiddleOfAPairSuccessStoresAllOrNothing(t *testing.T) {
 	t.Parallel()
 	for _, hold := range []time.Duration{0, time.Millisecond, 2 * time.Second} {
 		for _, mark := range []string{"<pair-success>", "<pair-device-sign>", "Successfully paired"} {

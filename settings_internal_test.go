@@ -192,7 +192,7 @@ func TestSettingsReportEveryFault(t *testing.T) {
 	}
 }
 
-func TestSettingsBrowserOnTheWire(t *testing.T) {
+func TestPains12SettingsBrowserOnTheWire(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		browser Browser

@@ -74,7 +74,7 @@ func sameError(a, b *Error) bool {
 	return a == b || a != nil && b != nil && a.Error() == b.Error()
 }
 
-func TestPasskeyEndsTheCodesAndHoldsTheSocket(t *testing.T) {
+func TestPains06PasskeyEndsTheCodesAndHoldsTheSocket(t *testing.T) {
 	t.Parallel()
 	s := newSchedule(t, 3)
 	s.m.cfg.patient = true // the default timeout is no longer than the challenge's life

@@ -162,7 +162,7 @@ func TestSuperviseEndsWithABan(t *testing.T) {
 }
 
 // The newer of two programs on one session stays, and the older does not fight.
-func TestSuperviseYieldsToAnotherProgram(t *testing.T) {
+func TestPains19SuperviseYieldsToAnotherProgram(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, walink.Settings{})

@@ -81,7 +81,7 @@ func wantRefusals(tb testing.TB, phone *walinktest.Phone, want ...walinktest.Ref
 	}
 }
 
-func TestPasskeyByQR(t *testing.T) {
+func TestPains13PasskeyByQR(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name       string

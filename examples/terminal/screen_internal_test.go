@@ -127,9 +127,9 @@ func testNumber(t *testing.T) walink.Phone {
 	return phone
 }
 
-// TestNoStaleCodeStaysVisible plays a long Link on windows of several sizes. What
+// TestPains08NoStaleCodeStaysVisible plays a long Link on windows of several sizes. What
 // is visible after each event, and after each second, is what is good then.
-func TestNoStaleCodeStaysVisible(t *testing.T) {
+func TestPains08NoStaleCodeStaysVisible(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	code := func(n int) walink.PairingCode {
@@ -317,5 +317,24 @@ func TestFold(t *testing.T) {
 	want := []string{"  4. one two", "     three", "     four", "short", "averyverylongword"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// No notification may come, so whatever the size of the window, the way to
+// where the code is entered is shown with it.
+func TestPains25TheWayThroughTheMenus(t *testing.T) {
+	t.Parallel()
+	phone, err := walink.ParsePhone("+5511987654321")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &view{code: &walink.PairingCode{Code: "ABCD-EFGH", Phone: phone, Number: 1}}
+	for _, size := range [][2]int{{120, 50}, {80, 24}, {80, 6}, {40, 30}} {
+		text := strings.Join(v.frame(size[0], size[1]), " ")
+		for _, step := range []string{"Linked devices", "Link a device", "Link with phone number instead", "ABCD-EFGH"} {
+			if !strings.Contains(strings.ReplaceAll(text, " ", ""), strings.ReplaceAll(step, " ", "")) {
+				t.Errorf("in a window of %v nothing says %q:\n%s", size, step, text)
+			}
+		}
 	}
 }

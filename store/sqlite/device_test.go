@@ -131,7 +131,7 @@ func commits(t *testing.T, path string) (count int) {
 	return count
 }
 
-func TestManyDevicesWriteAtOnce(t *testing.T) {
+func TestPains20ManyDevicesWriteAtOnce(t *testing.T) {
 	t.Parallel()
 	const devices = 200
 	path := filepath.Join(t.TempDir(), "walink.db")

@@ -65,7 +65,7 @@ func TestOpenFollowsNoChangeOfDirectory(t *testing.T) {
 	}
 }
 
-func TestPragmasAreSetOnEveryConnection(t *testing.T) {
+func TestPains20PragmasAreSetOnEveryConnection(t *testing.T) {
 	t.Parallel()
 	file, memory := open(t, filepath.Join(t.TempDir(), "walink.db")), open(t, ":memory:")
 	for _, test := range []struct {
