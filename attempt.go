@@ -49,6 +49,8 @@ type loaded struct {
 	mu     sync.Mutex
 	epoch  int
 	device *wastore.Device
+	tenure *tenure // its lease
+	over   bool    // the Link has ended
 }
 
 // run drives the Link to its end. previous is the connection of an earlier
@@ -121,17 +123,22 @@ func (a *attempt) finish() {
 		sock.redirect(a.linker.watch(), a.inbox, a.rest)
 	}
 	a.inbox.close()
-	if _, ok := a.end.(Linked); ok {
-		a.await()
-	} else {
-		if sock != nil {
-			sock.shut()
-			sock = nil
-		}
-		a.await() // for the workers that shut sockets, too, which need them alive
-		a.kill()
+	_, linked := a.end.(Linked)
+	if !linked && sock != nil {
+		sock.shut()
+		sock = nil
 	}
-	a.close(a.linker.ended(a.end, sock, a.kill))
+	a.await() // also for the workers that shut sockets, which need them alive
+	a.loaded.mu.Lock()
+	a.loaded.over = true
+	tenure := a.loaded.tenure
+	a.loaded.mu.Unlock()
+	if !linked {
+		a.kill()
+		tenure.giveBack(a.life)
+		tenure = nil
+	}
+	a.close(a.linker.ended(a.end, sock, a.kill, tenure))
 }
 
 // await waits for the workers. One that is held up in somebody else's code, a
@@ -220,6 +227,10 @@ func (a *attempt) emit(event Event) {
 // load takes the session's device from the store.
 func (a *attempt) load(epoch int) {
 	a.goodbye() // before two connections of one session throw each other out
+	if err := a.hold(); err != nil {
+		a.inbox.post(inDevice{epoch: epoch, err: err})
+		return
+	}
 	device, err := a.linker.store.Device(a.work, a.settings.session)
 	if err != nil {
 		a.inbox.post(inDevice{epoch: epoch, err: storeFailed("load session", a.settings.session, err)})
@@ -264,7 +275,7 @@ func (a *attempt) connectLost(epoch int) func(error) inLost {
 func (a *attempt) newClient(sock *socket) {
 	set := a.settings
 	var conn *http.Client
-	conn, sock.tracker = tracked(a.http)
+	conn, sock.tracker = tracked(a.http, a.leased().holds)
 	client := whatsmeow.NewClient(sock.device, &waLogger{
 		ctx: a.life, log: set.logger, recv: sock.recv, send: sock.send,
 		opened: sock.tracker.opened, gone: sock.tracker.tornDown,

@@ -188,7 +188,7 @@
 //	ErrReplaced           another connection has the session        stop the other program
 //	ErrMultideviceOff     the phone knows no multi-device: retried  update its WhatsApp
 //	ErrStore              the store failed                          check file, disk, database
-//	ErrSessionBusy        reserved: nothing returns it yet
+//	ErrSessionBusy        another Linker or program has the session  stop it, or wait for RetryAfter
 //
 // Most retries wait 1 to 30 seconds. Those after ErrNetwork, ErrProxy,
 // ErrStalled, ErrWrongAccount and a 5xx go on until Settings.Timeout; then the
@@ -249,8 +249,16 @@
 // No key and no session is stored before WhatsApp's pair-success has been
 // verified; then device and session name are stored in one transaction. When a
 // pairing code was asked for is kept before that, with the number, for a day.
-// Run one process for a session at a time: two throw each other out
-// ([ErrReplaced]), and nothing here prevents it.
+//
+// A Store that is a [store.Leaser], as store/sqlite is, lends a session to one
+// Linker at a time, in this process or another one, from before its socket opens
+// until after it is closed. Link and Unlink on a session that another has end
+// with [ErrSessionBusy], which names the holder; [Linker.Supervise] stands by for
+// it. A lease is for 24 s and is renewed every 8. Where that fails, the
+// connection is given up 5 s before the lease can pass to another; a process
+// that was stopped for longer neither reads nor writes on the old connection
+// when it wakes up. With a Store that lends nothing, run one process for a
+// session at a time: two throw each other out ([ErrReplaced]).
 //
 // # The client, and OnClient
 //
@@ -336,7 +344,7 @@
 //   - walink needs the whatsmeow version that its go.mod names; see the README.
 //   - All tests run against walinktest, and what that knows of WhatsApp comes
 //     from whatsmeow's source and from public reports.
-//   - A session is not locked against a second process.
+//   - A session is locked against a second process by the Store, if it can.
 //   - Where WhatsApp knows a number in two forms, the person chooses.
 //   - Settings.HTTPClient is not used for media; Settings.Proxy is.
 //   - libsignal, which whatsmeow is built on, prints errors of its own on the

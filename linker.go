@@ -38,6 +38,7 @@ type Linker struct {
 	inbox     *inbox                  // of the running Link
 	live      *socket                 // of the last Linked
 	kill      context.CancelFunc      // ends the life of live
+	tenure    *tenure                 // the lease of the last Link; nil if there is none
 
 	supervisor     *supervisor // of the running Supervise; nil when none is running
 	stopSupervisor context.CancelCauseFunc
@@ -127,6 +128,7 @@ func (l *Linker) start(ctx context.Context, resumeOnly bool) <-chan Event {
 			jitter: rand.Float64,
 		}),
 	}
+	a.loaded.tenure = l.tenure
 	a.life, a.kill = context.WithCancel(context.WithoutCancel(ctx))
 	ctx, l.cancel = context.WithCancelCause(ctx)
 	l.done, l.inbox = make(chan struct{}), a.inbox
@@ -148,17 +150,21 @@ func (l *Linker) watch() *inbox {
 
 // ended takes the outcome of a Link, before anyone can have read it, and
 // returns what is to be told.
-func (l *Linker) ended(end Event, sock *socket, kill context.CancelFunc) Event {
+func (l *Linker) ended(end Event, sock *socket, kill context.CancelFunc, lease *tenure) Event {
 	l.mu.Lock()
-	if sock != nil && l.closed {
+	if err := lease.failure(); sock != nil && (l.closed || err != nil) {
 		l.mu.Unlock()
 		sock.shut()
 		kill()
+		lease.giveBack(sock.life)
 		l.mu.Lock()
-		sock, end = nil, Failed{Err: &Error{Reason: ErrClosed, Op: "link"}}
+		if l.closed {
+			err = &Error{Reason: ErrClosed, Op: "link"}
+		}
+		sock, lease, end = nil, nil, Failed{Err: err}
 	}
 	defer l.mu.Unlock()
-	l.live, l.kill = sock, kill
+	l.live, l.kill, l.tenure = sock, kill, lease
 	l.status.apply(end)
 	l.cancel(nil)
 	l.cancel, l.inbox = nil, nil
@@ -251,12 +257,13 @@ func (l *Linker) deleteSession(ctx context.Context, op string) *Error {
 // forget lets go of the connection, if there is one.
 func (l *Linker) forget(status Status) {
 	l.mu.Lock()
-	live, kill := l.live, l.kill
-	l.live, l.kill, l.status = nil, nil, status
+	live, kill, lease := l.live, l.kill, l.tenure
+	l.live, l.kill, l.tenure, l.status = nil, nil, nil, status
 	l.mu.Unlock()
 	if live != nil {
 		live.shut()
 		kill()
+		lease.giveBack(live.life)
 	}
 }
 

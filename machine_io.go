@@ -21,7 +21,8 @@ type (
 	inStart struct{}
 	// inTick: the machine's next deadline may have come.
 	inTick struct{}
-	// inStop: the caller's context ended, or the Linker is closed.
+	// inStop: the caller's context ended, the Linker is closed, or the session's
+	// lease is lost.
 	inStop struct{ err *Error }
 	// inDevice: the store's answer for this attempt.
 	inDevice struct {

@@ -29,11 +29,17 @@ const (
 // [Reconnected] that it is back, on the same client. Where whatsmeow does not
 // reconnect, or not within five minutes, a new Link follows, with a new client.
 //
+// Where another program has the session, Supervise stands by, with a [Retrying]
+// for [ErrSessionBusy] every few seconds, and links when the session is free:
+// at most half a minute after the other has died. That takes a Store that lends
+// sessions ([store.Leaser]). It also waits for a Store that fails later on.
+//
 // The last event is one [Failed], after which the session is disconnected and
 // the channel closes: when ctx ends or the Linker is closed, and for what no
 // repetition can cure: [ErrBanned], [ErrTemporarilyBanned], [ErrClientOutdated],
 // [ErrReplaced], since two programs on one session would throw each other out
-// for ever, [ErrWrongAccount], [ErrMultideviceOff] and [ErrStore].
+// for ever, [ErrWrongAccount], [ErrMultideviceOff], and [ErrStore] before the
+// first Linked or where a removed session cannot be deleted.
 //
 // The error is [ErrClosed], or [ErrInProgress] while a Link or another
 // Supervise is running; while it runs, Link and Unlink return that too. Read
@@ -58,16 +64,20 @@ type supervisor struct {
 	outbox
 	inbox *inbox
 	pause time.Duration // before the next Link, where one has failed
-	lost  *Error        // why the connection is down; nil while it is up
+
+	linked bool   // once at least
+	lost   *Error // why the connection is down; nil while it is up
 }
 
 func (s *supervisor) run(ctx context.Context) {
 	for {
 		err := s.link(ctx)
-		over := err != nil && hopeless(err.Reason)
+		over := err != nil && s.hopeless(err)
 		if err == nil {
+			s.linked = true
 			err = s.stay(ctx)
-			over = hopeless(err.Reason) && err.Reason != ErrClientOutdated // for which a Link fetches the version
+			over = hopeless(err.Reason) && err.Reason != ErrClientOutdated && // for which a Link fetches the version
+				!errors.Is(err, errNotRenewed)
 		}
 		if ctx.Err() != nil {
 			err, over = stopped(ctx), true
@@ -85,12 +95,18 @@ func (s *supervisor) run(ctx context.Context) {
 func hopeless(reason Reason) bool {
 	switch reason {
 	case ErrBanned, ErrTemporarilyBanned, ErrClientOutdated, ErrReplaced, ErrWrongAccount, ErrMultideviceOff, ErrStore,
-		ErrInvalidSettings, ErrInvalidPhone, ErrInProgress, ErrClosed, ErrSessionBusy:
+		ErrInvalidSettings, ErrInvalidPhone, ErrInProgress, ErrClosed:
 		return true
 	case ErrNetwork, ErrProxy, ErrTimeout, ErrCanceled, ErrCodeRefused, ErrRateLimited, ErrForbidden, ErrServer, ErrStalled,
-		ErrPairing, ErrPasskey, ErrLoggedOut, ErrRemoved:
+		ErrPairing, ErrPasskey, ErrLoggedOut, ErrRemoved, ErrSessionBusy:
 	}
 	return false
+}
+
+// hopeless reports whether a Link that failed is the last one. A store that has
+// been good once may be so again, as a database that is started anew.
+func (s *supervisor) hopeless(err *Error) bool {
+	return hopeless(err.Reason) && (!s.linked || err.Reason != ErrStore)
 }
 
 // link runs one Link, and waits for a while if it failed.
@@ -110,7 +126,7 @@ func (s *supervisor) link(ctx context.Context) *Error {
 			s.sent()
 		case event := <-events:
 			if failed, ok := event.(Failed); ok {
-				if ctx.Err() == nil && !hopeless(failed.Err.Reason) {
+				if ctx.Err() == nil && !s.hopeless(failed.Err) {
 					s.wait(ctx, failed.Err)
 				}
 				return failed.Err
@@ -128,6 +144,9 @@ func (s *supervisor) wait(ctx context.Context, why *Error) {
 	pause := s.pause/2 + time.Duration(rand.Float64()*float64(s.pause/2)) //nolint:gosec // jitter
 	s.pause = min(2*s.pause, longestPause)
 	pause = max(pause, why.RetryAfter)
+	if why.Reason == ErrSessionBusy {
+		pause = min(pause, leasePoll) // the holder may be gone sooner
+	}
 	s.tell(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

@@ -162,10 +162,13 @@ func TestSuperviseEndsWithABan(t *testing.T) {
 }
 
 // The newer of two programs on one session stays, and the older does not fight.
+// A Store that lends no sessions cannot keep two programs apart.
 func TestPains19SuperviseYieldsToAnotherProgram(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
+		srv := walinktest.NewServer(t)
+		r := newRigOn(t, srv, bareStore{memoryStore(t)}, walink.Settings{})
+		r.phone = srv.NewPhone(number)
 		r.supervised()
 		other := newRigOn(t, r.srv, r.store, walink.Settings{})
 		other.phone = r.phone

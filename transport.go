@@ -26,6 +26,7 @@ import (
 // the connection is hushed only when Disconnect has let go of it.
 type tracker struct {
 	base http.RoundTripper
+	held func() bool // whether the session's lease is still ours: nothing passes without
 
 	mu      sync.Mutex
 	quiet   bool // nothing may be opened, until the next begin
@@ -44,8 +45,11 @@ func (t *tracker) RoundTrip(req *http.Request) (*http.Response, error) {
 		t.dials--
 		t.mu.Unlock()
 	}()
-	if quiet {
+	switch {
+	case quiet:
 		return nil, errShut
+	case !t.held():
+		return nil, errLapsed
 	}
 	resp, err := t.base.RoundTrip(req)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
@@ -55,7 +59,7 @@ func (t *tracker) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return resp, nil // not a connection: the websocket library will say so
 	}
-	c := newConn(rwc)
+	c := newConn(rwc, t.held)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.quiet {
@@ -136,7 +140,8 @@ func (t *tracker) whileUp(f func()) bool {
 
 // conn is the connection under a websocket. It has one reader.
 type conn struct {
-	rwc io.ReadWriteCloser
+	rwc  io.ReadWriteCloser
+	held func() bool
 
 	written chan struct{} // closed once the client's hello is out
 	opened  chan struct{} // closed once the handshake is done
@@ -155,9 +160,9 @@ type conn struct {
 	hushed   chan struct{} // not nil once hushed; closed when the reader has nothing in hand
 }
 
-func newConn(rwc io.ReadWriteCloser) *conn {
+func newConn(rwc io.ReadWriteCloser, held func() bool) *conn {
 	return &conn{
-		rwc: rwc, written: make(chan struct{}), opened: make(chan struct{}),
+		rwc: rwc, held: held, written: make(chan struct{}), opened: make(chan struct{}),
 		closing: make(chan struct{}), gone: make(chan struct{}),
 	}
 }
@@ -244,6 +249,10 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.settle()
 	c.mu.Unlock()
 	n, err := c.arrive(p)
+	if n > 0 && !c.held() { // a process that was stopped for long wakes up with this in its hands
+		_ = c.rwc.Close()
+		n, err = 0, errLapsed
+	}
 	if n == 0 && err != nil {
 		select {
 		case <-c.written: // whatsmeow waits for the hello only now
@@ -284,6 +293,10 @@ func (c *conn) atEnd(err error) error {
 
 // Write writes to the connection.
 func (c *conn) Write(p []byte) (int, error) {
+	if !c.held() {
+		c.kill()
+		return 0, errLapsed
+	}
 	goodbye := c.startsGoodbye(p)
 	if goodbye {
 		c.signal(c.closing)
@@ -345,9 +358,10 @@ func (r *resolved) newHTTPClient() *http.Client {
 	}
 }
 
-// tracked returns a copy of c with a tracker as its transport.
-func tracked(c *http.Client) (*http.Client, *tracker) {
-	t := &tracker{base: c.Transport}
+// tracked returns a copy of c with a tracker as its transport. held says whether
+// the session may still be connected.
+func tracked(c *http.Client, held func() bool) (*http.Client, *tracker) {
+	t := &tracker{base: c.Transport, held: held}
 	if t.base == nil {
 		t.base = http.DefaultTransport
 	}

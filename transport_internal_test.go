@@ -25,11 +25,13 @@ func (p pipe) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusSwitchingProtocols, Request: req, Body: p.conn}, nil
 }
 
+func always() bool { return true }
+
 // opened returns a tracker and its connection, whose other end is the pipe's.
 func opened(t *testing.T) (*tracker, *conn, net.Conn) {
 	t.Helper()
 	near, far := net.Pipe()
-	tr := &tracker{base: pipe{near}}
+	tr := &tracker{base: pipe{near}, held: always}
 	resp, err := tr.RoundTrip(&http.Request{}) //nolint:bodyclose // it is the connection
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +65,7 @@ func TestEndIsHeldBackUntilTheSocketIsOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
-		tr := &tracker{base: pipe{near}}
+		tr := &tracker{base: pipe{near}, held: always}
 		tr.begin()
 		resp, err := tr.RoundTrip(&http.Request{}) //nolint:bodyclose // it is the connection
 		if err != nil {
@@ -133,7 +135,7 @@ func TestPieceOfALongFrameIsNoGoodbye(t *testing.T) {
 	c := &conn{rwc: struct {
 		io.Writer
 		io.ReadCloser
-	}{&wire, http.NoBody}, closing: make(chan struct{}), written: make(chan struct{})}
+	}{&wire, http.NoBody}, held: always, closing: make(chan struct{}), written: make(chan struct{})}
 	frame := append([]byte{0x82, 0x80 | 126, 0x13, 0x88, 1, 2, 3, 4}, bytes.Repeat([]byte{wsFinal | wsClose}, 5000)...)
 	for _, piece := range [][]byte{frame[:4096], frame[4096:], {0x82, 0x81, 1, 2, 3, 4, 9}} {
 		if _, err := c.Write(piece); err != nil {
@@ -153,7 +155,7 @@ func TestWhatsmeowSaysThatItHasLetGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := walinktest.NewServer(t)
-		by, tr := tracked(srv.HTTPClient())
+		by, tr := tracked(srv.HTTPClient(), always)
 		ignore := func(*waBinary.Node) {}
 		identity := keys.NewKeyPair()
 		client := whatsmeow.NewClient(&wastore.Device{

@@ -42,11 +42,19 @@
 // wait for it in the process, so that none sees SQLITE_BUSY; four more
 // connections read without waiting for writers.
 //
-// Use one process at a time. Another one may list sessions and ask for pairing
-// codes meanwhile, and waits up to five seconds for a lock before it fails
-// with "database is locked". But two processes that connect the same session
-// replace each other at WhatsApp, and nothing in this package prevents it. Open
-// a file once in a process and share the Store.
+// Several processes of one machine may use the file. Each waits up to five
+// seconds for a lock before it fails with "database is locked". Within a process
+// open a file once and share the Store.
+//
+// # Leases
+//
+// The Store lends each session to one holder at a time ([store.Leaser]), so that
+// two processes do not connect the same session. The clock is the machine's. On
+// Linux a file walink.db-lease beside the database, which is always empty, shows
+// who is alive: each Store with a lease holds a lock in it, which the system
+// takes back when the process ends, so that what a killed process had can be
+// lent at once. Elsewhere, and where the file was deleted meanwhile, a lease
+// ends with its time.
 //
 // # Opening
 //

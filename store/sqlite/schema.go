@@ -19,7 +19,7 @@ const (
 
 // The foreign key makes a session end with its device, also when the device is
 // deleted by something that does not know walink. Times are Unix milliseconds
-// in linked_at and nanoseconds otherwise.
+// in linked_at and of leases, and nanoseconds otherwise.
 const schemaV1 = `
 CREATE TABLE walink_session (
 	name      TEXT   NOT NULL PRIMARY KEY,
@@ -43,6 +43,17 @@ CREATE TABLE walink_refusal (
 CREATE INDEX walink_refusal_number ON walink_refusal (number, until);
 `
 
+const schemaV3 = `
+CREATE TABLE walink_lease (
+	session TEXT   NOT NULL PRIMARY KEY,
+	holder  TEXT   NOT NULL,
+	token   BIGINT NOT NULL,
+	since   BIGINT NOT NULL,
+	until   BIGINT NOT NULL,
+	mark    TEXT   NOT NULL
+);
+`
+
 // upgradeTable returns walink's own migrations.
 func upgradeTable() dbutil.UpgradeTable {
 	return dbutil.BuildUpgradeTable().
@@ -52,6 +63,10 @@ func upgradeTable() dbutil.UpgradeTable {
 		}).
 		WithRaw(1, 2, 1, "Refusals of pairing codes", dbutil.TxnModeOn, func(ctx context.Context, db *dbutil.Database) error {
 			_, err := db.Exec(ctx, schemaV2)
+			return err
+		}).
+		WithRaw(2, 3, 1, "Leases", dbutil.TxnModeOn, func(ctx context.Context, db *dbutil.Database) error {
+			_, err := db.Exec(ctx, schemaV3)
 			return err
 		}).
 		Finish()

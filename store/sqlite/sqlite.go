@@ -29,14 +29,16 @@ const closeTimeout = 5 * time.Second
 // they must not do is queue behind every device that waits to write.
 const readers = 4
 
-// Store keeps sessions in one SQLite file. It implements [store.Store] and
-// [store.Ledger], and is safe for concurrent use. Use [Open].
+// Store keeps sessions in one SQLite file. It implements [store.Store] with all
+// that is optional: [store.Ledger], [store.Leaser] and what the doctor asks. It
+// is safe for concurrent use. Use [Open].
 type Store struct {
 	path      string
 	writer    *sql.DB
 	reader    *sql.DB          // nil for a database in memory
 	db        *dbutil.Database // walink's own tables; shares its transactions with devices
 	container *sqlstore.Container
+	vital     vital
 }
 
 var (
@@ -138,6 +140,9 @@ func (s *Store) Close() error {
 		if err := db.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
 		}
+	}
+	if err := s.vital.close(); err != nil {
+		errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
 	}
 	return errors.Join(errs...)
 }

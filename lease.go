@@ -1,0 +1,250 @@
+package walink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/walink/walink/store"
+)
+
+// The times of a lease. When its holder has died another program has the
+// session within leaseTTL and leasePoll together.
+const (
+	leaseTTL    = 24 * time.Second // how long it is in force if nobody renews it
+	leaseRenew  = 8 * time.Second  // how often it is renewed
+	leaseRetry  = time.Second      // how soon again after a failure
+	leaseMargin = 5 * time.Second  // how long before its end the connection is given up
+	leasePoll   = 5 * time.Second  // how often Supervise asks for one that another has
+)
+
+// tenure is the lease of a session for as long as a Linker has it. One
+// goroutine renews it. What it may do is judged by this process's own clock,
+// which also sees that the process was stopped for a while.
+type tenure struct {
+	leaser  store.Leaser
+	session string
+	evicted func(*tenure, *Error) // is told once, by the goroutine, that the lease is lost
+
+	stop context.CancelFunc
+	done chan struct{} // closed when nothing is renewed any more
+
+	mu    sync.Mutex
+	lease store.Lease
+	asked time.Time // before the last call that succeeded: the lease ends no earlier than leaseTTL after it
+	lost  *Error
+}
+
+// takeTenure leases session and keeps the lease until giveBack. life bounds the
+// keeping, and ctx the taking.
+func takeTenure(ctx, life context.Context, leaser store.Leaser, session string, evicted func(*tenure, *Error)) (*tenure, *Error) {
+	const op = "lease session"
+	asked := time.Now()
+	lease, err := leaser.TakeLease(ctx, session, holder(), leaseTTL)
+	if busy, ok := errors.AsType[*store.BusyError](err); ok {
+		return nil, sessionBusy(op, busy.Lease)
+	} else if err != nil {
+		return nil, storeFailed(op, session, err)
+	}
+	t := &tenure{leaser: leaser, session: session, evicted: evicted, done: make(chan struct{}), lease: lease, asked: asked}
+	life, t.stop = context.WithCancel(context.WithoutCancel(life))
+	go t.keep(life)
+	return t, nil
+}
+
+// holder is what people of other programs are told of this one.
+func holder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "a host without a name"
+	}
+	return fmt.Sprintf("%s, process %d on %s", filepath.Base(os.Args[0]), os.Getpid(), host)
+}
+
+// sessionBusy is the error of a session that lease gives to another.
+func sessionBusy(op string, lease store.Lease) *Error {
+	return &Error{
+		Reason: ErrSessionBusy, Op: op, Err: &store.BusyError{Lease: lease},
+		RetryAfter: min(max(time.Until(lease.Until), leaseRetry), leaseTTL),
+	}
+}
+
+// keep renews the lease until ctx ends or the lease is lost.
+func (t *tenure) keep(ctx context.Context) {
+	timer := time.NewTimer(leaseRenew)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			close(t.done)
+			return
+		case <-timer.C:
+		}
+		err := t.renew(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err == nil:
+			timer.Reset(leaseRenew)
+			continue
+		case !errors.Is(err, store.ErrLeaseLost) && t.age() < leaseTTL-leaseMargin:
+			timer.Reset(leaseRetry)
+			continue
+		}
+		close(t.done)
+		if ctx.Err() == nil {
+			t.evicted(t, t.lose(ctx, err))
+		}
+		return
+	}
+}
+
+// renew renews the lease. It returns before the lease ends, also where the
+// Store does not heed its context.
+func (t *tenure) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, max(leaseTTL-leaseMargin-t.age(), leaseRetry))
+	defer cancel()
+	t.mu.Lock()
+	lease, asked := t.lease, time.Now()
+	t.mu.Unlock()
+	type answer struct {
+		lease store.Lease
+		err   error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		lease, err := t.leaser.RenewLease(ctx, lease, leaseTTL)
+		answered <- answer{lease, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return errStoreStalled
+	case a := <-answered:
+		if a.err == nil {
+			t.mu.Lock()
+			t.lease, t.asked = a.lease, asked
+			t.mu.Unlock()
+		}
+		return a.err
+	}
+}
+
+// lose notes that the lease is lost, and returns why.
+func (t *tenure) lose(ctx context.Context, err error) *Error {
+	const op = "renew lease"
+	lost := storeFailed(op, t.session, errors.Join(errNotRenewed, err))
+	if errors.Is(err, store.ErrLeaseLost) {
+		ctx, cancel := context.WithTimeout(ctx, leaseRetry)
+		defer cancel()
+		if other, err := t.leaser.PeekLease(ctx, t.session); err == nil {
+			lost = sessionBusy(op, other)
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lost = lost
+	return lost
+}
+
+// age is how long ago the lease was last known to be ours. The wall clock
+// counts the time in which the machine slept, too, and the other one what a
+// change of the wall clock hides.
+func (t *tenure) age() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	return max(now.Sub(t.asked), now.Round(0).Sub(t.asked.Round(0)))
+}
+
+// holds reports whether the lease cannot have passed to another. Without one
+// there is nothing to lose.
+func (t *tenure) holds() bool { return t == nil || t.failure() == nil && t.age() < leaseTTL }
+
+// failure says why the lease is lost; nil if it is not known to be.
+func (t *tenure) failure() *Error {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lost
+}
+
+// giveBack ends the lease once nothing of the session is connected any more.
+func (t *tenure) giveBack(ctx context.Context) {
+	if t == nil {
+		return
+	}
+	t.stop()
+	<-t.done
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseRetry)
+	defer cancel()
+	t.mu.Lock()
+	lease := t.lease
+	t.mu.Unlock()
+	released := make(chan struct{})
+	go func() {
+		_ = t.leaser.ReleaseLease(ctx, lease) // it ends by itself, too
+		close(released)
+	}()
+	select {
+	case <-released:
+	case <-ctx.Done(): // nor is a Store waited for that does not heed its context
+	}
+}
+
+// evicted ends whatever uses a session whose lease is lost.
+func (l *Linker) evicted(t *tenure, err *Error) {
+	l.mu.Lock()
+	running, supervisor, mine := l.inbox, l.supervisor, l.tenure == t
+	l.mu.Unlock()
+	switch {
+	case running != nil:
+		running.post(inStop{err})
+	case mine && supervisor != nil:
+		supervisor.inbox.post(inLost{err: err, tries: -1})
+	case mine:
+		l.forget(Status{State: StateFailed, Err: err})
+	}
+}
+
+// hold takes the lease of the session, if the Store lends them and the Link
+// does not have it yet.
+func (a *attempt) hold() *Error {
+	leaser, ok := a.linker.store.(store.Leaser)
+	if !ok {
+		return nil
+	}
+	old := a.leased()
+	if old != nil && old.holds() {
+		return nil
+	}
+	old.giveBack(a.life)
+	t, err := takeTenure(a.work, a.life, leaser, a.settings.session, a.linker.evicted)
+	if err != nil {
+		return err
+	}
+	a.loaded.mu.Lock()
+	defer a.loaded.mu.Unlock()
+	if a.loaded.over { // nobody waited for this
+		go t.giveBack(a.life)
+		return &Error{Reason: ErrCanceled, Op: "lease session"}
+	}
+	a.loaded.tenure = t
+	return nil
+}
+
+// leased returns the lease of the session, or nil.
+func (a *attempt) leased() *tenure {
+	a.loaded.mu.Lock()
+	defer a.loaded.mu.Unlock()
+	return a.loaded.tenure
+}
+
+var (
+	errNotRenewed = errors.New("the lease of the session could not be renewed in time")
+	errLapsed     = errors.New("the lease of the session has run out")
+)

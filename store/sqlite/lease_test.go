@@ -1,0 +1,103 @@
+package sqlite_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/sqlite"
+)
+
+const ttl = time.Minute
+
+func take(t *testing.T, st *sqlite.Store, holder string) store.Lease {
+	t.Helper()
+	lease, err := st.TakeLease(t.Context(), "default", holder, ttl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lease
+}
+
+func busy(t *testing.T, st *sqlite.Store, want store.Lease) {
+	t.Helper()
+	_, err := st.TakeLease(t.Context(), "default", "another", ttl)
+	if held, ok := errors.AsType[*store.BusyError](err); !ok || held.Lease != want {
+		t.Errorf("the lease of %s is in force, and taking another returns %v", want.Holder, err)
+	}
+}
+
+// TestLeaseOfTheDead: what a killed process leaves behind, which closing a
+// Store does as well, since the lock of life belongs to the open file.
+func TestLeaseOfTheDead(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux lets go of a lock with the open file")
+	}
+	path := filepath.Join(t.TempDir(), "walink.db")
+	one, two, three := open(t, path), open(t, path), open(t, path)
+	first := take(t, one, "one")
+	busy(t, two, first)
+	busy(t, one, first) // nor does the holder itself get another
+	if held, err := two.PeekLease(t.Context(), "default"); err != nil || held != first {
+		t.Errorf("PeekLease: %+v, %v, want %+v", held, err, first)
+	}
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := take(t, two, "two")
+	if second.Token <= first.Token {
+		t.Errorf("token %d after %d", second.Token, first.Token)
+	}
+	busy(t, three, second)
+
+	// Who has another file cannot tell who is alive, and has to wait.
+	if err := os.Remove(path + "-lease"); err != nil {
+		t.Fatal(err)
+	}
+	four := open(t, path)
+	busy(t, four, second)
+	if err := two.Close(); err != nil {
+		t.Fatal(err)
+	}
+	busy(t, four, second)
+	take(t, three, "three")
+}
+
+func TestLeaseFileIsForTheOwnerAlone(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no such file")
+	}
+	path := filepath.Join(t.TempDir(), "walink.db")
+	st := open(t, path)
+	if _, err := os.Stat(path + "-lease"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there is one before the first lease (%v)", err)
+	}
+	take(t, st, "one")
+	info, err := os.Stat(path + "-lease")
+	if err != nil || info.Mode().Perm() != 0o600 || info.Size() != 0 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+func TestLeaseInMemory(t *testing.T) {
+	t.Parallel()
+	st := open(t, ":memory:")
+	first := take(t, st, "one")
+	busy(t, st, first)
+	if err := st.ReleaseLease(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	if second := take(t, st, "two"); second.Token <= first.Token {
+		t.Errorf("token %d after %d", second.Token, first.Token)
+	}
+	if _, err := os.Stat(":memory:-lease"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a database in memory has a file")
+	}
+}

@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// mark returns what the others can tell from whether this process is alive:
+// the file's inode, since it may be deleted and made anew, and the position of
+// a byte in it that is locked as long as the Store is open. The lock is of the
+// open file and not of the process (F_OFD_SETLK in fcntl(2)), so that two
+// Stores of one process are two holders, and closing another descriptor of the
+// file does no harm.
+func (v *vital) mark(path string) (string, error) {
+	if path == memory {
+		return "", nil
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case v.over:
+		return "", os.ErrClosed
+	case v.file != nil:
+		return v.own, nil
+	}
+	file, err := os.OpenFile(path+vitalSuffix, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", fmt.Errorf("the file beside the database that shows who is alive: %w", err)
+	}
+	own, err := lockByte(file)
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("lock in %q: %w", file.Name(), err), file.Close())
+	}
+	v.file, v.own = file, own
+	return own, nil
+}
+
+// lockByte locks a byte that nobody else has.
+func lockByte(file *os.File) (mark string, err error) {
+	node, err := inode(file)
+	if err != nil {
+		return "", err
+	}
+	var b [8]byte
+	_, _ = rand.Read(b[:])                                // it never fails
+	position := int64(binary.BigEndian.Uint64(b[:]) >> 2) // 62 bits
+	lock := byteLock(unix.F_WRLCK, position)
+	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
+		return "", err
+	}
+	return strconv.FormatUint(node, 10) + ":" + strconv.FormatInt(position, 10), nil
+}
+
+// dead reports whether the holder with that mark is known to be dead. It is
+// not known of one that has used another file, or this Store itself.
+func (v *vital) dead(mark string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.file == nil || mark == "" || mark == v.own {
+		return false
+	}
+	where, offset, _ := strings.Cut(mark, ":")
+	position, err := strconv.ParseInt(offset, 10, 64)
+	if err != nil {
+		return false
+	}
+	node, err := inode(v.file)
+	if err != nil || where != strconv.FormatUint(node, 10) {
+		return false
+	}
+	lock := byteLock(unix.F_WRLCK, position)
+	if err := unix.FcntlFlock(v.file.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
+		return false
+	}
+	return lock.Type == unix.F_UNLCK
+}
+
+func byteLock(kind int16, position int64) unix.Flock_t {
+	return unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: position, Len: 1}
+}
+
+func inode(file *os.File) (uint64, error) {
+	var stat unix.Stat_t
+	err := unix.Fstat(int(file.Fd()), &stat)
+	return stat.Ino, err
+}
