@@ -31,6 +31,7 @@ type Option func(*options)
 
 type options struct {
 	reopen func(t *testing.T, closed store.Store) store.Store
+	seed   *uint64 // nil: a random one
 }
 
 // WithReopen adds the cases for what outlives a Store. reopen opens again what
@@ -61,15 +62,18 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, opts ...Option) {
 		t.Helper()
 		return ledgerOf(t, opened(t))
 	})
+	var reopened func(t *testing.T, st store.Store) store.Store
 	if o.reopen != nil {
-		runReopen(t, opened, func(t *testing.T, st store.Store) store.Store {
+		reopened = func(t *testing.T, st store.Store) store.Store {
 			t.Helper()
 			if err := st.Close(); err != nil {
 				t.Fatalf("Close: %v", err)
 			}
 			return closing(t, o.reopen(t, st))
-		})
+		}
+		runReopen(t, opened, reopened)
 	}
+	runAgainst(t, opened, reopened, o)
 }
 
 // closing returns st, which is closed when the test ends.
