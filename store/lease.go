@@ -17,10 +17,13 @@ var ErrLeaseLost = errors.New("the lease is lost")
 // out for ever.
 //
 // A lease is in force until its Until by the clock of the Store, which is one
-// for all who share it, or until the Store knows that its holder is dead. Any
-// string is a session, whether it is stored or not. Deleting a session leaves
-// its lease alone. Close releases no lease: who closes a Store has released
-// what it held, or loses it like one that was killed.
+// for all who share it, or until the Store knows that its holder is dead. With
+// a ttl of zero or less it is over at once: another can take it, and it can be
+// renewed like any whose time is up.
+//
+// Any string is a session, whether it is stored or not. Deleting a session
+// leaves its lease alone. Close releases no lease: who closes a Store has
+// released what it held, or loses it like one that was killed.
 //
 // The calls take effect one after the other, and are durable like a session,
 // so that tokens do not start again after a crash. A Store whose data does not

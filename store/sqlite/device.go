@@ -25,7 +25,10 @@ var _ wastore.DeviceContainer = container{}
 func (s *Store) wrap(device *wastore.Device, session string) {
 	device.Container = container{store: s, session: session}
 	if device.Initialized {
+		device.Identities = identities{IdentityStore: device.Identities, store: s, jid: *device.ID}
+		device.Sessions = &sessions{SessionStore: device.Sessions, store: s, jid: *device.ID}
 		device.PreKeys = &preKeys{PreKeyStore: device.PreKeys, store: s, jid: *device.ID}
+		device.Contacts = &contacts{ContactStore: device.Contacts}
 		device.EventBuffer = eventBuffer{device.EventBuffer}
 	}
 }

@@ -73,6 +73,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, opts ...Option) {
 		}
 		runReopen(t, opened, reopened)
 	}
+	runCases(t, opened)
+	runLease(t, opened, reopened)
 	runAgainst(t, opened, reopened, o)
 }
 

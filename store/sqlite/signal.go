@@ -1,0 +1,93 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"go.mau.fi/util/dbutil"
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+)
+
+// identities and sessions delete and move the addresses that they are told,
+// and no others. sqlstore looks for them with LIKE, for which the underscore
+// in the address of a LID stands for any character, letters have no case, and
+// no index is used; and what it moves it replaces wherever it occurs. Here
+// they are a range of the index.
+type identities struct {
+	wastore.IdentityStore
+	store *Store
+	jid   types.JID
+}
+
+// DeleteAllIdentities implements [wastore.IdentityStore].
+func (i identities) DeleteAllIdentities(ctx context.Context, phone string) error {
+	from, to := devicesOf(phone)
+	_, err := i.store.db.Exec(ctx, `DELETE FROM whatsmeow_identity_keys WHERE our_jid=$1 AND their_id>=$2 AND their_id<$3`, i.jid, from, to)
+	return err
+}
+
+// DeleteIdentity implements [wastore.IdentityStore].
+func (i identities) DeleteIdentity(ctx context.Context, address string) error {
+	_, err := i.store.db.Exec(ctx, `DELETE FROM whatsmeow_identity_keys WHERE our_jid=$1 AND their_id=$2`, i.jid, address)
+	return err
+}
+
+// devicesOf gives the first address that a user's devices can have, and the
+// first after them: a colon and the number of the device follow the user.
+func devicesOf(user string) (from, to string) { return user + ":", user + ";" }
+
+type sessions struct {
+	wastore.SessionStore
+	store *Store
+	jid   types.JID
+
+	// migrated has the users that need not be looked for again: whatsmeow
+	// migrates the sender of every message. sqlstore also remembers those for
+	// which it has failed or was rolled back, and then loses their sessions.
+	migrated sync.Map
+}
+
+// DeleteAllSessions implements [wastore.SessionStore].
+func (s *sessions) DeleteAllSessions(ctx context.Context, phone string) error {
+	from, to := devicesOf(phone)
+	_, err := s.store.db.Exec(ctx, `DELETE FROM whatsmeow_sessions WHERE our_jid=$1 AND their_id>=$2 AND their_id<$3`, s.jid, from, to)
+	return err
+}
+
+// MigratePNToLID implements [wastore.SessionStore].
+func (s *sessions) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
+	user, newUser := pn.SignalAddressUser(), lid.SignalAddressUser()
+	if _, done := s.migrated.Load(user); done || user == newUser {
+		return nil
+	}
+	err := s.store.txn(ctx, func(ctx context.Context) error {
+		for _, t := range []struct{ what, table, address, columns, value string }{
+			{"sessions", "whatsmeow_sessions", "their_id", "our_jid", "session"},
+			{"identity keys", "whatsmeow_identity_keys", "their_id", "our_jid", "identity"},
+			{"sender keys", "whatsmeow_sender_keys", "sender_id", "our_jid, chat_id", "sender_key"},
+		} {
+			from, to := devicesOf(user)
+			// Moved as bytes, since substr counts characters in a text.
+			move := fmt.Sprintf(`
+				INSERT INTO %[1]s (%[3]s, %[2]s, %[4]s)
+				SELECT %[3]s, $4 || CAST(substr(CAST(%[2]s AS BLOB), $5) AS TEXT), %[4]s
+				FROM %[1]s WHERE our_jid=$1 AND %[2]s>=$2 AND %[2]s<$3
+				ON CONFLICT (%[3]s, %[2]s) DO UPDATE SET %[4]s=excluded.%[4]s
+			`, t.table, t.address, t.columns, t.value)
+			if _, err := s.store.db.Exec(ctx, move, s.jid, from, to, newUser, len(user)+1); err != nil {
+				return fmt.Errorf("failed to migrate %s: %w", t.what, err)
+			}
+			remove := fmt.Sprintf(`DELETE FROM %[1]s WHERE our_jid=$1 AND %[2]s>=$2 AND %[2]s<$3`, t.table, t.address)
+			if _, err := s.store.db.Exec(ctx, remove, s.jid, from, to); err != nil {
+				return fmt.Errorf("failed to delete migrated %s: %w", t.what, err)
+			}
+		}
+		return nil
+	})
+	if _, inside := s.store.db.Execable(ctx).(dbutil.Transaction); err == nil && !inside {
+		s.migrated.Store(user, struct{}{}) // what may still be rolled back is done again
+	}
+	return err
+}

@@ -1,0 +1,65 @@
+package storetest
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/walink/walink/store"
+)
+
+// runLease runs the cases of a Store that lends its sessions.
+func runLease(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testing.T, st store.Store) store.Store) {
+	t.Helper()
+	RunLeaser(t, func(t *testing.T) store.Leaser {
+		t.Helper()
+		return leaserOf(t, open(t))
+	})
+	t.Run("Leaser: deleting a session leaves its lease alone", func(t *testing.T) {
+		t.Parallel()
+		st := open(t)
+		leaser := leaserOf(t, st)
+		lease := take(t, leaser, "default", "one", long)
+		Link(t, st, "default", JID(number, 1))
+		wantLease(t, leaser, lease)
+		if err := st.Delete(t.Context(), "default"); err != nil {
+			t.Fatalf("Delete: %v", err)
+		}
+		wantLease(t, leaser, lease)
+	})
+	if reopen == nil {
+		return
+	}
+	t.Run("Leaser: tokens go on after the Store was opened again", func(t *testing.T) {
+		t.Parallel()
+		st := open(t)
+		leaser := leaserOf(t, st)
+		over := take(t, leaser, "over", "one", 0)
+		released := take(t, leaser, "released", "one", long)
+		release(t, leaser, released)
+		kept := take(t, leaser, "kept", "one", long)
+
+		leaser = leaserOf(t, reopen(t, st))
+		for _, before := range []store.Lease{over, released, kept} {
+			after, err := leaser.TakeLease(t.Context(), before.Session, "two", long)
+			var busy *store.BusyError
+			switch {
+			case errors.As(err, &busy) && before == kept: // a Store may not know that its holder is gone
+				wantBusy(t, err, kept)
+			case err != nil:
+				t.Errorf("TakeLease of %q: %v", before.Session, err)
+			case after.Token <= before.Token:
+				t.Errorf("the lease of %q has token %d after %d", before.Session, after.Token, before.Token)
+			}
+		}
+	})
+}
+
+// leaserOf returns the Leaser that st is, or skips the test.
+func leaserOf(t *testing.T, st store.Store) store.Leaser {
+	t.Helper()
+	leaser, ok := st.(store.Leaser)
+	if !ok {
+		t.Skip("the Store is no Leaser")
+	}
+	return leaser
+}
