@@ -3,7 +3,10 @@ package storetest_test
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,8 +19,9 @@ func TestRunLeaser(t *testing.T) {
 	storetest.RunLeaser(t, func(*testing.T) store.Leaser { return &leaser{leases: map[string]store.Lease{}} })
 }
 
-// leaser is a Leaser in memory.
+// leaser is a Leaser in memory, with something wrong if wrong is not empty.
 type leaser struct {
+	wrong  string
 	mu     sync.Mutex
 	token  uint64
 	leases map[string]store.Lease
@@ -29,15 +33,33 @@ func (l *leaser) TakeLease(ctx context.Context, session, holder string, ttl time
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now().UTC().Round(0)
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil && l.wrong != "no ctx" {
 		return store.Lease{}, err
 	}
-	if lease, ok := l.leases[session]; ok && now.Before(lease.Until) {
-		return store.Lease{}, fmt.Errorf("take: %w", &store.BusyError{Lease: lease})
+	if lease, ok := l.leases[l.key(session)]; ok && (now.Before(lease.Until) || l.wrong == "for ever") {
+		switch {
+		case l.wrong == "busy is no BusyError":
+			return store.Lease{}, errOther
+		case l.wrong == "busy is empty":
+			return store.Lease{}, &store.BusyError{}
+		case l.wrong != "reentrant" || lease.Holder != holder:
+			return store.Lease{}, fmt.Errorf("take: %w", &store.BusyError{Lease: lease})
+		}
 	}
 	l.token++
+	if l.wrong == "tokens start again" {
+		l.token = l.leases[session].Token + 1
+	}
 	lease := store.Lease{Session: session, Holder: holder, Token: l.token, Since: now, Until: now.Add(ttl)}
-	l.leases[session] = lease
+	if l.wrong == "local time" {
+		lease.Since = lease.Since.In(time.FixedZone("", 3600))
+	}
+	if l.wrong == "not atomic" {
+		l.mu.Unlock()
+		runtime.Gosched()
+		l.mu.Lock()
+	}
+	l.leases[l.key(session)] = lease
 	return lease, nil
 }
 
@@ -47,12 +69,19 @@ func (l *leaser) RenewLease(ctx context.Context, lease store.Lease, ttl time.Dur
 	if err := ctx.Err(); err != nil {
 		return store.Lease{}, err
 	}
-	held, ok := l.leases[lease.Session]
-	if !ok || held.Token != lease.Token {
+	held, ok := l.leases[l.key(lease.Session)]
+	now := time.Now().UTC().Round(0)
+	switch {
+	case l.wrong == "any renewal":
+		held = lease
+	case !ok, held.Token != lease.Token, l.wrong == "late is lost" && !now.Before(held.Until):
 		return store.Lease{}, fmt.Errorf("renew: %w", store.ErrLeaseLost)
 	}
-	held.Until = time.Now().UTC().Round(0).Add(ttl)
-	l.leases[lease.Session] = held
+	held.Until = now.Add(ttl)
+	if l.wrong == "renewal adds" {
+		held.Until = lease.Until.Add(ttl)
+	}
+	l.leases[l.key(lease.Session)] = held
 	return held, nil
 }
 
@@ -62,8 +91,10 @@ func (l *leaser) ReleaseLease(ctx context.Context, lease store.Lease) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if l.leases[lease.Session].Token == lease.Token {
-		delete(l.leases, lease.Session)
+	if l.leases[l.key(lease.Session)].Token == lease.Token || l.wrong == "any release" {
+		delete(l.leases, l.key(lease.Session))
+	} else if l.wrong == "release once" {
+		return store.ErrLeaseLost
 	}
 	return nil
 }
@@ -74,9 +105,76 @@ func (l *leaser) PeekLease(ctx context.Context, session string) (store.Lease, er
 	if err := ctx.Err(); err != nil {
 		return store.Lease{}, err
 	}
-	lease, ok := l.leases[session]
-	if !ok || !time.Now().Before(lease.Until) {
+	lease, ok := l.leases[l.key(session)]
+	if !ok || !time.Now().Before(lease.Until) && l.wrong != "over is in force" {
 		return store.Lease{}, fmt.Errorf("peek: %w", store.ErrNotFound)
 	}
 	return lease, nil
+}
+
+func (l *leaser) key(session string) string {
+	if l.wrong == "names without case" {
+		return strings.ToLower(session)
+	}
+	return session
+}
+
+func TestLeaserCasesFindWhatIsBroken(t *testing.T) {
+	t.Parallel()
+	for wrong, by := range map[string]string{
+		"reentrant":            "a session is lent to one at a time, and a name opens nothing",
+		"busy is no BusyError": "a session is lent to one at a time, and a name opens nothing",
+		"busy is empty":        "a session is lent to one at a time, and a name opens nothing",
+		"tokens start again":   "tokens grow with each lending",
+		"local time":           "a lease says since when and until when, in UTC",
+		"renewal adds":         "a lease says since when and until when, in UTC",
+		"for ever":             "a lease whose time is up can be taken, and is then lost",
+		"any renewal":          "a lease whose time is up can be taken, and is then lost",
+		"late is lost":         "a lease whose time is up and that nobody took is renewed",
+		"over is in force":     "a lease whose time is up can be taken, and is then lost",
+		"any release":          "releasing ends a lease, once, and no other",
+		"release once":         "releasing ends a lease, once, and no other",
+		"names without case":   "any string is a session",
+		"no ctx":               "ctx is obeyed and nothing is lent",
+		"not atomic":           "one of many wins",
+	} {
+		t.Run(wrong, func(t *testing.T) {
+			t.Parallel()
+			test := storetest.LeaseCases()[by]
+			if test == nil {
+				t.Fatalf("no case is named %q", by)
+			}
+			if !fails(t, func(tb testing.TB) {
+				tb.Helper()
+				test(tb, &leaser{wrong: wrong, leases: map[string]store.Lease{}})
+			}) {
+				t.Errorf("%q found nothing", by)
+			}
+		})
+	}
+}
+
+// recorder is a TB that a test may fail.
+type recorder struct {
+	testing.TB
+	failed atomic.Bool
+}
+
+func (r *recorder) Errorf(string, ...any) { r.failed.Store(true) }
+
+func (r *recorder) Fatalf(string, ...any) {
+	r.failed.Store(true)
+	runtime.Goexit()
+}
+
+func fails(tb testing.TB, test func(tb testing.TB)) bool {
+	tb.Helper()
+	r := &recorder{TB: tb}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		test(r)
+	}()
+	<-done
+	return r.failed.Load()
 }
