@@ -2,18 +2,22 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 )
 
-// Check implements [store.Checker]. It looks whether the database can be used: the file is still there, it and
-// its directory may be written and nobody else's program may read it, every
-// pragma holds, and a transaction that changes nothing reaches the disk.
+// Check implements [store.Checker]. It looks whether the
+// database can be used: the file is still there and is the one that was opened,
+// it and its directory may be written, nobody else may read it or what lies
+// beside it, every pragma holds, and a transaction that changes nothing reaches
+// the disk.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
-		return fmt.Errorf("sqlite: check %q: %w", s.path, err)
+		return fmt.Errorf("sqlite: check %q: %w", s.path, explain(err))
 	}
 	return nil
 }
@@ -21,8 +25,12 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) check(ctx context.Context) error {
 	inMemory := s.path == memory
 	if !inMemory {
-		if err := checkFile(s.path); err != nil {
+		info, err := checkFile(s.path)
+		if err != nil {
 			return err
+		}
+		if s.file != nil && !os.SameFile(s.file, info) {
+			return &hinted{errors.New("another file has taken the place of the one that is open, so what is stored now is lost"), remedyReplaced}
 		}
 	}
 	// The first pragma is the busy timeout, of which any will do.
@@ -45,25 +53,36 @@ func (s *Store) check(ctx context.Context) error {
 	})
 }
 
-func checkFile(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("the file: %w", err)
+// checkFile looks at the file, at those beside it and at its directory, and
+// opens none of them.
+func checkFile(path string) (fs.FileInfo, error) {
+	file, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &hinted{fmt.Errorf("the file: %w", err), remedyMissing}
+	} else if err != nil {
+		return nil, fmt.Errorf("the file: %w", err)
 	}
-	if shared(info) {
-		return fmt.Errorf("others than its owner may use the file (mode %04o): run chmod 600 on it", info.Mode().Perm())
+	for _, name := range beside(path) {
+		info, err := os.Stat(name)
+		if err != nil && name != path {
+			continue // there is none
+		}
+		if err == nil && shared(info) {
+			return nil, exposed(info)
+		}
 	}
-	if err := writable(path, info); err != nil {
-		return fmt.Errorf("the file is read-only: %w", err)
+	if err := writable(path, file); err != nil {
+		return nil, readOnlyFile(err)
 	}
 	dir := filepath.Dir(path)
-	if info, err = os.Stat(dir); err != nil {
-		return fmt.Errorf("the directory: %w", err)
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("the directory: %w", err)
 	}
-	if err := writable(dir, info); err != nil {
-		return fmt.Errorf("the directory, which SQLite writes to, is read-only: %w", err)
+	if err := writableDir(dir, info); err != nil {
+		return nil, &hinted{fmt.Errorf("the directory, which SQLite writes to, is read-only: %w", err), remedyDirectory}
 	}
-	return nil
+	return file, nil
 }
 
 // PeekCode implements [store.CodePeeker].
@@ -76,7 +95,7 @@ func (s *Store) PeekCode(ctx context.Context, number string, now time.Time, limi
 	`, number, now.Add(-window).UnixNano(), limit, now.Add(max(window, clockSlack)).UnixNano(), now.Add(clockSlack).UnixNano()).
 		Scan(&taken, &oldest, &until)
 	if err != nil {
-		return 0, time.Time{}, fmt.Errorf("sqlite: read the pairing codes in %q: %w", s.path, err)
+		return 0, time.Time{}, fmt.Errorf("sqlite: read the pairing codes in %q: %w", s.path, explain(err))
 	}
 	left = max(limit-taken, 0)
 	switch {

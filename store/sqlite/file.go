@@ -24,14 +24,14 @@ func prepareFile(path string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("the directory %q does not exist: %w", dir, fs.ErrNotExist)
+		return &hinted{fmt.Errorf("the directory %q does not exist: %w", dir, fs.ErrNotExist), "Make the directory, or correct the path."}
 	case err != nil:
 		return fmt.Errorf("the directory: %w", err)
 	case !info.IsDir():
 		return fmt.Errorf("%q is not a directory", dir)
 	}
-	if err := writable(dir, info); err != nil {
-		return fmt.Errorf("the directory %q, which SQLite writes to, is read-only: %w", dir, err)
+	if err := writableDir(dir, info); err != nil {
+		return &hinted{fmt.Errorf("the directory %q, which SQLite writes to, is read-only: %w", dir, err), remedyDirectory}
 	}
 
 	info, err = os.Stat(path)
@@ -46,14 +46,14 @@ func prepareFile(path string) error {
 		return errors.New("it is not a regular file")
 	}
 	if err := writable(path, info); err != nil {
-		return fmt.Errorf("the file is read-only: %w", err)
+		return readOnlyFile(err)
 	}
 	return nil
 }
 
 // makePrivate takes a database from all but its owner, with what lies beside it.
 func makePrivate(path string) error {
-	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+	for _, name := range beside(path) {
 		info, err := os.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) && name != path {
 			continue
@@ -65,12 +65,18 @@ func makePrivate(path string) error {
 			continue
 		}
 		if err := os.Chmod(name, 0o600); err != nil {
-			return fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 as its owner, or make this user its owner: %w",
-				info.Mode().Perm(), err)
+			return &hinted{
+				fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 as its owner, or make this user its owner: %w",
+					info.Mode().Perm(), err),
+				"Run chmod 600 on the file as its owner, or make the user that this program runs as its owner.",
+			}
 		}
 	}
 	return nil
 }
+
+// beside returns the database file and those that SQLite keeps beside it.
+func beside(path string) []string { return []string{path, path + "-wal", path + "-shm"} }
 
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)

@@ -54,7 +54,7 @@ func (s *Store) TakeCode(ctx context.Context, number string, now time.Time, limi
 		return err
 	})
 	if err != nil {
-		return time.Time{}, fmt.Errorf("sqlite: record a pairing code in %q: %w", s.path, err)
+		return time.Time{}, fmt.Errorf("sqlite: record a pairing code in %q: %w", s.path, explain(err))
 	}
 	return next, nil
 }
@@ -75,7 +75,7 @@ func (s *Store) RefuseCode(ctx context.Context, number string, now time.Time, wa
 		return err
 	})
 	if err != nil {
-		return time.Time{}, fmt.Errorf("sqlite: record a refusal in %q: %w", s.path, err)
+		return time.Time{}, fmt.Errorf("sqlite: record a refusal in %q: %w", s.path, explain(err))
 	}
 	return until, nil
 }

@@ -96,7 +96,9 @@ func (s *Store) upgrade(ctx context.Context) error {
 // checkSchema only reads, on a connection without any pragma that would change
 // the file. What it refuses stays as it was, byte for byte, but for the index
 // of the -wal file, which is made where there is none.
-func checkSchema(ctx context.Context, path string, busy time.Duration) error {
+//
+// With current it also refuses what [Open] would bring up to date.
+func checkSchema(ctx context.Context, path string, busy time.Duration, current bool) error {
 	// A connection that may write moves what a crash has left in the -wal file
 	// into the database when it closes. One that may not leaves behind the
 	// empty -wal file that it makes where there is none.
@@ -108,9 +110,16 @@ func checkSchema(ctx context.Context, path string, busy time.Duration) error {
 	if err != nil {
 		return err
 	}
-	err = checkVersion(ctx, db, deviceVersionTable, len(upgrades.Table))
-	if err == nil {
-		err = checkVersion(ctx, db, versionTable, len(upgradeTable()))
+	for _, t := range []struct {
+		name  string
+		known int
+	}{{deviceVersionTable, len(upgrades.Table)}, {versionTable, len(upgradeTable())}} {
+		if err == nil {
+			err = checkVersion(ctx, db, t.name, t.known)
+		}
+		if err == nil && current {
+			err = checkCurrent(ctx, db, t.name, t.known)
+		}
 	}
 	return errors.Join(err, db.Close())
 }

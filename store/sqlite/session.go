@@ -49,7 +49,7 @@ func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 	`)
 	sessions, err := dbutil.NewRowIterWithError(rows, scanSession, err).AsList()
 	if err != nil {
-		return nil, fmt.Errorf("sqlite: list sessions in %q: %w", s.path, err)
+		return nil, fmt.Errorf("sqlite: list sessions in %q: %w", s.path, explain(err))
 	}
 	return sessions, nil
 }

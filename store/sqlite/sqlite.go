@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -34,6 +35,7 @@ const readers = 4
 // is safe for concurrent use. Use [Open].
 type Store struct {
 	path      string
+	file      os.FileInfo // at the time of Open; nil in memory
 	writer    *sql.DB
 	reader    *sql.DB          // nil for a database in memory
 	db        *dbutil.Database // walink's own tables; shares its transactions with devices
@@ -62,22 +64,26 @@ func Open(ctx context.Context, path string) (*Store, error) {
 
 func open(ctx context.Context, path string, busy time.Duration) (*Store, error) {
 	s := &Store{path: path}
-	if err := s.open(ctx, busy); err != nil {
-		return nil, errors.Join(fmt.Errorf("sqlite: open %q: %w", path, err), s.Close())
+	if err := s.open(ctx, busy, false); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: open %q: %w", path, explain(err)), s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, busy time.Duration) error {
+// open is Open. With asItIs it does not create, change or upgrade anything, and
+// needs no upgrade.
+func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	inMemory := s.path == memory
 	if !inMemory {
-		if err := prepareFile(s.path); err != nil {
-			return err
+		if !asItIs {
+			if err := prepareFile(s.path); err != nil {
+				return err
+			}
 		}
-		if err := checkSchema(ctx, s.path, busy); err != nil {
+		if err := checkSchema(ctx, s.path, busy, asItIs); err != nil {
 			return err
 		}
 	}
@@ -93,11 +99,16 @@ func (s *Store) open(ctx context.Context, busy time.Duration) error {
 	devices.VersionTable, devices.UpgradeTable = deviceVersionTable, upgrades.Table
 	s.db = devices.Child(versionTable, upgradeTable(), nil)
 	s.container = sqlstore.NewWithWrappedDB(devices, nil)
-	if err := s.upgrade(ctx); err != nil {
-		return err
+	if !asItIs {
+		if err := s.upgrade(ctx); err != nil {
+			return err
+		}
 	}
 	if inMemory {
 		return nil
+	}
+	if s.file, err = os.Stat(s.path); err != nil {
+		return err
 	}
 
 	if s.reader, err = connect(ctx, s.path, "rw", readerPragmas(busy), readers); err != nil {
@@ -158,5 +169,5 @@ func (s *Store) txn(ctx context.Context, fn func(ctx context.Context) error) err
 
 // fail names the operation, the session and the database in err.
 func (s *Store) fail(op, session string, err error) error {
-	return fmt.Errorf("sqlite: %s %q in %q: %w", op, session, s.path, err)
+	return fmt.Errorf("sqlite: %s %q in %q: %w", op, session, s.path, explain(err))
 }

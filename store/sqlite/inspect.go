@@ -1,0 +1,75 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/walink/walink/store"
+)
+
+// Inspect opens the database at path for walink's Diagnose, as it is: no file
+// and no table is made or upgraded, and no mode is changed, all of which Open
+// does. What [Store.Check] would find wrong with a file is an error here,
+// because to open it could change it.
+//
+// The error is a [*store.Advice] where Open would succeed and is yet to do
+// something: there is no such file, or its tables are older than this program.
+func Inspect(ctx context.Context, path string) (*Store, error) {
+	if path == memory {
+		return Open(ctx, path)
+	}
+	s := &Store{path: path}
+	err := inspectFile(path)
+	if err == nil {
+		err = s.open(ctx, busyTimeout, true)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: inspect %q: %w", path, explain(err)), s.Close())
+	}
+	return s, nil
+}
+
+func inspectFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && isDir(filepath.Dir(path)):
+		return &store.Advice{
+			Err:  errors.New("there is no such file"),
+			Mend: "Correct the path if a database should be there; otherwise the next Link makes it.",
+		}
+	case err == nil && info.Mode().IsRegular():
+		_, err = checkFile(path)
+		return err
+	}
+	return prepareFile(path) // which says what is wrong with anything else, and makes nothing
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// checkCurrent advises where the tables are not yet those of this program.
+func checkCurrent(ctx context.Context, db *sql.DB, table string, known int) error {
+	var exists bool
+	var version int
+	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name=?1)", table).Scan(&exists)
+	if err == nil && exists {
+		err = db.QueryRowContext(ctx, "SELECT version FROM "+table).Scan(&version)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if version < known {
+		return &store.Advice{
+			Err:  fmt.Errorf("%s is %d, and this program will make it %d, so nothing in the database was looked at", table, version, known),
+			Mend: "Make a copy of the database if another program needs it as it is, then link.",
+		}
+	}
+	return nil
+}

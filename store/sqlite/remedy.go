@@ -1,0 +1,77 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"go.mau.fi/util/dbutil"
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// hinted is an error that knows what to do about it.
+type hinted struct {
+	error
+	remedy string
+}
+
+func (h *hinted) Unwrap() error  { return h.error }
+func (h *hinted) Remedy() string { return h.remedy }
+
+const (
+	remedyDirectory = "Let the user that this program runs as write to the directory of the database, and not only to the file."
+	remedyFile      = "Let the user that this program runs as write to the database file."
+	remedyMissing   = "Bring the file back, or restart this program, which makes a new one."
+	remedyReplaced  = "Restart this program, and leave the file alone while it runs."
+)
+
+func readOnlyFile(err error) error {
+	return &hinted{fmt.Errorf("the file is read-only: %w", err), remedyFile}
+}
+
+// exposed is the error of a file that is open to others.
+func exposed(info fs.FileInfo) error {
+	return &hinted{
+		fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 on it", info.Mode().Perm()),
+		"Run chmod 600 on " + info.Name() + ": whoever can read it can use the accounts in it.",
+	}
+}
+
+// explain adds to an error of SQLite what to do about it, where that is known.
+func explain(err error) error {
+	var known interface{ Remedy() string }
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	remedy := ""
+	var failure *driver.Error
+	switch {
+	case errors.As(err, &failure):
+		const primary = 0xff // the rest of a code says more of the same
+		switch failure.Code() & primary {
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+			remedy = "Stop the other program that has locked the database, such as a backup or an editor."
+		case sqlite3.SQLITE_NOTADB:
+			remedy = "Choose another file, or bring this one back from a backup: it holds something else."
+		case sqlite3.SQLITE_CORRUPT:
+			remedy = "Bring the database back from a backup, or move it away and link again: it is damaged."
+		case sqlite3.SQLITE_FULL:
+			remedy = "Make room on the disk of the database."
+		case sqlite3.SQLITE_READONLY:
+			remedy = remedyFile
+		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
+			remedy = "Look at the disk and the directory of the database: the system lets SQLite read or write no longer."
+		}
+	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
+		remedy = "Update this program: a newer one has changed the database."
+	case errors.Is(err, sql.ErrConnDone), strings.Contains(err.Error(), "sql: database is closed"): // which has no name
+		remedy = "Open the store again: this program has closed it."
+	}
+	if remedy == "" {
+		return err
+	}
+	return &hinted{err, remedy}
+}
