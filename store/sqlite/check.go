@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+
+	"github.com/walink/walink/internal/sqlkeep"
 )
 
 // Check implements [store.Checker]. It looks whether the
@@ -42,15 +43,7 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 	}
-	// Both in one transaction: other programs never see the row, a crash leaves
-	// nothing behind, and yet its pages are written.
-	return s.txn(ctx, func(ctx context.Context) error {
-		if _, err := s.db.Exec(ctx, `INSERT INTO walink_code (number, asked_at) VALUES ('', 0)`); err != nil {
-			return err
-		}
-		_, err := s.db.Exec(ctx, `DELETE FROM walink_code WHERE number=''`)
-		return err
-	})
+	return sqlkeep.Probe(ctx, s.keeper)
 }
 
 // checkFile looks at the file, at those beside it and at its directory, and
@@ -83,28 +76,4 @@ func checkFile(path string) (fs.FileInfo, error) {
 		return nil, &hinted{fmt.Errorf("the directory, which SQLite writes to, is read-only: %w", err), remedyDirectory}
 	}
 	return file, nil
-}
-
-// PeekCode implements [store.CodePeeker].
-func (s *Store) PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error) {
-	var taken int
-	var oldest, until int64
-	err = s.db.QueryRow(ctx, `
-		SELECT COUNT(*), COALESCE(MIN(asked_at), 0), (SELECT COALESCE(MAX(until), 0) FROM walink_refusal WHERE number=$1 AND refused_at<=$5)
-		FROM (SELECT asked_at FROM walink_code WHERE number=$1 AND asked_at>$2 AND asked_at<=$4 ORDER BY asked_at DESC LIMIT $3) AS asked
-	`, number, now.Add(-window).UnixNano(), limit, now.Add(max(window, clockSlack)).UnixNano(), now.Add(clockSlack).UnixNano()).
-		Scan(&taken, &oldest, &until)
-	if err != nil {
-		return 0, time.Time{}, fmt.Errorf("sqlite: read the pairing codes in %q: %w", s.path, explain(err))
-	}
-	left = max(limit-taken, 0)
-	switch {
-	case until > now.UnixNano():
-		next = time.Unix(0, until).UTC()
-	case limit <= 0:
-		next = now.Add(window)
-	case left == 0:
-		next = time.Unix(0, oldest).Add(window).UTC()
-	}
-	return left, next, nil
 }

@@ -10,84 +10,21 @@ import (
 
 	"go.mau.fi/util/dbutil"
 	"go.mau.fi/whatsmeow/store/sqlstore/upgrades"
+
+	"github.com/walink/walink/internal/sqlkeep"
 )
 
-const (
-	versionTable       = "walink_version"
-	deviceVersionTable = "whatsmeow_version"
-)
+const deviceVersionTable = "whatsmeow_version"
 
-// The foreign key makes a session end with its device, also when the device is
-// deleted by something that does not know walink. Times are Unix milliseconds
-// in linked_at and of leases, and nanoseconds otherwise.
-const schemaV1 = `
-CREATE TABLE walink_session (
-	name      TEXT   NOT NULL PRIMARY KEY,
-	jid       TEXT   NOT NULL UNIQUE,
-	linked_at BIGINT NOT NULL,
-	FOREIGN KEY (jid) REFERENCES whatsmeow_device(jid) ON DELETE CASCADE ON UPDATE CASCADE
-);
-CREATE TABLE walink_code (
-	number   TEXT   NOT NULL,
-	asked_at BIGINT NOT NULL
-);
-CREATE INDEX walink_code_number ON walink_code (number, asked_at);
-`
-
-const schemaV2 = `
-CREATE TABLE walink_refusal (
-	number     TEXT   NOT NULL,
-	refused_at BIGINT NOT NULL,
-	until      BIGINT NOT NULL
-);
-CREATE INDEX walink_refusal_number ON walink_refusal (number, until);
-`
-
-const schemaV3 = `
-CREATE TABLE walink_lease (
-	session TEXT   NOT NULL PRIMARY KEY,
-	holder  TEXT   NOT NULL,
-	token   BIGINT NOT NULL,
-	since   BIGINT NOT NULL,
-	until   BIGINT NOT NULL,
-	mark    TEXT   NOT NULL
-);
-`
-
-// upgradeTable returns walink's own migrations.
-func upgradeTable() dbutil.UpgradeTable {
-	return dbutil.BuildUpgradeTable().
-		WithRaw(0, 1, 1, "Sessions and pairing codes", dbutil.TxnModeOn, func(ctx context.Context, db *dbutil.Database) error {
-			_, err := db.Exec(ctx, schemaV1)
-			return err
-		}).
-		WithRaw(1, 2, 1, "Refusals of pairing codes", dbutil.TxnModeOn, func(ctx context.Context, db *dbutil.Database) error {
-			_, err := db.Exec(ctx, schemaV2)
-			return err
-		}).
-		WithRaw(2, 3, 1, "Leases", dbutil.TxnModeOn, func(ctx context.Context, db *dbutil.Database) error {
-			_, err := db.Exec(ctx, schemaV3)
-			return err
-		}).
-		Finish()
-}
-
-// upgrade brings whatsmeow's tables and walink's up to date, all in one
-// transaction, so that a crash leaves the old schema or the new one. It also
-// means that a future migration of whatsmeow which must switch foreign keys
-// off fails here with an error: dbutil never gives its connection back, and
-// there is only one. What else Open changes is done under the same lock, so that
-// it happens to no file that is refused.
+// upgrade brings the tables up to date in one transaction. It also means that a
+// future migration of whatsmeow which must switch foreign keys off fails here
+// with an error: dbutil never gives its connection back, and there is only one.
+// What else Open changes is done under the same lock, so that it happens to no
+// file that is refused.
 func (s *Store) upgrade(ctx context.Context) error {
-	return s.txn(ctx, func(ctx context.Context) error {
-		if err := s.container.Upgrade(ctx); err != nil {
-			return err
-		}
-		if err := s.db.Upgrade(ctx); err != nil {
-			return err
-		}
-		if err := s.forgetCodes(ctx, time.Now(), ledgerMemory); err != nil || s.path == memory {
-			return err
+	return sqlkeep.Upgrade(ctx, s.keeper, func() error {
+		if s.path == memory {
+			return nil
 		}
 		return makePrivate(s.path)
 	})
@@ -113,7 +50,7 @@ func checkSchema(ctx context.Context, path string, busy time.Duration, current b
 	for _, t := range []struct {
 		name  string
 		known int
-	}{{deviceVersionTable, len(upgrades.Table)}, {versionTable, len(upgradeTable())}} {
+	}{{deviceVersionTable, len(upgrades.Table)}, {sqlkeep.VersionTable, len(sqlkeep.UpgradeTable())}} {
 		if err == nil {
 			err = checkVersion(ctx, db, t.name, t.known)
 		}

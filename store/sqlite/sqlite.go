@@ -11,8 +11,10 @@ import (
 	"go.mau.fi/util/dbutil"
 	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/store/sqlstore/upgrades"
+	"go.mau.fi/whatsmeow/types"
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 
+	"github.com/walink/walink/internal/sqlkeep"
 	"github.com/walink/walink/store"
 )
 
@@ -30,17 +32,22 @@ const closeTimeout = 5 * time.Second
 // they must not do is queue behind every device that waits to write.
 const readers = 4
 
+// keeper has the methods that do not depend on the kind of database: those of
+// [store.Store] but for Close, of [store.Ledger], [store.CodePeeker] and
+// [store.Leaser].
+type keeper = sqlkeep.Keeper
+
 // Store keeps sessions in one SQLite file. It implements [store.Store] with all
 // that is optional: [store.Ledger], [store.Leaser] and what the doctor asks. It
 // is safe for concurrent use. Use [Open].
 type Store struct {
-	path      string
-	file      os.FileInfo // at the time of Open; nil in memory
-	writer    *sql.DB
-	reader    *sql.DB          // nil for a database in memory
-	db        *dbutil.Database // walink's own tables; shares its transactions with devices
-	container *sqlstore.Container
-	vital     vital
+	*keeper
+	path   string
+	file   os.FileInfo // at the time of Open; nil in memory
+	writer *sql.DB
+	reader *sql.DB          // nil for a database in memory
+	db     *dbutil.Database // walink's own tables
+	vital  vital
 }
 
 var (
@@ -48,6 +55,7 @@ var (
 	_ store.Ledger     = (*Store)(nil)
 	_ store.Checker    = (*Store)(nil)
 	_ store.CodePeeker = (*Store)(nil)
+	_ store.Leaser     = (*Store)(nil)
 )
 
 // Open opens the database at path, creating it with mode 0600 if there is
@@ -97,8 +105,13 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 		return err
 	}
 	devices.VersionTable, devices.UpgradeTable = deviceVersionTable, upgrades.Table
-	s.db = devices.Child(versionTable, upgradeTable(), nil)
-	s.container = sqlstore.NewWithWrappedDB(devices, nil)
+	s.db = devices.Child(sqlkeep.VersionTable, sqlkeep.UpgradeTable(), nil)
+	s.keeper = sqlkeep.New(sqlkeep.Config{
+		DB: s.db, Container: sqlstore.NewWithWrappedDB(devices, nil), Fail: s.fail,
+		Now:  func(context.Context) (time.Time, error) { return time.Now(), nil }, // of one machine
+		Mark: func(context.Context) (string, error) { return s.vital.mark(s.path) },
+		Dead: func(_ context.Context, mark string) bool { return s.vital.dead(mark) },
+	})
 	if !asItIs {
 		if err := s.upgrade(ctx); err != nil {
 			return err
@@ -158,16 +171,25 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
-// txn runs fn in one transaction, or in the one that ctx already carries.
-func (s *Store) txn(ctx context.Context, fn func(ctx context.Context) error) error {
-	// dbutil does not roll back when fn panics. Ending its ctx does, and gives
-	// the only writing connection back to the other devices.
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	return s.db.DoTxn(ctx, nil, fn)
+// fail names the operation and the database in err.
+func (s *Store) fail(op string, err error) error {
+	return fmt.Errorf("sqlite: %s in %q: %w", op, s.path, explain(err))
 }
 
-// fail names the operation, the session and the database in err.
-func (s *Store) fail(op, session string, err error) error {
-	return fmt.Errorf("sqlite: %s %q in %q: %w", op, session, s.path, explain(err))
+// Adoptable returns the devices that the database holds without a session
+// name, sorted: those that another whatsmeow program has linked. [Store.Adopt]
+// gives one of them a name.
+func (s *Store) Adoptable(ctx context.Context) ([]types.JID, error) { return s.keeper.Adoptable(ctx) }
+
+// Adopt records the stored device jid under session, so that nobody need link
+// it again. The JID must be as Adoptable gives it, with the device number. Its
+// LinkedAt is the time of the adoption.
+//
+// If the database holds no such device the error wraps [store.ErrNotFound]. If
+// the session already has another device, or the device another name, that is
+// an error too; nothing is ever deleted. Adopting twice is not an error.
+//
+// Only one program at a time may use a device: stop the one that linked it.
+func (s *Store) Adopt(ctx context.Context, session string, jid types.JID) error {
+	return s.keeper.Adopt(ctx, session, jid)
 }

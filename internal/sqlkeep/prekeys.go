@@ -1,4 +1,4 @@
-package sqlite
+package sqlkeep
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 // write lock that all devices share.
 type preKeys struct {
 	wastore.PreKeyStore
-	store *Store
-	jid   types.JID
+	keeper *Keeper
+	jid    types.JID
 
 	// mu is held before a transaction begins. sqlstore takes a lock of its own
 	// in both methods below; taking that one with and without the transaction
@@ -47,7 +47,7 @@ func (p *preKeys) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.Pr
 			batch[i] = newPreKey()
 		}
 	}
-	err = p.store.txn(ctx, func(ctx context.Context) error {
+	err = p.keeper.txn(ctx, func(ctx context.Context) error {
 		waiting, last, err := p.stored(ctx)
 		if err != nil {
 			return err
@@ -87,7 +87,7 @@ func newPreKey() *keys.PreKey {
 
 // stored counts the keys that wait to be uploaded, and gives the last ID.
 func (p *preKeys) stored(ctx context.Context) (waiting int, last uint32, err error) {
-	err = p.store.db.QueryRow(ctx, `
+	err = p.keeper.db.QueryRow(ctx, `
 		SELECT COUNT(CASE WHEN uploaded=false THEN 1 END), COALESCE(MAX(key_id), 0)
 		FROM whatsmeow_pre_keys WHERE jid=$1
 	`, p.jid).Scan(&waiting, &last)
@@ -109,7 +109,7 @@ func (p *preKeys) insert(ctx context.Context, batch []*keys.PreKey) error {
 			fmt.Fprintf(&query, "($1,$%d,$%d,false)", len(args)+1, len(args)+2)
 			args = append(args, key.KeyID, key.Priv[:])
 		}
-		if _, err := p.store.db.Exec(ctx, query.String(), args...); err != nil {
+		if _, err := p.keeper.db.Exec(ctx, query.String(), args...); err != nil {
 			return fmt.Errorf("failed to store prekeys: %w", err)
 		}
 	}
@@ -120,7 +120,7 @@ func (p *preKeys) insert(ctx context.Context, batch []*keys.PreKey) error {
 func (p *preKeys) GenOnePreKey(ctx context.Context) (key *keys.PreKey, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	err = p.store.txn(ctx, func(ctx context.Context) error {
+	err = p.keeper.txn(ctx, func(ctx context.Context) error {
 		key, err = p.PreKeyStore.GenOnePreKey(ctx)
 		return err
 	})

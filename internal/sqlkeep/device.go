@@ -1,4 +1,4 @@
-package sqlite
+package sqlkeep
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 // container is what a device saves and deletes itself through. It keeps the
 // session name in step with the device.
 type container struct {
-	store   *Store
+	keeper  *Keeper
 	session string
 }
 
@@ -22,12 +22,12 @@ var _ wastore.DeviceContainer = container{}
 
 // wrap puts the container and the stores of ours around those that sqlstore
 // has given the device.
-func (s *Store) wrap(device *wastore.Device, session string) {
-	device.Container = container{store: s, session: session}
+func (k *Keeper) wrap(device *wastore.Device, session string) {
+	device.Container = container{keeper: k, session: session}
 	if device.Initialized {
-		device.Identities = identities{IdentityStore: device.Identities, store: s, jid: *device.ID}
-		device.Sessions = &sessions{SessionStore: device.Sessions, store: s, jid: *device.ID}
-		device.PreKeys = &preKeys{PreKeyStore: device.PreKeys, store: s, jid: *device.ID}
+		device.Identities = identities{IdentityStore: device.Identities, keeper: k, jid: *device.ID}
+		device.Sessions = &sessions{SessionStore: device.Sessions, keeper: k, jid: *device.ID}
+		device.PreKeys = &preKeys{PreKeyStore: device.PreKeys, keeper: k, jid: *device.ID}
 		device.Contacts = &contacts{ContactStore: device.Contacts}
 		device.EventBuffer = eventBuffer{device.EventBuffer}
 	}
@@ -38,7 +38,7 @@ func (s *Store) wrap(device *wastore.Device, session string) {
 // committed, and not otherwise.
 func (c container) PutDevice(ctx context.Context, device *wastore.Device) error {
 	if err := c.put(ctx, device); err != nil {
-		return c.store.fail("save session", c.session, err)
+		return c.keeper.fail("save session", c.session, err)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func (c container) put(ctx context.Context, device *wastore.Device) error {
 	if err := c.insert(ctx, &saved); err != nil {
 		return err
 	}
-	c.store.wrap(&saved, c.session)
+	c.keeper.wrap(&saved, c.session)
 	*device = saved
 	return nil
 }
@@ -65,21 +65,21 @@ func (c container) put(ctx context.Context, device *wastore.Device) error {
 // goes, and so does a device of the same JID: its link has ended, or the JID
 // would not be free, and sqlstore would keep the old keys.
 func (c container) insert(ctx context.Context, device *wastore.Device) error {
-	s := c.store
-	return s.txn(ctx, func(ctx context.Context) error {
-		old, _, err := s.holder(ctx, c.session)
+	k := c.keeper
+	return k.locked(ctx, "session", c.session, func(ctx context.Context) error {
+		old, _, err := k.holder(ctx, c.session)
 		if err != nil {
 			return err
 		}
 		for _, jid := range []types.JID{old, *device.ID} {
-			if err := s.forget(ctx, jid); err != nil {
+			if err := k.forget(ctx, jid); err != nil {
 				return err
 			}
 		}
-		if err := s.container.PutDevice(ctx, device); err != nil {
+		if err := k.container.PutDevice(ctx, device); err != nil {
 			return err
 		}
-		return s.record(ctx, c.session, *device.ID)
+		return k.record(ctx, c.session, *device.ID)
 	})
 }
 
@@ -87,27 +87,27 @@ func (c container) insert(ctx context.Context, device *wastore.Device) error {
 // device that has lost its session must not take it back, and it may have lost
 // it to one with the same JID: only the keys tell them apart.
 func (c container) update(ctx context.Context, device *wastore.Device) error {
-	return c.store.txn(ctx, func(ctx context.Context) error {
-		held, key, err := c.store.holder(ctx, c.session)
+	return c.keeper.locked(ctx, "session", c.session, func(ctx context.Context) error {
+		held, key, err := c.keeper.holder(ctx, c.session)
 		if err != nil {
 			return err
 		} else if held != *device.ID || !bytes.Equal(key, device.NoiseKey.Priv[:]) {
 			return wastore.ErrDeviceDeleted
 		}
 		saved := *device // PutDevice would take the container away from a device
-		return c.store.container.PutDevice(ctx, &saved)
+		return c.keeper.container.PutDevice(ctx, &saved)
 	})
 }
 
 // record gives the session name to a stored device.
-func (s *Store) record(ctx context.Context, session string, jid types.JID) error {
+func (k *Keeper) record(ctx context.Context, session string, jid types.JID) error {
 	// A row without its device can only come from a program that deletes
 	// without foreign keys.
-	if _, err := s.db.Exec(ctx, `DELETE FROM walink_session WHERE name=$1 OR jid=$2`, session, jid); err != nil {
+	if _, err := k.db.Exec(ctx, `DELETE FROM walink_session WHERE name=$1 OR jid=$2`, k.name(session), jid); err != nil {
 		return err
 	}
-	_, err := s.db.Exec(ctx, `INSERT INTO walink_session (name, jid, linked_at) VALUES ($1, $2, $3)`,
-		session, jid, time.Now().UnixMilli())
+	_, err := k.db.Exec(ctx, `INSERT INTO walink_session (name, jid, linked_at) VALUES ($1, $2, $3)`,
+		k.name(session), jid, time.Now().UnixMilli())
 	return err
 }
 
@@ -116,18 +116,18 @@ func (s *Store) record(ctx context.Context, session string, jid types.JID) error
 func (c container) DeleteDevice(ctx context.Context, device *wastore.Device) error {
 	err := sqlstore.ErrDeviceIDMustBeSet
 	if device.ID != nil && !device.ID.IsEmpty() {
-		err = c.store.txn(ctx, func(ctx context.Context) error {
+		err = c.keeper.locked(ctx, "session", c.session, func(ctx context.Context) error {
 			var stored bool
-			err := c.store.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM whatsmeow_device WHERE jid=$1 AND noise_key=$2)`,
+			err := c.keeper.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM whatsmeow_device WHERE jid=$1 AND noise_key=$2)`,
 				*device.ID, device.NoiseKey.Priv[:]).Scan(&stored)
 			if err != nil || !stored {
 				return err
 			}
-			return c.store.forget(ctx, *device.ID)
+			return c.keeper.forget(ctx, *device.ID)
 		})
 	}
 	if err != nil {
-		return c.store.fail("delete the device of session", c.session, err)
+		return c.keeper.fail("delete the device of session", c.session, err)
 	}
 	return nil
 }

@@ -1,0 +1,99 @@
+package sqlkeep
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+)
+
+// VersionTable is the name of the table with the version of walink's tables.
+const VersionTable = "walink_version"
+
+// The foreign key makes a session end with its device, also when the device is
+// deleted by something that does not know walink. Times are Unix milliseconds
+// in linked_at and of leases, and nanoseconds otherwise.
+const schemaV1 = `
+CREATE TABLE walink_session (
+	name      NAME   NOT NULL PRIMARY KEY,
+	jid       TEXT   NOT NULL UNIQUE,
+	linked_at BIGINT NOT NULL,
+	FOREIGN KEY (jid) REFERENCES whatsmeow_device(jid) ON DELETE CASCADE ON UPDATE CASCADE
+);
+CREATE TABLE walink_code (
+	number   TEXT   NOT NULL,
+	asked_at BIGINT NOT NULL
+);
+CREATE INDEX walink_code_number ON walink_code (number, asked_at);
+`
+
+const schemaV2 = `
+CREATE TABLE walink_refusal (
+	number     TEXT   NOT NULL,
+	refused_at BIGINT NOT NULL,
+	until      BIGINT NOT NULL
+);
+CREATE INDEX walink_refusal_number ON walink_refusal (number, until);
+`
+
+const schemaV3 = `
+CREATE TABLE walink_lease (
+	session NAME   NOT NULL PRIMARY KEY,
+	holder  NAME   NOT NULL,
+	token   BIGINT NOT NULL,
+	since   BIGINT NOT NULL,
+	until   BIGINT NOT NULL,
+	mark    TEXT   NOT NULL
+);
+`
+
+// UpgradeTable returns walink's own migrations.
+func UpgradeTable() dbutil.UpgradeTable {
+	migrate := func(schema string) func(ctx context.Context, db *dbutil.Database) error {
+		return func(ctx context.Context, db *dbutil.Database) error {
+			kind := "TEXT"
+			if db.Dialect == dbutil.Postgres {
+				kind = "BYTEA"
+			}
+			_, err := db.Exec(ctx, strings.ReplaceAll(schema, " NAME ", " "+kind+" "))
+			return err
+		}
+	}
+	return dbutil.BuildUpgradeTable().
+		WithRaw(0, 1, 1, "Sessions and pairing codes", dbutil.TxnModeOn, migrate(schemaV1)).
+		WithRaw(1, 2, 1, "Refusals of pairing codes", dbutil.TxnModeOn, migrate(schemaV2)).
+		WithRaw(2, 3, 1, "Leases", dbutil.TxnModeOn, migrate(schemaV3)).
+		Finish()
+}
+
+// Upgrade brings whatsmeow's tables and walink's up to date, all in one
+// transaction, so that a crash leaves the old schema or the new one, and forgets
+// the numbers of codes that count no longer. after, if it is not nil, is called
+// at the end of the transaction.
+func Upgrade(ctx context.Context, k *Keeper, after func() error) error {
+	return k.locked(ctx, "schema", "", func(ctx context.Context) error {
+		if err := k.container.Upgrade(ctx); err != nil {
+			return err
+		}
+		if err := k.db.Upgrade(ctx); err != nil {
+			return err
+		}
+		if err := k.forgetCodes(ctx, time.Now(), ledgerMemory); err != nil || after == nil {
+			return err
+		}
+		return after()
+	})
+}
+
+// Probe writes a row and deletes it, in one transaction: others never see it, a
+// crash leaves nothing behind, and yet the database has to write.
+func Probe(ctx context.Context, k *Keeper) error {
+	return k.txn(ctx, func(ctx context.Context) error {
+		if _, err := k.db.Exec(ctx, `INSERT INTO walink_code (number, asked_at) VALUES ('', 0)`); err != nil {
+			return err
+		}
+		_, err := k.db.Exec(ctx, `DELETE FROM walink_code WHERE number=''`)
+		return err
+	})
+}
