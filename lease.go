@@ -20,6 +20,7 @@ const (
 	leaseRetry  = time.Second      // how soon again after a failure
 	leaseMargin = 5 * time.Second  // how long before its end the connection is given up
 	leasePoll   = 5 * time.Second  // how often Supervise asks for one that another has
+	leaseAlarm  = time.Second      // how long after an alarm of the Store it may take to renew it
 )
 
 // tenure is the lease of a session for as long as a Linker has it. One
@@ -75,23 +76,32 @@ func sessionBusy(op string, lease store.Lease) *Error {
 
 // keep renews the lease until ctx ends or the lease is lost.
 func (t *tenure) keep(ctx context.Context) {
+	const usual = leaseTTL - leaseMargin
+	limit, retry := usual, leaseRetry // how old the lease may become, and how long a failure is slept over
 	timer := time.NewTimer(leaseRenew)
 	defer timer.Stop()
 	for {
+		alarm := t.alarm()
+		if limit < usual {
+			alarm = nil // it has been heard
+		}
 		select {
 		case <-ctx.Done():
 			close(t.done)
 			return
 		case <-timer.C:
+		case <-alarm:
+			limit, retry = min(usual, t.age()+leaseAlarm), leaseAlarm/4
 		}
-		err := t.renew(ctx)
+		err := t.renew(ctx, limit)
 		switch {
 		case ctx.Err() != nil:
 		case err == nil:
+			limit, retry = usual, leaseRetry
 			timer.Reset(leaseRenew)
 			continue
-		case !errors.Is(err, store.ErrLeaseLost) && t.age() < leaseTTL-leaseMargin:
-			timer.Reset(leaseRetry)
+		case !errors.Is(err, store.ErrLeaseLost) && t.age() < limit:
+			timer.Reset(retry)
 			continue
 		}
 		close(t.done)
@@ -102,10 +112,18 @@ func (t *tenure) keep(ctx context.Context) {
 	}
 }
 
-// renew renews the lease. It returns before the lease ends, also where the
-// Store does not heed its context.
-func (t *tenure) renew(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, max(leaseTTL-leaseMargin-t.age(), leaseRetry))
+// alarm returns the alarm of a Store that has one.
+func (t *tenure) alarm() <-chan struct{} {
+	if alarming, ok := t.leaser.(store.LeaseAlarm); ok {
+		return alarming.LeaseAlarm()
+	}
+	return nil
+}
+
+// renew renews the lease. It returns when the lease has the age limit, also
+// where the Store does not heed its context.
+func (t *tenure) renew(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, max(limit-t.age(), leaseAlarm))
 	defer cancel()
 	t.mu.Lock()
 	lease, asked := t.lease, time.Now()

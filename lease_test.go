@@ -307,3 +307,52 @@ func TestLeaseThatAnotherHasTaken(t *testing.T) {
 		wantReason(t, r.failed(), walink.ErrSessionBusy)
 	})
 }
+
+// alarming is a Store that loses what shows others that it is alive.
+type alarming struct {
+	*lending
+	alarm atomic.Pointer[chan struct{}]
+}
+
+func (a *alarming) LeaseAlarm() <-chan struct{} { return *a.alarm.Load() }
+
+func (a *alarming) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
+	renewed, err := a.lending.RenewLease(ctx, lease, ttl)
+	if err == nil {
+		fresh := make(chan struct{})
+		a.alarm.Store(&fresh)
+	}
+	return renewed, err
+}
+
+func TestLeaseAlarm(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		st := &alarming{lending: newLending(t)}
+		first := make(chan struct{})
+		st.alarm.Store(&first)
+		srv := walinktest.NewServer(t)
+		r := newRigOn(t, srv, st, walink.Settings{})
+		r.phone = srv.NewPhone(number)
+		r.linkByQR()
+		client := r.linker.Client()
+
+		<-time.After(time.Second)
+		close(first)
+		<-time.After(time.Millisecond)
+		if st.LeaseAlarm() == (<-chan struct{})(first) {
+			t.Error("the lease was not renewed at once")
+		}
+		<-time.After(time.Minute)
+		r.usable()
+
+		down := errors.New("the database is gone")
+		st.fail.Store(&down)
+		close(*st.alarm.Load())
+		<-time.After(2500 * time.Millisecond)
+		if client.IsConnected() {
+			t.Error("still connected")
+		}
+		wantReason(t, r.linker.Status().Err, walink.ErrStore)
+	})
+}

@@ -46,6 +46,18 @@ type Leaser interface {
 	PeekLease(ctx context.Context, session string) (Lease, error)
 }
 
+// LeaseAlarm is an optional interface of a [Leaser] that knows when a holder is
+// dead.
+type LeaseAlarm interface {
+	// LeaseAlarm returns a channel that is closed when the Store has lost what
+	// shows the others that it is alive, as when its connection to the
+	// database ends. Whoever holds a lease has to renew it within a second
+	// then, which brings another channel, or to let go of the session: the
+	// others may have it soon, whatever its Until says. It is nil where there
+	// is nothing to lose.
+	LeaseAlarm() <-chan struct{}
+}
+
 // Lease says who may connect a session, and until when.
 //
 // A holder counts ttl from before it asked, by its own clock: what the Store

@@ -34,6 +34,9 @@ type Config struct {
 	Mark func(ctx context.Context) (string, error)
 	// Dead reports whether a Store is known to be dead by its mark.
 	Dead func(ctx context.Context, mark string) bool
+	// Grace is how long a Store has to be dead before its leases are lent to
+	// others, in which it may show that it is alive after all.
+	Grace time.Duration
 }
 
 // Keeper implements [store.Store] but for Close, [store.Ledger],

@@ -13,11 +13,15 @@ import (
 // TakeLease implements [store.Leaser].
 func (k *Keeper) TakeLease(ctx context.Context, session, holder string, ttl time.Duration) (lease store.Lease, err error) {
 	mark, err := k.config.Mark(ctx)
+	var busy *store.BusyError
 	if err == nil {
 		err = k.locked(ctx, "lease", session, func(ctx context.Context) error {
-			lease, err = k.take(ctx, session, holder, mark, ttl)
+			lease, busy, err = k.take(ctx, session, holder, mark, ttl)
 			return err
 		})
+	}
+	if err == nil && busy != nil { // and what was noted of it is stored
+		err = busy
 	}
 	if err != nil {
 		return store.Lease{}, k.fail("lease session", session, err)
@@ -25,33 +29,57 @@ func (k *Keeper) TakeLease(ctx context.Context, session, holder string, ttl time
 	return lease, nil
 }
 
-func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl time.Duration) (lease store.Lease, err error) {
+// record is a lease as it is stored.
+type record struct {
+	store.Lease
+	mark  string    // by which it can be told whether the holder is alive
+	doubt time.Time // when the holder was first found dead; the Unix epoch if it was not
+}
+
+// take lends the session, or says who has it.
+func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl time.Duration) (lease store.Lease, busy *store.BusyError, err error) {
 	now, err := k.config.Now(ctx)
 	if err != nil {
-		return lease, err
+		return lease, nil, err
 	}
-	held, other, err := k.lease(ctx, session)
-	switch {
-	case err != nil:
-		return lease, err
-	case inForce(held, now) && !k.dead(ctx, other):
-		return lease, &store.BusyError{Lease: held}
+	held, err := k.last(ctx, session)
+	if err != nil {
+		return lease, nil, err
+	}
+	if held.inForce(now) {
+		if !k.dead(ctx, held.mark) {
+			return lease, &store.BusyError{Lease: held.Lease}, nil
+		}
+		if held.doubt.UnixMilli() == 0 {
+			held.doubt = now
+			_, err := k.db.Exec(ctx, `UPDATE walink_lease SET doubt=$1 WHERE session=$2`, now.UnixMilli(), k.name(session))
+			if err != nil {
+				return lease, nil, err
+			}
+		}
+		if free := held.doubt.Add(k.config.Grace); free.After(now) {
+			held.Until = milli(free)
+			return lease, &store.BusyError{Lease: held.Lease}, nil
+		}
 	}
 	lease = store.Lease{Session: session, Holder: holder, Token: held.Token + 1, Since: milli(now), Until: milli(now.Add(ttl))}
 	_, err = k.db.Exec(ctx, `
-		INSERT INTO walink_lease (session, holder, token, since, until, mark) VALUES ($1, $2, $3, $4, $5, $6)
+		INSERT INTO walink_lease (session, holder, token, since, until, mark, doubt) VALUES ($1, $2, $3, $4, $5, $6, 0)
 		ON CONFLICT (session) DO UPDATE
-		SET holder=excluded.holder, token=excluded.token, since=excluded.since, until=excluded.until, mark=excluded.mark
+		SET holder=excluded.holder, token=excluded.token, since=excluded.since, until=excluded.until, mark=excluded.mark, doubt=0
 	`, k.name(session), k.name(holder), int64(lease.Token), lease.Since.UnixMilli(), lease.Until.UnixMilli(), mark) //nolint:gosec // a count
-	return lease, err
+	return lease, nil, err
 }
 
 // RenewLease implements [store.Leaser].
 func (k *Keeper) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
-	now, err := k.config.Now(ctx)
+	mark, err := k.config.Mark(ctx)
 	if err == nil {
-		lease.Until = milli(now.Add(ttl))
-		err = k.setUntil(ctx, lease, lease.Until)
+		var now time.Time
+		if now, err = k.config.Now(ctx); err == nil {
+			lease.Until = milli(now.Add(ttl))
+			err = k.update(ctx, lease, `until=$4, mark=$5, doubt=0`, lease.Until.UnixMilli(), mark)
+		}
 	}
 	if err != nil {
 		return store.Lease{}, k.fail("renew the lease of session", lease.Session, err)
@@ -61,7 +89,7 @@ func (k *Keeper) RenewLease(ctx context.Context, lease store.Lease, ttl time.Dur
 
 // ReleaseLease implements [store.Leaser].
 func (k *Keeper) ReleaseLease(ctx context.Context, lease store.Lease) error {
-	if err := k.setUntil(ctx, lease, time.UnixMilli(released)); err != nil && !errors.Is(err, store.ErrLeaseLost) {
+	if err := k.update(ctx, lease, `until=$4`, released); err != nil && !errors.Is(err, store.ErrLeaseLost) {
 		return k.fail("release the lease of session", lease.Session, err)
 	}
 	return nil
@@ -70,29 +98,28 @@ func (k *Keeper) ReleaseLease(ctx context.Context, lease store.Lease) error {
 // PeekLease implements [store.Leaser].
 func (k *Keeper) PeekLease(ctx context.Context, session string) (store.Lease, error) {
 	now, err := k.config.Now(ctx)
-	var lease store.Lease
-	var mark string
+	var held record
 	if err == nil {
-		lease, mark, err = k.lease(ctx, session)
+		held, err = k.last(ctx, session)
 	}
-	if err == nil && (!inForce(lease, now) || k.dead(ctx, mark)) {
+	if err == nil && (!held.inForce(now) || k.dead(ctx, held.mark)) {
 		err = fmt.Errorf("nobody has a lease of it: %w", store.ErrNotFound)
 	}
 	if err != nil {
 		return store.Lease{}, k.fail("look at the lease of session", session, err)
 	}
-	return lease, nil
+	return held.Lease, nil
 }
 
 // released is the end of a lease that was given back. Its row stays, so that
 // tokens go on growing.
 const released = -1
 
-// setUntil gives a lease another end, unless it has been released, or the
+// update changes the row of a lease, unless it has been released, or the
 // session has been lent again.
-func (k *Keeper) setUntil(ctx context.Context, lease store.Lease, until time.Time) error {
-	result, err := k.db.Exec(ctx, `UPDATE walink_lease SET until=$1 WHERE session=$2 AND token=$3 AND until<>$4`,
-		until.UnixMilli(), k.name(lease.Session), int64(lease.Token), released) //nolint:gosec // a count
+func (k *Keeper) update(ctx context.Context, lease store.Lease, set string, values ...any) error {
+	args := append([]any{k.name(lease.Session), int64(lease.Token), released}, values...) //nolint:gosec // a count
+	result, err := k.db.Exec(ctx, `UPDATE walink_lease SET `+set+` WHERE session=$1 AND token=$2 AND until<>$3`, args...)
 	if err != nil {
 		return err
 	}
@@ -103,25 +130,26 @@ func (k *Keeper) setUntil(ctx context.Context, lease store.Lease, until time.Tim
 	return err
 }
 
-// lease returns the last lease of session, in force or not, with its mark of
-// life; a zero one if there was none.
-func (k *Keeper) lease(ctx context.Context, session string) (lease store.Lease, mark string, err error) {
+// last returns the last lease of session, in force or not; a zero one if there
+// was none.
+func (k *Keeper) last(ctx context.Context, session string) (held record, err error) {
 	var holder []byte
-	var token, since, until int64
-	err = k.db.QueryRow(ctx, `SELECT holder, token, since, until, mark FROM walink_lease WHERE session=$1`, k.name(session)).
-		Scan(&holder, &token, &since, &until, &mark)
+	var token, since, until, doubt int64
+	err = k.db.QueryRow(ctx, `SELECT holder, token, since, until, mark, doubt FROM walink_lease WHERE session=$1`, k.name(session)).
+		Scan(&holder, &token, &since, &until, &held.mark, &doubt)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return store.Lease{}, "", nil
+		return record{}, nil
 	case err != nil:
-		return store.Lease{}, "", err
+		return record{}, err
 	}
-	lease.Session, lease.Holder, lease.Token = session, string(holder), uint64(token) //nolint:gosec // a count
-	lease.Since, lease.Until = time.UnixMilli(since).UTC(), time.UnixMilli(until).UTC()
-	return lease, mark, nil
+	held.Session, held.Holder, held.Token = session, string(holder), uint64(token) //nolint:gosec // a count
+	held.Since, held.Until = time.UnixMilli(since).UTC(), time.UnixMilli(until).UTC()
+	held.doubt = time.UnixMilli(doubt)
+	return held, nil
 }
 
-func inForce(lease store.Lease, now time.Time) bool { return lease.Token > 0 && lease.Until.After(now) }
+func (r record) inForce(now time.Time) bool { return r.Token > 0 && r.Until.After(now) }
 
 // milli is a time as it is stored.
 func milli(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }

@@ -44,7 +44,8 @@ CREATE TABLE walink_lease (
 	token   BIGINT NOT NULL,
 	since   BIGINT NOT NULL,
 	until   BIGINT NOT NULL,
-	mark    TEXT   NOT NULL
+	mark    TEXT   NOT NULL,
+	doubt   BIGINT NOT NULL
 );
 `
 
