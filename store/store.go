@@ -28,7 +28,9 @@ var ErrNotFound = errors.New("no such session")
 //     which whatsmeow does at pair-success. Save records the session name in
 //     the same transaction as the device: both are stored or neither is.
 //  3. After a Save, Device returns the stored device with the same keys, and
-//     all of whatsmeow's stores of the device are set and durable.
+//     all of whatsmeow's stores of the device are set and durable. They answer
+//     as whatsmeow's own sqlstore does, with the differences that package
+//     storetest allows. The LID map is one for all devices of the Store.
 //  4. When a device is saved under a session that another device holds, the
 //     new device takes the name and the old one is deleted with all its data.
 //     Where the new device has the JID of an old one, its keys replace the

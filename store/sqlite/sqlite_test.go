@@ -17,6 +17,7 @@ func TestContract(t *testing.T) {
 			t,
 			func(t *testing.T) store.Store { return open(t, filepath.Join(t.TempDir(), "walink.db")) },
 			storetest.WithReopen(reopen),
+			storetest.WithBubble(),
 		)
 	})
 	t.Run("memory", func(t *testing.T) {

@@ -45,7 +45,7 @@ type against struct {
 }
 
 func comparisons() []against {
-	const steps = 250
+	const steps = 250 / thin
 	return []against{
 		{"identities", []string{"Identities"}, steps},
 		// MigratePNToLID moves all three.

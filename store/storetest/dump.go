@@ -16,7 +16,7 @@ import (
 // dump asks every reading method of the stores of a device but the LID map,
 // which all devices share, for all that a pool may have put there.
 func dump(ctx context.Context, device *wastore.Device) map[string]any {
-	const draws = 24 // with few keys, most of them
+	const draws = 30 / thin // with few keys, most of them
 	p, known, answers := newPool(rand.New(rand.NewPCG(1, 1))), generators(), map[string]any{}
 	for _, m := range methods() {
 		if !reading(m.name) || m.field == "LIDs" {
@@ -55,7 +55,7 @@ func sameDump(what string, want, got map[string]any) error {
 // fill writes to every store of a device but the LID map: random values under
 // the keys of the pool. Some calls fail, as for an event that is there already.
 func fill(ctx context.Context, device *wastore.Device, seed uint64) {
-	const draws = 12
+	const draws = 4 + 10/thin
 	p, known := newPool(rand.New(rand.NewPCG(seed, 2))), generators()
 	alone := func(m method) bool { // those that fail at times, and those that sqlstore caches
 		return m.field == "Contacts" || m.name == "PutBufferedEvent" || m.name == "PutAppStateMutationMACs"

@@ -91,19 +91,19 @@ func largeBatches(ctx context.Context, st store.Store) error {
 		}
 		return out
 	}
-	contacts := mapped(list(10_000), func(i int) wastore.ContactEntry {
+	contacts := mapped(list(10_000/thin), func(i int) wastore.ContactEntry {
 		return wastore.ContactEntry{JID: JID(user(i), 0), FirstName: user(i), FullName: "Ana"}
 	})
-	lids := mapped(list(5000), func(i int) wastore.LIDMapping {
+	lids := mapped(list(5000/thin), func(i int) wastore.LIDMapping {
 		return wastore.LIDMapping{LID: types.JID{User: "77" + user(i), Server: types.HiddenUserServer}, PN: JID(user(i), 0)}
 	})
-	tokens := mapped(list(1500), func(i int) wastore.PrivacyToken {
+	tokens := mapped(list(1500/thin), func(i int) wastore.PrivacyToken {
 		return wastore.PrivacyToken{User: JID(user(i), 0), Token: []byte(user(i)), Timestamp: seconds(int64(i) + 1)}
 	})
-	macs := mapped(list(5000), func(i int) wastore.AppStateMutationMAC {
+	macs := mapped(list(5000/thin), func(i int) wastore.AppStateMutationMAC {
 		return wastore.AppStateMutationMAC{IndexMAC: fmt.Appendf(nil, "%032d", i), ValueMAC: fmt.Appendf(nil, "%032d", -i)}
 	})
-	addresses := mapped(list(2000), func(i int) string { return user(i) + ":0" })
+	addresses := mapped(list(2000/thin), func(i int) string { return user(i) + ":0" })
 	sessions := map[string][]byte{}
 	for _, address := range addresses {
 		sessions[address] = []byte(address)
@@ -117,7 +117,7 @@ func largeBatches(ctx context.Context, st store.Store) error {
 		device.PrivacyTokens.PutPrivacyTokens(ctx, tokens...),
 		device.AppState.PutAppStateVersion(ctx, "regular", 1, [128]byte{1}),
 		device.AppState.PutAppStateMutationMACs(ctx, "regular", 1, macs),
-		device.AppState.DeleteAppStateMutationMACs(ctx, "regular", mapped(macs[:1500], func(m wastore.AppStateMutationMAC) []byte { return m.IndexMAC })),
+		device.AppState.DeleteAppStateMutationMACs(ctx, "regular", mapped(macs[:1500/thin], func(m wastore.AppStateMutationMAC) []byte { return m.IndexMAC })),
 		device.Sessions.PutManySessions(ctx, sessions),
 	); err != nil {
 		return err
@@ -130,13 +130,13 @@ func largeBatches(ctx context.Context, st store.Store) error {
 	all, err2 := device.Contacts.GetAllContacts(ctx)
 	many, err3 := device.Sessions.GetManySessions(ctx, addresses)
 	found, err4 := device.LIDs.GetManyLIDsForPNs(ctx, mapped(lids, func(m wastore.LIDMapping) types.JID { return m.PN }))
-	deleted, err5 := device.PrivacyTokens.DeleteExpiredPrivacyTokens(ctx, seconds(751))
-	gone, err6 := device.AppState.GetAppStateMutationMAC(ctx, "regular", macs[1499].IndexMAC)
-	left, err7 := device.AppState.GetAppStateMutationMAC(ctx, "regular", macs[1500].IndexMAC)
+	deleted, err5 := device.PrivacyTokens.DeleteExpiredPrivacyTokens(ctx, seconds(750/thin+1))
+	gone, err6 := device.AppState.GetAppStateMutationMAC(ctx, "regular", macs[1500/thin-1].IndexMAC)
+	left, err7 := device.AppState.GetAppStateMutationMAC(ctx, "regular", macs[1500/thin].IndexMAC)
 	errs := []error{err, err2, err3, err4, err5, err6, err7}
 	for what, counts := range map[string][2]int{
 		"prekeys": {len(preKeys), 812}, "uploaded prekeys": {uploaded, 812}, "contacts": {len(all), len(contacts)},
-		"sessions": {len(many), len(sessions)}, "LIDs": {len(found), len(lids)}, "expired privacy tokens": {int(deleted), 750},
+		"sessions": {len(many), len(sessions)}, "LIDs": {len(found), len(lids)}, "expired privacy tokens": {int(deleted), 750 / thin},
 		"bytes of a deleted MAC": {len(gone), 0}, "bytes of a MAC": {len(left), 32},
 	} {
 		if counts[0] != counts[1] {

@@ -10,9 +10,17 @@
 // The subtests bear the numbers of the clauses in the documentation of
 // [store.Store]. Optional interfaces are tested where the Store has them.
 //
+// Whatsmeow's stores of the devices are compared with whatsmeow's own sqlstore:
+// random sequences of calls to both must be answered alike. A failure names the
+// seed of its sequence, for [WithSeed], and the calls that led to it. Where a
+// Store may answer in another way is written in compare.go.
+//
 // That what was stored is durable (clause 3) is proved only with [WithReopen],
 // and then across Close; what a crash leaves is for the implementation's own
-// tests.
+// tests. What goes with time is tested only with [WithBubble].
+//
+// The sqlstore has its database in memory, by the driver modernc.org/sqlite: a
+// test that runs the suite cannot have another driver named "sqlite".
 package storetest
 
 import (
@@ -32,6 +40,7 @@ type Option func(*options)
 type options struct {
 	reopen func(t *testing.T, closed store.Store) store.Store
 	seed   *uint64 // nil: a random one
+	bubble bool
 }
 
 // WithReopen adds the cases for what outlives a Store. reopen opens again what
@@ -76,6 +85,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, opts ...Option) {
 	runCases(t, opened)
 	runLease(t, opened, reopened)
 	runAgainst(t, opened, reopened, o)
+	if o.bubble {
+		runBubble(t, opened)
+	}
 }
 
 // closing returns st, which is closed when the test ends.
