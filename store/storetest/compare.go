@@ -53,8 +53,13 @@ import (
 //     put and not be read, or of one beyond int64, and times before 1970 and
 //     fractions of a second, which are lost.
 //
-// More than by sqlstore is demanded by clause 7: privacy tokens go with their
-// device.
+// More than sqlstore does is demanded in the cases, which need no oracle:
+// privacy tokens go with their device; what is deleted or migrated is what was
+// named, and no pattern; a migration that failed or was rolled back is done the
+// next time; contacts are read and written by several goroutines at once, where
+// sqlstore has a race; and after a call whose ctx had ended nothing has changed.
+// Cases of ctx ask for what was never asked for: a Store may answer from a
+// cache, or refuse an argument, without looking at ctx.
 
 // sentinels returns the errors that whatsmeow's callers look for.
 func sentinels() []error {

@@ -2,7 +2,6 @@ package storetest_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -31,7 +30,7 @@ func TestSuiteFindsWhatIsBroken(t *testing.T) {
 		{name: "a write is dropped", by: "oracle: sessions", says: "Sessions.", spoil: always(func(d *wastore.Device) {
 			d.Sessions = sessions{SessionStore: d.Sessions, put: func(context.Context, string, []byte) error { return nil }}
 		})},
-		{name: "a write is dropped, among all others", by: "oracle: everything", says: "Sessions.", spoil: always(func(d *wastore.Device) {
+		{name: "a write is dropped, among all others", by: "oracle: everything", says: "-sqlstore", spoil: always(func(d *wastore.Device) {
 			d.Sessions = sessions{SessionStore: d.Sessions, put: func(context.Context, string, []byte) error { return nil }}
 		})},
 		{name: "what is not there is empty and not nil", by: "oracle: sessions", says: "GetSession", spoil: always(func(d *wastore.Device) {
@@ -143,12 +142,14 @@ func TestSuiteFindsWhatIsBroken(t *testing.T) {
 	} {
 		t.Run(test.name+", found by "+test.by, func(t *testing.T) {
 			t.Parallel()
-			st := brokenStore{Store: open(t), spoil: test.spoil(), names: test.names}
+			broken := func() store.Store {
+				return brokenStore{Store: open(t), spoil: test.spoil(), names: test.names}
+			}
 			var err error
 			if comparison, ok := strings.CutPrefix(test.by, "oracle: "); ok {
-				err = compare(t, comparison, st)
+				err = compare(t, comparison, broken)
 			} else {
-				err = storetest.Case(t, test.by)(t.Context(), st)
+				err = storetest.Case(t, test.by)(t.Context(), broken())
 			}
 			if err == nil {
 				t.Fatal("nothing was found")
@@ -175,7 +176,8 @@ func TestCallsAreTheSameForASeed(t *testing.T) {
 	}
 	var said [2]string
 	for i := range said {
-		if err := compare(t, "sessions", brokenStore{Store: open(t), spoil: spoil}); err != nil {
+		broken := func() store.Store { return brokenStore{Store: open(t), spoil: spoil} }
+		if err := compare(t, "sessions", broken); err != nil {
 			said[i] = err.Error()
 		}
 	}
@@ -184,14 +186,12 @@ func TestCallsAreTheSameForASeed(t *testing.T) {
 	}
 }
 
-// compare runs a comparison, which is a short one under the race detector,
-// until it finds something.
-func compare(t *testing.T, name string, st store.Store) (err error) {
+// compare runs a comparison until it finds something, which may take a second
+// sequence.
+func compare(t *testing.T, name string, broken func() store.Store) (err error) {
 	t.Helper()
-	for seed := uint64(1); seed <= 20 && err == nil; seed++ {
-		if err = storetest.Compare(t, name, st, seed); err == nil {
-			err = errors.Join(st.Delete(t.Context(), "one"), st.Delete(t.Context(), "two"))
-		}
+	for seed := uint64(1); seed <= 3 && err == nil; seed++ {
+		err = storetest.Compare(t, name, broken(), seed)
 	}
 	return err
 }
