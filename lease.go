@@ -80,8 +80,8 @@ func (t *tenure) keep(ctx context.Context) {
 	limit, retry := usual, leaseRetry // how old the lease may become, and how long a failure is slept over
 	timer := time.NewTimer(leaseRenew)
 	defer timer.Stop()
+	alarm := t.alarm()
 	for {
-		alarm := t.alarm()
 		if limit < usual {
 			alarm = nil // it has been heard
 		}
@@ -93,6 +93,7 @@ func (t *tenure) keep(ctx context.Context) {
 		case <-alarm:
 			limit, retry = min(usual, t.age()+leaseAlarm), leaseAlarm/4
 		}
+		alarm = t.alarm() // before: what is lost during the renewal may be what it relies on
 		err := t.renew(ctx, limit)
 		switch {
 		case ctx.Err() != nil:

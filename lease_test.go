@@ -318,9 +318,13 @@ func (a *alarming) LeaseAlarm() <-chan struct{} { return *a.alarm.Load() }
 
 func (a *alarming) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
 	renewed, err := a.lending.RenewLease(ctx, lease, ttl)
-	if err == nil {
-		fresh := make(chan struct{})
-		a.alarm.Store(&fresh)
+	select {
+	case <-*a.alarm.Load():
+		if err == nil {
+			fresh := make(chan struct{})
+			a.alarm.Store(&fresh)
+		}
+	default:
 	}
 	return renewed, err
 }

@@ -72,7 +72,9 @@ type Lease struct {
 
 // BusyError is the error of a session that is lent to another.
 type BusyError struct {
-	Lease Lease // the one that is in force
+	// Lease is the one that is in force. Its Until is earlier than what its
+	// holder knows where the Store takes the holder for dead.
+	Lease Lease
 }
 
 // Error names the holder, and not the session, whose name may be a number.

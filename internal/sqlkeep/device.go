@@ -29,6 +29,7 @@ func (k *Keeper) wrap(device *wastore.Device, session string) {
 		device.Sessions = &sessions{SessionStore: device.Sessions, keeper: k, jid: *device.ID}
 		device.PreKeys = &preKeys{PreKeyStore: device.PreKeys, keeper: k, jid: *device.ID}
 		device.Contacts = &contacts{ContactStore: device.Contacts}
+		device.PrivacyTokens = privacyTokens{PrivacyTokenStore: device.PrivacyTokens, keeper: k}
 		device.EventBuffer = eventBuffer{device.EventBuffer}
 	}
 }

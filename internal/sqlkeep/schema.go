@@ -72,7 +72,7 @@ func UpgradeTable() dbutil.UpgradeTable {
 // transaction, so that a crash leaves the old schema or the new one, and forgets
 // the numbers of codes that count no longer. after, if it is not nil, is called
 // at the end of the transaction.
-func Upgrade(ctx context.Context, k *Keeper, after func() error) error {
+func Upgrade(ctx context.Context, k *Keeper, after func(ctx context.Context) error) error {
 	return k.locked(ctx, "schema", "", func(ctx context.Context) error {
 		if err := k.container.Upgrade(ctx); err != nil {
 			return err
@@ -83,7 +83,7 @@ func Upgrade(ctx context.Context, k *Keeper, after func() error) error {
 		if err := k.forgetCodes(ctx, time.Now(), ledgerMemory); err != nil || after == nil {
 			return err
 		}
-		return after()
+		return after(ctx)
 	})
 }
 

@@ -22,7 +22,7 @@ const deviceVersionTable = "whatsmeow_version"
 // What else Open changes is done under the same lock, so that it happens to no
 // file that is refused.
 func (s *Store) upgrade(ctx context.Context) error {
-	return sqlkeep.Upgrade(ctx, s.keeper, func() error {
+	return sqlkeep.Upgrade(ctx, s.keeper, func(context.Context) error {
 		if s.path == memory {
 			return nil
 		}

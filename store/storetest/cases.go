@@ -29,12 +29,12 @@ func cases() map[string]func(ctx context.Context, st store.Store) error {
 	}
 }
 
-func runCases(t *testing.T, open func(t *testing.T) store.Store) {
+func runCases(t *testing.T, open func(t *testing.T) store.Store, o options) {
 	t.Helper()
 	for name, test := range cases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if err := test(t.Context(), open(t)); err != nil {
+			if err := test(context.WithValue(t.Context(), textKeys{}, o.text), open(t)); err != nil {
 				t.Error(err)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
@@ -27,6 +28,22 @@ func oddKeys() []string {
 	}
 }
 
+// textKeys is the context's key for the longest key of [WithTextKeys].
+type textKeys struct{}
+
+// takenKeys are those of oddKeys that the stores take.
+func takenKeys(ctx context.Context) []string { return taken(ctx, oddKeys()) }
+
+func taken(ctx context.Context, keys []string) []string {
+	longest, _ := ctx.Value(textKeys{}).(int)
+	if longest == 0 {
+		return keys
+	}
+	return slices.DeleteFunc(keys, func(key string) bool {
+		return len(key) > longest || !utf8.ValidString(key) || strings.ContainsRune(key, 0)
+	})
+}
+
 // oddSignal stores a value under each key, and then deletes some. Deleting
 // takes what it names and nothing more, where sqlstore takes its argument for a
 // pattern.
@@ -38,7 +55,7 @@ func oddSignal(ctx context.Context, st store.Store) error {
 	stored := map[string][]byte{}
 	var errs []error
 	check := func(what string) error {
-		for _, key := range oddKeys() {
+		for _, key := range takenKeys(ctx) {
 			for _, address := range []string{key, key + ":0", key + ":1"} {
 				join(&errs, oddAddress(ctx, device, what, address, stored[address]))
 			}
@@ -46,7 +63,7 @@ func oddSignal(ctx context.Context, st store.Store) error {
 		return errors.Join(errs...)
 	}
 	err = device.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
-		for i, key := range oddKeys() {
+		for i, key := range takenKeys(ctx) {
 			for j, address := range []string{key, key + ":0", key + ":1"} {
 				stored[address] = []byte{byte(i), byte(j), 1}
 				if err := errors.Join(
@@ -65,7 +82,7 @@ func oddSignal(ctx context.Context, st store.Store) error {
 	if err := check("when all are stored"); err != nil {
 		return err
 	}
-	for i, key := range oddKeys() {
+	for i, key := range takenKeys(ctx) {
 		switch i % 3 {
 		case 0:
 			delete(stored, key)
@@ -114,7 +131,7 @@ func oddAddress(ctx context.Context, device *wastore.Device, what, address strin
 
 // oddSenderKeys have keys of two parts, which must not run into each other.
 func oddSenderKeys(ctx context.Context, device *wastore.Device) error {
-	parts := []string{"", "a", "b", "a:", ":b", ":", "a:b", "a\x00", "\x00b", "a/b", "/b", "a/", "%", "_", "\xff", "\xfe", "ab"}
+	parts := taken(ctx, []string{"", "a", "b", "a:", ":b", ":", "a:b", "a\x00", "\x00b", "a/b", "/b", "a/", "%", "_", "\xff", "\xfe", "ab"})
 	err := device.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
 		for _, group := range parts {
 			for _, user := range parts {
@@ -207,7 +224,7 @@ func oddAccount(ctx context.Context, st store.Store) error {
 	if err != nil {
 		return err
 	}
-	chat, keys := JID(peer, 0), oddKeys()
+	chat, keys := JID(peer, 0), takenKeys(ctx)
 	hash := func(i int) (hash [128]byte) { hash[0] = byte(i) + 1; return hash }
 	err = device.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
 		for i, key := range keys {

@@ -21,7 +21,7 @@ func oddUsers(ctx context.Context, st store.Store) error {
 		return err
 	}
 	// A JID with one of these in its user is none: it is written like another.
-	users := slices.DeleteFunc(oddKeys(), func(user string) bool { return user == "" || strings.ContainsAny(user, "@.:") })
+	users := slices.DeleteFunc(takenKeys(ctx), func(user string) bool { return user == "" || strings.ContainsAny(user, "@.:") })
 	var contacts []wastore.ContactEntry
 	var phones []wastore.RedactedPhoneEntry
 	var tokens []wastore.PrivacyToken

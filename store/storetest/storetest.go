@@ -41,6 +41,14 @@ type options struct {
 	reopen func(t *testing.T, closed store.Store) store.Store
 	seed   *uint64 // nil: a random one
 	bubble bool
+	text   int // the longest key, where keys are text; 0: any bytes
+}
+
+// WithTextKeys says that whatsmeow's stores take keys of UTF-8 without a zero
+// byte alone, and none longer than longest bytes, as those of PostgreSQL do.
+// WhatsApp sends no others. Session names are any strings all the same.
+func WithTextKeys(longest int) Option {
+	return func(o *options) { o.text = longest }
 }
 
 // WithReopen adds the cases for what outlives a Store. reopen opens again what
@@ -82,7 +90,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, opts ...Option) {
 		}
 		runReopen(t, opened, reopened)
 	}
-	runCases(t, opened)
+	runCases(t, opened, o)
 	runLease(t, opened, reopened)
 	runAgainst(t, opened, reopened, o)
 	if o.bubble {

@@ -1,0 +1,117 @@
+package postgres_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/postgres"
+	"github.com/walink/walink/store/storetest"
+)
+
+// TestBehindPgBouncer runs the contract with a PgBouncer in between that gives
+// each transaction another connection.
+func TestBehindPgBouncer(t *testing.T) {
+	t.Parallel()
+	s := running(t)
+	dir := bouncer(t, s)
+	behind := func(database string) string { return strings.Replace(s.url(database), s.dir, dir+"&port=6432", 1) }
+
+	st := open(t, behind(s.database(t)))
+	if _, err := st.TakeLease(t.Context(), "default", "one", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if st.LeaseAlarm() != nil {
+		t.Error("a pooled connection is taken for one that shows who is alive")
+	}
+
+	var urls sync.Map // by Store
+	opened := func(t *testing.T, url string) store.Store {
+		t.Helper()
+		st, err := postgres.Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		urls.Store(st, url)
+		return st
+	}
+	storetest.Run(t, func(t *testing.T) store.Store {
+		t.Helper()
+		return opened(t, behind(s.database(t)))
+	}, storetest.WithReopen(func(t *testing.T, closed store.Store) store.Store {
+		t.Helper()
+		url, _ := urls.Load(closed)
+		return opened(t, url.(string)) //nolint:forcetypeassert,errcheck // see above
+	}), storetest.WithTextKeys(2000))
+}
+
+// bouncer starts a PgBouncer in front of s, and returns the folder of its socket.
+func bouncer(t *testing.T, s *server) string {
+	t.Helper()
+	program, err := exec.LookPath("pgbouncer")
+	if err != nil {
+		if program = "/usr/sbin/pgbouncer"; !exists(program) { // Debian's place
+			if os.Getenv("WALINK_POSTGRES") != "" {
+				t.Fatal("WALINK_POSTGRES is set, and PgBouncer is not installed")
+			}
+			t.Skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
+		}
+	}
+	dir, err := os.MkdirTemp(s.dir, "bouncer") //nolint:usetesting // where another user may look
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "pgbouncer.ini")
+	text := fmt.Sprintf(`
+[databases]
+* = host=%s user=postgres
+[pgbouncer]
+listen_addr =
+unix_socket_dir = %s
+auth_type = any
+pool_mode = transaction
+default_pool_size = 4
+max_client_conn = 1000
+ignore_startup_parameters = extra_float_digits
+`, s.dir, dir)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.as != nil {
+		for _, path := range []string{dir, config} {
+			if err := os.Chown(path, int(s.as.Uid), int(s.as.Gid)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cmd := exec.Command(program, "-q", config) //nolint:noctx // a program of the test's own
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	log := &strings.Builder{}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for end := time.Now().Add(10 * time.Second); !exists(filepath.Join(dir, ".s.PGSQL.6432")); {
+		if time.Now().After(end) {
+			t.Fatalf("PgBouncer does not start: %s", log)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	return dir
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

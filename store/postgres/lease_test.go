@@ -1,0 +1,85 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/postgres"
+)
+
+func busy(t *testing.T, st *postgres.Store, want store.Lease) (until time.Time) {
+	t.Helper()
+	_, err := st.TakeLease(t.Context(), "default", "another", time.Hour)
+	held, ok := errors.AsType[*store.BusyError](err)
+	if !ok || held.Lease.Token != want.Token || held.Lease.Holder != want.Holder {
+		t.Fatalf("the lease of %s is in force, and taking another returns %v", want.Holder, err)
+	}
+	return held.Lease.Until
+}
+
+// hold takes the lease of the default session.
+func hold(t *testing.T, st *postgres.Store, holder string) store.Lease {
+	t.Helper()
+	lease, err := st.TakeLease(t.Context(), "default", holder, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lease
+}
+
+// TestLeaseOfTheDead: the server sees the connection of a program go. That the
+// program is alive after all it has four seconds to say.
+func TestLeaseOfTheDead(t *testing.T) {
+	t.Parallel()
+	s := running(t)
+	database := s.database(t)
+	one, two := open(t, s.url(database)), open(t, s.url(database))
+	lease := hold(t, one, "one")
+	if until := busy(t, two, lease); !until.Equal(lease.Until) {
+		t.Errorf("the holder lives, and its lease ends at %v, want %v", until, lease.Until)
+	}
+
+	alarm := one.LeaseAlarm()
+	terminate := `SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid=database
+		WHERE locktype='advisory' AND datname='` + database + `'`
+	if err := s.exec(t.Context(), database, terminate); err != nil {
+		t.Fatal(err)
+	}
+	<-alarm
+	if until := busy(t, two, lease); until.After(time.Now().Add(time.Minute)) {
+		t.Errorf("the holder is taken for dead, and its lease ends at %v", until)
+	}
+	renewed, err := one.RenewLease(t.Context(), lease, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if until := busy(t, two, lease); !until.Equal(renewed.Until) {
+		t.Errorf("the holder lives after all, and its lease ends at %v, want %v", until, renewed.Until)
+	}
+
+	if err := one.Close(); err != nil { // as if it were killed: the lease is not released
+		t.Fatal(err)
+	}
+	free := busy(t, two, lease)
+	if wait := time.Until(free); wait > 5*time.Second {
+		t.Errorf("the holder is dead, and its lease ends in %v", wait)
+	}
+	for {
+		<-time.After(time.Until(free) + 50*time.Millisecond)
+		next, err := two.TakeLease(context.WithoutCancel(t.Context()), "default", "two", time.Hour)
+		if err == nil {
+			if next.Token <= lease.Token {
+				t.Errorf("token %d after %d", next.Token, lease.Token)
+			}
+			return
+		}
+		held, ok := errors.AsType[*store.BusyError](err)
+		if !ok {
+			t.Fatal(err)
+		}
+		free = held.Lease.Until
+	}
+}

@@ -1,0 +1,195 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/postgres"
+	"github.com/walink/walink/store/storetest"
+)
+
+// What cannot be used gets an error of its own with a remedy, and is left alone.
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	s := running(t)
+	newer := s.database(t)
+	foreign := s.create(t, "")
+	forbidden := s.create(t, "")
+	for database, statements := range map[string][]string{
+		newer:     {`UPDATE walink_version SET version=99, compat=99`},
+		foreign:   {`CREATE SCHEMA other`, `CREATE TABLE other.whatsmeow_version (version INTEGER)`, `INSERT INTO other.whatsmeow_version VALUES (5)`},
+		forbidden: {`CREATE ROLE weak LOGIN PASSWORD 'hunter2'`, `REVOKE CREATE ON SCHEMA public FROM PUBLIC`},
+	} {
+		if err := s.exec(t.Context(), database, statements...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		url    string
+		reason string
+		remedy string
+		is     error
+	}{
+		"no URL":           {url: "postgres://user:hunter2@host:port/x", reason: "cannot be understood", remedy: "postgres://user:password@host"},
+		"no server":        {url: "postgres://user:hunter2@127.0.0.1:1/x?connect_timeout=5", reason: "127.0.0.1:1/x", remedy: "PostgreSQL runs there"},
+		"no socket":        {url: "postgres:///x?host=" + filepath.Join(s.dir, "nothing"), reason: "no such file", remedy: "PostgreSQL runs there"},
+		"no database":      {url: s.url("nothing"), reason: "3D000", remedy: "createdb"},
+		"no such role":     {url: strings.Replace(s.url(newer), "user=postgres", "user=nobody&password=hunter2", 1), reason: "28000", remedy: "pg_hba.conf"},
+		"a newer schema":   {url: s.url(newer), reason: "schema version", remedy: "Update this program", is: dbutil.ErrUnsupportedDatabaseVersion},
+		"another schema":   {url: s.url(foreign), remedy: "a database of its own"},
+		"may not create":   {url: strings.Replace(s.url(forbidden), "user=postgres", "user=weak", 1), reason: "42501", remedy: "GRANT CREATE"},
+		"TLS is not there": {url: s.url(newer) + "&sslmode=require&host=localhost&port=1", remedy: "in the URL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st, err := postgres.Open(t.Context(), test.url)
+			if err == nil {
+				t.Fatal(st.Close(), "Open succeeded")
+			}
+			var hint interface{ Remedy() string }
+			if !errors.As(err, &hint) || !strings.Contains(hint.Remedy(), test.remedy) || !strings.Contains(err.Error(), test.reason) {
+				t.Errorf("%v", err)
+			}
+			if test.is != nil && !errors.Is(err, test.is) {
+				t.Errorf("%v is not %v", err, test.is)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error holds the password: %v", err)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		for database, table := range map[string]string{foreign: "whatsmeow_device", forbidden: "whatsmeow_version"} {
+			if err := s.exec(context.WithoutCancel(t.Context()), database, `SELECT 1 FROM `+table); err == nil {
+				t.Errorf("%s was made in a database that was refused", table)
+			}
+		}
+	})
+}
+
+func TestOpenAtOnceAndTwice(t *testing.T) {
+	t.Parallel()
+	s := running(t)
+	url := s.url(s.create(t, ""))
+	errs := make(chan error, 4)
+	for range cap(errs) {
+		go func() {
+			st, err := postgres.Open(t.Context(), url)
+			if err == nil {
+				err = st.Close()
+			}
+			errs <- err
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	s := running(t)
+	database := s.database(t)
+	st := open(t, s.url(database))
+	if err := st.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	careless := open(t, s.url(database)+"&synchronous_commit=off")
+	if err := careless.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "synchronous_commit") {
+		t.Errorf("Check: %v", err)
+	}
+	standby := open(t, s.url(database)+"&default_transaction_read_only=off")
+	if err := s.exec(t.Context(), database, `ALTER TABLE walink_session RENAME TO gone`); err != nil {
+		t.Fatal(err)
+	}
+	if err := standby.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "tables are missing") {
+		t.Errorf("Check: %v", err)
+	}
+}
+
+// A value that cannot be read is an error that names the session, and no other
+// session suffers.
+func TestDamagedDevice(t *testing.T) {
+	t.Parallel()
+	s := running(t)
+	database := s.database(t)
+	st := open(t, s.url(database))
+	storetest.Link(t, st, "damaged", storetest.JID("5511987654321", 1))
+	storetest.Link(t, st, "whole", storetest.JID("5511987654321", 2))
+	err := s.exec(t.Context(), database, `ALTER TABLE whatsmeow_device DROP CONSTRAINT whatsmeow_device_noise_key_check`,
+		`UPDATE whatsmeow_device SET noise_key='\x0102' WHERE jid LIKE '%:1@%'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Device(t.Context(), "damaged"); err == nil || !strings.Contains(err.Error(), `"damaged"`) {
+		t.Errorf("Device: %v", err)
+	}
+	if device, err := st.Device(t.Context(), "whole"); err != nil || device.ID == nil {
+		t.Errorf("Device: %v, %v", device, err)
+	}
+	if list, err := st.Sessions(t.Context()); err != nil || len(list) != 2 {
+		t.Errorf("Sessions: %v, %v", list, err)
+	}
+}
+
+// TestServerThatIsStartedAnew has a server of its own.
+func TestServerThatIsStartedAnew(t *testing.T) {
+	t.Parallel()
+	running(t)
+	s, err := startServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(s.ctl("stop", "-m", "immediate"), os.RemoveAll(s.dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	st, other := open(t, s.url("postgres")), open(t, s.url("postgres"))
+	device := storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
+	lease, err := st.TakeLease(t.Context(), "default", "one", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alarm := st.LeaseAlarm()
+	if err := s.ctl("restart", "-m", "immediate", "-o", "-k "+s.dir+" -h ''"); err != nil {
+		t.Fatal(err)
+	}
+	<-alarm
+	// The others do not take the holder for dead because the server was.
+	for answered := 0; answered < 2; { // calls on connections of before fail
+		_, err = other.TakeLease(t.Context(), "default", "two", time.Hour)
+		if busy, ok := errors.AsType[*store.BusyError](err); ok {
+			answered++
+			if busy.Lease != lease {
+				t.Errorf("%+v is in force, want %+v", busy.Lease, lease)
+			}
+		} else if err == nil {
+			t.Fatal("the session of a holder that lives is lent again")
+		}
+	}
+	if err := device.Sessions.PutSession(t.Context(), "1:0", []byte("session")); err != nil {
+		t.Logf("the first call after the restart: %v", err) // on a connection of before
+	}
+	if err := device.Sessions.PutSession(t.Context(), "1:0", []byte("session")); err != nil {
+		t.Errorf("PutSession: %v", err)
+	}
+	if _, err := st.RenewLease(t.Context(), lease, time.Hour); err != nil {
+		t.Errorf("RenewLease: %v", err)
+	}
+	select {
+	case <-st.LeaseAlarm():
+		t.Error("the alarm goes on")
+	default:
+	}
+}

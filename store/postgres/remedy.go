@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"database/sql"
+	"errors"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"go.mau.fi/util/dbutil"
+)
+
+// hinted is an error that knows what to do about it.
+type hinted struct {
+	error
+	remedy string
+}
+
+func (h *hinted) Unwrap() error  { return h.error }
+func (h *hinted) Remedy() string { return h.remedy }
+
+var (
+	errURL       = errors.New("the URL of the database cannot be understood")
+	errElsewhere = errors.New("the tables stand in a schema that is not in search_path")
+	errTables    = errors.New("tables are missing that were there when the store was opened")
+	errStandby   = errors.New("the server is a standby, which cannot be written")
+)
+
+const (
+	remedyURL       = "Write it like postgres://user:password@host:5432/database?sslmode=require, with special characters percent-encoded." //nolint:gosec // no password
+	remedyElsewhere = "Give each store a database of its own, or put the schema of the tables into search_path."
+	remedyStandby   = "Name the primary server in the URL, or all servers with target_session_attrs=read-write."
+	remedyDurable   = "Set fsync and synchronous_commit to on, for the server, the database or the role."
+)
+
+// explain adds to an error of PostgreSQL what to do about it, where that is
+// known. The codes are those of appendix A of its manual.
+func explain(err error) error {
+	var known interface{ Remedy() string }
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	remedy := ""
+	failure, answered := errors.AsType[*pgconn.PgError](err)
+	network, _ := errors.AsType[net.Error](err)
+	switch {
+	case answered:
+		remedy = remedyOf(failure.Code)
+	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
+		remedy = "Update this program: a newer one has changed the database."
+	case errors.Is(err, sql.ErrConnDone), strings.Contains(err.Error(), "sql: database is closed"), // which has no name
+		strings.Contains(err.Error(), "closed pool"):
+		remedy = "Open the store again: this program has closed it."
+	case strings.Contains(err.Error(), "tls"), strings.Contains(err.Error(), "TLS"), strings.Contains(err.Error(), "certificate"):
+		remedy = "Look at sslmode and sslrootcert in the URL, and at the certificate of the server."
+	case network != nil:
+		remedy = "Check the host and the port in the URL, that PostgreSQL runs there, and that it listens to this machine."
+	}
+	if remedy == "" {
+		return err
+	}
+	return &hinted{err, remedy}
+}
+
+func remedyOf(code string) string {
+	switch code {
+	case "28P01", "28000":
+		return "Check the user and the password in the URL, and pg_hba.conf on the server."
+	case "3D000":
+		return "Make the database first (createdb), or correct its name in the URL."
+	case "42501":
+		return "Give the role the right to create tables in the schema (GRANT CREATE ON SCHEMA), and to use those that are there."
+	case "53300":
+		return "Lower pool_max_conns in the URL, or raise max_connections on the server."
+	case "53100":
+		return "Make room on the disk of the server."
+	case "25006":
+		return remedyStandby
+	case "57P03", "57P01", "57P02":
+		return "Wait until the server has started, then try again."
+	}
+	return ""
+}
