@@ -91,7 +91,7 @@ ignore_startup_parameters = extra_float_digits
 			}
 		}
 	}
-	cmd := exec.Command(program, "-q", config) //nolint:noctx // a program of the test's own
+	cmd := exec.Command(program, "-q", config)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
 	log := &strings.Builder{}
 	cmd.Stdout, cmd.Stderr = log, log

@@ -91,7 +91,7 @@ func (s *server) ctl(args ...string) error {
 }
 
 func (s *server) run(name string, args ...string) error {
-	cmd := exec.Command(filepath.Join(s.bin, name), args...) //nolint:noctx // a program of the test's own
+	cmd := exec.Command(filepath.Join(s.bin, name), args...)
 	cmd.Dir = s.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
 	if name == "pg_ctl" { // the server would keep a pipe open
@@ -149,7 +149,7 @@ var template = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	ctx := context.Background() //nolint:usetesting // outlives the first test
+	ctx := context.Background() // outlives the first test
 	if err := s.exec(ctx, "postgres", `CREATE DATABASE empty`); err != nil {
 		return err
 	}
