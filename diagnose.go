@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -12,39 +14,81 @@ import (
 
 // Diagnose examines by itself what guides to trouble with linking have people
 // examine by hand, and names the first thing that is wrong and what to do about
-// it. It takes seconds where all is well, at most about two minutes where nothing
+// it. It takes seconds where all is well, about a minute at most where nothing
 // answers, and ends soon after ctx.
 //
-// It changes nothing and disturbs nobody: no pairing code is asked for, nothing
-// is stored, and no stored session logs in, because that would throw out a
-// program that is using it. WhatsApp sees one request for the page of
-// web.whatsapp.com and the connection of a new device that is never linked; after
-// a refusal for its age, once more with the current version. Settings.OnClient is
-// not called, and st stays open.
+// No pairing code is asked for, nothing is stored that stays, and no stored
+// session logs in, because that would throw out a program that is using it. What
+// is sent: a lookup of web.whatsapp.com and a connection that is closed at once, to
+// it or to the proxy; a request for its page, and another where the certificate is
+// not valid at this machine's time; and the connection of a new device that is
+// never linked, with a second one, of the current version, if the first is refused
+// for its age. A [store.Checker] may write and take back, and
+// [github.com/walink/walink/store/sqlite] does; who wants its file left as it is
+// hands over what its Inspect returns. Settings.OnClient is not called, and st
+// stays open.
+//
+// faults are what is known to be wrong with the settings beside what New finds,
+// such as the error of [ParseSettings]. Nothing is asked for over the network then,
+// because a proxy may be among what could not be read.
 //
 // The Report holds no secret and no whole phone number, so it can be pasted into
-// an issue. It asks a store that is a [store.Checker] whether it is in order, and a
-// ledger that is a [store.CodePeeker] what is left of the budget. Without them the
-// Report says what was not examined.
-func Diagnose(ctx context.Context, st store.Store, settings Settings) Report {
-	return newDoctor(st, settings).examine(ctx)
+// an issue. It asks a store that is a [store.Checker] whether it is in order, one
+// that is a [store.Leaser] who uses the session, and a ledger that is a
+// [store.CodePeeker] what is left of the budget. Without them the Report says what
+// was not examined.
+func Diagnose(ctx context.Context, st store.Store, settings Settings, faults ...error) Report {
+	return newDoctor(st, settings, faults...).examine(ctx)
 }
 
 // Report is what [Diagnose] found. It is plain data with a stable JSON form, and
-// prints as a checklist for people.
+// prints as a checklist for people. In the zero value nothing was examined.
 type Report struct {
 	// Time is when the examination began, by this machine's clock.
 	Time time.Time `json:"time"`
+	// Build is what was examined.
+	Build Build `json:"build"`
 	// Checks are what was examined, in the order in which it should be mended.
-	// Every Report has all of them.
+	// Every Report of Diagnose has all of them.
 	Checks []Check `json:"checks"`
+}
+
+// Build is the program that was examined. What the program does not know of
+// itself is "unknown".
+type Build struct {
+	Walink    string `json:"walink"`
+	Whatsmeow string `json:"whatsmeow"`
+	Go        string `json:"go"`
+	System    string `json:"system"` // such as linux/amd64
+}
+
+func thisBuild() Build {
+	b := Build{Walink: "unknown", Whatsmeow: "unknown", Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	for _, m := range append(info.Deps, &info.Main) {
+		version := m.Version
+		if m.Replace != nil {
+			version = m.Replace.Version + " (replaced)"
+		}
+		switch {
+		case version == "":
+		case m.Path == "github.com/walink/walink":
+			b.Walink = version
+		case m.Path == "go.mau.fi/whatsmeow":
+			b.Whatsmeow = version
+		}
+	}
+	return b
 }
 
 // Check is one thing that was examined.
 type Check struct {
-	// Name is what was examined: settings, number, store, proxy, dns, tcp, clock,
-	// tls, websocket, noise, version, linking, codes or session. Minor releases may
-	// add some.
+	// Name is what was examined: settings, number, store, clock, proxy, dns, tcp,
+	// tls, websocket, noise, version, linking, codes, lease or session. Minor
+	// releases may add some.
 	Name string `json:"name"`
 	// Status is how it was found.
 	Status CheckStatus `json:"status"`
@@ -71,8 +115,8 @@ const (
 	CheckSkipped CheckStatus = "skipped"
 )
 
-// OK reports whether no check failed. There may be warnings.
-func (r Report) OK() bool { return r.First() == nil }
+// OK reports whether something was examined and no check failed. There may be warnings.
+func (r Report) OK() bool { return len(r.Checks) > 0 && r.First() == nil }
 
 // First returns the first check that failed, which is what to mend first; nil if
 // none did.
@@ -87,17 +131,18 @@ func (r Report) First() *Check {
 
 // String returns the checklist that WriteTo writes.
 func (r Report) String() string {
+	if len(r.Checks) == 0 {
+		return "Nothing was examined.\n"
+	}
 	var b strings.Builder
-	warnings, failures := 0, 0
+	fmt.Fprintf(&b, "walink %s, whatsmeow %s, %s, %s, at %s\n\n",
+		r.Build.Walink, r.Build.Whatsmeow, r.Build.Go, r.Build.System, r.Time.Format(time.RFC3339))
+	found := map[CheckStatus]int{}
 	for _, c := range r.Checks {
 		fmt.Fprintf(&b, "%s %-10s %s\n", c.Status.mark(), c.Name, indented(c.Detail))
+		found[c.Status]++
 		if c.Err == nil {
 			continue
-		}
-		if c.Status == CheckFailed {
-			failures++
-		} else {
-			warnings++
 		}
 		if cause := c.Err.Err; cause != nil && cause.Error() != "" && !strings.Contains(c.Detail, cause.Error()) {
 			fmt.Fprintf(&b, "%13scause: %s\n", "", indented(cause.Error()))
@@ -106,9 +151,9 @@ func (r Report) String() string {
 			fmt.Fprintf(&b, "%13sremedy: %s\n", "", indented(remedy))
 		}
 	}
-	fmt.Fprintf(&b, "\n%d failed, %d to look at.", failures, warnings)
+	fmt.Fprintf(&b, "\n%d failed, %d to look at.", found[CheckFailed], found[CheckWarning])
 	if first := r.First(); first != nil && first.Err != nil {
-		fmt.Fprintf(&b, " Begin with %s: %s", first.Name, first.Err.Remedy())
+		fmt.Fprintf(&b, " Begin with %s. %s", first.Name, first.Err.Remedy())
 	}
 	b.WriteByte('\n')
 	return b.String()

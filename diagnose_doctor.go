@@ -3,11 +3,12 @@ package walink
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
-	"strings"
 	"time"
 
 	wastore "go.mau.fi/whatsmeow/store"
@@ -16,36 +17,37 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// The checks. The clock comes before what fails because of it.
+// The checks.
 const (
 	onSettings  = "settings"
 	onNumber    = "number"
 	onStore     = "store"
+	onClock     = "clock"
 	onProxy     = "proxy"
 	onDNS       = "dns"
 	onTCP       = "tcp"
-	onClock     = "clock"
 	onTLS       = "tls"
 	onWebsocket = "websocket"
 	onNoise     = "noise"
 	onVersion   = "version"
 	onLinking   = "linking"
 	onCodes     = "codes"
+	onLease     = "lease"
 	onSession   = "session"
 )
 
-// checkOrder is the order of the checks in a Report.
+// checkOrder is the order of the checks in a Report. The clock comes before what
+// fails because of it.
 func checkOrder() []string {
 	return []string{
-		onSettings, onNumber, onStore, onProxy, onDNS, onTCP, onClock, onTLS,
-		onWebsocket, onNoise, onVersion, onLinking, onCodes, onSession,
+		onSettings, onNumber, onStore, onClock, onProxy, onDNS, onTCP, onTLS,
+		onWebsocket, onNoise, onVersion, onLinking, onCodes, onLease, onSession,
 	}
 }
 
-// cutShort stands in doctor.because for the end of ctx.
-const cutShort = "cut short"
-
 const (
+	// wholeLimit is how long the whole examination may take.
+	wholeLimit = time.Minute
 	// stepLimit is how long one step may take.
 	stepLimit = 10 * time.Second
 	// stepGrace is how much longer a step is waited for that does not heed its context.
@@ -56,90 +58,134 @@ const (
 type doctor struct {
 	store    store.Store
 	ledger   store.Ledger
+	counted  bool // the ledger is the store's, and not this process's
 	settings Settings
-	set      resolved         // as far as the settings can be understood
-	faults   []*settingsFault // what New would refuse
+	set      resolved // as far as the settings can be understood
+	faults   []error  // what New would refuse
+	unread   bool     // there are faults beside those, so the settings are not all there is
+	version  wastore.WAVersionContainer
 
 	// What tests replace.
 	now       func() time.Time
 	resolve   func(ctx context.Context, host string) ([]string, error)
+	getenv    func(name string) string
+	home      string          // the user's directory; "" if not known
 	transport *http.Transport // of a program without Settings.HTTPClient
 
-	version  wastore.WAVersionContainer // that this build presents
-	scrubber *strings.Replacer
-	found    map[string]Check
-	because  map[string]string // of what was skipped: the check that is to blame
+	secrets *regexp.Regexp // of the settings and the environment; nil if none
+	path    string         // the store's; "" if it has none
+
+	found  map[string]Check
+	blamed map[string]string // of a check that stands in the way of others: the one that is to blame
+	cut    string            // the first check that was cut short by the end of ctx; "" if none
 
 	proxy *url.URL // on the way to WhatsApp; nil if none
+	page  *visit   // nil until it has been asked for
+	link  *contact // nil until it has been tried
 	heard probed   // of WhatsApp's time
 }
 
-func newDoctor(st store.Store, settings Settings) *doctor {
+func newDoctor(st store.Store, settings Settings, faults ...error) *doctor {
 	d := &doctor{
-		store: st, ledger: ledger.Process(), settings: settings,
-		now: time.Now, resolve: net.DefaultResolver.LookupHost, version: wastore.GetWAVersion(),
-		transport: http.DefaultTransport.(*http.Transport).Clone(), //nolint:forcetypeassert,errcheck // as whatsmeow's NewClient does
-		found:     make(map[string]Check),
-		because:   make(map[string]string),
+		store: st, ledger: ledger.Process(), settings: settings, version: wastore.GetWAVersion(),
+		now: time.Now, resolve: net.DefaultResolver.LookupHost, getenv: os.Getenv,
+		found: make(map[string]Check), blamed: make(map[string]string),
 	}
+	d.home, _ = os.UserHomeDir() // "" where there is none
 	if own, ok := st.(store.Ledger); ok {
-		d.ledger = own
+		d.ledger, d.counted = own, true
 	}
-	d.set, _ = settings.check(func(field string) string { return field })
-	var failure *Error
-	if _, err := settings.resolve(); errors.As(err, &failure) {
-		var all interface{ Unwrap() []error }
-		if errors.As(failure.Err, &all) {
-			for _, err := range all.Unwrap() {
-				if fault, ok := errors.AsType[*settingsFault](err); ok {
-					d.faults = append(d.faults, fault)
-				}
-			}
+	d.set, d.faults = settings.examine()
+	for _, fault := range faults {
+		if fault != nil {
+			d.faults, d.unread = append(d.faults, fault), true
 		}
 	}
-	d.scrubber = d.newScrubber()
+	if transport, ok := http.DefaultTransport.(*http.Transport); ok {
+		d.transport = transport.Clone()
+	} else { // with which whatsmeow's NewClient panics
+		d.faults, d.unread = append(d.faults, errForeignTransport), true
+	}
 	return d
+}
+
+// step is how one check is done.
+type step struct {
+	name  string
+	needs []string // it cannot be done where one of these has failed, or could not be done
+	asks  bool     // somebody, so it is not begun once ctx has ended
+	run   func(context.Context)
+}
+
+func (d *doctor) steps() []step {
+	const asks = true
+	return []step{
+		{onSettings, nil, !asks, d.checkSettings},
+		{onNumber, nil, !asks, d.checkNumber},
+		{onStore, nil, asks, d.checkStore},
+		{onProxy, nil, asks, d.checkProxy},
+		{onDNS, []string{onProxy}, !asks, d.checkDNS},
+		{onTCP, []string{onProxy, onDNS}, !asks, d.checkTCP},
+		{onTLS, []string{onProxy, onDNS, onTCP}, !asks, d.checkTLS},
+		{onWebsocket, []string{onProxy, onDNS, onTCP, onTLS}, asks, d.checkWebsocket},
+		{onNoise, []string{onTCP, onWebsocket}, !asks, d.judgeNoise},
+		{onVersion, []string{onProxy, onDNS, onTCP, onTLS}, !asks, d.judgeVersion},
+		{onLinking, []string{onTCP, onNoise, onVersion}, !asks, d.judgeLinking},
+		{onClock, nil, !asks, d.judgeClock},
+		{onCodes, []string{onSettings, onStore}, asks, d.checkCodes},
+		{onLease, []string{onStore}, asks, d.checkLease},
+		{onSession, []string{onStore}, asks, d.checkSession},
+	}
 }
 
 // examine does all checks and returns what they found.
 func (d *doctor) examine(ctx context.Context) Report {
-	report := Report{Time: d.now().UTC().Truncate(time.Second)}
-	d.checkSettings()
-	d.checkNumber()
-	d.checkStore(ctx)
-	d.checkNetwork(ctx)
-	d.checkCodes(ctx)
-	d.checkSession(ctx)
+	ctx, cancel := context.WithTimeout(ctx, wholeLimit)
+	defer cancel()
+	d.secrets = d.knownSecrets()
+	report := Report{Time: d.now().UTC().Truncate(time.Second), Build: thisBuild()}
+	for _, s := range d.steps() {
+		switch culprit := d.culprit(s.needs...); {
+		case culprit != "":
+			d.blame(s.name, culprit)
+		case s.asks && ctx.Err() != nil:
+			d.cutShort(ctx, s.name)
+		default:
+			s.run(ctx)
+		}
+	}
 	for _, name := range checkOrder() {
 		c := d.found[name]
-		c.Name, c.Detail, c.Err = name, d.scrub(c.Detail), d.safe(c.Err)
+		c.Name = name
 		report.Checks = append(report.Checks, c)
 	}
 	return report
 }
 
-// ready reports whether a check can be done. If not, it is skipped because of
-// another one, or fails because ctx has ended.
-func (d *doctor) ready(ctx context.Context, name string, needs ...string) bool {
+// culprit returns the check that is to blame where what is needed cannot be had.
+func (d *doctor) culprit(needs ...string) string {
 	for _, need := range needs {
-		blame := d.because[need]
+		if culprit := d.blamed[need]; culprit != "" {
+			return culprit
+		}
 		if d.found[need].Status == CheckFailed {
-			blame = need
-		}
-		if blame != "" {
-			d.because[name] = blame
-			d.skip(name, "because "+blame+" failed")
-			if blame == d.because[cutShort] {
-				d.skip(name, "because the examination was cut short")
-			}
-			return false
+			return need
 		}
 	}
-	if ctx.Err() == nil {
-		return true
+	return ""
+}
+
+// blame skips a check because of another one.
+func (d *doctor) blame(name, culprit string) {
+	d.blamed[name] = culprit
+	switch {
+	case culprit == d.cut:
+		d.skip(name, "because the examination was cut short")
+	case d.found[culprit].Status == CheckFailed:
+		d.skip(name, "because "+culprit+" failed")
+	default:
+		d.skip(name, "not examined, see "+culprit)
 	}
-	d.fail(ctx, name, "", nil)
-	return false
 }
 
 func (d *doctor) ok(name, detail string) {
@@ -154,41 +200,43 @@ func (d *doctor) warn(name, detail string, err *Error) {
 	d.found[name] = Check{Status: CheckWarning, Detail: detail, Err: err}
 }
 
-// fail notes a failure. Once ctx has ended it is not one of what is examined:
-// the first check is said to have been cut short, and the others with it.
-func (d *doctor) fail(ctx context.Context, name, detail string, err *Error) {
-	switch {
-	case ctx.Err() == nil:
-		d.found[name] = Check{Status: CheckFailed, Detail: detail, Err: err}
-	case d.because[cutShort] == "":
-		d.because[cutShort] = name
-		err = stopped(ctx)
-		d.found[name] = Check{
-			Status: CheckFailed, Detail: "the examination was cut short",
-			Err: trouble(err.Reason, err.Err, "Diagnose again, with a context that lasts two minutes."),
-		}
-	default:
-		d.because[name] = d.because[cutShort]
-		d.skip(name, "because the examination was cut short")
-	}
+// wrong notes a failure that is established.
+func (d *doctor) wrong(name, detail string, err *Error) {
+	d.found[name] = Check{Status: CheckFailed, Detail: detail, Err: err}
 }
 
-// trouble is an Error of the doctor. Without a remedy it has that of its reason.
-func trouble(reason Reason, cause error, remedy string) *Error {
+// fail notes a failure that the end of ctx would explain as well.
+func (d *doctor) fail(ctx context.Context, name, detail string, err *Error) {
+	if ctx.Err() != nil {
+		d.cutShort(ctx, name)
+		return
+	}
+	d.wrong(name, detail, err)
+}
+
+// cutShort says of the first check that ctx has ended under it, and skips the others.
+func (d *doctor) cutShort(ctx context.Context, name string) {
+	if d.cut != "" {
+		d.blame(name, d.cut)
+		return
+	}
+	d.cut = name
+	why := stopped(ctx)
+	d.wrong(name, "the examination was cut short", said(why.Reason, ctx.Err().Error(),
+		"Diagnose again, with a context that lasts longer than "+spoken(wholeLimit)+"."))
+}
+
+// said is an Error in the doctor's own words. Without a remedy it has that of its reason.
+func said(reason Reason, text, remedy string) *Error {
+	cause := errors.New(text)
 	if remedy != "" {
-		cause = &hinted{orNone(cause), remedy}
+		cause = &hinted{cause, remedy}
 	}
 	return &Error{Reason: reason, Op: "diagnose", Err: cause}
 }
 
-func orNone(err error) error {
-	if err == nil {
-		return errors.New("")
-	}
-	return err
-}
-
-// within runs a step, and gives up on one that does not heed its context.
+// within runs a step, and gives up on one that does not heed its context. A panic
+// is an error: what is asked may be anybody's.
 func within[T any](ctx context.Context, limit time.Duration, step func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -198,8 +246,14 @@ func within[T any](ctx context.Context, limit time.Duration, step func(context.C
 	}
 	done := make(chan result, 1)
 	go func() {
-		value, err := step(ctx)
-		done <- result{value, err}
+		var r result
+		defer func() {
+			if p := recover(); p != nil {
+				r.err = fmt.Errorf("it panicked: %v", p)
+			}
+			done <- r
+		}()
+		r.value, r.err = step(ctx)
 	}()
 	select {
 	case r := <-done:
@@ -213,48 +267,6 @@ func within[T any](ctx context.Context, limit time.Duration, step func(context.C
 		return r.value, r.err
 	case <-grace.C:
 		var none T
-		return none, ctx.Err()
+		return none, fmt.Errorf("no answer within %s: %w", spoken(limit), ctx.Err())
 	}
-}
-
-// What mask does not take for a secret because a log line cannot hold it.
-var (
-	maskUserinfo = regexp.MustCompile(`://[^/\s"]*@`)
-	maskGrouped  = regexp.MustCompile(`\+\d[\d ()-]{5,}\d`)
-)
-
-// safe is an error without a secret in its text, whoever wrote it.
-func (d *doctor) safe(err *Error) *Error {
-	if err == nil {
-		return nil
-	}
-	out := *err
-	if err.Err != nil {
-		text := maskUserinfo.ReplaceAllString(d.scrub(err.Err.Error()), "://"+redacted+"@")
-		text = strings.TrimPrefix(mask(maskGrouped.ReplaceAllString(text, redacted)), "walink: ")
-		out.Err = &hinted{errors.New(firstRunes(text, 1000)), d.scrub(err.Remedy())}
-	}
-	return &out
-}
-
-// scrub removes the secrets of the settings from a text.
-func (d *doctor) scrub(text string) string { return d.scrubber.Replace(text) }
-
-func (d *doctor) newScrubber() *strings.Replacer {
-	secrets := []string{d.settings.Phone, d.set.phone.Digits()}
-	for _, other := range d.set.phone.Alternatives() {
-		secrets = append(secrets, other.Digits())
-	}
-	if u, err := url.Parse(d.settings.Proxy); err == nil && u.User != nil {
-		password, _ := u.User.Password()
-		secrets = append(secrets, u.User.String(), password, u.User.Username())
-	}
-	const shortest = 4 // a shorter one would be found in every other word
-	var pairs []string
-	for _, secret := range secrets {
-		if len(secret) >= shortest {
-			pairs = append(pairs, secret, redacted)
-		}
-	}
-	return strings.NewReplacer(pairs...)
 }

@@ -5,30 +5,41 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	wastore "go.mau.fi/whatsmeow/store"
 
 	"github.com/walink/walink/store"
 )
 
+var errForeignTransport = &hinted{
+	errors.New("http.DefaultTransport was replaced by something that is not a *http.Transport"),
+	"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.",
+}
+
 // checkSettings tells every fault, but for those of a number that was given.
-func (d *doctor) checkSettings() {
-	var faults []error
-	var sentences []string
-	for _, fault := range d.faults {
-		if !d.isNumbers(fault) {
-			faults = append(faults, fault)
-			sentences = append(sentences, fault.Error())
+func (d *doctor) checkSettings(context.Context) {
+	var sentences, remedies []string
+	tell := func(sentence, remedy string) {
+		if !slices.Contains(sentences, sentence) {
+			sentences, remedies = append(sentences, sentence), append(remedies, remedy)
 		}
 	}
-	if len(faults) > 0 {
-		d.found[onSettings] = Check{
-			Status: CheckFailed, Detail: strings.Join(sentences, "\n"),
-			Err: &Error{Reason: ErrInvalidSettings, Op: "settings", Err: errors.Join(faults...)},
+	for _, fault := range d.faults {
+		for _, f := range settingsFaults(fault) {
+			if !d.isNumbers(f) {
+				tell(f.Error(), f.remedy)
+			}
 		}
+		if len(settingsFaults(fault)) == 0 {
+			failure := d.foreign(ErrInvalidSettings, fault, "")
+			tell(failure.Err.Error(), failure.Remedy())
+		}
+	}
+	if len(sentences) > 0 {
+		all := strings.Join(sentences, "\n")
+		failure := said(ErrInvalidSettings, all, remedies[0])
+		failure.Op = "settings"
+		d.wrong(onSettings, all, failure)
 		return
 	}
 	shown := "a QR code"
@@ -43,25 +54,48 @@ func (d *doctor) checkSettings() {
 	d.ok(onSettings, "session "+show(d.set.session)+" is linked by "+shown)
 }
 
+// settingsFaults takes an error of New or ParseSettings apart.
+func settingsFaults(err error) []*settingsFault {
+	switch e := err.(type) { //nolint:errorlint // each error of the tree is looked at by itself
+	case *settingsFault:
+		return []*settingsFault{e}
+	case interface{ Unwrap() []error }:
+		var faults []*settingsFault
+		for _, part := range e.Unwrap() {
+			faults = append(faults, settingsFaults(part)...)
+		}
+		return faults
+	case interface{ Unwrap() error }:
+		return settingsFaults(e.Unwrap())
+	}
+	return nil
+}
+
 func (d *doctor) isNumbers(fault *settingsFault) bool {
 	return fault.field == "Phone" && d.settings.Phone != ""
 }
 
-func (d *doctor) checkNumber() {
-	if d.settings.Phone == "" {
+func (d *doctor) checkNumber(context.Context) {
+	switch {
+	case d.settings.Phone == "" && d.unread:
+		d.blame(onNumber, onSettings)
+		return
+	case d.settings.Phone == "" && d.set.wantCode:
+		d.skip(onNumber, "none is set, though a pairing code needs one")
+		return
+	case d.settings.Phone == "":
 		d.skip(onNumber, "none is set: whichever account scans is linked")
-		if d.set.wantCode {
-			d.skip(onNumber, "none is set, though a pairing code needs one")
-		}
 		return
 	}
-	if i := slices.IndexFunc(d.faults, d.isNumbers); i >= 0 {
-		fault := d.faults[i]
-		d.found[onNumber] = Check{
-			Status: CheckFailed, Detail: fault.value + ": " + fault.problem,
-			Err: &Error{Reason: ErrInvalidPhone, Op: "parse phone", Err: &hinted{errors.New(fault.problem), fault.remedy}},
+	for _, fault := range d.faults {
+		for _, f := range settingsFaults(fault) {
+			if d.isNumbers(f) {
+				failure := said(ErrInvalidPhone, f.problem, f.remedy)
+				failure.Op = "parse phone"
+				d.wrong(onNumber, f.value+": "+f.problem, failure)
+				return
+			}
 		}
-		return
 	}
 	phone := d.set.phone
 	detail := phone.Redacted()
@@ -81,39 +115,6 @@ func (d *doctor) checkNumber() {
 	d.ok(onNumber, detail)
 }
 
-func (d *doctor) checkStore(ctx context.Context) {
-	if d.store == nil {
-		d.found[onStore] = Check{
-			Status: CheckFailed, Detail: "there is none",
-			Err: trouble(ErrInvalidSettings, errors.New("the store is nil"), "Open a store, such as store/sqlite, and hand it over."),
-		}
-		return
-	}
-	if !d.ready(ctx, onStore) {
-		return
-	}
-	name := "the store"
-	if s, ok := d.store.(interface{ Path() string }); ok {
-		name += " " + strconv.Quote(maskDigit.ReplaceAllString(s.Path(), redacted))
-	}
-	list, err := within(ctx, stepLimit, d.store.Sessions)
-	if err != nil {
-		d.fail(ctx, onStore, name+" cannot be read", trouble(ErrStore, err, ""))
-		return
-	}
-	name += fmt.Sprintf(" holds %s", count(len(list), "session"))
-	own, ok := d.store.(store.Checker)
-	if !ok {
-		d.ok(onStore, name+"; whether it can be written was not examined, because it has no Check method")
-		return
-	}
-	if _, err := within(ctx, stepLimit, func(ctx context.Context) (struct{}, error) { return struct{}{}, own.Check(ctx) }); err != nil {
-		d.fail(ctx, onStore, name+", and is not in order", trouble(ErrStore, err, ""))
-		return
-	}
-	d.ok(onStore, name+" and can be written")
-}
-
 // checkCodes tells what is left of the code budget, and uses none of it up.
 func (d *doctor) checkCodes(ctx context.Context) {
 	switch {
@@ -122,8 +123,6 @@ func (d *doctor) checkCodes(ctx context.Context) {
 		return
 	case d.set.phone.IsZero():
 		d.skip(onCodes, "because there is no usable number")
-		return
-	case !d.ready(ctx, onCodes, onSettings, onStore):
 		return
 	}
 	reader, ok := d.ledger.(store.CodePeeker)
@@ -141,74 +140,29 @@ func (d *doctor) checkCodes(ctx context.Context) {
 		return b, err
 	})
 	if err != nil {
-		d.fail(ctx, onCodes, "the ledger cannot be read", trouble(ErrStore, err, ""))
+		d.fail(ctx, onCodes, "the ledger cannot be read", d.foreign(ErrStore, err, ""))
 		return
 	}
 	if b.next.IsZero() {
-		d.ok(onCodes, fmt.Sprintf("%d of %s are left within %s", b.left, count(budget, "pairing code"), codeWindow))
+		detail := fmt.Sprintf("%d of %s are left within %s", b.left, count(budget, "pairing code"), spoken(codeWindow))
+		if d.counted {
+			d.ok(onCodes, detail)
+			return
+		}
+		d.skip(onCodes, "the store does not count pairing codes, so what other processes asked for is not known; in this process "+detail)
 		return
 	}
 	wait := b.next.Sub(now).Round(time.Second)
-	detail := fmt.Sprintf("all %s within %s have been asked for", count(budget, "pairing code"), codeWindow)
+	detail := fmt.Sprintf("all %s within %s have been asked for", count(budget, "pairing code"), spoken(codeWindow))
 	if b.left > 0 {
 		detail = "WhatsApp has refused this number a code"
 	}
-	detail += fmt.Sprintf("; the next can be had at %s, in %s", b.next.UTC().Format(time.DateOnly+" "+time.TimeOnly+" MST"), wait)
-	failure := &Error{Reason: ErrRateLimited, Op: "diagnose", RetryAfter: wait, Err: errors.New("no pairing code may be asked for now")}
+	detail += fmt.Sprintf("; the next can be had at %s, in %s", b.next.UTC().Format(time.DateOnly+" "+time.TimeOnly+" MST"), spoken(wait))
+	failure := said(ErrRateLimited, "no pairing code may be asked for now", "")
+	failure.RetryAfter = wait
 	if d.set.wantQR || d.set.qrFallback {
 		d.warn(onCodes, detail+"; until then there is the QR code", failure)
 		return
 	}
-	d.fail(ctx, onCodes, detail, failure)
-}
-
-// checkSession tells what is stored. Whether WhatsApp still knows it could be
-// learned only by a login with its keys, and that ends the connection of
-// whoever uses the session now.
-func (d *doctor) checkSession(ctx context.Context) {
-	if !d.ready(ctx, onSession, onStore) {
-		return
-	}
-	name := show(d.set.session)
-	list, err := within(ctx, stepLimit, d.store.Sessions)
-	if err != nil {
-		d.fail(ctx, onSession, "the store cannot be read", trouble(ErrStore, err, ""))
-		return
-	}
-	i := slices.IndexFunc(list, func(s store.Session) bool { return s.Name == d.set.session })
-	if i < 0 {
-		detail := "none is stored under " + name + ": Link will ask for the phone"
-		if len(list) > 0 {
-			detail += "; under other names there is " + count(len(list), "session")
-		}
-		d.ok(onSession, detail)
-		return
-	}
-	stored := list[i]
-	device, err := within(ctx, stepLimit, func(ctx context.Context) (*wastore.Device, error) { return d.store.Device(ctx, d.set.session) })
-	switch {
-	case err != nil:
-		d.fail(ctx, onSession, "session "+name+" is stored and cannot be loaded", trouble(ErrStore, err, ""))
-		return
-	case device.ID == nil:
-		d.fail(ctx, onSession, "session "+name+" is listed by the store, which has no device for it", trouble(ErrStore,
-			errors.New("the store contradicts itself"), "Delete the session from the store and link again."))
-		return
-	}
-	account := phoneFromDigits(device.ID.User)
-	if want := d.set.phone; !want.IsZero() && !want.SameAccount(account) {
-		wrong := &wrongStored{want: want, have: account}
-		d.fail(ctx, onSession, wrong.Error(), &Error{Reason: ErrWrongAccount, Op: "diagnose", Err: wrong})
-		return
-	}
-	d.ok(onSession, fmt.Sprintf("session %s is %s, linked on %s; whether WhatsApp still knows it was not asked, "+
-		"because a login would throw out a program that is using it: Link tells",
-		name, redactJID(*device.ID), stored.LinkedAt.UTC().Format(time.DateOnly)))
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(n) + " " + what + "s"
+	d.wrong(onCodes, detail, failure)
 }

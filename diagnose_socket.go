@@ -26,58 +26,69 @@ const (
 
 // contact is what came of a device that connected to be linked.
 type contact struct {
-	stage contactStage
-	refs  int
-	err   *Error // why it came no further
-	heard probed
+	stage   contactStage
+	refs    int
+	err     *Error // why it came no further
+	heard   probed
+	status  int  // of the answer to the request for a websocket; 0 if there was none
+	refused bool // WhatsApp answered 405, now or before
 }
 
-// checkSocket connects a device that does not exist, as Link does, and tells how
+// checkWebsocket connects a device that does not exist, as Link does, and tells how
 // far it came. After a 405 it does what Link does: it tries the current version.
-func (d *doctor) checkSocket(ctx context.Context, base http.RoundTripper, page visit) {
-	if !d.ready(ctx, onWebsocket, onProxy, onTLS) {
-		d.ready(ctx, onNoise, onWebsocket)
-		d.judgeVersion(ctx, page, nil, false)
-		d.ready(ctx, onLinking, onNoise)
-		return
-	}
-	c := d.contact(ctx, base, nil)
+func (d *doctor) checkWebsocket(ctx context.Context) {
+	page := d.page
+	c := d.contact(ctx, nil)
 	refused := c.err != nil && c.err.Reason == ErrClientOutdated
 	if refused && d.set.versionRefresh && page.version != nil && d.version.LessThan(*page.version) {
-		c = d.contact(ctx, base, page.version)
+		c = d.contact(ctx, page.version)
 	}
+	c.refused = refused
+	d.link = c
 	if d.heard.date.IsZero() {
 		d.heard = c.heard
 	}
-	if c.stage == atWebsocket {
-		d.fail(ctx, onWebsocket, "no websocket to "+whatsappHost+" can be opened", d.hintWebsocket(c.err))
-	} else {
+	switch {
+	case c.stage != atWebsocket:
 		d.ok(onWebsocket, "a websocket to "+whatsappHost+" can be opened")
-	}
-	if d.ready(ctx, onNoise, onWebsocket) {
-		d.judgeNoise(ctx, c)
-	}
-	d.judgeVersion(ctx, page, c, refused)
-	if d.ready(ctx, onLinking, onNoise, onVersion) {
-		if c.stage == offered {
-			d.ok(onLinking, fmt.Sprintf("WhatsApp offers %s to link a new device with", count(c.refs, "ref")))
-		} else {
-			d.fail(ctx, onLinking, "WhatsApp does not offer a new device anything to link with", c.err)
-		}
-	}
-}
-
-// hintWebsocket gives the remedy of a refused upgrade, which is not the account's.
-func (d *doctor) hintWebsocket(err *Error) *Error {
-	switch err.Reason {
-	case ErrNetwork, ErrForbidden:
-		return trouble(err.Reason, err.Err, "Let websockets to "+whatsappHost+" through whatever stands between (a firewall, a proxy).")
+	case d.set.httpClient != nil && page.status == 0 && page.err != nil && !isTimeout(page.err) && c.status == 0 && ctx.Err() == nil:
+		d.wrong(onTCP, "Settings.HTTPClient reaches nothing at "+whatsappHost, d.foreign(c.err.Reason, page.err, remedyConnect))
+		d.blame(onWebsocket, onTCP)
 	default:
-		return err
+		detail, failure := d.judgeUpgrade(c)
+		d.fail(ctx, onWebsocket, detail, failure)
 	}
 }
 
-func (d *doctor) judgeNoise(ctx context.Context, c *contact) {
+// judgeUpgrade tells why there is no websocket. Whatever answers with anything but
+// the trouble that WhatsApp's servers have stands between, or so it looks.
+func (d *doctor) judgeUpgrade(c *contact) (detail string, failure *Error) {
+	const let = "let websockets to " + whatsappHost + " through whatever stands between (a firewall, a filter, a proxy)."
+	detail = fmt.Sprintf("no websocket to %s can be opened: the answer is HTTP status %d", whatsappHost, c.status)
+	switch c.status {
+	case 0:
+		detail = "no websocket to " + whatsappHost + " can be opened"
+		if c.err.Reason == ErrNetwork {
+			return detail, d.foreign(ErrNetwork, c.err.Err, capital(let))
+		}
+		return detail, d.foreign(c.err.Reason, c.err.Err, c.err.Remedy())
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return detail, said(ErrServer, "WhatsApp has trouble", "")
+	case http.StatusTooManyRequests:
+		failure = said(ErrRateLimited, "there were too many connections from this address",
+			"Wait "+spoken(rateLimitWait)+" without connecting; if it stays like this, use another network or proxy.")
+		failure.RetryAfter = rateLimitWait
+		return detail, failure
+	case http.StatusProxyAuthRequired:
+		return detail, said(ErrProxy, "a proxy asks for a user name and a password", "Put the user name and the password into the URL of the proxy.")
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return detail, said(ErrForbidden, "the websocket is forbidden", capital(let))
+	}
+	return detail, said(ErrNetwork, "something between answers in WhatsApp's place", "Log in to the network if it has a login page, or "+let)
+}
+
+func (d *doctor) judgeNoise(ctx context.Context) {
+	c := d.link
 	if c.stage != atNoise {
 		d.ok(onNoise, "WhatsApp's server has proved who it is")
 		return
@@ -86,14 +97,14 @@ func (d *doctor) judgeNoise(ctx context.Context, c *contact) {
 	if text := c.err.Error(); strings.Contains(text, "certificate not valid yet") || strings.Contains(text, "certificate expired") {
 		remedy = remedyClock // of whatsmeow's checkCertValidity
 	}
-	d.fail(ctx, onNoise, "the encrypted (Noise) connection cannot be made", trouble(c.err.Reason, c.err.Err, remedy))
+	d.fail(ctx, onNoise, "the encrypted (Noise) connection cannot be made", d.foreign(c.err.Reason, c.err.Err, remedy))
 }
 
-// judgeVersion compares the version that this build presents with the current
-// one. c is nil if WhatsApp could not be asked, and refused says that it
-// answered 405.
-func (d *doctor) judgeVersion(ctx context.Context, page visit, c *contact, refused bool) {
+// judgeVersion compares the version that this build presents with the current one.
+func (d *doctor) judgeVersion(ctx context.Context) {
 	const update = "Update walink and whatsmeow."
+	page, c := d.page, d.link
+	refused := c != nil && c.refused
 	presents := "this build presents " + d.version.String()
 	current := "the current version is not known"
 	if page.version != nil {
@@ -101,25 +112,40 @@ func (d *doctor) judgeVersion(ctx context.Context, page visit, c *contact, refus
 	}
 	switch {
 	case refused && c.err != nil && c.err.Reason == ErrClientOutdated:
-		d.fail(ctx, onVersion, presents+", which WhatsApp refuses; "+current, c.err)
+		d.wrong(onVersion, presents+", which WhatsApp refuses; "+current, d.foreign(c.err.Reason, c.err.Err, ""))
 	case refused:
 		d.warn(onVersion, presents+", which WhatsApp refuses; "+current+", which Link presents in its place",
-			trouble(ErrClientOutdated, errors.New("this build is too old by itself"), update))
+			said(ErrClientOutdated, "this build is too old by itself", update))
 	case page.version != nil && d.version.LessThan(*page.version):
-		d.warn(onVersion, presents+"; "+current, trouble(ErrClientOutdated, errors.New("this build is not the newest"), update))
+		d.warn(onVersion, presents+"; "+current, said(ErrClientOutdated, "this build is not the newest", update))
 	case page.version != nil:
 		d.ok(onVersion, presents+", which is current")
-	case d.ready(ctx, onVersion, onProxy, onTLS):
-		d.warn(onVersion, presents+"; the current version could not be fetched", trouble(ErrNetwork, errors.New(firstRunes(orNone(page.err).Error(), 200)),
+	case ctx.Err() != nil:
+		d.cutShort(ctx, onVersion)
+	default:
+		d.warn(onVersion, presents+"; the current version could not be fetched", d.foreign(ErrNetwork, page.err,
 			"Let this machine fetch https://"+whatsappHost+", so that walink can update its version by itself."))
 	}
 }
 
+// judgeLinking tells whether a new device is offered something to link with.
+func (d *doctor) judgeLinking(ctx context.Context) {
+	c := d.link
+	if c.stage == offered {
+		d.ok(onLinking, fmt.Sprintf("WhatsApp offers %s to link a new device with", count(c.refs, "ref")))
+		return
+	}
+	failure := d.foreign(c.err.Reason, c.err.Err, c.err.Remedy())
+	failure.RetryAfter = c.err.RetryAfter
+	d.fail(ctx, onLinking, "WhatsApp does not offer a new device anything to link with", failure)
+}
+
 // contact connects a device that does not exist, waits until WhatsApp offers it
 // something to link with, and disconnects.
-func (d *doctor) contact(ctx context.Context, base http.RoundTripper, version *wastore.WAVersionContainer) *contact {
+func (d *doctor) contact(ctx context.Context, version *wastore.WAVersionContainer) *contact {
 	set := d.set
-	set.proxy, set.onClient = d.proxy, nil
+	set.proxy, set.onClient = nil, nil // the page came through the proxy, so what fails now is not its fault
+	base := d.base()
 	upgraded := make(chan struct{}, 1)
 	through := &probe{base: base, now: d.now, upgraded: func() {
 		select {
@@ -150,7 +176,7 @@ func (d *doctor) contact(ctx context.Context, base http.RoundTripper, version *w
 		<-connected
 		return struct{}{}, nil
 	})
-	c.heard = through.last()
+	c.heard, c.status = through.last()
 	return c
 }
 
@@ -177,7 +203,7 @@ func follow(ctx context.Context, box *inbox, upgraded <-chan struct{}) *contact 
 			}
 		case <-timer.C:
 			c.err = &Error{Reason: ErrStalled, Op: "diagnose", Err: &hinted{
-				fmt.Errorf("no answer within %s", stepLimit),
+				errors.New("no answer within " + spoken(stepLimit)),
 				"Try again; if it stays like this, look for a proxy or firewall that holds websocket traffic back.",
 			}}
 		case <-ctx.Done():

@@ -68,7 +68,7 @@ func TestDiagnoseStore(t *testing.T) {
 		},
 		"no code left": {
 			store: func(st store.Store) store.Store { return &sickStore{Store: st, taken: 3, wait: 5 * time.Minute} },
-			set:   code, first: "codes", reason: walink.ErrRateLimited, want: []string{"codes failed"}, detail: "all 3 pairing codes within 15m0s have been asked for; the next can be had at 2000-01-01 00:05:00 UTC, in 5m0s",
+			set:   code, first: "codes", reason: walink.ErrRateLimited, want: []string{"codes failed"}, detail: "all 3 pairing codes within 15 minutes have been asked for; the next can be had at 2000-01-01 00:05:00 UTC, in 5 minutes",
 		},
 		"WhatsApp has refused a code": {
 			store: func(st store.Store) store.Store { return &sickStore{Store: st, taken: 1, wait: time.Hour} },
@@ -127,7 +127,7 @@ func TestDiagnoseEndsAlways(t *testing.T) {
 		"ctx has ended before": {
 			after: 0, first: "store", reason: walink.ErrTimeout, want: []string{"settings ok", "linking skipped", "session skipped"},
 		},
-		"ctx ends while the page is silent":      {after: 5 * time.Second, atMost: 6 * time.Second, first: "tls", reason: walink.ErrTimeout},
+		"ctx ends while the page is silent":      {after: 5 * time.Second, atMost: 6 * time.Second, first: "websocket", reason: walink.ErrTimeout},
 		"ctx ends while the websocket is silent": {after: 15 * time.Second, atMost: 16 * time.Second, first: "websocket", reason: walink.ErrTimeout},
 		"a store that heeds no context":          {after: -1, hang: true, atMost: 32 * time.Second, first: "store", reason: walink.ErrStore},
 		"nothing answers":                        {after: -1, atMost: 21 * time.Second, first: "websocket", reason: walink.ErrStalled},

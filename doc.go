@@ -225,10 +225,12 @@
 //
 // # When linking does not work
 //
-// [Diagnose] examines the settings, the number, the store, the way to WhatsApp
-// step by step, the clock, the version and the code budget, and names the first
-// thing that is wrong. Its [Report] holds no secret, so it can be pasted into an
-// issue. examples/terminal has it as -doctor.
+// [Diagnose] examines the settings, the number, the store, the clock, the way to
+// WhatsApp step by step, the version, the code budget and who uses the session, and
+// names the first thing that is wrong and its remedy. Its [Report] holds no secret,
+// so it can be pasted into an issue. examples/terminal has it as -doctor, which
+// reports also where the settings cannot be read or the database cannot be opened,
+// and changes nothing.
 //
 // # Storage, and its danger
 //

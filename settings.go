@@ -164,6 +164,15 @@ type resolved struct {
 // resolve checks the Settings and fills in the defaults. The error is an
 // ErrInvalidSettings that joins every fault.
 func (s Settings) resolve() (resolved, error) {
+	r, faults := s.examine()
+	if len(faults) > 0 {
+		return resolved{}, &Error{Reason: ErrInvalidSettings, Op: "settings", Err: errors.Join(faults...)}
+	}
+	return r, nil
+}
+
+// examine is resolve with all that can be understood beside the faults.
+func (s Settings) examine() (resolved, []error) {
 	r, faults := s.check(func(field string) string { return field })
 	if r.wantCode && s.Phone == "" {
 		_, err := ParsePhone("")
@@ -172,10 +181,7 @@ func (s Settings) resolve() (resolved, error) {
 			remedy: "Set Phone to the account's number with its country code, or link by QR code.",
 		})
 	}
-	if len(faults) > 0 {
-		return resolved{}, &Error{Reason: ErrInvalidSettings, Op: "settings", Err: errors.Join(faults...)}
-	}
-	return r, nil
+	return r, faults
 }
 
 // check is resolve without what only New can know: a phone that is still missing.

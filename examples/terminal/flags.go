@@ -18,8 +18,9 @@ type options struct {
 	db                     string
 	json, verbose, sandbox bool
 	doctor                 bool
-	passkey                bool // the simulated account wants a passkey
-	apart                  bool // db is a file of the sandbox's own
+	faults                 []error // of the settings file, for the doctor
+	passkey                bool    // the simulated account wants a passkey
+	apart                  bool    // db is a file of the sandbox's own
 }
 
 // flagSet returns the flags, and where they are read into.
@@ -35,11 +36,11 @@ func flagSet() (*flag.FlagSet, *options, *flagValues) {
 	fs.StringVar(&o.db, "db", "", "the `file` that keeps the sessions, or \""+memory+"\" (default \"walink.db\";\nwith -sandbox \""+sandboxDB+"\", and others with -qr, -both and -passkey)")
 	fs.StringVar(&v.file, "settings", "", "read walink's settings from a JSON `file`, instead of the code with QR as fallback;\nother flags override what it says")
 	fs.DurationVar(&v.timeout, "timeout", 0, "give up after this `time`, such as 90s (default 10m)")
-	fs.BoolVar(&o.json, "json", false, "write each event as a line of JSON on stdout, codes included, and the rest on stderr")
+	fs.BoolVar(&o.json, "json", false, "write each event as a line of JSON on stdout, codes included, and the rest on stderr;\nwith -doctor the report, in one line")
 	fs.BoolVar(&o.verbose, "verbose", false, "write a log on stderr, without secrets")
 	fs.BoolVar(&o.sandbox, "sandbox", false, "link with a simulated WhatsApp, where a simulated phone does by itself what the screen says")
 	fs.BoolVar(&o.passkey, "passkey", false, "with -sandbox: the simulated account wants a passkey, which a simulated browser has")
-	fs.BoolVar(&o.doctor, "doctor", false, "link nothing: examine settings, database, network and clock, and name what is wrong")
+	fs.BoolVar(&o.doctor, "doctor", false, "link nothing and change nothing: examine settings, database, network and clock, and name what is wrong")
 	return fs, &o, &v
 }
 
@@ -70,8 +71,8 @@ Flags:
 	fs.PrintDefaults()
 	out.WriteString(`
 A session that is stored already is connected again without a code.
-Exit codes: 0 linked, or nothing wrong with -doctor, 1 not, with the reason and what to do on stderr, 2 wrong usage
-(go run makes a 1 of the 2).
+Exit codes: 0 linked, 1 not, with the reason and what to do on stderr, 2 wrong usage (go run makes a 1 of the 2).
+With -doctor the report is on stdout: 0 nothing keeps it from linking, though there may be warnings, 1 something does.
 `)
 	return out.String()
 }
@@ -114,10 +115,15 @@ func parse(args []string) (options, error) {
 	} else {
 		data, err := os.ReadFile(v.file)
 		if err != nil {
-			return options{}, fmt.Errorf("the settings cannot be read: %w", err)
+			err = fmt.Errorf("the settings cannot be read: %w", err)
+		} else if o.settings, err = walink.ParseSettings(data); err != nil && !o.doctor {
+			err = fmt.Errorf("%s: %s", v.file, reason(err))
 		}
-		if o.settings, err = walink.ParseSettings(data); err != nil {
-			return options{}, fmt.Errorf("%s: %s", v.file, reason(err))
+		switch {
+		case err != nil && o.doctor:
+			o.faults = append(o.faults, err)
+		case err != nil:
+			return options{}, err
 		}
 	}
 	if o.sandbox {

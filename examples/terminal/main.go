@@ -11,7 +11,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,7 +32,7 @@ import (
 
 // The exit codes.
 const (
-	exitLinked = 0 // or, with -doctor, nothing is wrong
+	exitLinked = 0 // or, with -doctor, nothing keeps it from linking
 	exitFailed = 1
 	exitUsage  = 2
 )
@@ -108,6 +107,9 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if p.transport != nil {
 		settings.HTTPClient = &http.Client{Transport: p.transport}
 	}
+	if opts.doctor {
+		return p.examine(ctx, settings)
+	}
 	// New does no I/O, so faults of the settings are found before a file is made.
 	if _, err := walink.New(struct{ store.Store }{}, settings); err != nil {
 		p.printf(p.stderr, "%s\n", reason(err))
@@ -156,9 +158,6 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 	if sb == nil {
 		settings.Passkey = p.desk.broker.Ask
 	}
-	if p.opts.doctor {
-		return p.examine(ctx, st, settings)
-	}
 	linker, err := walink.New(st, settings)
 	if err != nil {
 		p.printf(p.stderr, "%s\n", reason(err))
@@ -167,25 +166,6 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 	defer func() { _ = linker.Close() }() // it always returns nil
 	p.desk.linker = linker
 	return p.link(ctx, st, linker, sb)
-}
-
-// examine looks for what is wrong, and returns the exit code.
-func (p *program) examine(ctx context.Context, st store.Store, settings walink.Settings) int {
-	report := walink.Diagnose(ctx, st, settings)
-	if p.opts.json {
-		line, err := json.Marshal(report)
-		if err != nil {
-			p.printf(p.stderr, "The report cannot be written: %v\n", err)
-			return exitFailed
-		}
-		p.printf(p.stdout, "%s\n", line)
-	} else {
-		p.printf(p.stdout, "%s", report)
-	}
-	if !report.OK() {
-		return exitFailed
-	}
-	return exitLinked
 }
 
 // link links, shows how it goes, and returns the exit code.

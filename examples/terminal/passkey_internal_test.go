@@ -138,15 +138,3 @@ func TestPasskeyFlagIsForTheSandbox(t *testing.T) {
 	r := runIn(t.Context(), t, t.TempDir(), "-passkey")
 	r.wants(t, exitUsage, r.stderr, "-sandbox")
 }
-
-func TestDoctorExamines(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := runIn(t.Context(), t, t.TempDir(), "-sandbox", "-doctor")
-		r.wants(t, exitLinked, r.stdout, "store", "noise", "3 of 3 pairing codes are left", "0 failed")
-		r = runIn(t.Context(), t, t.TempDir(), "-phone", "+55 11 98765-4321", "-doctor")
-		r.wants(t, exitFailed, r.stdout, "websocket", "remedy: ")
-		r = runIn(t.Context(), t, t.TempDir(), "-sandbox", "-doctor", "-json")
-		r.wants(t, exitLinked, r.stdout, `{"time":`, `"name":"noise","status":"ok"`)
-	})
-}
