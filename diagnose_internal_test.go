@@ -1,7 +1,6 @@
 package walink
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -38,6 +36,21 @@ type front struct {
 func newFront(t *testing.T, host string, from, to time.Duration) *front {
 	t.Helper()
 	srv := walinktest.NewServer(t)
+	cert, roots := newCertificate(t, host, from, to)
+	target := &url.URL{Scheme: "http", Host: whatsappHost}
+	server := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: srv.HTTPClient().Transport,
+	})
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return &front{server.Listener.Addr().String(), roots}
+}
+
+// newCertificate makes a certificate that only its own pool trusts.
+func newCertificate(t *testing.T, host string, from, to time.Duration) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -54,17 +67,9 @@ func newFront(t *testing.T, host string, from, to time.Duration) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := &url.URL{Scheme: "http", Host: whatsappHost}
-	server := httptest.NewUnstartedServer(&httputil.ReverseProxy{
-		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, Transport: srv.HTTPClient().Transport,
-	})
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-	server.StartTLS()
-	t.Cleanup(server.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(cert)
-	return &front{server.Listener.Addr().String(), roots}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: cert}, roots
 }
 
 // newPatient is a doctor whose every connection to WhatsApp leads to address.
@@ -201,129 +206,25 @@ func TestDoctorSilentTLS(t *testing.T) {
 			return client, nil
 		}
 		began := time.Now()
-		wantFindings(t, d.examine(t.Context()), onTLS, "tcp ok", "clock skipped")
+		report := d.examine(t.Context())
+		wantFindings(t, report, onTLS, "tcp ok", "clock skipped")
+		wantSays(t, report, onTLS, "accepts connections and does not answer the TLS handshake")
 		if took := time.Since(began); took > stepLimit+stepGrace {
 			t.Errorf("took %s", took)
 		}
 	})
 }
 
-func TestDoctorProxy(t *testing.T) {
-	t.Parallel()
-	front := newFront(t, whatsappHost, -time.Hour, time.Hour)
-	for name, test := range map[string]struct {
-		status  int // that the proxy answers
-		user    string
-		address string
-		first   string
-		says    string
-	}{
-		"lets WhatsApp be reached":  {status: 200, user: "canary:canary-password@", says: " answers"},
-		"asks for credentials":      {status: 407, first: onProxy, says: "asks for a user name"},
-		"does not accept them":      {status: 407, user: "canary:canary-password@", first: onProxy, says: "does not accept"},
-		"refuses":                   {status: 403, user: "canary:canary-password@", first: onProxy, says: "refuses to connect"},
-		"breaks off":                {status: 0, first: onProxy, says: "does not let"},
-		"cannot be reached":         {address: closedPort(t), user: "canary:canary-password@", first: onProxy, says: "cannot be reached"},
-		"cannot be reached by name": {address: "proxy.invalid:3128", first: onProxy, says: "cannot be reached"},
-	} {
-		for _, scheme := range []string{"http", "environment", "socks5"} {
-			if scheme == "socks5" && test.status != 0 {
-				continue // what listens here speaks HTTP
-			}
-			t.Run(scheme+" "+name, func(t *testing.T) {
-				t.Parallel()
-				address := test.address
-				if address == "" {
-					address = connectProxy(t, front.address, test.status)
-				}
-				raw := strings.Replace(scheme, "environment", "http", 1) + "://" + test.user + address
-				var settings Settings
-				if scheme != "environment" {
-					settings.Proxy = raw
-				}
-				d := newPatient(settings, front.address, front.roots)
-				if scheme == "environment" {
-					u, err := url.Parse(raw)
-					if err != nil {
-						t.Fatal(err)
-					}
-					d.transport.Proxy = http.ProxyURL(u)
-				}
-				report := d.examine(t.Context())
-				if test.first == "" {
-					wantFindings(t, report, "", "proxy ok", "dns skipped", "tcp skipped", "tls ok", "clock ok", "websocket ok", "linking ok")
-				} else {
-					wantFindings(t, report, test.first, "dns skipped", "tls skipped", "websocket skipped", "version skipped")
-				}
-				wantSays(t, report, onProxy, test.says)
-				wantSays(t, report, onProxy, address)
-				if strings.Contains(report.String(), "canary") {
-					t.Errorf("the report holds the credentials:\n%s", report)
-				}
-			})
-		}
-	}
-	t.Run("is no URL", func(t *testing.T) {
-		t.Parallel()
-		d := newPatient(Settings{}, front.address, front.roots)
-		d.transport.Proxy = func(*http.Request) (*url.URL, error) { return nil, errors.New("http://canary:canary@%") }
-		report := d.examine(t.Context())
-		wantFindings(t, report, onProxy, "dns skipped", "tls skipped")
-		if strings.Contains(report.String(), "canary") {
-			t.Errorf("the report holds the credentials:\n%s", report)
-		}
-	})
-	t.Run("shows certificates of its own", func(t *testing.T) {
-		t.Parallel()
-		d := newPatient(Settings{Proxy: "http://" + connectProxy(t, front.address, 200)}, front.address, x509.NewCertPool())
-		wantFindings(t, d.examine(t.Context()), onTLS, "proxy ok", "websocket skipped")
-	})
-}
-
-// connectProxy is an HTTP proxy that answers CONNECT with status, and leads to
-// address if that is 200. With 0 it closes the connection.
-func connectProxy(t *testing.T, address string, status int) string {
+// wantRemedy fails the test unless the check has exactly this remedy; "" is no error.
+func wantRemedy(t *testing.T, report Report, name, remedy string) {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	i := slices.IndexFunc(report.Checks, func(c Check) bool { return c.Name == name })
+	switch {
+	case i < 0:
+		t.Errorf("there is no check %s in\n%s", name, report)
+	case report.Checks[i].Err == nil && remedy != "", report.Checks[i].Err != nil && report.Checks[i].Err.Remedy() != remedy:
+		t.Errorf("%s does not have the remedy %q in\n%s", name, remedy, report)
 	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go serveConnect(conn, address, status)
-		}
-	}()
-	return listener.Addr().String()
-}
-
-func serveConnect(conn net.Conn, address string, status int) {
-	defer func() { _ = conn.Close() }()
-	reader := bufio.NewReader(conn)
-	if status == 0 {
-		return
-	}
-	if _, err := http.ReadRequest(reader); err != nil {
-		return
-	}
-	_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d %s\r\n\r\n", status, http.StatusText(status))
-	if status != http.StatusOK {
-		return
-	}
-	onward, err := new(net.Dialer).Dial("tcp", address)
-	if err != nil {
-		return
-	}
-	defer func() { _ = onward.Close() }()
-	go func() {
-		_, _ = io.Copy(onward, reader)
-		_ = onward.Close()
-	}()
-	_, _ = io.Copy(conn, onward)
 }
 
 // closedPort is a loopback address on which nobody listens.

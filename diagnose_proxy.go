@@ -107,16 +107,13 @@ func proxyFault(raw string) (shown, problem, remedy string) {
 func (d *doctor) judgeNoProxy() {
 	const remedy = "Write the proxy into HTTPS_PROXY, or into Settings.Proxy."
 	raw := d.environment("HTTPS_PROXY")
-	applies := func(config httpproxy.Config) bool {
-		config.NoProxy = d.environment("NO_PROXY")
-		target, err := url.Parse(wasocket.Origin)
-		if err != nil {
-			return false
-		}
-		found, err := config.ProxyFunc()(target)
-		return err == nil && found != nil
+	some := httpproxy.Config{HTTPSProxy: "http://proxy.invalid", NoProxy: d.environment("NO_PROXY")}
+	found, err := some.ProxyFunc()(&url.URL{Scheme: "https", Host: whatsappHost})
+	exempt := err == nil && found == nil
+	shown, problem, way := proxyFault(raw)
+	if _, still, _ := proxyFault("http://" + raw); still == "" {
+		problem = "" // net/http puts the scheme in front
 	}
-	exempt := !applies(httpproxy.Config{HTTPSProxy: "http://proxy.invalid"})
 	switch {
 	case raw == "":
 		for _, other := range []string{"ALL_PROXY", "HTTP_PROXY"} {
@@ -129,11 +126,10 @@ func (d *doctor) judgeNoProxy() {
 		d.skip(onProxy, "none is set")
 	case exempt:
 		d.skip(onProxy, "HTTPS_PROXY is set, and NO_PROXY exempts "+whatsappHost)
-	case applies(httpproxy.Config{HTTPSProxy: raw}):
-		d.skip(onProxy, "HTTPS_PROXY is set, and this program does not use it")
-	default:
-		shown, problem, way := proxyFault(raw)
+	case problem != "":
 		d.wrong(onProxy, "the proxy of this program's environment (HTTPS_PROXY) cannot be used: "+shown, said(ErrProxy, problem, way))
+	default:
+		d.skip(onProxy, "HTTPS_PROXY is set, and this program does not use it")
 	}
 }
 

@@ -58,7 +58,7 @@ func (d *doctor) clean(text string, causes ...error) string {
 }
 
 // keep stands for the path with the number i, and looks like nothing that is masked.
-func keep(i int) string { return string(rune(0xe000 + i)) } // private use
+func keep(i int) string { return "\ue000" + strconv.Itoa(i) + "\ue001" } // private use
 
 // paths returns what is known to be a path: the store's, its directory, and those
 // that errors name; also as they are quoted; and the longest first.
@@ -68,8 +68,7 @@ func (d *doctor) paths(causes ...error) []string {
 		known = append(known, d.path, filepath.Dir(d.path))
 	}
 	for _, cause := range causes {
-		var of *fs.PathError
-		if errors.As(cause, &of) {
+		if of, ok := errors.AsType[*fs.PathError](cause); ok {
 			known = append(known, of.Path)
 		}
 	}

@@ -1,0 +1,154 @@
+package walink
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestDoctorCleansWhatOthersSay(t *testing.T) {
+	t.Parallel()
+	const home = "/home/alice"
+	d := newPatient(Settings{Phone: "+55 11 98765-4321", Proxy: "http://proxy:tops3cret@127.0.0.1:1"}, "", nil)
+	d.home, d.path = home, home+"/whatsapp-service-production-data/55-11-98765-4321/walink.db"
+	d.getenv = func(name string) string {
+		return map[string]string{"HTTPS_PROXY": "envuser:envpassword@10.0.0.1:3128"}[name]
+	}
+	d.secrets = d.knownSecrets()
+	stat := &fs.PathError{Op: "open", Path: "/a/very/long/directory/of/somebody/else/settings.json", Err: fs.ErrNotExist}
+	for text, want := range map[string]string{
+		"login proxy with tops3cret refused":         "login [redacted] with [redacted] refused",
+		"login envuser with envpassword refused":     "login [redacted] with [redacted] refused",
+		"proxyconnect tcp: proxyfied":                "proxyconnect tcp: proxyfied",
+		"55 11 98765-4321":                           "[redacted]",
+		"call (11) 98765-4321.":                      "call ([redacted].",
+		"+49.1512.3456789 and 030 1234567":           "[redacted] and [redacted]",
+		"lookup x on 10.255.255.53:53":               "lookup x on 10.255.255.53:53",
+		"current time 2026-11-25T15:03:57Z is after": "current time 2026-11-25T15:03:57Z is after",
+		"at 2026-11-25 15:03:57":                     "at 2026-11-25 15:03:57",
+		"Password = hunter2 dbname=x":                "Password = [redacted] dbname=x",
+		"pwd='my s3cret' host=db":                    "pwd=[redacted] host=db",
+		`token:"abc def" rest`:                       "token:[redacted] rest",
+		"postgres://u:p@ss@db/x":                     "postgres://[redacted]@db/x",
+		"stat " + d.path + "-wal: gone":              "stat ~/whatsapp-service-production-data/[redacted]/walink.db-wal: gone",
+		`the directory "` + home + `/whatsapp-service-production-data/55-11-98765-4321"`: `the directory "~/whatsapp-service-production-data/[redacted]"`,
+		home + "/other":                        "~/other",
+		stat.Error():                           "open /a/very/long/directory/of/somebody/else/settings.json: file does not exist",
+		"key aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ=": "key [redacted]",
+	} {
+		if got := d.foreign(ErrStore, errors.Join(errors.New(text)), "").Err.Error(); got != want && text != stat.Error() {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+	if got := d.foreign(ErrStore, stat, "").Err.Error(); got != "open "+stat.Path+": file does not exist" {
+		t.Errorf("the path is lost: %q", got)
+	}
+	d.path = `C:\Users\bob\whatsapp-sessions-of-my-program\walink.db`
+	if got := d.clean(`check "C:\\Users\\bob\\whatsapp-sessions-of-my-program\\walink.db": x`); !strings.Contains(got, `bob\\whatsapp-sessions-of-my-program`) &&
+		!strings.Contains(got, `bob\whatsapp-sessions-of-my-program`) {
+		t.Errorf("a quoted path is lost: %q", got)
+	}
+	remedy := &hinted{errors.New("x"), "Call +55 11 98765-4321."}
+	if got := d.foreign(ErrStore, remedy, "").Remedy(); got != "Call [redacted]." {
+		t.Errorf("the remedy is %q", got)
+	}
+}
+
+func TestDoctorSpeaksOfDurations(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "less than a second", time.Second: "1 second", 90 * time.Second: "1 minute 30 seconds", time.Hour: "1 hour",
+		time.Hour + time.Second: "1 hour 1 second", 15 * time.Minute: "15 minutes", 48*time.Hour + time.Minute + time.Second: "2 days 1 minute",
+	} {
+		if got := spoken(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestDoctorWaitsALittleLonger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		late := func(by time.Duration) func(context.Context) (int, error) {
+			return func(ctx context.Context) (int, error) {
+				<-ctx.Done()
+				<-time.After(by)
+				return 7, nil
+			}
+		}
+		began := time.Now()
+		if got, err := within(t.Context(), time.Second, late(stepGrace/2)); got != 7 || err != nil {
+			t.Errorf("a step that is late by half the grace: %d, %v", got, err)
+		}
+		if _, err := within(t.Context(), time.Second, late(time.Hour)); !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "no answer within 1 second") {
+			t.Errorf("a step that does not end: %v", err)
+		}
+		if took := time.Since(began); took != 2*time.Second+stepGrace*3/2 {
+			t.Errorf("took %s", took)
+		}
+		if _, err := within(t.Context(), time.Second, func(context.Context) (int, error) { panic("ouch") }); err == nil || err.Error() != "it panicked: ouch" {
+			t.Errorf("a step that panics: %v", err)
+		}
+		<-time.After(time.Hour) // until the late step has ended
+	})
+}
+
+// TestDoctorFollows lets each stage take nearly as long as it may.
+func TestDoctorFollows(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		box, upgraded := newInbox(), make(chan struct{}, 1)
+		const nearly = stepLimit - time.Second
+		time.AfterFunc(nearly, func() { upgraded <- struct{}{} })
+		time.AfterFunc(2*nearly, func() { box.post(inOpened{1}) })
+		time.AfterFunc(3*nearly, func() { box.post(inRefs{1, []string{"a", "b"}}) })
+		if c := follow(t.Context(), box, upgraded); c.stage != offered || c.refs != 2 || c.err != nil {
+			t.Errorf("followed to %+v", c)
+		}
+	})
+	for range 50 { // both are ready, and either may be taken first
+		box, upgraded := newInbox(), make(chan struct{}, 1)
+		upgraded <- struct{}{}
+		box.post(inLost{1, &Error{Reason: ErrNetwork, Op: "connect"}, 0})
+		if c := follow(t.Context(), box, upgraded); c.stage != atNoise || c.err == nil {
+			t.Fatalf("followed to %+v", c)
+		}
+	}
+}
+
+func TestDoctorProbe(t *testing.T) {
+	t.Parallel()
+	var closing []bool
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	p := &probe{now: func() time.Time { now = now.Add(time.Second); return now }, base: roundTrip(func(req *http.Request) (*http.Response, error) {
+		closing = append(closing, req.Close)
+		return &http.Response{StatusCode: 418, Header: http.Header{"Date": {now.Format(http.TimeFormat)}}}, nil
+	})}
+	for _, header := range []http.Header{{}, {"Upgrade": {"websocket"}}} {
+		resp, err := p.RoundTrip(&http.Request{Header: header})
+		if err != nil || resp.StatusCode != 418 {
+			t.Fatal(resp, err)
+		}
+	}
+	if len(closing) != 2 || !closing[0] || closing[1] {
+		t.Errorf("the connections are closed: %v, want that of the page alone", closing)
+	}
+	heard, status := p.last()
+	if heard.offset() != 500*time.Millisecond || status != 418 { // halfway between the request and its answer
+		t.Errorf("heard %v, off by %v, and status %d", heard, heard.offset(), status)
+	}
+	p.base = roundTrip(func(*http.Request) (*http.Response, error) { panic("ouch") })
+	if _, err := p.RoundTrip(&http.Request{Header: http.Header{}}); err == nil || err.Error() != "the transport panicked: ouch" {
+		t.Errorf("a transport that panics: %v", err)
+	}
+}
+
+// roundTrip is a transport that is one function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
