@@ -1,0 +1,259 @@
+package walink
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newFrontOf is handler behind TLS on a loopback address.
+func newFrontOf(t *testing.T, handler http.HandlerFunc) *front {
+	t.Helper()
+	cert, roots := newCertificate(t, whatsappHost, -time.Hour, 24*time.Hour)
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return &front{server.Listener.Addr().String(), roots}
+}
+
+// answers is WhatsApp's page, and a status in place of the websocket; 0 resets it.
+func answers(status int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("Upgrade") == "":
+			_, _ = io.WriteString(w, `"client_revision":1047769893,`)
+		case status == 0:
+			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				_ = conn.Close()
+			}
+		default:
+			w.Header().Set("Location", "/login")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "<html>canary 10.1.2.3")
+		}
+	}
+}
+
+// TestDoctorSituations: of each situation, the check to begin with and its remedy, word by word.
+func TestDoctorSituations(t *testing.T) {
+	t.Parallel()
+	const (
+		let    = "et websockets to web.whatsapp.com through whatever stands between (a firewall, a filter, a proxy)."
+		login  = "Log in to the network if it has a login page, or l" + let
+		server = "Wait a few minutes and try again: WhatsApp has trouble at the moment."
+		wait   = "Wait 15 minutes without connecting; if it stays like this, use another network or proxy."
+		tlsCut = "Let this machine connect to web.whatsapp.com on port 443, and look for a firewall or filter that cuts TLS connections off."
+		lookup = "Check that this machine is online, and then that its DNS server answers."
+		absent = "Check that this machine is online, and that nothing filters web.whatsapp.com: its DNS server says that there is no such name."
+		filter = "Let the DNS server or filter of this network (a blocklist, a hosts file) resolve web.whatsapp.com."
+		open   = "Let this machine connect to web.whatsapp.com on port 443: a firewall in between may forbid it."
+		exempt = "xempt web.whatsapp.com from whatever inspects this machine's connections (a firewall, an antivirus, a proxy)"
+	)
+	type situation struct {
+		patient       func(t *testing.T) *doctor
+		first, remedy string
+		says          string   // of the first
+		want          []string // "name status"
+	}
+	resolving := func(err error, addresses ...string) func(t *testing.T) *doctor {
+		return func(t *testing.T) *doctor {
+			t.Helper()
+			d := newPatient(Settings{}, closedPort(t), nil)
+			d.resolve = func(context.Context, string) ([]string, error) { return addresses, err }
+			return d
+		}
+	}
+	program := func(transport func(t *testing.T) http.RoundTripper) func(t *testing.T) *doctor {
+		return func(t *testing.T) *doctor {
+			t.Helper()
+			return newPatient(Settings{HTTPClient: &http.Client{Transport: transport(t)}}, "", nil)
+		}
+	}
+	failing := func(err error) func(t *testing.T) *doctor {
+		return program(func(*testing.T) http.RoundTripper {
+			return roundTrip(func(*http.Request) (*http.Response, error) { return nil, err })
+		})
+	}
+	table := map[string]situation{
+		"the name does not exist":       {resolving(&net.DNSError{Err: "no such host", IsNotFound: true}), onDNS, absent, "cannot be resolved", nil},
+		"the lookup fails":              {resolving(&net.DNSError{Err: "timeout", IsTimeout: true}), onDNS, lookup, "cannot be resolved", nil},
+		"the name has no address":       {resolving(nil), onDNS, lookup, "cannot be resolved", nil},
+		"the name is 0.0.0.0":           {resolving(nil, "0.0.0.0"), onDNS, filter, "leads nowhere", []string{"tcp skipped"}},
+		"the name is 0.0.0.0 and ::":    {resolving(nil, "0.0.0.0", "::"), onDNS, filter, "leads nowhere", nil},
+		"the name is loopback":          {resolving(nil, "127.0.0.1"), onDNS, filter, "127.0.0.1", []string{"tcp failed"}},
+		"the name is private":           {resolving(nil, "10.0.0.1"), onDNS, filter, "10.0.0.1", []string{"tcp failed"}},
+		"the name is WhatsApp's":        {resolving(nil, "192.0.2.1"), onTCP, open, "port 443", []string{"dns ok"}},
+		"a private address that speaks": {nil, onDNS, filter, "10.0.0.1", []string{"tcp ok", "tls failed"}},
+
+		"a client without DNS":   {failing(&net.OpError{Op: "dial", Err: &net.DNSError{IsNotFound: true}}), onDNS, absent, "cannot be resolved", []string{"proxy skipped", "tcp skipped"}},
+		"a client without route": {failing(&net.OpError{Op: "dial", Err: errors.New("no route")}), onTCP, open, "Settings.HTTPClient cannot connect", []string{"dns skipped"}},
+		"a client without proxy": {
+			failing(&net.OpError{Op: "proxyconnect", Err: errors.New("refused")}), onProxy, ErrProxy.remedy(), "the proxy of Settings.HTTPClient", []string{"dns skipped"},
+		},
+		"a client without TLS": {
+			failing(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), onTLS,
+			"E" + exempt + ", or trust its root certificate; on a small system install ca-certificates.", "does not trust", nil,
+		},
+		"a client without anything": {failing(errors.New("password=canary")), onTCP, open, "Settings.HTTPClient reaches nothing", []string{"websocket skipped", "tls skipped"}},
+		"a client with a dead proxy": {program(func(t *testing.T) http.RoundTripper {
+			t.Helper()
+			return &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: closedPort(t)})}
+		}), onProxy, ErrProxy.remedy(), "the proxy of Settings.HTTPClient, does not let", nil},
+		"a client that panics": {program(func(*testing.T) http.RoundTripper {
+			return roundTrip(func(*http.Request) (*http.Response, error) { panic("ouch") })
+		}), onTCP, open, "reaches nothing", nil},
+
+		"TLS is cut off": {nil, onTLS, tlsCut, "the TLS handshake with web.whatsapp.com failed", []string{"tcp ok"}},
+	}
+	private := table["a private address that speaks"]
+	private.patient = func(t *testing.T) *doctor {
+		t.Helper()
+		front := newFrontOf(t, answers(200))
+		d := newPatient(Settings{}, front.address, x509.NewCertPool())
+		d.resolve = func(context.Context, string) ([]string, error) { return []string{"10.0.0.1"}, nil }
+		return d
+	}
+	table["a private address that speaks"] = private
+	cut := table["TLS is cut off"]
+	cut.patient = func(t *testing.T) *doctor {
+		t.Helper()
+		return newPatient(Settings{}, connectProxy(t, "", 0), nil)
+	}
+	table["TLS is cut off"] = cut
+	for status, remedy := range map[int]string{
+		0: "L" + let, 200: login, 302: login, 400: login, 404: login, 426: login, 451: login, 501: login, 511: login, 401: "L" + let, 403: "L" + let,
+		407: "Put the user name and the password into the URL of the proxy.", 429: wait, 500: server, 502: server, 503: server, 504: server,
+	} {
+		for _, proxied := range []bool{false, true} {
+			table[fmt.Sprintf("the websocket is answered with %d, proxy %v", status, proxied)] = situation{func(t *testing.T) *doctor {
+				t.Helper()
+				front, settings := newFrontOf(t, answers(status)), Settings{}
+				if proxied {
+					settings.Proxy = "http://user:canary@" + connectProxy(t, front.address, 200)
+				}
+				return newPatient(settings, front.address, front.roots)
+			}, onWebsocket, remedy, "no websocket to web.whatsapp.com can be opened", []string{"tls ok", "version ok", "noise skipped"}}
+		}
+	}
+	for name, s := range table {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			report := s.patient(t).examine(t.Context())
+			wantFindings(t, report, s.first, s.want...)
+			wantSays(t, report, s.first, s.says)
+			wantRemedy(t, report, s.first, s.remedy)
+			if strings.Contains(report.String(), "canary") {
+				t.Errorf("a secret in\n%s", report)
+			}
+		})
+	}
+}
+
+// TestDoctorPageIsNotPassedOn asks somebody who greets people by name.
+func TestDoctorPageIsNotPassedOn(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 302, 403} {
+		asked := 0
+		front := newFrontOf(t, func(w http.ResponseWriter, _ *http.Request) {
+			asked++
+			w.Header().Set("Location", "/login")
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, "<html>Welcome canary")
+		})
+		report := newPatient(Settings{}, front.address, front.roots).examine(t.Context())
+		wantFindings(t, report, onWebsocket, "version warning")
+		if strings.Contains(report.String(), "canary") || asked != 2 {
+			t.Errorf("asked %d times:\n%s", asked, report)
+		}
+	}
+}
+
+// TestDoctorCertificateDates: whatever the type of the error, the dates tell.
+func TestDoctorCertificateDates(t *testing.T) {
+	t.Parallel()
+	leaf, _ := newCertificate(t, whatsappHost, -time.Hour, time.Hour)
+	old, _ := newCertificate(t, whatsappHost, -9999*time.Hour, -4000*time.Hour)
+	chain := []*x509.Certificate{leaf.Leaf, old.Leaf}
+	for name, test := range map[string]struct {
+		err      error
+		off      time.Duration
+		outdated bool
+	}{
+		"a verifier of its own, ahead":  {errors.New("CSSMERR_TP_CERT_EXPIRED"), 48 * time.Hour, true},
+		"a verifier of its own, behind": {x509.UnknownAuthorityError{}, -48 * time.Hour, true},
+		"the clock is right":            {x509.UnknownAuthorityError{Cert: leaf.Leaf}, 0, false},
+		"an authority has expired":      {x509.CertificateInvalidError{Cert: old.Leaf, Reason: x509.Expired}, 0, true},
+	} {
+		f := diagnoseTLS(&tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: test.err}, time.Now().Add(test.off), "it")
+		if f.outdated != test.outdated || f.untrusted == test.outdated {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+}
+
+// TestDoctorCrossSigned: a server that still sends an old certificate of an authority.
+func TestDoctorCrossSigned(t *testing.T) {
+	t.Parallel()
+	leaf, roots := newCertificate(t, whatsappHost, -time.Hour, 24*time.Hour)
+	old, _ := newCertificate(t, whatsappHost, -9999*time.Hour, -4000*time.Hour)
+	leaf.Certificate = append(leaf.Certificate, old.Certificate...)
+	server := httptest.NewUnstartedServer(answers(503))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{leaf}}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	d := newPatient(Settings{}, server.Listener.Addr().String(), roots)
+	d.now = func() time.Time { return time.Now().Add(48 * time.Hour) }
+	report := d.examine(t.Context())
+	wantFindings(t, report, onClock, "tls failed")
+	wantRemedy(t, report, onClock, remedyClock)
+	wantRemedy(t, report, onTLS, remedyClock)
+}
+
+// TestDoctorKeepsTheClock ends the examination after WhatsApp has said what time it is.
+func TestDoctorKeepsTheClock(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	front := newFrontOf(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			cancel()
+			<-r.Context().Done()
+		}
+		answers(503)(w, r)
+	})
+	d := newPatient(Settings{}, front.address, front.roots)
+	d.now = func() time.Time { return time.Now().Add(time.Hour) }
+	report := d.examine(ctx)
+	wantFindings(t, report, onClock, "tls ok", "version ok", "websocket failed", "linking skipped")
+	wantSays(t, report, onLinking, "because the examination was cut short")
+	wantRemedy(t, report, onWebsocket, "Diagnose again, with a context that lasts longer than 1 minute.")
+}
+
+// TestDoctorNoiseAndTheClock: whatsmeow compares the dates of WhatsApp's own certificates too.
+func TestDoctorNoiseAndTheClock(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"certificate not valid yet": remedyClock, "certificate expired": remedyClock,
+		"invalid signature": "Look for a proxy or firewall that changes websocket traffic, and update walink and whatsmeow.",
+	} {
+		d := newPatient(Settings{}, "", nil)
+		d.link = &contact{stage: atNoise, err: &Error{Reason: ErrNetwork, Op: "connect", Err: errors.New(text)}}
+		d.judgeNoise(t.Context())
+		if got := d.found[onNoise].Err.Remedy(); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
