@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 func TestDiagnoseStore(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the disk is full")
+	advice := &store.Advice{Err: errors.New("nothing is there"), Mend: "Make it."}
 	code := walink.Settings{Phone: number, PreferPairingCode: true}
 	both := walink.Settings{Phone: number, LinkingMode: walink.ModeBoth}
 	for name, test := range map[string]struct {
@@ -29,6 +31,8 @@ func TestDiagnoseStore(t *testing.T) {
 		reason walink.Reason
 		want   []string
 		detail string // of the first that is wanted
+		cause  string // of it
+		remedy string // of it
 	}{
 		"none": {
 			store: func(store.Store) store.Store { return nil }, first: "store", reason: walink.ErrInvalidSettings,
@@ -53,6 +57,27 @@ func TestDiagnoseStore(t *testing.T) {
 		"a session without a device": {
 			store: func(st store.Store) store.Store { return &sickStore{Store: listing{st}, device: &wastore.Device{}} },
 			first: "session", reason: walink.ErrStore, want: []string{"store ok"},
+		},
+		"no ledger": {
+			store: func(st store.Store) store.Store { return bareStore{st} },
+			set:   code, want: []string{"codes skipped"}, detail: "the store does not count pairing codes, so what other processes asked for is not known; in this process 3 of 3",
+		},
+		"nil for a device": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: listing{st}, empty: true} },
+			first: "session", reason: walink.ErrStore, want: []string{"session failed"}, detail: "which has no device for it",
+		},
+		"panics": {
+			store: func(store.Store) store.Store { return struct{ store.Store }{} },
+			first: "store", reason: walink.ErrStore, want: []string{"store failed"}, detail: "cannot be read", cause: "it panicked: ",
+		},
+		"advice, for what is not there": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: st, list: advice} },
+			set:   code, want: []string{"store warning", "session skipped", "codes skipped", "lease skipped"}, detail: "was not opened: nothing is there", cause: "nothing is there",
+			remedy: "Make it.",
+		},
+		"advice, for what is there": {
+			store: func(st store.Store) store.Store { return &sickStore{Store: st, check: advice} },
+			want:  []string{"store warning", "session ok"}, detail: "holds 0 sessions: nothing is there", remedy: "Make it.",
 		},
 		"a ledger that cannot be asked": {
 			store: func(st store.Store) store.Store { return mute{bareStore{st}, &sickStore{}} },
@@ -97,6 +122,8 @@ func TestDiagnoseStore(t *testing.T) {
 				name, _, _ := strings.Cut(test.want[0], " ")
 				if c := checkNamed(t, report, name); !strings.Contains(c.Detail, test.detail) {
 					t.Errorf("%s says %q, want %q", name, c.Detail, test.detail)
+				} else if test.cause != "" && (c.Err == nil || !strings.Contains(c.Err.Error(), test.cause)) || test.remedy != "" && c.Err.Remedy() != test.remedy {
+					t.Errorf("%s: %v", name, c.Err)
 				}
 			})
 		})
@@ -110,6 +137,16 @@ func (listing) Sessions(context.Context) ([]store.Session, error) {
 	return []store.Session{{Name: "default"}}, nil
 }
 
+// late is a server whose every answer comes just in time.
+type late struct{ base http.RoundTripper }
+
+func (l late) RoundTrip(req *http.Request) (*http.Response, error) {
+	<-time.After(nearly)
+	return l.base.RoundTrip(req)
+}
+
+const nearly = 9 * time.Second // of the 10 s that a step may take
+
 func TestDiagnoseEndsAlways(t *testing.T) {
 	t.Parallel()
 	silent := func(srv *walinktest.Server) {
@@ -119,6 +156,7 @@ func TestDiagnoseEndsAlways(t *testing.T) {
 	for name, test := range map[string]struct {
 		after  time.Duration // of which ctx ends; never if negative
 		hang   bool
+		slow   bool
 		atMost time.Duration
 		first  string
 		reason walink.Reason
@@ -130,13 +168,16 @@ func TestDiagnoseEndsAlways(t *testing.T) {
 		"ctx ends while the page is silent":      {after: 5 * time.Second, atMost: 6 * time.Second, first: "websocket", reason: walink.ErrTimeout},
 		"ctx ends while the websocket is silent": {after: 15 * time.Second, atMost: 16 * time.Second, first: "websocket", reason: walink.ErrTimeout},
 		"a store that heeds no context":          {after: -1, hang: true, atMost: 32 * time.Second, first: "store", reason: walink.ErrStore},
+		"everything is slow":                     {after: -1, slow: true, atMost: 62 * time.Second, first: "session", reason: walink.ErrTimeout},
 		"nothing answers":                        {after: -1, atMost: 21 * time.Second, first: "websocket", reason: walink.ErrStalled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				srv := walinktest.NewServer(t)
-				silent(srv)
+				if !test.slow {
+					silent(srv)
+				}
 				ctx, st := t.Context(), &sickStore{Store: memoryStore(t)}
 				if test.after >= 0 {
 					var cancel context.CancelFunc
@@ -148,10 +189,16 @@ func TestDiagnoseEndsAlways(t *testing.T) {
 					defer close(st.hang)
 				}
 				began := time.Now()
-				report := walink.Diagnose(ctx, st, walink.Settings{HTTPClient: srv.HTTPClient()})
+				client := srv.HTTPClient()
+				if test.slow {
+					st.Store, st.slow = listing{st.Store}, true
+					client.Transport = late{client.Transport}
+				}
+				report := walink.Diagnose(ctx, st, walink.Settings{Phone: number, LinkingMode: walink.ModeBoth, HTTPClient: client})
 				if took := time.Since(began); took > test.atMost {
 					t.Errorf("took %s", took)
 				}
+				<-time.After(nearly) // until the slow store is through
 				wantFirst(t, report, test.first, test.reason)
 				wantChecks(t, report, test.want...)
 			})

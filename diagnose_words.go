@@ -114,10 +114,15 @@ func (d *doctor) knownSecrets() *regexp.Regexp {
 		secrets = append(secrets, other.Digits())
 	}
 	for _, proxy := range []string{d.settings.Proxy, d.environment("HTTPS_PROXY"), d.environment("ALL_PROXY")} {
-		for _, raw := range []string{proxy, "http://" + proxy} { // which net/http tries too
-			if u, err := url.Parse(raw); err == nil && u.User != nil {
-				password, _ := u.User.Password()
-				secrets = append(secrets, u.User.String(), password, u.User.Username())
+		// A URL that cannot be parsed holds them as well.
+		if i := strings.LastIndex(proxy, "@"); i >= 0 {
+			_, userinfo, hasScheme := strings.Cut(proxy[:i], "://")
+			if !hasScheme {
+				userinfo = proxy[:i]
+			}
+			for _, part := range append(strings.SplitN(userinfo, ":", 2), userinfo) {
+				plain, _ := url.PathUnescape(part) // "" if it cannot be
+				secrets = append(secrets, part, plain)
 			}
 		}
 	}

@@ -20,6 +20,11 @@ func TestDoctorCleansWhatOthersSay(t *testing.T) {
 		return map[string]string{"HTTPS_PROXY": "envuser:envpassword@10.0.0.1:3128"}[name]
 	}
 	d.secrets = d.knownSecrets()
+	malformed := newPatient(Settings{Proxy: "http://cleo:s3%zzcret@[::1"}, "", nil)
+	malformed.secrets = malformed.knownSecrets()
+	if got := malformed.clean("cleo has s3%zzcret"); got != "[redacted] has [redacted]" {
+		t.Errorf("of a malformed URL: %q", got)
+	}
 	stat := &fs.PathError{Op: "open", Path: "/a/very/long/directory/of/somebody/else/settings.json", Err: fs.ErrNotExist}
 	for text, want := range map[string]string{
 		"login proxy with tops3cret refused":         "login [redacted] with [redacted] refused",
@@ -127,12 +132,15 @@ func TestDoctorProbe(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	p := &probe{now: func() time.Time { now = now.Add(time.Second); return now }, base: roundTrip(func(req *http.Request) (*http.Response, error) {
 		closing = append(closing, req.Close)
-		return &http.Response{StatusCode: 418, Header: http.Header{"Date": {now.Format(http.TimeFormat)}}}, nil
+		return &http.Response{StatusCode: 418, Body: http.NoBody, Header: http.Header{"Date": {now.Format(http.TimeFormat)}}}, nil
 	})}
 	for _, header := range []http.Header{{}, {"Upgrade": {"websocket"}}} {
 		resp, err := p.RoundTrip(&http.Request{Header: header})
-		if err != nil || resp.StatusCode != 418 {
-			t.Fatal(resp, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := resp.Body.Close(); err != nil || resp.StatusCode != 418 {
+			t.Errorf("%d, %v", resp.StatusCode, err)
 		}
 	}
 	if len(closing) != 2 || !closing[0] || closing[1] {
@@ -143,7 +151,11 @@ func TestDoctorProbe(t *testing.T) {
 		t.Errorf("heard %v, off by %v, and status %d", heard, heard.offset(), status)
 	}
 	p.base = roundTrip(func(*http.Request) (*http.Response, error) { panic("ouch") })
-	if _, err := p.RoundTrip(&http.Request{Header: http.Header{}}); err == nil || err.Error() != "the transport panicked: ouch" {
+	resp, err := p.RoundTrip(&http.Request{Header: http.Header{}})
+	if err == nil {
+		err = resp.Body.Close()
+	}
+	if err == nil || err.Error() != "the transport panicked: ouch" {
 		t.Errorf("a transport that panics: %v", err)
 	}
 }
