@@ -71,7 +71,7 @@ func thisBuild() Build {
 	for _, m := range append(info.Deps, &info.Main) {
 		version := m.Version
 		if m.Replace != nil {
-			version = m.Replace.Version + " (replaced)"
+			version = strings.TrimSpace(m.Replace.Version + " (replaced)")
 		}
 		switch {
 		case version == "":

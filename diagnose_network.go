@@ -96,7 +96,7 @@ func (d *doctor) checkDNS(ctx context.Context) {
 // remedyLookup tells a name that is said not to exist from a lookup that failed.
 func remedyLookup(err error) string {
 	if lookup, ok := errors.AsType[*net.DNSError](err); ok && lookup.IsNotFound {
-		return "Check that this machine is online, and that nothing filters " + whatsappHost + ": its DNS server says that there is no such name."
+		return "Check that this machine is online, and that nothing filters " + whatsappHost + ": this machine's DNS server says that there is no such name."
 	}
 	return "Check that this machine is online, and then that its DNS server answers."
 }

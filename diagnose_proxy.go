@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -168,8 +169,12 @@ func (d *doctor) judgeProxy(ctx context.Context, page *visit) {
 			said(ErrProxy, "the proxy forbids it", "Let the proxy connect to "+whatsappHost+" on port 443."))
 	default:
 		detail, remedy := d.proxyName()+" does not let WhatsApp be reached", ""
-		if isTimeout(page.err) {
+		switch {
+		case isTimeout(page.err):
 			detail = d.proxyName() + " accepts connections and does not answer"
+		case errors.Is(page.err, io.EOF), strings.Contains(page.err.Error(), "reset"):
+			detail = d.proxyName() + " accepts connections and breaks them off"
+			remedy = "Check the scheme of the proxy (http or https) and its credentials, and let it connect to " + whatsappHost + " on port 443."
 		}
 		if socks {
 			remedy = "Check that the proxy speaks SOCKS5: one for HTTP is written http://" + d.proxy.Host + "; then check its credentials."

@@ -30,7 +30,7 @@ func TestDoctorProxy(t *testing.T) {
 		"asks for credentials":      {status: 407, first: onProxy, says: "asks for a user name"},
 		"does not accept them":      {status: 407, user: "canary:canary-password@", first: onProxy, says: "does not accept"},
 		"refuses":                   {status: 403, user: "canary:canary-password@", first: onProxy, says: "refuses to connect"},
-		"breaks off":                {status: 0, first: onProxy, says: "does not let"},
+		"breaks off":                {status: 0, first: onProxy, says: "breaks them off"},
 		"cannot be reached":         {address: closedPort(t), user: "canary:canary-password@", first: onProxy, says: "cannot be reached"},
 		"cannot be reached by name": {address: "proxy.invalid:3128", first: onProxy, says: "cannot be reached"},
 	} {
@@ -223,7 +223,7 @@ func TestDoctorEnvironment(t *testing.T) {
 				t.Setenv(name, value)
 			}
 			d := newDoctor(nil, Settings{})
-			d.transport.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil } //nolint:nilnil // as http.ProxyFromEnvironment does
+			d.transport.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
 			ctx, cancel := context.WithCancel(t.Context())
 			d.checkProxy(ctx)
 			cancel()

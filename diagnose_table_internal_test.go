@@ -12,9 +12,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/walink/walink/store/sqlite"
 )
 
 // newFrontOf is handler behind TLS on a loopback address.
@@ -57,7 +61,7 @@ func TestDoctorSituations(t *testing.T) {
 		wait   = "Wait 15 minutes without connecting; if it stays like this, use another network or proxy."
 		tlsCut = "Let this machine connect to web.whatsapp.com on port 443, and look for a firewall or filter that cuts TLS connections off."
 		lookup = "Check that this machine is online, and then that its DNS server answers."
-		absent = "Check that this machine is online, and that nothing filters web.whatsapp.com: its DNS server says that there is no such name."
+		absent = "Check that this machine is online, and that nothing filters web.whatsapp.com: this machine's DNS server says that there is no such name."
 		filter = "Let the DNS server or filter of this network (a blocklist, a hosts file) resolve web.whatsapp.com."
 		open   = "Let this machine connect to web.whatsapp.com on port 443: a firewall in between may forbid it."
 		exempt = "xempt web.whatsapp.com from whatever inspects this machine's connections (a firewall, an antivirus, a proxy)"
@@ -255,5 +259,34 @@ func TestDoctorNoiseAndTheClock(t *testing.T) {
 		if got := d.found[onNoise].Err.Remedy(); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
+	}
+}
+
+// TestDoctorStorePath has a database in a directory that is named like a number, in
+// somebody's home, that others may read.
+func TestDoctorStorePath(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	dir := filepath.Join(home, "55-11-98765-4321")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "walink.db")
+	st, err := sqlite.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := newPatient(Settings{}, closedPort(t), nil)
+	d.store, d.home = st, home
+	report := d.examine(t.Context())
+	const shown = `"~/[redacted]/walink.db"`
+	wantSays(t, report, onStore, "the store "+shown+" holds 0 sessions, and is not in order")
+	wantRemedy(t, report, onStore, "Run chmod 600 on walink.db: whoever can read it can use the accounts in it.")
+	if !strings.Contains(report.String(), "cause: sqlite: check "+shown+": others than its owner may use it (mode 0644)") {
+		t.Errorf("the cause is not legible in\n%s", report)
 	}
 }

@@ -43,7 +43,7 @@ var (
 func (d *doctor) clean(text string, causes ...error) string {
 	paths := d.paths(causes...)
 	for i, path := range paths {
-		text = strings.ReplaceAll(text, path, keep(i))
+		text = strings.ReplaceAll(text, path.found, keep(i))
 	}
 	if d.secrets != nil {
 		text = d.secrets.ReplaceAllString(text, redacted)
@@ -52,7 +52,7 @@ func (d *doctor) clean(text string, causes ...error) string {
 	text = maskAssignment.ReplaceAllString(text, "${1}${2}"+redacted)
 	text = mask(maskNumbers(d.fromHome(text)))
 	for i, path := range paths {
-		text = strings.ReplaceAll(text, keep(i), d.shownPath(path))
+		text = strings.ReplaceAll(text, keep(i), d.shownPath(path.path))
 	}
 	return text
 }
@@ -60,10 +60,14 @@ func (d *doctor) clean(text string, causes ...error) string {
 // keep stands for the path with the number i, and looks like nothing that is masked.
 func keep(i int) string { return "\ue000" + strconv.Itoa(i) + "\ue001" } // private use
 
+// knownPath is a path, and how a text may have it.
+type knownPath struct{ found, path string }
+
 // paths returns what is known to be a path: the store's, its directory, and those
 // that errors name; also as they are quoted; and the longest first.
-func (d *doctor) paths(causes ...error) []string {
-	var known, out []string
+func (d *doctor) paths(causes ...error) []knownPath {
+	var known []string
+	var out []knownPath
 	if d.path != "" {
 		known = append(known, d.path, filepath.Dir(d.path))
 	}
@@ -75,11 +79,11 @@ func (d *doctor) paths(causes ...error) []string {
 	for _, path := range known {
 		if utf8.RuneCountInString(path) > 2 { // neither . nor / nor C:
 			quoted := strconv.Quote(path)
-			out = append(out, path, quoted[1:len(quoted)-1])
+			out = append(out, knownPath{path, path}, knownPath{quoted[1 : len(quoted)-1], path})
 		}
 	}
-	slices.SortFunc(out, func(a, b string) int { return len(b) - len(a) })
-	return slices.Compact(out)
+	slices.SortStableFunc(out, func(a, b knownPath) int { return len(b.found) - len(a.found) })
+	return out
 }
 
 // shownPath is a path without the user's name and without what may be a number.
