@@ -182,7 +182,8 @@ func TestDiagnoseDisturbsNobody(t *testing.T) {
 		r.linkByQR()
 		settings := walink.Settings{Phone: number, HTTPClient: r.srv.HTTPClient()}
 		report := walink.Diagnose(t.Context(), r.store, settings)
-		wantChecks(t, report, "session skipped", "linking ok", "codes skipped")
+		wantChecks(t, report, "session skipped", "linking ok", "codes skipped", "lease failed")
+		wantFirst(t, report, "lease", walink.ErrSessionBusy)
 		detail := checkNamed(t, report, "session").Detail
 		for _, part := range []string{`"default"`, "+55•••••••••21:1@", "2000-01-01", "can only be told by logging in", "Linked devices", "shows a new code"} {
 			if !strings.Contains(detail, part) {
@@ -197,6 +198,9 @@ func TestDiagnoseDisturbsNobody(t *testing.T) {
 		settings.Session = "another"
 		if detail := checkNamed(t, walink.Diagnose(t.Context(), r.store, settings), "session").Detail; !strings.Contains(detail, "1 session") {
 			t.Errorf("another session: %q", detail)
+		}
+		if err := r.linker.Close(); err != nil {
+			t.Fatal(err)
 		}
 		settings.Session, settings.Phone = "", "+4915123456789"
 		wantFirst(t, walink.Diagnose(t.Context(), r.store, settings), "session", walink.ErrWrongAccount)

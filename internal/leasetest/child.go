@@ -1,0 +1,101 @@
+// Package leasetest proves that two programs are never connected for one
+// session, with programs that are killed, stopped, and cut off from their store.
+package leasetest
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/walinktest"
+)
+
+// The environment of a child.
+const (
+	envAddress  = "WALINK_LEASE_ADDRESS"
+	envRoot     = "WALINK_LEASE_ROOT"
+	envStore    = "WALINK_LEASE_STORE"
+	envSessions = "WALINK_LEASE_SESSIONS"
+)
+
+// Opener opens a store by the name that it has in the test.
+type Opener func(ctx context.Context, name string) (store.Store, error)
+
+// Child is for TestMain: in a process that [Run] has started it supervises all
+// sessions until its standard input ends, and reports true.
+func Child(open Opener) bool {
+	address := os.Getenv(envAddress)
+	if address == "" {
+		return false
+	}
+	if err := supervise(open, address); err != nil {
+		fmt.Println("error", err)
+	}
+	return true
+}
+
+func supervise(open Opener, address string) error {
+	key, err := hex.DecodeString(os.Getenv(envRoot))
+	if err != nil {
+		return err
+	}
+	sessions, err := strconv.Atoi(os.Getenv(envSessions))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	st, err := open(ctx, os.Getenv(envStore))
+	if err != nil {
+		return err
+	}
+	var group sync.WaitGroup
+	for i := range sessions {
+		linker, err := walink.New(st, walink.Settings{
+			Session: sessionName(i), HTTPClient: walinktest.RemoteClient(address, [32]byte(key)),
+		})
+		if err != nil {
+			return err
+		}
+		events, err := linker.Supervise(ctx)
+		if err != nil {
+			return err
+		}
+		group.Go(func() {
+			for event := range events {
+				say(i, event)
+			}
+			_ = linker.Close()
+		})
+	}
+	_, err = io.Copy(io.Discard, os.Stdin) // until the parent is gone
+	cancel()
+	group.Wait()
+	return errors.Join(err, st.Close())
+}
+
+func sessionName(i int) string { return "session " + strconv.Itoa(i) }
+
+// say tells the parent, one line for an event.
+func say(session int, event walink.Event) {
+	switch e := event.(type) {
+	case walink.Linked:
+		fmt.Println("linked", session)
+	case walink.Reconnected:
+		fmt.Println("back", session)
+	case walink.Disconnected:
+		fmt.Println("lost", session, e.Err.Reason)
+	case walink.Failed:
+		if e.Err.Reason != walink.ErrCanceled { // as it is at the end
+			fmt.Println("failed", session, e.Err.Reason)
+		}
+	default:
+	}
+}

@@ -1,0 +1,360 @@
+package leasetest
+
+import (
+	"bufio"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/walinktest"
+)
+
+// Config says what [Run] does.
+type Config struct {
+	// Open opens the store, here and in the children.
+	Open Opener
+	// Name returns the name by which a child opens its store. The parent uses
+	// that of -1.
+	Name func(child int) string
+	// Children is how many programs share the sessions, and Sessions how many
+	// these are.
+	Children, Sessions int
+	// Kills and Stops are how often a program is killed and stopped, for so
+	// long that its leases pass to others; Cuts how often one is cut off from
+	// the store, by Cut, which returns how to mend that.
+	Kills, Stops, Cuts int
+	Cut                func(child int) (mend func())
+}
+
+// takeover is how long sessions may have nobody: the time of a lease, that
+// until the next who stands by asks, and that to log in on a busy machine.
+const takeover = 45 * time.Second
+
+// Run starts programs that all supervise the same sessions, takes one after the
+// other away in every way, and fails the test if a session is ever connected
+// twice, or not taken over in time.
+func Run(t *testing.T, config Config) {
+	t.Helper()
+	r := &run{
+		t: t, config: config, srv: walinktest.NewServer(t),
+		holders: map[int]*child{}, changed: make(chan struct{}, 1),
+	}
+	var err error
+	if r.address, err = r.srv.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	r.link()
+	for i := range config.Children {
+		r.children = append(r.children, r.start(i))
+	}
+	t.Cleanup(func() {
+		for _, c := range r.children {
+			c.end()
+		}
+	})
+	r.settle("at the start")
+	for i := range max(config.Kills, config.Stops, config.Cuts) {
+		if i < config.Kills {
+			r.kill()
+		}
+		if i < config.Stops {
+			r.stop()
+		}
+		if i < config.Cuts {
+			r.cut()
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d sessions passed from one program to another, the slowest after %v", r.passed, r.slowest.Round(time.Millisecond))
+}
+
+type run struct {
+	t        *testing.T
+	config   Config
+	srv      *walinktest.Server
+	address  string
+	children []*child
+
+	mu      sync.Mutex
+	holders map[int]*child // of sessions
+	changed chan struct{}  // has a token when holders changed
+
+	passed  int
+	slowest time.Duration
+}
+
+// link links all sessions.
+func (r *run) link() {
+	t := r.t
+	st, err := r.config.Open(t.Context(), r.config.Name(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range r.config.Sessions {
+		linker, err := walink.New(st, walink.Settings{Session: sessionName(i), HTTPClient: r.srv.HTTPClient()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		phone := r.srv.NewPhone(fmt.Sprintf("+55119%08d", i))
+		events, err := linker.Link(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for event := range events {
+			switch e := event.(type) {
+			case walink.QRCode:
+				err = phone.ScanQR(t.Context(), e.Payload)
+			case walink.Failed:
+				err = e.Err
+			default:
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := linker.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// child is one of the programs.
+type child struct {
+	number int
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	proxy  *Proxy // to WhatsApp
+	reader sync.WaitGroup
+
+	away bool           // stopped or killed, guarded by the run's mu
+	lost map[int]string // sessions that it says to have lost since, with the reason
+}
+
+func (r *run) start(number int) *child {
+	t := r.t
+	t.Helper()
+	c := &child{number: number, cmd: exec.Command(os.Args[0]), proxy: NewProxy(t, "tcp", r.address), lost: map[int]string{}}
+	root := r.srv.RootKey()
+	c.cmd.Env = append(os.Environ(),
+		envAddress+"="+c.proxy.Addr(), envRoot+"="+hex.EncodeToString(root[:]),
+		envStore+"="+r.config.Name(number), envSessions+"="+strconv.Itoa(r.config.Sessions))
+	c.cmd.Stderr = os.Stderr
+	output, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c.reader.Go(func() {
+		lines := bufio.NewScanner(output)
+		for lines.Scan() {
+			r.hear(c, lines.Text())
+		}
+	})
+	return c
+}
+
+// end lets the child end by itself.
+func (c *child) end() {
+	_ = c.stdin.Close()
+	_ = c.cmd.Process.Signal(syscall.SIGCONT)
+	c.reader.Wait()
+	_ = c.cmd.Wait() // it may have been killed
+}
+
+// hear takes a line of a child.
+func (r *run) hear(c *child, line string) {
+	words := strings.Fields(line)
+	session := -1
+	if len(words) > 1 {
+		session, _ = strconv.Atoi(words[1])
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch words[0] {
+	case "linked", "back":
+		if other := r.holders[session]; other != nil && other != c && !c.away {
+			r.t.Errorf("session %d is connected in program %d and in program %d", session, other.number, c.number)
+		}
+		if !c.away {
+			r.holders[session] = c
+		}
+	case "lost":
+		c.lost[session] = words[2]
+		if words[2] == string(walink.ErrReplaced) {
+			r.t.Errorf("session %d of program %d was replaced by another", session, c.number)
+		}
+		if r.holders[session] == c {
+			delete(r.holders, session)
+		}
+	default:
+		r.t.Errorf("program %d says: %s", c.number, line)
+	}
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+// settle waits until every session is connected, and returns how long that took.
+func (r *run) settle(when string) time.Duration {
+	r.t.Helper()
+	start := time.Now()
+	timer := time.NewTimer(takeover)
+	defer timer.Stop()
+	for {
+		r.mu.Lock()
+		held := len(r.holders)
+		r.mu.Unlock()
+		if held == r.config.Sessions || r.t.Failed() {
+			return time.Since(start)
+		}
+		select {
+		case <-r.changed:
+		case <-timer.C:
+			r.t.Fatalf("%s, %d of %d sessions are connected after %v", when, held, r.config.Sessions, takeover)
+		}
+	}
+}
+
+// leave takes the sessions of the program that has most of them away, without
+// its knowledge, and returns it with them.
+func (r *run) leave() (c *child, sessions []int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	count := map[*child]int{}
+	for _, holder := range r.holders {
+		if count[holder]++; c == nil || count[holder] > count[c] {
+			c = holder
+		}
+	}
+	c.away = true
+	clear(c.lost)
+	for session, holder := range r.holders {
+		if holder == c {
+			sessions = append(sessions, session)
+			delete(r.holders, session)
+		}
+	}
+	return c, sessions
+}
+
+func (r *run) count(sessions []int, took time.Duration) {
+	r.passed += len(sessions)
+	r.slowest = max(r.slowest, took)
+}
+
+// kill kills a program, and starts another in its place.
+func (r *run) kill() {
+	c, sessions := r.leave()
+	_ = c.cmd.Process.Kill()
+	c.end()
+	r.children[c.number] = r.start(c.number)
+	r.count(sessions, r.settle("after a program was killed"))
+}
+
+// stop stops a program until others have its sessions. When it goes on it must
+// not say a word on the connections that it had.
+func (r *run) stop() {
+	c, sessions := r.leave()
+	if err := c.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		r.t.Fatal(err)
+	}
+	r.count(sessions, r.settle("after a program was stopped"))
+	before := map[*link]int64{}
+	for _, l := range c.proxy.open() {
+		before[l] = l.sent.Load()
+	}
+	r.mu.Lock()
+	c.away = false
+	r.mu.Unlock()
+	if err := c.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		r.t.Fatal(err)
+	}
+	timer := time.NewTimer(takeover)
+	defer timer.Stop()
+	for {
+		r.mu.Lock()
+		known := 0
+		for _, session := range sessions {
+			if c.lost[session] != "" {
+				known++
+			}
+		}
+		r.mu.Unlock()
+		if known == len(sessions) {
+			break
+		}
+		select {
+		case <-r.changed:
+		case <-timer.C:
+			r.t.Fatalf("a program that was stopped knows of %d of the %d sessions that it has lost", known, len(sessions))
+		}
+	}
+	for l, sent := range before {
+		if more := l.sent.Load() - sent; more > 0 {
+			r.t.Errorf("a program that was stopped has said %d more bytes on a connection whose session was lent to another", more)
+		}
+	}
+	r.settle("after a stopped program went on")
+}
+
+// cut cuts a program off from the store. It has to let go of its sessions before
+// others have them.
+func (r *run) cut() {
+	r.mu.Lock()
+	var c *child
+	for _, holder := range r.holders {
+		c = holder
+	}
+	clear(c.lost)
+	sessions := []int{}
+	for session, holder := range r.holders {
+		if holder == c {
+			sessions = append(sessions, session)
+		}
+	}
+	r.mu.Unlock()
+	start := time.Now()
+	mend := r.config.Cut(c.number)
+	timer := time.NewTimer(takeover)
+	defer timer.Stop()
+	for {
+		r.mu.Lock()
+		passed := 0
+		for _, session := range sessions {
+			if holder := r.holders[session]; holder != nil && holder != c {
+				passed++
+			}
+		}
+		r.mu.Unlock()
+		if passed == len(sessions) || r.t.Failed() {
+			break
+		}
+		select {
+		case <-r.changed:
+		case <-timer.C:
+			r.t.Fatalf("%d of the %d sessions of a program that was cut off from the store have passed to others", passed, len(sessions))
+		}
+	}
+	mend()
+	r.count(sessions, time.Since(start))
+}

@@ -1,0 +1,141 @@
+package leasetest
+
+import (
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Proxy stands between a program and a server, and can be cut.
+type Proxy struct {
+	target, network string
+	listener        net.Listener
+
+	mu    sync.Mutex
+	cond  *sync.Cond
+	cut   bool
+	conns map[*link]bool
+}
+
+// link is one connection of the program.
+type link struct {
+	near, far net.Conn
+	sent      atomic.Int64 // by the program
+}
+
+// NewProxy listens on loopback for the server at target, and ends with the test.
+func NewProxy(tb testing.TB, network, target string) *Proxy {
+	tb.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := &Proxy{target: target, network: network, listener: listener, conns: map[*link]bool{}}
+	p.cond = sync.NewCond(&p.mu)
+	var group sync.WaitGroup
+	group.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			group.Go(func() { p.serve(near) })
+		}
+	})
+	tb.Cleanup(func() {
+		_ = listener.Close()
+		p.Mend()
+		p.mu.Lock()
+		for l := range p.conns {
+			l.close()
+		}
+		p.mu.Unlock()
+		group.Wait()
+	})
+	return p
+}
+
+// Addr is where the program finds the server.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Cut lets nothing through any more, and ends no connection, as when a cable
+// is pulled.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = true
+}
+
+// Mend ends what Cut began.
+func (p *Proxy) Mend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = false
+	p.cond.Broadcast()
+}
+
+// open are the connections that have not ended.
+func (p *Proxy) open() []*link {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := []*link{}
+	for l := range p.conns {
+		list = append(list, l)
+	}
+	return list
+}
+
+// wait returns when the proxy is not cut.
+func (p *Proxy) wait() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.cut {
+		p.cond.Wait()
+	}
+}
+
+func (p *Proxy) serve(near net.Conn) {
+	p.wait()
+	far, err := net.Dial(p.network, p.target)
+	if err != nil {
+		_ = near.Close()
+		return
+	}
+	l := &link{near: near, far: far}
+	p.mu.Lock()
+	p.conns[l] = true
+	p.mu.Unlock()
+	var group sync.WaitGroup
+	group.Go(func() { p.copy(l.far, l.near, &l.sent); l.close() })
+	group.Go(func() { p.copy(l.near, l.far, nil); l.close() })
+	group.Wait()
+	p.mu.Lock()
+	delete(p.conns, l)
+	p.mu.Unlock()
+}
+
+func (l *link) close() {
+	_ = l.near.Close()
+	_ = l.far.Close()
+}
+
+func (p *Proxy) copy(to io.Writer, from io.Reader, count *atomic.Int64) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if count != nil {
+			count.Add(int64(n))
+		}
+		p.wait()
+		if n > 0 {
+			if _, err := to.Write(buffer[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
