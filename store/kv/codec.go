@@ -1,0 +1,142 @@
+package kv
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// ErrDamaged is in the chain of the error about a value that is not what was
+// stored: it has been cut off, or changed, or, behind [Encrypt], moved to
+// another key. The error names the key, and the session where it belongs to
+// one. Nothing else is affected by it.
+var ErrDamaged = errors.New("the stored value is damaged")
+
+// valueVersion is the first byte of every value. It changes with the fields.
+const valueVersion = 1
+
+// encoder writes the fields of a value one after the other.
+type encoder struct{ b []byte }
+
+func newEncoder(size int) *encoder {
+	return &encoder{append(make([]byte, 0, size+16), valueVersion)}
+}
+
+func (e *encoder) uint(n uint64) *encoder {
+	e.b = binary.AppendUvarint(e.b, n)
+	return e
+}
+
+func (e *encoder) int(n int64) *encoder {
+	e.b = binary.AppendVarint(e.b, n)
+	return e
+}
+
+func (e *encoder) bool(b bool) *encoder {
+	if b {
+		return e.uint(1)
+	}
+	return e.uint(0)
+}
+
+func (e *encoder) bytes(b []byte) *encoder {
+	e.uint(uint64(len(b)))
+	e.b = append(e.b, b...)
+	return e
+}
+
+func (e *encoder) string(s string) *encoder {
+	e.uint(uint64(len(s)))
+	e.b = append(e.b, s...)
+	return e
+}
+
+// decoder reads the fields of a value. After the first that is missing, all
+// are zero, and end tells.
+type decoder struct {
+	key, rest []byte
+	err       error
+}
+
+func decode(key, value []byte) *decoder {
+	d := &decoder{key: key}
+	switch {
+	case len(value) == 0:
+		d.err = errors.New("it is empty")
+	case value[0] != valueVersion:
+		d.err = fmt.Errorf("it begins with %d", value[0])
+	default:
+		d.rest = value[1:]
+	}
+	return d
+}
+
+func (d *decoder) fail(what string) {
+	if d.err == nil {
+		d.err = errors.New(what)
+	}
+	d.rest = nil
+}
+
+func (d *decoder) uint() uint64 {
+	n, size := binary.Uvarint(d.rest)
+	if size <= 0 {
+		d.fail("a number is cut off")
+		return 0
+	}
+	d.rest = d.rest[size:]
+	return n
+}
+
+func (d *decoder) int() int64 {
+	n, size := binary.Varint(d.rest)
+	if size <= 0 {
+		d.fail("a number is cut off")
+		return 0
+	}
+	d.rest = d.rest[size:]
+	return n
+}
+
+func (d *decoder) bool() bool { return d.uint() != 0 }
+
+// view returns bytes that end with the transaction.
+func (d *decoder) view() []byte {
+	size := d.uint()
+	if size > uint64(len(d.rest)) {
+		d.fail("it is cut off")
+		return nil
+	}
+	b := d.rest[:size]
+	d.rest = d.rest[size:]
+	return b
+}
+
+// bytes returns a copy, and nil for no bytes.
+func (d *decoder) bytes() []byte { return append([]byte(nil), d.view()...) }
+
+func (d *decoder) string() string { return string(d.view()) }
+
+// fixed fills to, which has the length that the field must have.
+func (d *decoder) fixed(to []byte) {
+	b := d.view()
+	if d.err == nil && len(b) != len(to) {
+		d.fail(fmt.Sprintf("a field has %d bytes where %d are due", len(b), len(to)))
+	}
+	copy(to, b)
+}
+
+// end says whether the value was whole.
+func (d *decoder) end() error {
+	if d.err == nil && len(d.rest) > 0 {
+		d.fail("it is too long")
+	}
+	if d.err != nil {
+		return damaged(d.key, d.err)
+	}
+	return nil
+}
+
+func damaged(key []byte, why error) error {
+	return fmt.Errorf("key %q: %w: %w", key, ErrDamaged, why)
+}

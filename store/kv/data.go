@@ -1,0 +1,129 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	wastore "go.mau.fi/whatsmeow/store"
+)
+
+// The kinds of what belongs to a device, each with what its key goes on with.
+const (
+	kindContact    = "contact"  // JID
+	kindChat       = "chat"     // JID: its settings
+	kindEvent      = "event"    // hash of a ciphertext: the event in it
+	kindIdentity   = "identity" // address
+	kindMAC        = "mac"      // name, index MAC, version from the highest down
+	kindOutgoing   = "outgoing" // chat, message ID
+	kindPreKey     = "prekey"   // id from the highest down
+	kindSalt       = "salt"
+	kindSecret     = "secret"    // chat, sender, message ID
+	kindSenderKey  = "senderkey" // address, group
+	kindSession    = "session"   // address
+	kindSyncKey    = "synckey"   // id
+	kindSyncState  = "syncstate" // name
+	kindTrustToken = "token"     // JID
+)
+
+// data is what belongs to one stored device. It implements all of whatsmeow's
+// stores that belong to one, and answers as its sqlstore does.
+type data struct {
+	store   *Store
+	session string
+	id      string
+
+	mu       sync.Mutex
+	migrated map[string]bool // phone numbers whose sessions are under LIDs
+}
+
+var _ wastore.AllSessionSpecificStores = (*data)(nil)
+
+func newData(s *Store, session, id string) *data {
+	return &data{store: s, session: session, id: id, migrated: map[string]bool{}}
+}
+
+// key returns the key of what belongs to the device.
+func (d *data) key(kind string, parts ...string) []byte {
+	// One slice for the call below, on the stack for as many as there are.
+	all := append(make([]string, 0, 6), d.id, kind)
+	return name(spaceData, append(all, parts...)...)
+}
+
+// suffix returns what follows the kind in a key of the device.
+func (d *data) suffix(key []byte) ([]string, error) {
+	list, err := parts(key, len(spaceData))
+	if err != nil || len(list) < 2 {
+		return nil, damaged(key, errors.New("it is no key of a device"))
+	}
+	return list[2:], nil
+}
+
+func (d *data) read(ctx context.Context, fn func(tx Tx) error) error {
+	return d.fail(d.store.txn(ctx, false, fn))
+}
+
+// write runs fn if the device is still stored: the data of one that is not
+// would stay for ever.
+func (d *data) write(ctx context.Context, fn func(tx Tx) error) error {
+	return d.fail(d.store.txn(ctx, true, func(tx Tx) error {
+		value, err := tx.Get(name(spaceDevice, d.id))
+		if err != nil {
+			return err
+		} else if value == nil {
+			return wastore.ErrDeviceDeleted
+		}
+		return fn(tx)
+	}))
+}
+
+func (d *data) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("kv: session %q in %s: %w", d.session, d.store.title(), err)
+}
+
+// get reads the value of a key in a transaction of its own. use is not called
+// where there is none.
+func (d *data) get(ctx context.Context, key []byte, use func(*decoder)) error {
+	return d.read(ctx, func(tx Tx) error { return load(tx, key, use) })
+}
+
+func load(tx Tx, key []byte, use func(*decoder)) error {
+	value, err := tx.Get(key)
+	if err != nil || value == nil {
+		return err
+	}
+	dec := decode(key, value)
+	use(dec)
+	return dec.end()
+}
+
+// put writes the value of a key in a transaction of its own.
+func (d *data) put(ctx context.Context, key []byte, value *encoder) error {
+	return d.write(ctx, func(tx Tx) error { return tx.Set(key, value.b) })
+}
+
+// drop deletes a key in a transaction of its own.
+func (d *data) drop(ctx context.Context, key []byte) error {
+	return d.write(ctx, func(tx Tx) error { return tx.Delete(key) })
+}
+
+// required refuses what sqlstore would: no bytes at all, where even none would
+// do.
+func required(what string, b []byte) error {
+	if b == nil {
+		return fmt.Errorf("the %s is missing", what)
+	}
+	return nil
+}
+
+// sized refuses bytes that are not of the length that they must have.
+func sized(what string, b []byte, size int) error {
+	if len(b) != size {
+		return fmt.Errorf("the %s has %d bytes where %d are due", what, len(b), size)
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+package kv
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+)
+
+// How long the two buffers keep what is in them, as in sqlstore.
+const (
+	eventMemory    = 14 * 24 * time.Hour // the server keeps events no longer
+	outgoingMemory = 7 * 24 * time.Hour
+)
+
+// event is a buffered event.
+type event struct {
+	plaintext []byte
+	sentAt    int64 // Unix seconds, the server's
+	storedAt  int64 // Unix milliseconds
+}
+
+func (e *event) decode(dec *decoder) {
+	e.plaintext, e.sentAt, e.storedAt = dec.bytes(), dec.int(), dec.int()
+}
+
+func (e *event) encode() *encoder {
+	return newEncoder(len(e.plaintext) + 20).bytes(e.plaintext).int(e.sentAt).int(e.storedAt)
+}
+
+// GetBufferedEvent implements [wastore.EventBuffer].
+func (d *data) GetBufferedEvent(ctx context.Context, ciphertextHash [32]byte) (*wastore.BufferedEvent, error) {
+	var e event
+	var found bool
+	err := d.get(ctx, d.key(kindEvent, string(ciphertextHash[:])), func(dec *decoder) {
+		found = true
+		e.decode(dec)
+	})
+	if err != nil || !found {
+		return nil, err
+	}
+	return &wastore.BufferedEvent{
+		Plaintext: e.plaintext, InsertTime: time.UnixMilli(e.storedAt), ServerTime: time.Unix(e.sentAt, 0),
+	}, nil
+}
+
+// PutBufferedEvent implements [wastore.EventBuffer]. An event can be put once.
+func (d *data) PutBufferedEvent(ctx context.Context, ciphertextHash [32]byte, plaintext []byte, serverTimestamp time.Time) error {
+	return d.write(ctx, func(tx Tx) error {
+		key := d.key(kindEvent, string(ciphertextHash[:]))
+		stored, err := tx.Get(key)
+		if err != nil {
+			return err
+		} else if stored != nil {
+			return errors.New("the event is in the buffer already")
+		}
+		e := event{plaintext: plaintext, sentAt: serverTimestamp.Unix(), storedAt: time.Now().UnixMilli()}
+		return tx.Set(key, e.encode().b)
+	})
+}
+
+// DoDecryptionTxn implements [wastore.EventBuffer]: what fn calls with the ctx
+// that it gets is one transaction. What it calls with another reads what was
+// there before, and must not write, which would wait for itself.
+func (d *data) DoDecryptionTxn(ctx context.Context, fn func(context.Context) error) error {
+	var own error
+	err := d.store.carry(ctx, func(ctx context.Context) error {
+		own = fn(ctx)
+		return own
+	})
+	if own != nil {
+		return own
+	}
+	return d.fail(err)
+}
+
+// ClearBufferedEventPlaintext implements [wastore.EventBuffer].
+func (d *data) ClearBufferedEventPlaintext(ctx context.Context, ciphertextHash [32]byte) error {
+	return d.write(ctx, func(tx Tx) error {
+		key := d.key(kindEvent, string(ciphertextHash[:]))
+		var e event
+		var found bool
+		err := load(tx, key, func(dec *decoder) {
+			found = true
+			e.decode(dec)
+		})
+		if err != nil || !found {
+			return err
+		}
+		e.plaintext = nil
+		return tx.Set(key, e.encode().b)
+	})
+}
+
+// DeleteOldBufferedHashes implements [wastore.EventBuffer], for its own device
+// alone: the others clear their own.
+func (d *data) DeleteOldBufferedHashes(ctx context.Context) error {
+	before := time.Now().Add(-eventMemory).UnixMilli()
+	return d.write(ctx, func(tx Tx) error {
+		_, err := deleteWhere(tx, d.key(kindEvent), func(dec *decoder) bool {
+			var e event
+			e.decode(dec)
+			return e.storedAt < before
+		})
+		return err
+	})
+}
+
+// outgoing is an event that was sent, kept for who asks for it again.
+type outgoing struct {
+	format    string
+	plaintext []byte
+	storedAt  int64 // Unix milliseconds
+}
+
+func (o *outgoing) decode(dec *decoder) {
+	o.format, o.plaintext, o.storedAt = dec.string(), dec.bytes(), dec.int()
+}
+
+// GetOutgoingEvent implements [wastore.EventBuffer]. Where there is none, the
+// error wraps [sql.ErrNoRows]: that is what whatsmeow's own store returns.
+func (d *data) GetOutgoingEvent(ctx context.Context, chatJID, altChatJID types.JID, id types.MessageID) (string, []byte, error) {
+	var o outgoing
+	var found bool
+	chats := []string{chatJID.String(), altChatJID.String()}
+	slices.Sort(chats)
+	err := d.read(ctx, func(tx Tx) error {
+		found = false
+		for _, chat := range chats {
+			if chat == "" || found {
+				continue
+			}
+			err := load(tx, d.key(kindOutgoing, chat, id), func(dec *decoder) {
+				found = true
+				o.decode(dec)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return "", nil, err
+	case !found:
+		return "", nil, d.fail(sql.ErrNoRows)
+	}
+	return o.format, o.plaintext, nil
+}
+
+// AddOutgoingEvent implements [wastore.EventBuffer].
+func (d *data) AddOutgoingEvent(ctx context.Context, chatJID types.JID, id types.MessageID, format string, plaintext []byte) error {
+	if err := required("plaintext", plaintext); err != nil {
+		return d.fail(err)
+	}
+	if chatJID.String() == "" {
+		return d.fail(errors.New("the chat is missing"))
+	}
+	return d.put(ctx, d.key(kindOutgoing, chatJID.String(), id),
+		newEncoder(len(format)+len(plaintext)+20).string(format).bytes(plaintext).int(time.Now().UnixMilli()))
+}
+
+// DeleteOldOutgoingEvents implements [wastore.EventBuffer].
+func (d *data) DeleteOldOutgoingEvents(ctx context.Context) error {
+	before := time.Now().Add(-outgoingMemory).UnixMilli()
+	return d.write(ctx, func(tx Tx) error {
+		_, err := deleteWhere(tx, d.key(kindOutgoing), func(dec *decoder) bool {
+			var o outgoing
+			o.decode(dec)
+			return o.storedAt < before
+		})
+		return err
+	})
+}

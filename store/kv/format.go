@@ -1,0 +1,53 @@
+package kv
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNewer is in the chain of the error about a DB whose layout was written by
+// a newer version of this package. Nothing in it has been changed.
+var ErrNewer = errors.New("its layout is newer than this program: use the newer version of the program")
+
+// ErrForeign is in the chain of the error about a DB that holds something
+// else. Nothing in it has been changed.
+var ErrForeign = errors.New("it holds data that walink has not stored: give walink a database or a prefix of its own")
+
+// layout is the version of the layout that this package reads and writes.
+const layout = 1
+
+// checkFormat looks whether the DB is one of ours. The first transaction that
+// writes marks a DB that is empty.
+func (s *Store) checkFormat(tx Tx, write bool) error {
+	if s.known.Load() {
+		return nil
+	}
+	key := name(spaceFormat)
+	value, err := tx.Get(key)
+	if err != nil {
+		return err
+	}
+	if value == nil {
+		other, _, err := first(tx, nil)
+		switch {
+		case err != nil:
+			return err
+		case other != nil:
+			return ErrForeign
+		case !write:
+			return nil
+		}
+		return tx.Set(key, newEncoder(1).uint(layout).b)
+	}
+	// Only the first field: a newer layout may have more.
+	d := decode(key, value)
+	version := d.uint()
+	switch {
+	case d.err != nil:
+		return damaged(key, d.err)
+	case version > layout:
+		return fmt.Errorf("it has layout %d and this program knows %d: %w", version, layout, ErrNewer)
+	}
+	s.known.Store(true)
+	return nil
+}

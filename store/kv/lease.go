@@ -1,0 +1,121 @@
+package kv
+
+import (
+	"context"
+	"time"
+
+	"github.com/walink/walink/store"
+)
+
+// lend is what is stored of the last lease of a session. It stays when the
+// lease has ended, so that the next has a greater token.
+type lend struct {
+	token        uint64
+	holder       string
+	since, until int64 // Unix nanoseconds
+	released     bool
+}
+
+func (l lend) encode() []byte {
+	return newEncoder(len(l.holder) + 40).uint(l.token).string(l.holder).int(l.since).int(l.until).bool(l.released).b
+}
+
+func (l lend) lease(session string) store.Lease {
+	return store.Lease{
+		Session: session, Holder: l.holder, Token: l.token,
+		Since: time.Unix(0, l.since).UTC(), Until: time.Unix(0, l.until).UTC(),
+	}
+}
+
+func (l lend) inForce(now time.Time) bool { return !l.released && l.until > now.UnixNano() }
+
+func lastLease(tx Tx, session string) (lend, error) {
+	var l lend
+	err := load(tx, name(spaceLease, session), func(dec *decoder) {
+		l.token, l.holder, l.since, l.until, l.released = dec.uint(), dec.string(), dec.int(), dec.int(), dec.bool()
+	})
+	return l, err
+}
+
+// TakeLease implements [store.Leaser]. The time is that of the DB where it is
+// a [Clock], and that of this machine otherwise.
+func (s *Store) TakeLease(ctx context.Context, session, holder string, ttl time.Duration) (store.Lease, error) {
+	var taken lend
+	err := s.lend(ctx, session, func(tx Tx, now time.Time, last lend) error {
+		if last.inForce(now) {
+			return &store.BusyError{Lease: last.lease(session)}
+		}
+		taken = lend{token: last.token + 1, holder: holder, since: now.UnixNano(), until: now.Add(ttl).UnixNano()}
+		return tx.Set(name(spaceLease, session), taken.encode())
+	})
+	if err != nil {
+		return store.Lease{}, s.fail("lend session", session, err)
+	}
+	return taken.lease(session), nil
+}
+
+// RenewLease implements [store.Leaser].
+func (s *Store) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
+	var renewed lend
+	err := s.lend(ctx, lease.Session, func(tx Tx, now time.Time, last lend) error {
+		if last.token != lease.Token || last.released || last.token == 0 {
+			return store.ErrLeaseLost
+		}
+		renewed = last
+		renewed.until = now.Add(ttl).UnixNano()
+		return tx.Set(name(spaceLease, lease.Session), renewed.encode())
+	})
+	if err != nil {
+		return store.Lease{}, s.fail("renew the lease of session", lease.Session, err)
+	}
+	return renewed.lease(lease.Session), nil
+}
+
+// ReleaseLease implements [store.Leaser].
+func (s *Store) ReleaseLease(ctx context.Context, lease store.Lease) error {
+	err := s.lend(ctx, lease.Session, func(tx Tx, _ time.Time, last lend) error {
+		if last.token != lease.Token || last.released || last.token == 0 {
+			return nil
+		}
+		last.released = true
+		return tx.Set(name(spaceLease, lease.Session), last.encode())
+	})
+	if err != nil {
+		return s.fail("release the lease of session", lease.Session, err)
+	}
+	return nil
+}
+
+// lend gives fn the last lease of a session, in a transaction that may write.
+func (s *Store) lend(ctx context.Context, session string, fn func(tx Tx, now time.Time, last lend) error) error {
+	now, err := s.now(ctx)
+	if err != nil {
+		return err
+	}
+	return s.txn(ctx, true, func(tx Tx) error {
+		last, err := lastLease(tx, session)
+		if err != nil {
+			return err
+		}
+		return fn(tx, now, last)
+	})
+}
+
+// PeekLease implements [store.Leaser].
+func (s *Store) PeekLease(ctx context.Context, session string) (store.Lease, error) {
+	now, err := s.now(ctx)
+	var last lend
+	if err == nil {
+		err = s.txn(ctx, false, func(tx Tx) (err error) {
+			last, err = lastLease(tx, session)
+			return err
+		})
+	}
+	if err == nil && !last.inForce(now) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return store.Lease{}, s.fail("read the lease of session", session, err)
+	}
+	return last.lease(session), nil
+}

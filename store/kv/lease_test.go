@@ -1,0 +1,173 @@
+package kv_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/memory"
+)
+
+// clock is a DB whose time the test sets.
+type clock struct {
+	*memory.DB
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now(context.Context) (time.Time, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now, nil
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func TestLease(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	start := time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
+	db := &clock{DB: memory.New(), now: start}
+	st := reopen(t, db)
+
+	take := func(session, holder string) store.Lease {
+		t.Helper()
+		lease, err := st.TakeLease(ctx, session, holder, time.Minute)
+		if err != nil {
+			t.Fatalf("TakeLease of %q: %v", session, err)
+		}
+		return lease
+	}
+	busy := func(want store.Lease) {
+		t.Helper()
+		_, err := st.TakeLease(ctx, want.Session, want.Holder, time.Minute)
+		var busy *store.BusyError
+		if !errors.As(err, &busy) {
+			t.Fatalf("TakeLease: %v, want a BusyError", err)
+		}
+		if diff := cmp.Diff(want, busy.Lease); diff != "" {
+			t.Errorf("the lease in force (-want +got):\n%s", diff)
+		}
+		if got, err := st.PeekLease(ctx, want.Session); err != nil || got != want {
+			t.Errorf("PeekLease: %v, %v, want %v", got, err, want)
+		}
+	}
+
+	if _, err := st.PeekLease(ctx, "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("PeekLease of nothing: %v, want ErrNotFound", err)
+	}
+	first := take("a", "one")
+	if diff := cmp.Diff(store.Lease{Session: "a", Holder: "one", Token: 1, Since: start, Until: start.Add(time.Minute)}, first); diff != "" {
+		t.Errorf("lease (-want +got):\n%s", diff)
+	}
+	busy(first)
+	busy(take("", "another session"))
+
+	db.pass(59 * time.Second)
+	renewed, err := st.RenewLease(ctx, first, time.Minute)
+	if err != nil || !renewed.Until.Equal(start.Add(119*time.Second)) || !renewed.Since.Equal(start) || renewed.Token != 1 {
+		t.Fatalf("RenewLease: %v, %v", renewed, err)
+	}
+	db.pass(time.Minute - 1)
+	busy(renewed)
+	db.pass(1)
+	if _, err := st.PeekLease(ctx, "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("PeekLease at its end: %v, want ErrNotFound", err)
+	}
+	// Nobody has taken it since.
+	if renewed, err = st.RenewLease(ctx, first, time.Second); err != nil {
+		t.Fatalf("RenewLease after its end: %v", err)
+	}
+	busy(renewed)
+
+	db.pass(time.Second)
+	second := take("a", "two")
+	if second.Token <= first.Token {
+		t.Errorf("token %d after %d", second.Token, first.Token)
+	}
+	if _, err := st.RenewLease(ctx, renewed, time.Minute); !errors.Is(err, store.ErrLeaseLost) {
+		t.Errorf("RenewLease of what was taken: %v, want ErrLeaseLost", err)
+	}
+	if err := st.ReleaseLease(ctx, renewed); err != nil {
+		t.Errorf("ReleaseLease of what was taken: %v", err)
+	}
+	busy(second)
+
+	for range 2 {
+		if err := st.ReleaseLease(ctx, second); err != nil {
+			t.Errorf("ReleaseLease: %v", err)
+		}
+	}
+	if _, err := st.RenewLease(ctx, second, time.Minute); !errors.Is(err, store.ErrLeaseLost) {
+		t.Errorf("RenewLease of what was released: %v, want ErrLeaseLost", err)
+	}
+	third := take("a", "three")
+	if third.Token <= second.Token {
+		t.Errorf("token %d after %d", third.Token, second.Token)
+	}
+	// The DB keeps it, and not the Store.
+	if got, err := kv.New(db).PeekLease(ctx, "a"); err != nil || got != third {
+		t.Errorf("PeekLease of another Store: %v, %v, want %v", got, err, third)
+	}
+	for _, lease := range []store.Lease{{Session: "never"}, {Session: "a", Holder: "three", Token: 99}} {
+		if _, err := st.RenewLease(ctx, lease, time.Minute); !errors.Is(err, store.ErrLeaseLost) {
+			t.Errorf("RenewLease of %v: %v, want ErrLeaseLost", lease, err)
+		}
+		if err := st.ReleaseLease(ctx, lease); err != nil {
+			t.Errorf("ReleaseLease of %v: %v", lease, err)
+		}
+	}
+	busy(third)
+}
+
+func TestLeaseIsOnes(t *testing.T) {
+	t.Parallel()
+	st := reopen(t, memory.New())
+	var mu sync.Mutex
+	var taken []store.Lease
+	var group sync.WaitGroup
+	for range 16 {
+		group.Go(func() {
+			lease, err := st.TakeLease(t.Context(), "a", "one of many", time.Hour)
+			var busy *store.BusyError
+			if err != nil && !errors.As(err, &busy) {
+				t.Errorf("TakeLease: %v", err)
+			}
+			if err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				taken = append(taken, lease)
+			}
+		})
+	}
+	group.Wait()
+	if len(taken) != 1 {
+		t.Errorf("%d leases, want one: %v", len(taken), taken)
+	}
+}
+
+func TestLeaseStaysWithoutItsSession(t *testing.T) {
+	t.Parallel()
+	st := reopen(t, memory.New())
+	link(t, st)
+	lease, err := st.TakeLease(t.Context(), "one", "me", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Delete(t.Context(), "one"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := st.PeekLease(t.Context(), "one"); err != nil || got != lease {
+		t.Errorf("PeekLease after Delete: %v, %v, want %v", got, err, lease)
+	}
+}

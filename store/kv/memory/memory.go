@@ -1,0 +1,168 @@
+// Package memory is a [kv.DB] in the memory of the process. With it a walink
+// Store needs no file and no server, which makes it the default for tests:
+//
+//	st := kv.New(memory.New())
+//
+// Everything is gone with the process, and after Close: a crash loses all of
+// it, and who links with it must link again. Transactions are as real as those
+// of any other DB: what fails, panics or runs out of time leaves no trace, and
+// readers see one state without waiting for writers.
+package memory
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+
+	"github.com/tidwall/btree"
+
+	"github.com/walink/walink/store/kv"
+)
+
+// DB is a [kv.DB] in memory. It is safe for concurrent use. Use [New].
+type DB struct {
+	state  atomic.Pointer[tree] // nothing changes a tree that is here
+	writer chan struct{}        // holds a value while a transaction writes
+	closed atomic.Bool
+}
+
+type tree = btree.Map[string, []byte]
+
+var _ kv.DB = (*DB)(nil)
+
+// New returns an empty DB.
+func New() *DB {
+	db := &DB{writer: make(chan struct{}, 1)}
+	db.state.Store(&tree{})
+	return db
+}
+
+// String implements [fmt.Stringer].
+func (db *DB) String() string { return "memory" }
+
+var errClosed = errors.New("memory: the database is closed")
+
+// Txn implements [kv.DB]. A writing transaction works on a copy of the tree,
+// which shares with the tree what it does not change.
+func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !write {
+		if db.closed.Load() {
+			return errClosed
+		}
+		t := &tx{tree: db.state.Load()}
+		defer t.end()
+		if err := fn(t); err != nil {
+			return err
+		}
+		return ctx.Err()
+	}
+	select {
+	case db.writer <- struct{}{}:
+		defer func() { <-db.writer }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if db.closed.Load() {
+		return errClosed
+	}
+	t := &tx{tree: db.state.Load(), write: true}
+	defer t.end()
+	if err := fn(t); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if t.own {
+		db.state.Store(t.tree)
+	}
+	return nil
+}
+
+// Close waits for the transaction that writes, and drops everything. It may be
+// called twice.
+func (db *DB) Close() error {
+	db.writer <- struct{}{}
+	defer func() { <-db.writer }()
+	db.closed.Store(true)
+	db.state.Store(&tree{})
+	return nil
+}
+
+type tx struct {
+	tree  *tree
+	write bool
+	own   bool // whether the tree is a copy that nobody else has
+	ended bool
+}
+
+func (t *tx) end() { t.ended = true }
+
+func (t *tx) usable() error {
+	if t.ended {
+		return errors.New("memory: the transaction has ended")
+	}
+	return nil
+}
+
+// Get implements [kv.Tx].
+func (t *tx) Get(key []byte) ([]byte, error) {
+	if err := t.usable(); err != nil {
+		return nil, err
+	}
+	value, _ := t.tree.Get(string(key))
+	return value, nil
+}
+
+// change makes the tree one that can be changed.
+func (t *tx) change() error {
+	if err := t.usable(); err != nil {
+		return err
+	}
+	if !t.write {
+		return errors.New("memory: the transaction only reads")
+	}
+	if !t.own {
+		t.tree, t.own = t.tree.Copy(), true
+	}
+	return nil
+}
+
+// Set implements [kv.Tx].
+func (t *tx) Set(key, value []byte) error {
+	if err := t.change(); err != nil {
+		return err
+	}
+	t.tree.Set(string(key), value)
+	return nil
+}
+
+// Delete implements [kv.Tx].
+func (t *tx) Delete(key []byte) error {
+	if err := t.change(); err != nil {
+		return err
+	}
+	t.tree.Delete(string(key))
+	return nil
+}
+
+// Scan implements [kv.Tx].
+func (t *tx) Scan(prefix []byte, fn func(key, value []byte) error) error {
+	err := t.usable()
+	if err != nil {
+		return err
+	}
+	begin := string(prefix)
+	t.tree.Ascend(begin, func(key string, value []byte) bool {
+		if !strings.HasPrefix(key, begin) {
+			return false
+		}
+		err = fn([]byte(key), value)
+		return err == nil
+	})
+	return err
+}

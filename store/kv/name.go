@@ -1,0 +1,102 @@
+package kv
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// The first byte of a key says what it is of. The layout is in the package's
+// documentation; what is stored stands in the way of changing it.
+const (
+	spaceDevice  = "d" // device id: the device itself
+	spaceFormat  = "f" // the version of the layout
+	spaceJID     = "j" // JID: the id and the session of its device
+	spaceLID     = "l" // LID user: phone number
+	spaceNumber  = "n" // phone number: LID user
+	spaceLedger  = "p" // number: its pairing codes and refusals
+	spaceSession = "s" // session name: its device
+	spaceLease   = "t" // session name: its lease
+	spaceData    = "x" // device id, kind, names: what belongs to a device
+)
+
+// longPart is the length from which a part is kept by its hash. Such parts are
+// in keys that are looked up and never read back.
+const (
+	longPart = 1000
+	headPart = 900
+)
+
+// name returns a key: its first bytes, and then each of the parts with an end
+// mark, so that no key is the beginning of another. Keys are ordered like
+// their parts.
+func name(first string, parts ...string) []byte {
+	size := len(first)
+	for _, part := range parts {
+		size += min(len(part), longPart) + 1
+	}
+	key := append(make([]byte, 0, size), first...)
+	for _, part := range parts {
+		if len(part) > longPart {
+			sum := sha256.Sum256([]byte(part))
+			key = escape(key, part[:headPart])
+			key = append(key, 1, 3)
+			part = hex.EncodeToString(sum[:])
+		}
+		key = append(escape(key, part), 0)
+	}
+	return key
+}
+
+// escape takes the zero byte out of part, which ends it: 0 becomes 1 1, and
+// 1 becomes 1 2, which keeps the order.
+func escape(key []byte, part string) []byte {
+	if strings.IndexByte(part, 0) < 0 && strings.IndexByte(part, 1) < 0 {
+		return append(key, part...)
+	}
+	for i := range len(part) {
+		if part[i] <= 1 {
+			key = append(key, 1, part[i]+1)
+		} else {
+			key = append(key, part[i])
+		}
+	}
+	return key
+}
+
+// parts gives back what name was given after the first bytes of key.
+func parts(key []byte, first int) ([]string, error) {
+	var list []string
+	for rest := key[first:]; len(rest) > 0; {
+		part, after, ok := bytes.Cut(rest, []byte{0})
+		if !ok {
+			return nil, errors.New("the key has no end")
+		}
+		text := make([]byte, 0, len(part))
+		for i := 0; i < len(part); i++ {
+			if part[i] != 1 {
+				text = append(text, part[i])
+				continue
+			}
+			i++
+			if i == len(part) || part[i] < 1 || part[i] > 2 {
+				return nil, errors.New("the key is not whole")
+			}
+			text = append(text, part[i]-1)
+		}
+		list = append(list, string(text))
+		rest = after
+	}
+	return list, nil
+}
+
+// readable refuses a part that could not be read back from its key.
+func readable(part string) error {
+	if len(part) > longPart {
+		return fmt.Errorf("a name of %d bytes is longer than %d", len(part), longPart)
+	}
+	return nil
+}

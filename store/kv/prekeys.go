@@ -1,0 +1,225 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"filippo.io/edwards25519"
+	"go.mau.fi/util/random"
+	"go.mau.fi/whatsmeow/util/keys"
+)
+
+// preKeyIDs is the number of IDs that a prekey can have.
+const preKeyIDs = 1 << 24
+
+// preKeyKey is the key of a prekey. The highest ID comes first: it is asked
+// for more often than any other.
+func (d *data) preKeyKey(id uint32) []byte {
+	return d.key(kindPreKey, fmt.Sprintf("%08x", math.MaxUint32-id))
+}
+
+// preKey is a stored prekey.
+type preKey struct {
+	id       uint32
+	priv     [32]byte
+	uploaded bool
+}
+
+func (k preKey) encode() []byte {
+	return newEncoder(40).uint(uint64(k.id)).bytes(k.priv[:]).bool(k.uploaded).b
+}
+
+func (k preKey) pair() *keys.PreKey {
+	return &keys.PreKey{KeyPair: *keys.NewKeyPairFromPrivateKey(k.priv), KeyID: k.id}
+}
+
+func decodePreKey(key, value []byte) (preKey, error) {
+	dec := decode(key, value)
+	k := preKey{id: uint32(dec.uint())} //nolint:gosec // it was one when it was written
+	dec.fixed(k.priv[:])
+	k.uploaded = dec.bool()
+	return k, dec.end()
+}
+
+// scanPreKeys calls fn for the prekeys from the highest ID down.
+func (d *data) scanPreKeys(tx Tx, fn func(preKey) error) error {
+	err := tx.Scan(d.key(kindPreKey), func(key, value []byte) error {
+		k, err := decodePreKey(key, value)
+		if err != nil {
+			return err
+		}
+		return fn(k)
+	})
+	if errors.Is(err, errEnough) {
+		return nil
+	}
+	return err
+}
+
+func (d *data) lastPreKey(tx Tx) (last uint32, err error) {
+	err = d.scanPreKeys(tx, func(k preKey) error {
+		last = k.id
+		return errEnough
+	})
+	return last, err
+}
+
+// waiting returns the prekeys that were not uploaded, from the lowest ID up.
+func (d *data) waiting(tx Tx) ([]preKey, error) {
+	var list []preKey
+	err := d.scanPreKeys(tx, func(k preKey) error {
+		if !k.uploaded {
+			list = append(list, k)
+		}
+		return nil
+	})
+	slices.Reverse(list)
+	return list, err
+}
+
+// GetOrGenPreKeys implements [wastore.PreKeyStore]. All are stored in one
+// transaction, and made before it: at a first login there are 812.
+func (d *data) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKey, error) {
+	var stored []preKey
+	err := d.read(ctx, func(tx Tx) (err error) {
+		stored, err = d.waiting(tx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var fresh []*keys.PreKey
+	for range int(count) - len(stored) {
+		fresh = append(fresh, newPreKey())
+	}
+	if fresh != nil {
+		err = d.write(ctx, func(tx Tx) (err error) {
+			if stored, err = d.waiting(tx); err != nil {
+				return err
+			}
+			// Another may have made some meanwhile, or taken some.
+			missing := max(int(count)-len(stored), 0)
+			for len(fresh) < missing {
+				fresh = append(fresh, newPreKey())
+			}
+			fresh = fresh[:missing]
+			return d.addPreKeys(tx, fresh, false)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	batch := make([]*keys.PreKey, 0, count)
+	for _, k := range stored[:min(len(stored), int(count))] {
+		batch = append(batch, k.pair())
+	}
+	return append(batch, fresh...), nil
+}
+
+// addPreKeys numbers fresh keys on from the last, and stores them.
+func (d *data) addPreKeys(tx Tx, fresh []*keys.PreKey, uploaded bool) error {
+	last, err := d.lastPreKey(tx)
+	if err != nil {
+		return err
+	}
+	if uint64(last)+uint64(len(fresh)) >= preKeyIDs {
+		return fmt.Errorf("there is no prekey ID after %d", last)
+	}
+	for _, key := range fresh {
+		last++
+		key.KeyID = last
+		k := preKey{id: last, priv: *key.Priv, uploaded: uploaded}
+		if err := tx.Set(d.preKeyKey(last), k.encode()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newPreKey makes a key that has no ID yet. Tables for the base point make it
+// in less than half of the time of keys.NewPreKey, and the points are the same
+// (RFC 7748, section 4.1).
+func newPreKey() *keys.PreKey {
+	priv := [32]byte(random.Bytes(32))
+	priv[0] &= 248
+	priv[31] &= 127
+	priv[31] |= 64
+	scalar, err := edwards25519.NewScalar().SetBytesWithClamping(priv[:])
+	if err != nil {
+		return keys.NewPreKey(0) // not reached: it fails for other lengths only
+	}
+	pub := [32]byte(new(edwards25519.Point).ScalarBaseMult(scalar).BytesMontgomery())
+	return &keys.PreKey{KeyPair: keys.KeyPair{Pub: &pub, Priv: &priv}}
+}
+
+// GenOnePreKey implements [wastore.PreKeyStore].
+func (d *data) GenOnePreKey(ctx context.Context) (*keys.PreKey, error) {
+	key := newPreKey()
+	err := d.write(ctx, func(tx Tx) error { return d.addPreKeys(tx, []*keys.PreKey{key}, true) })
+	if err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+// GetPreKey implements [wastore.PreKeyStore].
+func (d *data) GetPreKey(ctx context.Context, id uint32) (*keys.PreKey, error) {
+	var found *keys.PreKey
+	err := d.read(ctx, func(tx Tx) error {
+		found = nil
+		key := d.preKeyKey(id)
+		value, err := tx.Get(key)
+		if err != nil || value == nil {
+			return err
+		}
+		k, err := decodePreKey(key, value)
+		if err == nil {
+			found = k.pair()
+		}
+		return err
+	})
+	return found, err
+}
+
+// RemovePreKey implements [wastore.PreKeyStore].
+func (d *data) RemovePreKey(ctx context.Context, id uint32) error {
+	return d.drop(ctx, d.preKeyKey(id))
+}
+
+// MarkPreKeysAsUploaded implements [wastore.PreKeyStore].
+func (d *data) MarkPreKeysAsUploaded(ctx context.Context, upToID uint32) error {
+	return d.write(ctx, func(tx Tx) error {
+		list, err := d.waiting(tx)
+		if err != nil {
+			return err
+		}
+		for _, k := range list {
+			if k.id > upToID {
+				break
+			}
+			k.uploaded = true
+			if err := tx.Set(d.preKeyKey(k.id), k.encode()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// UploadedPreKeyCount implements [wastore.PreKeyStore].
+func (d *data) UploadedPreKeyCount(ctx context.Context) (int, error) {
+	var count int
+	err := d.read(ctx, func(tx Tx) error {
+		count = 0
+		return d.scanPreKeys(tx, func(k preKey) error {
+			if k.uploaded {
+				count++
+			}
+			return nil
+		})
+	})
+	return count, err
+}

@@ -1,0 +1,171 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/walink/walink/store"
+)
+
+// Store keeps sessions in a [DB]. It implements [store.Store], [store.Ledger],
+// [store.CodePeeker], [store.Leaser] and [store.Checker], and is safe for
+// concurrent use. Use [New].
+type Store struct {
+	db    DB
+	known atomic.Bool // that the format of the DB is ours
+
+	closing  sync.Once
+	closed   atomic.Bool
+	closeErr error
+}
+
+var (
+	_ store.Store      = (*Store)(nil)
+	_ store.Ledger     = (*Store)(nil)
+	_ store.Checker    = (*Store)(nil)
+	_ store.CodePeeker = (*Store)(nil)
+	_ store.Leaser     = (*Store)(nil)
+)
+
+// New returns a Store that keeps everything in db, and closes it where it is
+// an [io.Closer]. It does no I/O: whether db can be used is found by the first
+// call of the Store, which changes nothing where it cannot. [Store.Check] asks
+// for that and no more.
+func New(db DB) *Store { return &Store{db: db} }
+
+var errClosed = errors.New("the store is closed")
+
+// Close closes the DB. It may be called twice. What is called later, also
+// through a device of the Store, returns an error.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.closed.Store(true)
+		closer, ok := s.db.(io.Closer)
+		if !ok {
+			return
+		}
+		if err := closer.Close(); err != nil {
+			s.closeErr = fmt.Errorf("kv: close %s: %w", s.title(), err)
+		}
+	})
+	return s.closeErr
+}
+
+// title names the DB in errors.
+func (s *Store) title() string { return title(s.db) }
+
+func title(db DB) string {
+	if named, ok := db.(fmt.Stringer); ok {
+		return named.String()
+	}
+	return "the database"
+}
+
+// fail names the operation, the session and the DB in err.
+func (s *Store) fail(op, session string, err error) error {
+	return fmt.Errorf("kv: %s %q in %s: %w", op, session, s.title(), err)
+}
+
+// carried is the transaction that a ctx carries, from DoDecryptionTxn to what
+// is called inside of it, perhaps by several goroutines.
+type carried struct {
+	mu    sync.Mutex
+	tx    Tx
+	ended bool
+}
+
+type carriedKey struct{ store *Store }
+
+// txn runs fn in one transaction, or in the one that ctx already carries.
+func (s *Store) txn(ctx context.Context, write bool, fn func(tx Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if s.closed.Load() {
+		return errClosed
+	}
+	if c, ok := ctx.Value(carriedKey{s}).(*carried); ok {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.ended {
+			return errors.New("the transaction of this ctx has ended")
+		}
+		return fn(c.tx)
+	}
+	return s.db.Txn(ctx, write, func(tx Tx) error {
+		if err := s.checkFormat(tx, write); err != nil {
+			return err
+		}
+		return fn(tx)
+	})
+}
+
+// carry runs fn with a ctx that carries a writing transaction.
+func (s *Store) carry(ctx context.Context, fn func(ctx context.Context) error) error {
+	if _, ok := ctx.Value(carriedKey{s}).(*carried); ok {
+		return fn(ctx)
+	}
+	return s.txn(ctx, true, func(tx Tx) error {
+		c := &carried{tx: tx}
+		defer func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.ended = true
+		}()
+		return fn(context.WithValue(ctx, carriedKey{s}, c))
+	})
+}
+
+// now is the time by which leases end.
+func (s *Store) now(ctx context.Context) (time.Time, error) {
+	if clock, ok := s.db.(Clock); ok {
+		return clock.Now(ctx)
+	}
+	return time.Now(), nil
+}
+
+// errEnough ends a scan that has found what it looked for.
+var errEnough = errors.New("enough")
+
+// first returns what the first key with the prefix has, or nil.
+func first(tx Tx, prefix []byte) (key, value []byte, err error) {
+	err = tx.Scan(prefix, func(k, v []byte) error {
+		key, value = k, v
+		return errEnough
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return key, value, err
+}
+
+// clearer is a Tx that clears a prefix by itself, also of what is damaged.
+type clearer interface {
+	clearPrefix(prefix []byte) error
+}
+
+// clearPrefix deletes all keys with the prefix.
+func clearPrefix(tx Tx, prefix []byte) error {
+	if own, ok := tx.(clearer); ok {
+		return own.clearPrefix(prefix)
+	}
+	var doomed [][]byte
+	err := tx.Scan(prefix, func(key, _ []byte) error {
+		doomed = append(doomed, key)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range doomed {
+		if err := tx.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
