@@ -1,0 +1,222 @@
+package kv_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/kvtest"
+	"github.com/walink/walink/store/kv/memory"
+	"github.com/walink/walink/store/storetest"
+)
+
+func TestEncryptedDB(t *testing.T) {
+	t.Parallel()
+	kvtest.Run(t, func(*testing.T) kv.DB { return kv.Encrypt(memory.New(), kv.NewKey()) })
+}
+
+func TestEncryptedStore(t *testing.T) {
+	t.Parallel()
+	storetest.Run(t, func(*testing.T) store.Store { return kv.New(kv.Encrypt(memory.New(), kv.NewKey())) })
+}
+
+// keep is a DB whose Close does nothing, for several Stores one after the other.
+type keep struct{ *memory.DB }
+
+func (keep) Close() error { return nil }
+
+func TestNothingCanBeReadWithoutTheKey(t *testing.T) {
+	t.Parallel()
+	db := keep{memory.New()}
+	st := reopen(t, kv.Encrypt(db, kv.NewKey()))
+	one, _ := link(t, st)
+	if _, _, err := one.Contacts.PutPushName(t.Context(), storetest.JID("4915112345678", 0), "Ana"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.TakeLease(t.Context(), "one", "the holder", 0); err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range dump(t, db) {
+		for _, word := range []string{
+			"one", "5511987654321", "4915112345678", "Ana", "the session", "the holder", "android",
+			"session", "contact", string(one.NoiseKey.Priv[:]), string(one.AdvSecretKey), string(one.Account.Details),
+		} {
+			if strings.Contains(key, word) || strings.Contains(value, word) {
+				t.Errorf("%q stands in %q", word, key)
+			}
+		}
+	}
+}
+
+func TestWrongKey(t *testing.T) {
+	t.Parallel()
+	db := keep{memory.New()}
+	right := kv.NewKey()
+	link(t, reopen(t, kv.Encrypt(db, right)))
+	before := dump(t, db)
+	for _, test := range []struct {
+		name string
+		db   kv.DB
+		want error
+	}{
+		{"another key", kv.Encrypt(db, kv.NewKey()), kv.ErrKey},
+		{"other keys", kv.Encrypt(db, kv.NewKey(), kv.NewKey()), kv.ErrKey},
+		{"no Encrypt", db, kv.ErrForeign},
+	} {
+		st := reopen(t, test.db)
+		_, deviceErr := st.Device(t.Context(), "one")
+		for what, err := range map[string]error{"Device": deviceErr, "Check": st.Check(t.Context()), "Delete": st.Delete(t.Context(), "one")} {
+			if !errors.Is(err, test.want) {
+				t.Errorf("%s, %s: %v, want %v", test.name, what, err, test.want)
+			}
+		}
+		if diff := cmp.Diff(before, dump(t, db)); diff != "" {
+			t.Fatalf("%s: what is stored has changed (-before +after):\n%s", test.name, diff)
+		}
+	}
+
+	plain := keep{memory.New()}
+	link(t, reopen(t, plain))
+	before = dump(t, plain)
+	if _, err := reopen(t, kv.Encrypt(plain, right)).Device(t.Context(), "one"); !errors.Is(err, kv.ErrPlain) {
+		t.Errorf("Device of what is not encrypted: %v, want ErrPlain", err)
+	}
+	if diff := cmp.Diff(before, dump(t, plain)); diff != "" {
+		t.Errorf("what is stored has changed (-before +after):\n%s", diff)
+	}
+}
+
+func TestRotate(t *testing.T) {
+	t.Parallel()
+	db := keep{memory.New()}
+	first, second := kv.NewKey(), kv.NewKey()
+	one, _ := link(t, reopen(t, kv.Encrypt(db, first)))
+	for i := range 1200 {
+		if err := one.Sessions.PutSession(t.Context(), fmt.Sprintf("%d:0", i), []byte("the session")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func(when string, keys ...kv.Key) {
+		t.Helper()
+		st := reopen(t, kv.Encrypt(db, keys[0], keys[1:]...))
+		if got, err := device(t, st, "one").Sessions.GetSession(t.Context(), "1199:0"); err != nil || string(got) != "the session" {
+			t.Errorf("%s: GetSession: %q, %v", when, got, err)
+		}
+	}
+	read("before, with both keys", second, first)
+	rotating := kv.Encrypt(db, second, first)
+	// What is written before the rotation is sealed with the first key of these.
+	if err := device(t, reopen(t, rotating), "two").Sessions.PutSession(t.Context(), "2:0", []byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	names := slices.Sorted(maps.Keys(dump(t, db)))
+	for range 2 {
+		if err := rotating.Rotate(t.Context()); err != nil {
+			t.Fatalf("Rotate: %v", err)
+		}
+	}
+	read("after, with the new key", second)
+	if _, err := reopen(t, kv.Encrypt(db, first)).Device(t.Context(), "one"); !errors.Is(err, kv.ErrKey) {
+		t.Errorf("Device with the old key: %v, want ErrKey", err)
+	}
+	if diff := cmp.Diff(names, slices.Sorted(maps.Keys(dump(t, db)))); diff != "" {
+		t.Errorf("names (-before +after):\n%s", diff)
+	}
+}
+
+func TestSealedDamage(t *testing.T) {
+	t.Parallel()
+	db := keep{memory.New()}
+	key := kv.NewKey()
+	encrypted := kv.Encrypt(db, key)
+	st := reopen(t, encrypted)
+	before := dump(t, db)
+	one, _ := link(t, st)
+	sealedName := func(plain []byte) (sealed string) {
+		t.Helper()
+		before := dump(t, db)
+		// The only value that changes when one is stored again.
+		update(t, encrypted, func(tx kv.Tx) error {
+			value, err := tx.Get(plain)
+			if err != nil {
+				return err
+			}
+			return tx.Set(plain, value)
+		})
+		for name, value := range dump(t, db) {
+			if before[name] != value {
+				sealed = name
+			}
+		}
+		return sealed
+	}
+	entry := sealedName(find(t, encrypted, "s", "one"))
+	other := sealedName(find(t, encrypted, "s", "two"))
+	stored := dump(t, db)
+	if len(before) != 0 || entry == "" || entry == other {
+		t.Fatalf("the names are %q and %q", entry, other)
+	}
+
+	for name, value := range map[string]string{
+		"cut off":  stored[entry][:len(stored[entry])-1],
+		"nearly":   stored[entry][:10],
+		"changed":  stored[entry][:len(stored[entry])-1] + "\x00\x01"[:1],
+		"moved":    stored[other],
+		"not ours": "hello",
+	} {
+		if value == stored[entry] {
+			continue // the last byte was the one it would become
+		}
+		update(t, db, func(tx kv.Tx) error { return tx.Set([]byte(entry), []byte(value)) })
+		_, err := st.Device(t.Context(), "one")
+		if !errors.Is(err, kv.ErrDamaged) || !strings.Contains(err.Error(), `"one"`) || !strings.Contains(err.Error(), `key "sone\x00"`) {
+			t.Errorf("%s: Device: %v, want ErrDamaged with the session and the key", name, err)
+		}
+		sessions, err := st.Sessions(t.Context())
+		if !errors.Is(err, kv.ErrDamaged) || len(sessions) != 1 || sessions[0].Name != "two" {
+			t.Errorf("%s: Sessions: %v, %v, want the other one and ErrDamaged", name, sessions, err)
+		}
+		if err := encrypted.Rotate(t.Context()); err != nil && !errors.Is(err, kv.ErrDamaged) {
+			t.Errorf("%s: Rotate: %v", name, err)
+		}
+	}
+	if got, err := device(t, st, "two").Sessions.GetSession(t.Context(), "1:0"); err != nil || string(got) != "the session" {
+		t.Errorf("GetSession of the other: %q, %v", got, err)
+	}
+	if err := st.Delete(t.Context(), "one"); err != nil {
+		t.Fatalf("Delete: %v", err)
+	}
+	_ = one
+	// All of it is gone: what is left is as much as one session stores.
+	empty := keep{memory.New()}
+	single := reopen(t, kv.Encrypt(empty, key))
+	if err := storetest.Link(t, single, "two", storetest.JID("5511987654321", 2)).Sessions.PutSession(t.Context(), "1:0", []byte("the session")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := len(dump(t, db)), len(dump(t, empty)); got != want {
+		t.Errorf("%d keys are left, want %d", got, want)
+	}
+}
+
+func TestKeyDoesNotPrintItself(t *testing.T) {
+	t.Parallel()
+	key := kv.NewKey()
+	encrypted := kv.Encrypt(memory.New(), key)
+	for _, text := range []string{fmt.Sprint(key), fmt.Sprintf("%+v %#v %d", key, key, key), encrypted.String()} {
+		if strings.Contains(text, fmt.Sprint([32]byte(key))) || bytes.Contains([]byte(text), key[:]) || len(text) > 40 {
+			t.Errorf("%q", text)
+		}
+	}
+	if text, err := json.Marshal(struct{ Key kv.Key }{key}); err == nil {
+		t.Errorf("as JSON it is %s", text)
+	}
+}

@@ -1,0 +1,189 @@
+package kv
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// sealedTx is a transaction of an [Encrypted] DB.
+type sealedTx struct {
+	tx    Tx
+	names *namer
+	keys  []seal
+}
+
+var (
+	_ Tx      = (*sealedTx)(nil)
+	_ clearer = (*sealedTx)(nil)
+)
+
+// Get implements [Tx].
+func (t *sealedTx) Get(key []byte) ([]byte, error) {
+	sealed := t.names.seal(key)
+	value, err := t.tx.Get(sealed)
+	if err != nil || value == nil {
+		return nil, err
+	}
+	plain, err := unseal(t.keys, sealed, value)
+	if err != nil {
+		return nil, damaged(key, err)
+	}
+	return plain, nil
+}
+
+// Set implements [Tx].
+func (t *sealedTx) Set(key, value []byte) error {
+	if len(key) == 0 || len(key) > MaxKey {
+		return fmt.Errorf("a key of %d bytes, where 1 to %d are possible", len(key), MaxKey)
+	}
+	sealed := t.names.seal(key)
+	return t.tx.Set(sealed, t.keys[0].seal(sealed, value))
+}
+
+// Delete implements [Tx].
+func (t *sealedTx) Delete(key []byte) error { return t.tx.Delete(t.names.seal(key)) }
+
+// Scan implements [Tx]. Sealed names have another order, so it collects what
+// there is before it calls fn. A value that does not open does not keep fn
+// from those that do: the error comes at the end.
+func (t *sealedTx) Scan(prefix []byte, fn func(key, value []byte) error) error {
+	type pair struct{ key, value []byte }
+	var pairs []pair
+	var bad []error
+	err := t.scan(prefix, func(sealed, key, value []byte) error {
+		plain, err := unseal(t.keys, sealed, value)
+		if err != nil {
+			bad = append(bad, damaged(key, err))
+			return nil
+		}
+		pairs = append(pairs, pair{key, plain})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(pairs, func(a, b pair) int { return bytes.Compare(a.key, b.key) })
+	for _, p := range pairs {
+		if err := fn(p.key, p.value); err != nil {
+			return err
+		}
+	}
+	return errors.Join(bad...)
+}
+
+// scan calls fn for each name that begins with prefix, as it is sealed and as
+// it is, with the sealed value, in no order.
+func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte) error) error {
+	whole := prefix[:bytes.LastIndexByte(prefix, 0)+1]
+	return t.tx.Scan(t.names.seal(whole), func(sealed, value []byte) error {
+		if string(sealed) == headName {
+			return nil
+		}
+		key := t.names.clear(sealed)
+		if key == nil {
+			return damaged(sealed, errors.New("its name does not open"))
+		}
+		if !bytes.HasPrefix(key, prefix) {
+			return nil
+		}
+		return fn(sealed, key, value)
+	})
+}
+
+// clearPrefix implements clearer.
+func (t *sealedTx) clearPrefix(prefix []byte) error {
+	var doomed [][]byte
+	err := t.scan(prefix, func(sealed, _, _ []byte) error {
+		doomed = append(doomed, sealed)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range doomed {
+		if err := t.tx.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namer seals names part by part, a part being what ends with a zero byte, so
+// that names with the same first parts still have the same beginning, and a
+// scan by whole parts is one of the DB below. A sealed part is its length, a
+// MAC of the name up to there, and its bytes encrypted in counter mode from
+// that MAC: the same part after the same parts is always the same, and
+// nothing else is to be seen in it.
+type namer struct {
+	mac   []byte
+	block cipher.Block
+}
+
+const (
+	partMAC  = 16
+	partHead = 2 + partMAC
+)
+
+func newNamer(secret []byte) *namer {
+	block, err := aes.NewCipher(derive(secret, "walink kv name encryption"))
+	if err != nil {
+		panic(err) // not reached: it fails for other lengths only
+	}
+	return &namer{mac: derive(secret, "walink kv name authentication"), block: block}
+}
+
+// seal returns the sealed form of a name.
+func (n *namer) seal(key []byte) []byte {
+	out := make([]byte, 0, len(key)+partHead*(bytes.Count(key, []byte{0})+1))
+	mac := hmac.New(sha256.New, n.mac)
+	var sum [sha256.Size]byte
+	for rest := key; len(rest) > 0; {
+		size := bytes.IndexByte(rest, 0) + 1
+		if size == 0 {
+			size = len(rest)
+		}
+		part := rest[:size]
+		rest = rest[size:]
+		_, _ = mac.Write(part)
+		tag := mac.Sum(sum[:0])[:partMAC]
+		out = binary.BigEndian.AppendUint16(out, uint16(size)) //nolint:gosec // MaxKey is less than 1<<16
+		out = append(out, tag...)
+		out = append(out, part...)
+		at := out[len(out)-size:]
+		cipher.NewCTR(n.block, tag).XORKeyStream(at, at)
+	}
+	return out
+}
+
+// clear returns the name that was sealed, or nil for what is no sealed name.
+func (n *namer) clear(sealed []byte) []byte {
+	key := make([]byte, 0, len(sealed))
+	mac := hmac.New(sha256.New, n.mac)
+	var sum [sha256.Size]byte
+	for rest := sealed; len(rest) > 0; {
+		if len(rest) < partHead {
+			return nil
+		}
+		size := int(binary.BigEndian.Uint16(rest))
+		if len(rest) < partHead+size {
+			return nil
+		}
+		tag := rest[2:partHead]
+		key = append(key, rest[partHead:partHead+size]...)
+		part := key[len(key)-size:]
+		cipher.NewCTR(n.block, tag).XORKeyStream(part, part)
+		_, _ = mac.Write(part)
+		if !hmac.Equal(mac.Sum(sum[:0])[:partMAC], tag) {
+			return nil
+		}
+		rest = rest[partHead+size:]
+	}
+	return key
+}
