@@ -114,7 +114,7 @@ func (d *data) PutAppStateVersion(ctx context.Context, name string, version uint
 	if version > math.MaxInt64 {
 		return d.fail(fmt.Errorf("an app state version of %d is out of range", version))
 	}
-	return d.put(ctx, d.key(kindSyncState, name), newEncoder(len(hash)).uint(version).bytes(hash[:]))
+	return d.put(ctx, newEncoder(len(hash)).uint(version).bytes(hash[:]), kindSyncState, name)
 }
 
 // GetAppStateVersion implements [wastore.AppStateStore].

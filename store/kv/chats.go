@@ -21,9 +21,6 @@ type chat struct {
 }
 
 func (d *data) editChat(ctx context.Context, jid types.JID, edit func(*chat)) error {
-	if err := readable(jid.String()); err != nil {
-		return d.fail(err)
-	}
 	return d.write(ctx, func(tx Tx) error {
 		if jid.IsEmpty() {
 			return nil // as a row of sqlstore that is never found
@@ -190,7 +187,7 @@ func (d *data) PutPrivacyTokens(ctx context.Context, tokens ...wastore.PrivacyTo
 		return d.fail(errors.New("no privacy token was given"))
 	}
 	for _, token := range tokens {
-		if err := errors.Join(required("privacy token", token.Token), readable(token.User.ToNonAD().String())); err != nil {
+		if err := required("privacy token", token.Token); err != nil {
 			return d.fail(err)
 		}
 	}
@@ -293,7 +290,7 @@ func (d *data) PutNCTSalt(ctx context.Context, salt []byte) error {
 	if err := required("salt", salt); err != nil {
 		return d.fail(err)
 	}
-	return d.put(ctx, d.key(kindSalt), newEncoder(len(salt)).bytes(salt))
+	return d.put(ctx, newEncoder(len(salt)).bytes(salt), kindSalt)
 }
 
 // GetNCTSalt implements [wastore.NCTSaltStore].

@@ -32,15 +32,12 @@ func (d *data) contact(tx Tx, user types.JID) (types.ContactInfo, error) {
 
 // editContact changes one contact. Where edit returns false nothing is stored.
 func (d *data) editContact(ctx context.Context, user types.JID, edit func(*types.ContactInfo) bool) error {
-	if err := readable(user.String()); err != nil {
-		return d.fail(err)
-	}
 	return d.write(ctx, func(tx Tx) error {
 		info, err := d.contact(tx, user)
 		if err != nil || !edit(&info) {
 			return err
 		}
-		return tx.Set(d.key(kindContact, user.String()), encodeContact(info))
+		return d.set(tx, encodeContact(info), kindContact, user.String())
 	})
 }
 
@@ -119,15 +116,12 @@ func (d *data) editContacts(ctx context.Context, users []types.JID, edit func(ty
 	}
 	return d.write(ctx, func(tx Tx) error {
 		for _, user := range users {
-			if err := readable(user.String()); err != nil {
-				return err
-			}
 			info, err := d.contact(tx, user)
 			if err != nil {
 				return err
 			}
 			edit(user, &info)
-			if err := tx.Set(d.key(kindContact, user.String()), encodeContact(info)); err != nil {
+			if err := d.set(tx, encodeContact(info), kindContact, user.String()); err != nil {
 				return err
 			}
 		}
@@ -153,7 +147,7 @@ func (d *data) GetAllContacts(ctx context.Context) (map[types.JID]types.ContactI
 	err := d.read(ctx, func(tx Tx) error {
 		all = map[types.JID]types.ContactInfo{}
 		return tx.Scan(d.key(kindContact), func(key, value []byte) error {
-			suffix, err := d.suffix(key)
+			suffix, err := d.suffix(tx, key)
 			if err != nil {
 				return err
 			}

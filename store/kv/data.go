@@ -15,6 +15,7 @@ const (
 	kindChat       = "chat"     // JID: its settings
 	kindEvent      = "event"    // hash of a ciphertext: the event in it
 	kindIdentity   = "identity" // address
+	kindLong       = "long"     // hash: the part of a key that it stands for
 	kindMAC        = "mac"      // name, index MAC, version from the highest down
 	kindOutgoing   = "outgoing" // chat, message ID
 	kindPreKey     = "prekey"   // id from the highest down
@@ -51,10 +52,35 @@ func (d *data) key(kind string, parts ...string) []byte {
 	return name(spaceData, append(all, parts...)...)
 }
 
+// set stores value under the key of kind and parts. Those of the parts that
+// are too long for a key are stored beside it.
+func (d *data) set(tx Tx, value []byte, kind string, parts ...string) error {
+	for _, part := range parts {
+		if len(part) > longPart {
+			if err := tx.Set(d.key(kindLong, hashed(part)), newEncoder(len(part)).string(part).b); err != nil {
+				return err
+			}
+		}
+	}
+	return tx.Set(d.key(kind, parts...), value)
+}
+
 // suffix returns what follows the kind in a key of the device.
-func (d *data) suffix(key []byte) ([]string, error) {
-	list, err := parts(key, len(spaceData))
-	if err != nil || len(list) < 2 {
+func (d *data) suffix(tx Tx, key []byte) ([]string, error) {
+	list, err := parts(key, len(spaceData), func(hash string) (part string, err error) {
+		long := d.key(kindLong, hash)
+		err = load(tx, long, func(dec *decoder) { part = dec.string() })
+		if err == nil && part == "" {
+			err = damaged(long, errors.New("it is not there"))
+		}
+		return part, err
+	})
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return nil, err
+	case err != nil:
+		return nil, damaged(key, err)
+	case len(list) < 3:
 		return nil, damaged(key, errors.New("it is no key of a device"))
 	}
 	return list[2:], nil
@@ -101,9 +127,9 @@ func load(tx Tx, key []byte, use func(*decoder)) error {
 	return dec.end()
 }
 
-// put writes the value of a key in a transaction of its own.
-func (d *data) put(ctx context.Context, key []byte, value *encoder) error {
-	return d.write(ctx, func(tx Tx) error { return tx.Set(key, value.b) })
+// put stores value under the key of kind and parts in a transaction of its own.
+func (d *data) put(ctx context.Context, value *encoder, kind string, parts ...string) error {
+	return d.write(ctx, func(tx Tx) error { return d.set(tx, value.b, kind, parts...) })
 }
 
 // drop deletes a key in a transaction of its own.

@@ -24,13 +24,13 @@
 // and so is everything inside of DoDecryptionTxn. Each DB says in its own
 // documentation what it may lose.
 //
-// # What does not hold
+// # Where it differs from sqlstore
 //
-// Where whatsmeow's sqlstore has rows, this package has values, and it answers
-// as sqlstore does, but for what nobody should count on: an underscore or a
-// per cent sign in an address stands for itself where sqlstore takes it for a
-// pattern, letters differ from capitals there, the data of a device that was
-// replaced is out of reach of the new one of the same JID, and
+// It answers as whatsmeow's sqlstore does, but for what nobody should count
+// on: in an address an underscore, a per cent sign and a capital stand for
+// themselves where sqlstore takes them for a pattern, MigratePNToLID replaces
+// the number only where the address begins with it, the data of a device that
+// was replaced is out of reach of the new one of the same JID, and
 // DeleteOldBufferedHashes is for the device of which it is called.
 //
 // # Layout
@@ -38,7 +38,8 @@
 // The first byte of a key says what it is of; then come parts. A part ends
 // with a zero byte; in it 0 is written 1 1, and 1 is written 1 2, which keeps
 // the order of the bytes. A part of more than 1000 bytes is its first 900,
-// then 1 3, then its SHA-256 in hexadecimal.
+// then 1 3, then its SHA-256 in hexadecimal, under which the kind "long" of its
+// device has all of it.
 //
 //	f                                 the version of the layout: 1
 //	s session                         the entry of a session

@@ -161,8 +161,8 @@ func (d *data) AddOutgoingEvent(ctx context.Context, chatJID types.JID, id types
 	if chatJID.String() == "" {
 		return d.fail(errors.New("the chat is missing"))
 	}
-	return d.put(ctx, d.key(kindOutgoing, chatJID.String(), id),
-		newEncoder(len(format)+len(plaintext)+20).string(format).bytes(plaintext).int(time.Now().UnixMilli()))
+	return d.put(ctx, newEncoder(len(format)+len(plaintext)+20).string(format).bytes(plaintext).int(time.Now().UnixMilli()),
+		kindOutgoing, chatJID.String(), id)
 }
 
 // DeleteOldOutgoingEvents implements [wastore.EventBuffer].

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -23,8 +22,8 @@ const (
 	spaceData    = "x" // device id, kind, names: what belongs to a device
 )
 
-// longPart is the length from which a part is kept by its hash. Such parts are
-// in keys that are looked up and never read back.
+// A part that is longer than longPart stands in a key with its first bytes and
+// its hash.
 const (
 	longPart = 1000
 	headPart = 900
@@ -41,10 +40,9 @@ func name(first string, parts ...string) []byte {
 	key := append(make([]byte, 0, size), first...)
 	for _, part := range parts {
 		if len(part) > longPart {
-			sum := sha256.Sum256([]byte(part))
 			key = escape(key, part[:headPart])
 			key = append(key, 1, 3)
-			part = hex.EncodeToString(sum[:])
+			part = hashed(part)
 		}
 		key = append(escape(key, part), 0)
 	}
@@ -67,36 +65,48 @@ func escape(key []byte, part string) []byte {
 	return key
 }
 
-// parts gives back what name was given after the first bytes of key.
-func parts(key []byte, first int) ([]string, error) {
+func hashed(part string) string {
+	sum := sha256.Sum256([]byte(part))
+	return hex.EncodeToString(sum[:])
+}
+
+// parts gives back what name was given after the first bytes of key. long
+// tells the part of which there is a hash.
+func parts(key []byte, first int, long func(hash string) (string, error)) ([]string, error) {
 	var list []string
 	for rest := key[first:]; len(rest) > 0; {
 		part, after, ok := bytes.Cut(rest, []byte{0})
 		if !ok {
 			return nil, errors.New("the key has no end")
 		}
-		text := make([]byte, 0, len(part))
-		for i := 0; i < len(part); i++ {
-			if part[i] != 1 {
-				text = append(text, part[i])
-				continue
-			}
-			i++
-			if i == len(part) || part[i] < 1 || part[i] > 2 {
-				return nil, errors.New("the key is not whole")
-			}
-			text = append(text, part[i]-1)
-		}
-		list = append(list, string(text))
 		rest = after
+		var text string
+		var err error
+		if _, hash, ok := bytes.Cut(part, []byte{1, 3}); ok {
+			text, err = long(string(hash))
+		} else {
+			text, err = unescape(part)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, text)
 	}
 	return list, nil
 }
 
-// readable refuses a part that could not be read back from its key.
-func readable(part string) error {
-	if len(part) > longPart {
-		return fmt.Errorf("a name of %d bytes is longer than %d", len(part), longPart)
+func unescape(part []byte) (string, error) {
+	text := make([]byte, 0, len(part))
+	for i := 0; i < len(part); i++ {
+		if part[i] != 1 {
+			text = append(text, part[i])
+			continue
+		}
+		i++
+		if i == len(part) || part[i] < 1 || part[i] > 2 {
+			return "", errors.New("the key is not whole")
+		}
+		text = append(text, part[i]-1)
 	}
-	return nil
+	return string(text), nil
 }

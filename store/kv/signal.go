@@ -9,7 +9,7 @@ import (
 
 // PutIdentity implements [wastore.IdentityStore].
 func (d *data) PutIdentity(ctx context.Context, address string, key [32]byte) error {
-	return d.putReadable(ctx, kindIdentity, address, newEncoder(32).bytes(key[:]))
+	return d.put(ctx, newEncoder(32).bytes(key[:]), kindIdentity, address)
 }
 
 // DeleteAllIdentities implements [wastore.IdentityStore].
@@ -74,17 +74,14 @@ func (d *data) GetManySessions(ctx context.Context, addresses []string) (map[str
 
 // PutSession implements [wastore.SessionStore].
 func (d *data) PutSession(ctx context.Context, address string, session []byte) error {
-	return d.putReadable(ctx, kindSession, address, newEncoder(len(session)).bytes(session))
+	return d.put(ctx, newEncoder(len(session)).bytes(session), kindSession, address)
 }
 
 // PutManySessions implements [wastore.SessionStore].
 func (d *data) PutManySessions(ctx context.Context, sessions map[string][]byte) error {
 	return d.write(ctx, func(tx Tx) error {
 		for address, session := range sessions {
-			if err := readable(address); err != nil {
-				return err
-			}
-			if err := tx.Set(d.key(kindSession, address), newEncoder(len(session)).bytes(session).b); err != nil {
+			if err := d.set(tx, newEncoder(len(session)).bytes(session).b, kindSession, address); err != nil {
 				return err
 			}
 		}
@@ -109,6 +106,11 @@ func (d *data) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 	if !d.migrating(from) {
 		return nil
 	}
+	again := func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.migrated, from)
+	}
 	err := d.write(ctx, func(tx Tx) error {
 		for _, kind := range []string{kindSession, kindIdentity, kindSenderKey} {
 			if err := d.move(tx, kind, from, to); err != nil {
@@ -118,11 +120,11 @@ func (d *data) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 		return nil
 	})
 	if err != nil {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.migrated, from)
+		again()
+		return err
 	}
-	return err
+	d.store.onUndo(ctx, again)
+	return nil
 }
 
 // migrating records that the sessions of a number are moved, and returns false
@@ -143,22 +145,16 @@ func (d *data) move(tx Tx, kind, from, to string) error {
 		moved      []string
 	}
 	var pairs []pair
-	err := tx.Scan(d.ofUser(kind, from), func(key, value []byte) error {
-		suffix, err := d.suffix(key)
-		if err != nil {
-			return err
-		}
-		if from != "" {
-			suffix[0] = strings.ReplaceAll(suffix[0], from, to)
-		}
+	err := d.scanUser(tx, kind, from, func(key, value []byte, suffix []string) error {
+		suffix[0] = to + strings.TrimPrefix(suffix[0], from)
 		pairs = append(pairs, pair{key, value, suffix})
-		return readable(suffix[0])
+		return nil
 	})
 	if err != nil {
 		return err
 	}
 	for _, p := range pairs {
-		if err := tx.Set(d.key(kind, p.moved...), append([]byte(nil), p.value...)); err != nil {
+		if err := d.set(tx, append([]byte(nil), p.value...), kind, p.moved...); err != nil {
 			return err
 		}
 	}
@@ -170,20 +166,39 @@ func (d *data) move(tx Tx, kind, from, to string) error {
 	return nil
 }
 
-// ofUser returns how the keys of all devices of a user begin.
-func (d *data) ofUser(kind, user string) []byte {
-	return escape(d.key(kind), user+":")
+// scanUser calls fn for what is stored of a kind for the addresses of a user.
+func (d *data) scanUser(tx Tx, kind, user string, fn func(key, value []byte, suffix []string) error) error {
+	begin := user + ":"
+	// What begins with more than the head of a long part is told by the whole.
+	return tx.Scan(escape(d.key(kind), begin[:min(len(begin), headPart)]), func(key, value []byte) error {
+		suffix, err := d.suffix(tx, key)
+		if err != nil || !strings.HasPrefix(suffix[0], begin) {
+			return err
+		}
+		return fn(key, value, suffix)
+	})
 }
 
 func (d *data) dropAll(ctx context.Context, kind, user string) error {
-	return d.write(ctx, func(tx Tx) error { return clearPrefix(tx, d.ofUser(kind, user)) })
-}
-
-func (d *data) putReadable(ctx context.Context, kind, part string, value *encoder) error {
-	if err := readable(part); err != nil {
-		return d.fail(err)
-	}
-	return d.put(ctx, d.key(kind, part), value)
+	return d.write(ctx, func(tx Tx) error {
+		if len(user) < headPart {
+			return clearPrefix(tx, escape(d.key(kind), user+":"))
+		}
+		var doomed [][]byte
+		err := d.scanUser(tx, kind, user, func(key, _ []byte, _ []string) error {
+			doomed = append(doomed, key)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, key := range doomed {
+			if err := tx.Delete(key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // blob reads a value that is nothing but bytes.
@@ -201,10 +216,7 @@ func (d *data) PutSenderKey(ctx context.Context, group, user string, session []b
 	if err := required("sender key", session); err != nil {
 		return d.fail(err)
 	}
-	if err := readable(user + group); err != nil {
-		return d.fail(err)
-	}
-	return d.put(ctx, d.key(kindSenderKey, user, group), newEncoder(len(session)).bytes(session))
+	return d.put(ctx, newEncoder(len(session)).bytes(session), kindSenderKey, user, group)
 }
 
 // GetSenderKey implements [wastore.SenderKeyStore].

@@ -77,6 +77,7 @@ type carried struct {
 	mu    sync.Mutex
 	tx    Tx
 	ended bool
+	undo  []func() // what to call if nothing is stored
 }
 
 type carriedKey struct{ store *Store }
@@ -89,7 +90,7 @@ func (s *Store) txn(ctx context.Context, write bool, fn func(tx Tx) error) error
 	if s.closed.Load() {
 		return errClosed
 	}
-	if c, ok := ctx.Value(carriedKey{s}).(*carried); ok {
+	if c := s.carriedBy(ctx); c != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.ended {
@@ -107,11 +108,20 @@ func (s *Store) txn(ctx context.Context, write bool, fn func(tx Tx) error) error
 
 // carry runs fn with a ctx that carries a writing transaction.
 func (s *Store) carry(ctx context.Context, fn func(ctx context.Context) error) error {
-	if _, ok := ctx.Value(carriedKey{s}).(*carried); ok {
+	if s.carriedBy(ctx) != nil {
 		return fn(ctx)
 	}
-	return s.txn(ctx, true, func(tx Tx) error {
-		c := &carried{tx: tx}
+	c := &carried{}
+	stored := false
+	defer func() {
+		if !stored { // also after a panic
+			for _, undo := range c.undo {
+				undo()
+			}
+		}
+	}()
+	err := s.txn(ctx, true, func(tx Tx) error {
+		c.tx = tx
 		defer func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -119,6 +129,22 @@ func (s *Store) carry(ctx context.Context, fn func(ctx context.Context) error) e
 		}()
 		return fn(context.WithValue(ctx, carriedKey{s}, c))
 	})
+	stored = err == nil
+	return err
+}
+
+func (s *Store) carriedBy(ctx context.Context) *carried {
+	c, _ := ctx.Value(carriedKey{s}).(*carried)
+	return c
+}
+
+// onUndo has undo called if the transaction that ctx carries stores nothing.
+func (s *Store) onUndo(ctx context.Context, undo func()) {
+	if c := s.carriedBy(ctx); c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.undo = append(c.undo, undo)
+	}
 }
 
 // now is the time by which leases end.
