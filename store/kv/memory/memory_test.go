@@ -19,3 +19,7 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(*testing.T) store.Store { return kv.New(memory.New()) })
 }
+
+func BenchmarkMessages(b *testing.B) {
+	kvtest.Benchmark(b, func(*testing.B) store.Store { return kv.New(memory.New()) })
+}

@@ -1,0 +1,79 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// prepareFile creates a missing file for its owner alone. One that exists is
+// looked at and not opened.
+func prepareFile(path string) error {
+	if path == "" {
+		return errors.New("the path is empty")
+	}
+	dir := filepath.Dir(path)
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the directory %q does not exist: %w", dir, fs.ErrNotExist)
+	case err != nil:
+		return fmt.Errorf("the directory: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("%q is not a directory", dir)
+	}
+	info, err = os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil {
+			return fmt.Errorf("the file cannot be created: %w", err)
+		}
+		return file.Close()
+	case err != nil:
+		return err
+	case info.IsDir():
+		return errors.New("it is a directory")
+	case !info.Mode().IsRegular():
+		return errors.New("it is not a regular file")
+	case info.Mode().Perm()&0o222 == 0:
+		// Also for root: who takes all write bits away wants it left alone.
+		return fmt.Errorf("the file is read-only: %w", fs.ErrPermission)
+	}
+	return nil
+}
+
+// makePrivate takes the file from all but its owner.
+func makePrivate(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || !shared(info) {
+		return err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 as its owner, or make this user its owner: %w",
+			info.Mode().Perm(), err)
+	}
+	return nil
+}
+
+// Check implements [kv.Checker]: the file is still there, is the one that is
+// open, and nobody else's program may use it.
+func (db *DB) Check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	info, err := os.Stat(db.path)
+	if err != nil {
+		return fmt.Errorf("the file: %w", err)
+	}
+	if shared(info) {
+		return fmt.Errorf("others than its owner may use the file (mode %04o): run chmod 600 on it", info.Mode().Perm())
+	}
+	if info.Mode().Perm()&0o222 == 0 {
+		return fmt.Errorf("the file is read-only: %w", fs.ErrPermission)
+	}
+	return nil
+}

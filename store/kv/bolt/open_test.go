@@ -1,0 +1,233 @@
+package bolt_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/bolt"
+	"github.com/walink/walink/store/storetest"
+)
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		make func(t *testing.T, path string)
+		want error
+		text string
+	}{
+		{"a directory that is not there", func(t *testing.T, path string) {
+			t.Helper()
+			if err := os.Remove(filepath.Dir(path)); err != nil {
+				t.Fatal(err)
+			}
+		}, fs.ErrNotExist, "directory"},
+		{"a directory", func(t *testing.T, path string) {
+			t.Helper()
+			if err := os.Mkdir(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, "it is a directory"},
+		{"a file that is read-only", func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, nil, 0o400)
+		}, fs.ErrPermission, "read-only"},
+		{"a short file of something else", func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, []byte("hello"), 0o644)
+		}, bolt.ErrDamaged, "restore a copy"},
+		{"a long file of something else", func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, bytes.Repeat([]byte("hello "), 10000), 0o644)
+		}, bolt.ErrDamaged, "restore a copy"},
+		{"a database of SQLite", func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, append([]byte("SQLite format 3\x00"), make([]byte, 40000)...), 0o644)
+		}, bolt.ErrDamaged, "restore a copy"},
+		{"a file that was cut off", func(t *testing.T, path string) {
+			t.Helper()
+			fill(t, path)
+			if err := os.Truncate(path, 12<<10); err != nil {
+				t.Fatal(err)
+			}
+		}, bolt.ErrDamaged, "bytes of"},
+		{"a file whose pages were overwritten", func(t *testing.T, path string) {
+			t.Helper()
+			fill(t, path)
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page := os.Getpagesize()
+			write(t, path, append(content[:2*page:2*page], make([]byte, len(content)-2*page)...), 0o600)
+		}, bolt.ErrDamaged, "restore a copy"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			path := temp(t)
+			test.make(t, path)
+			before := look(path)
+			_, err := bolt.Open(t.Context(), path)
+			if err == nil {
+				t.Fatal("Open succeeded")
+			}
+			if test.want != nil && !errors.Is(err, test.want) {
+				t.Errorf("Open: %v, want %v", err, test.want)
+			}
+			for _, part := range []string{path, test.text} {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("Open: %v, want it to say %q", err, part)
+				}
+			}
+			if after := look(path); after != before {
+				t.Error("the file has changed")
+			}
+		})
+	}
+}
+
+func TestOpenObeysCtx(t *testing.T) {
+	t.Parallel()
+	path := temp(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := bolt.Open(ctx, path); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open: %v, want context.Canceled", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file is there: %v", err)
+	}
+}
+
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	path := temp(t)
+	db := open(t, path)
+	_, err := bolt.Open(t.Context(), path)
+	if !errors.Is(err, bolt.ErrLocked) || !strings.Contains(err.Error(), path) {
+		t.Errorf("Open of a file that is in use: %v, want ErrLocked and the path", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(t, path).Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPrivate(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("modes do not say who may use a file")
+	}
+	path := temp(t)
+	write(t, path, nil, 0o644)
+	st := kv.New(open(t, path))
+	t.Cleanup(func() { _ = st.Close() })
+	fresh := temp(t)
+	if err := open(t, fresh).Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{path, fresh} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
+		}
+	}
+	if err := st.Check(t.Context()); err != nil {
+		t.Errorf("Check: %v", err)
+	}
+	for _, spoil := range []func() error{
+		func() error { return os.Chmod(path, 0o640) },
+		func() error { return os.Chmod(path, 0o400) },
+		func() error { return os.Remove(path) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if err := st.Check(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("Check: %v, want an error with the path", err)
+		}
+	}
+}
+
+func TestNothingCanBeReadWithoutTheKey(t *testing.T) {
+	t.Parallel()
+	path := temp(t)
+	st := kv.New(kv.Encrypt(open(t, path), kv.NewKey()))
+	device := storetest.Link(t, st, "the session name", storetest.JID("5511987654321", 1))
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range [][]byte{[]byte("the session name"), []byte("5511987654321"), device.NoiseKey.Priv[:], device.AdvSecretKey} {
+		if bytes.Contains(content, word) {
+			t.Errorf("%q stands in the file", word)
+		}
+	}
+	other := kv.New(kv.Encrypt(open(t, path), kv.NewKey()))
+	if _, err := other.Device(t.Context(), "the session name"); !errors.Is(err, kv.ErrKey) {
+		t.Errorf("Device with another key: %v, want ErrKey", err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fill stores more than fits on the first pages.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	st := kv.New(open(t, path))
+	device := storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
+	if _, err := device.PreKeys.GetOrGenPreKeys(t.Context(), 812); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path string, content []byte, mode fs.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, content, mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// look is what a refused Open must leave alone.
+func look(path string) string {
+	content, _ := os.ReadFile(path)
+	info, err := os.Stat(path)
+	if err != nil {
+		return err.Error()
+	}
+	return info.Mode().String() + string(content)
+}
+
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	for i := range b.N {
+		db, err := bolt.Open(b.Context(), filepath.Join(dir, strings.Repeat("x", i%200)+".bolt"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if err := errors.Join(db.Close(), os.Remove(filepath.Join(dir, strings.Repeat("x", i%200)+".bolt"))); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}

@@ -1,0 +1,197 @@
+// Package group runs the writing transactions of a [kv.DB] one after the other
+// and commits those that wait for each other together: where a commit is what
+// costs, as an fsync or a round trip, many writers pay for one.
+//
+// The fn of each transaction runs alone, in the goroutine of its caller, on an
+// overlay of its own, so that one that fails takes nothing along. Who finds
+// nobody waiting commits for all since the last commit, at once: nothing is
+// ever held back in the hope of company.
+package group
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/walink/walink/store/kv"
+)
+
+// Base is a transaction of the DB below. Set and Delete must not fail because
+// of what they are given.
+type Base interface {
+	kv.Tx
+	// Commit stores what was set and deleted, and ends the Base.
+	Commit(ctx context.Context) error
+	// Rollback ends the Base without that.
+	Rollback()
+}
+
+// ErrClosed is returned by a Writer that is closed.
+var ErrClosed = errors.New("the database is closed")
+
+// most is the number of transactions that are committed together at most, so
+// that the first of them does not wait too long.
+const most = 128
+
+// Writer runs writing transactions. Use [New].
+type Writer struct {
+	begin func(ctx context.Context) (Base, error)
+
+	mu      sync.Mutex
+	busy    bool            // somebody has the turn
+	waiting []chan struct{} // for the turn, in this order
+	closed  bool
+
+	// batch belongs to who has the turn.
+	batch *batch
+}
+
+// batch is what is committed together.
+type batch struct {
+	base Base
+	size int           // how many transactions have changed something
+	done chan struct{} // closed when the batch has ended
+	err  error         // set before
+}
+
+// New returns a Writer for the DB on which begin begins transactions. It has
+// one of them open at a time.
+func New(begin func(ctx context.Context) (Base, error)) *Writer {
+	return &Writer{begin: begin}
+}
+
+// Txn runs fn like a writing transaction of [kv.DB].
+func (w *Writer) Txn(ctx context.Context, fn func(kv.Tx) error) error {
+	if err := w.enter(ctx); err != nil {
+		return err
+	}
+	b, err := w.run(ctx, fn)
+	if b == nil {
+		return err
+	}
+	<-b.done
+	return errors.Join(err, b.err)
+}
+
+// run is Txn for who has the turn, which it gives away. It returns the batch
+// on whose end the answer depends.
+func (w *Writer) run(ctx context.Context, fn func(kv.Tx) error) (b *batch, err error) {
+	defer w.leave(ctx) // also when fn panics
+	if w.batch == nil {
+		base, err := w.begin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		w.batch = &batch{base: base, done: make(chan struct{})}
+	}
+	b = w.batch
+	tx := newOverlay(b.base)
+	defer tx.end()
+	err = fn(tx)
+	if err == nil {
+		err = ctx.Err()
+	}
+	switch {
+	case err == nil && tx.changed():
+		b.size++
+		// What fails here fails for all: it may be half done.
+		b.err = tx.flush()
+	case b.size == 0:
+		return nil, err // it has seen nothing that is not stored yet
+	}
+	return b, err
+}
+
+// enter waits for the turn.
+func (w *Writer) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	if w.closed {
+		w.mu.Unlock()
+		return ErrClosed
+	}
+	if !w.busy {
+		w.busy = true
+		w.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{})
+	w.waiting = append(w.waiting, turn)
+	w.mu.Unlock()
+
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	w.mu.Lock()
+	if i := slices.Index(w.waiting, turn); i >= 0 {
+		w.waiting = slices.Delete(w.waiting, i, i+1)
+		w.mu.Unlock()
+		return ctx.Err()
+	}
+	w.mu.Unlock()
+	w.leave(ctx) // it has the turn by now, and others count on it
+	return ctx.Err()
+}
+
+// leave gives the turn to the next, with the batch, or ends the batch before.
+func (w *Writer) leave(ctx context.Context) {
+	if b := w.batch; b != nil && (b.err != nil || b.size >= most || w.last()) {
+		w.batch = nil
+		w.finish(ctx, b)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.waiting) == 0 {
+		if w.batch == nil {
+			w.busy = false
+			return
+		}
+		// Who was waiting has given up since: one more round, for the batch.
+		w.mu.Unlock()
+		w.leave(ctx)
+		w.mu.Lock()
+		return
+	}
+	next := w.waiting[0]
+	w.waiting = slices.Delete(w.waiting, 0, 1)
+	close(next)
+}
+
+// last reports whether nobody is waiting for the turn.
+func (w *Writer) last() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.waiting) == 0
+}
+
+// finish ends a batch.
+func (w *Writer) finish(ctx context.Context, b *batch) {
+	defer close(b.done)
+	if b.err != nil || b.size == 0 {
+		b.base.Rollback()
+		return
+	}
+	// One whose ctx ends now commits for others too.
+	b.err = b.base.Commit(context.WithoutCancel(ctx))
+}
+
+// Close waits for the transactions that run or wait, and lets no other begin.
+func (w *Writer) Close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	if !w.busy {
+		return
+	}
+	turn := make(chan struct{})
+	w.waiting = append(w.waiting, turn)
+	w.mu.Unlock()
+	<-turn
+	w.leave(context.Background()) //nolint:forbidigo // io.Closer has no ctx
+	w.mu.Lock()
+}

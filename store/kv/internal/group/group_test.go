@@ -1,0 +1,161 @@
+package group_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/internal/group"
+	"github.com/walink/walink/store/kv/kvtest"
+)
+
+// db is a DB that copies a map for each batch.
+type db struct {
+	*group.Writer
+	mu      sync.Mutex
+	state   map[string][]byte
+	commits int
+	fail    error // what a commit returns
+}
+
+func newDB() *db {
+	d := &db{state: map[string][]byte{}}
+	d.Writer = group.New(func(context.Context) (group.Base, error) { return &base{db: d, state: maps.Clone(d.now())}, nil })
+	return d
+}
+
+func (d *db) now() map[string][]byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state
+}
+
+func (d *db) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
+	if write {
+		return d.Writer.Txn(ctx, fn)
+	}
+	// A reader is a writer of another map.
+	b := &base{state: maps.Clone(d.now())}
+	defer b.Rollback()
+	if err := errors.Join(ctx.Err(), fn(readOnly{b})); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+type base struct {
+	db    *db
+	state map[string][]byte
+}
+
+func (b *base) Get(key []byte) ([]byte, error) { return b.state[string(key)], nil }
+
+func (b *base) Set(key, value []byte) error {
+	b.state[string(key)] = value
+	return nil
+}
+
+func (b *base) Delete(key []byte) error {
+	delete(b.state, string(key))
+	return nil
+}
+
+func (b *base) Scan(prefix []byte, fn func(key, value []byte) error) error {
+	for _, key := range slices.Sorted(maps.Keys(b.state)) {
+		if strings.HasPrefix(key, string(prefix)) {
+			if err := fn([]byte(key), b.state[key]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *base) Commit(context.Context) error {
+	b.db.mu.Lock()
+	defer b.db.mu.Unlock()
+	b.db.commits++
+	if b.db.fail == nil {
+		b.db.state = b.state
+	}
+	return b.db.fail
+}
+
+func (*base) Rollback() {}
+
+type readOnly struct{ *base }
+
+var errReadOnly = errors.New("the transaction only reads")
+
+func (readOnly) Set(_, _ []byte) error { return errReadOnly }
+func (readOnly) Delete([]byte) error   { return errReadOnly }
+
+func TestDB(t *testing.T) {
+	t.Parallel()
+	kvtest.Run(t, func(*testing.T) kv.DB { return newDB() })
+}
+
+// together runs count transactions that all wait for one that runs.
+func together(t *testing.T, d *db, count int, fn func(i int) func(kv.Tx) error) []error {
+	t.Helper()
+	errs := make([]error, count)
+	var wait sync.WaitGroup
+	err := d.Txn(t.Context(), true, func(kv.Tx) error {
+		var started sync.WaitGroup
+		for i := range count {
+			started.Add(1)
+			wait.Go(func() {
+				started.Done()
+				errs[i] = d.Txn(t.Context(), true, fn(i))
+			})
+		}
+		started.Wait()
+		return nil
+	})
+	wait.Wait()
+	if err != nil {
+		t.Errorf("Txn: %v", err)
+	}
+	return errs
+}
+
+func TestWritersShareACommit(t *testing.T) {
+	t.Parallel()
+	const count = 100
+	d := newDB()
+	for i, err := range together(t, d, count, func(i int) func(kv.Tx) error {
+		return func(tx kv.Tx) error { return tx.Set([]byte{byte(i)}, []byte("value")) }
+	}) {
+		if err != nil {
+			t.Errorf("transaction %d: %v", i, err)
+		}
+	}
+	if len(d.now()) != count || d.commits >= count {
+		t.Errorf("%d keys in %d commits, want %d keys in fewer", len(d.now()), d.commits, count)
+	}
+}
+
+func TestACommitThatFailsFailsForAll(t *testing.T) {
+	t.Parallel()
+	d := newDB()
+	d.fail = errors.New("the disk is full")
+	for i, err := range together(t, d, 20, func(i int) func(kv.Tx) error {
+		return func(tx kv.Tx) error { return tx.Set([]byte{byte(i)}, []byte("value")) }
+	}) {
+		if !errors.Is(err, d.fail) {
+			t.Errorf("transaction %d: %v, want the error of the commit", i, err)
+		}
+	}
+	if len(d.now()) != 0 {
+		t.Errorf("%d keys are stored", len(d.now()))
+	}
+	d.fail = nil
+	if err := d.Txn(t.Context(), true, func(tx kv.Tx) error { return tx.Set([]byte("a"), []byte("1")) }); err != nil {
+		t.Errorf("Txn afterwards: %v", err)
+	}
+}
