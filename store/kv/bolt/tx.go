@@ -76,6 +76,9 @@ func move(step func() (key, value []byte)) (key, value []byte, err error) {
 	return key, value, nil
 }
 
+// Use implements [group.Base]. Nothing here takes long enough for a ctx.
+func (*tx) Use(context.Context) {}
+
 // Commit implements [group.Base].
 func (t *tx) Commit(context.Context) error {
 	err := t.commit()

@@ -21,6 +21,8 @@ import (
 // of what they are given.
 type Base interface {
 	kv.Tx
+	// Use says whose ctx holds for what is read from now on.
+	Use(ctx context.Context)
 	// Commit stores what was set and deleted, and ends the Base.
 	Commit(ctx context.Context) error
 	// Rollback ends the Base without that.
@@ -86,14 +88,15 @@ func (w *Writer) run(ctx context.Context, fn func(kv.Tx) error) (b *batch, err e
 		w.batch = &batch{base: base, done: make(chan struct{})}
 	}
 	b = w.batch
-	tx := newOverlay(b.base)
-	defer tx.end()
+	b.base.Use(ctx)
+	tx := NewOverlay(b.base)
+	defer tx.End()
 	err = fn(tx)
 	if err == nil {
 		err = ctx.Err()
 	}
 	switch {
-	case err == nil && tx.changed():
+	case err == nil && tx.Len() > 0:
 		b.size++
 		// What fails here fails for all: it may be half done.
 		b.err = tx.flush()

@@ -88,6 +88,8 @@ func (b *base) Commit(context.Context) error {
 
 func (*base) Rollback() {}
 
+func (*base) Use(context.Context) {}
+
 type readOnly struct{ *base }
 
 var errReadOnly = errors.New("the transaction only reads")

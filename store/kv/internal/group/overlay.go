@@ -16,43 +16,52 @@ const (
 	maxValue = 256 << 20
 )
 
-// overlay is a transaction that keeps its changes to itself until flush. A nil
-// value is that of a deleted key.
-type overlay struct {
+// Overlay is a transaction that keeps its changes to itself. A nil value is
+// that of a deleted key. Use [NewOverlay].
+type Overlay struct {
 	base    kv.Tx
 	changes btree.Map[string, []byte]
 	ended   bool
 }
 
-func newOverlay(base kv.Tx) *overlay { return &overlay{base: base} }
+// NewOverlay returns a transaction on top of base.
+func NewOverlay(base kv.Tx) *Overlay { return &Overlay{base: base} }
 
-func (o *overlay) end() { o.ended = true }
+// End lets nothing more be done.
+func (o *Overlay) End() { o.ended = true }
 
-func (o *overlay) usable() error {
+func (o *Overlay) usable() error {
 	if o.ended {
 		return errors.New("the transaction has ended")
 	}
 	return nil
 }
 
-func (o *overlay) changed() bool { return o.changes.Len() > 0 }
+// Len returns how many keys are changed.
+func (o *Overlay) Len() int { return o.changes.Len() }
 
-// flush does the changes on the transaction below.
-func (o *overlay) flush() error {
+// Each calls fn for each key that is changed, with its value or nil.
+func (o *Overlay) Each(fn func(key string, value []byte) error) error {
 	var err error
 	o.changes.Scan(func(key string, value []byte) bool {
-		if value == nil {
-			err = o.base.Delete([]byte(key))
-		} else {
-			err = o.base.Set([]byte(key), value)
-		}
+		err = fn(key, value)
 		return err == nil
 	})
 	return err
 }
 
+// flush does the changes on the transaction below.
+func (o *Overlay) flush() error {
+	return o.Each(func(key string, value []byte) error {
+		if value == nil {
+			return o.base.Delete([]byte(key))
+		}
+		return o.base.Set([]byte(key), value)
+	})
+}
+
 // Get implements [kv.Tx].
-func (o *overlay) Get(key []byte) ([]byte, error) {
+func (o *Overlay) Get(key []byte) ([]byte, error) {
 	if err := o.usable(); err != nil {
 		return nil, err
 	}
@@ -63,7 +72,7 @@ func (o *overlay) Get(key []byte) ([]byte, error) {
 }
 
 // Set implements [kv.Tx].
-func (o *overlay) Set(key, value []byte) error {
+func (o *Overlay) Set(key, value []byte) error {
 	if err := o.usable(); err != nil {
 		return err
 	}
@@ -75,7 +84,7 @@ func (o *overlay) Set(key, value []byte) error {
 }
 
 // Delete implements [kv.Tx].
-func (o *overlay) Delete(key []byte) error {
+func (o *Overlay) Delete(key []byte) error {
 	if err := o.usable(); err != nil {
 		return err
 	}
@@ -85,7 +94,7 @@ func (o *overlay) Delete(key []byte) error {
 
 // Scan implements [kv.Tx]: it goes through the changes and through what is
 // below side by side.
-func (o *overlay) Scan(prefix []byte, fn func(key, value []byte) error) error {
+func (o *Overlay) Scan(prefix []byte, fn func(key, value []byte) error) error {
 	if err := o.usable(); err != nil {
 		return err
 	}

@@ -1,0 +1,203 @@
+// Package redis is a [kv.DB] in a Redis server, for programs on several
+// machines, with github.com/redis/go-redis.
+//
+//	db, err := redis.Open(ctx, "rediss://user:password@host:6379/0", "walink")
+//	if err != nil {
+//		return err
+//	}
+//	st := kv.New(db)
+//	defer st.Close()
+//
+// The package is a module of its own, so that go-redis is in the programs that
+// use it and in no other. It needs Redis 6.2 or later, or Valkey.
+//
+// # What the server holds, and its danger
+//
+// All that package kv stores, in clear: the keys of WhatsApp accounts. Who can
+// read the server, its files or its network can be those accounts. Use
+// [kv.Encrypt], TLS and a password.
+//
+// Everything is in four Redis keys: a hash of values, a sorted set of names, a
+// number that each commit raises, and a lock. Their names are the prefix in
+// braces and a word, so that a cluster keeps them in one slot.
+//
+// # What a crash may lose
+//
+// A program that crashes loses nothing that was reported as stored: a
+// transaction is one script on the server, done in full or not at all. What a
+// crash of the server loses is for its settings to say: with "appendonly yes"
+// and "appendfsync always" nothing, with "everysec" the last second, with
+// snapshots alone the minutes since the last, and without either all. A
+// failover can lose what the replica had not yet got. Open refuses a server
+// with no persistence, and one that evicts keys when its memory is full:
+// "maxmemory-policy" must be "noeviction". A device whose last writes are lost
+// can no longer read what its contacts send, until they notice: choose
+// "always".
+//
+// # Many processes
+//
+// Writing transactions take the lock, which is theirs alone across all
+// processes, so that each runs once and after the other; those of one process
+// that wait for each other share it and one commit. A process that dies with
+// the lock loses it after ten seconds. One that is so slow that it lost the
+// lock gets an error that wraps [ErrLockLost], and has stored nothing. Where
+// the network fails under a commit, the error says that the outcome is not
+// known. The time by which leases end is the server's.
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/internal/group"
+)
+
+// ErrEvicts is in the chain of the error about a server that deletes keys by
+// itself. Nothing in it has been changed.
+var ErrEvicts = errors.New("it deletes keys when its memory is full: set maxmemory-policy to noeviction")
+
+// ErrVolatile is in the chain of the error about a server that keeps nothing
+// on its disk. Nothing in it has been changed.
+var ErrVolatile = errors.New("it keeps nothing on its disk: set appendonly to yes, and appendfsync to always")
+
+// ErrLockLost is in the chain of the error about a transaction that took
+// longer than its lock. It has stored nothing, and can be tried again.
+var ErrLockLost = errors.New("the lock was lost before the end of the transaction")
+
+// DB is a part of a Redis server. It is safe for concurrent use. Use [Open].
+type DB struct {
+	address string
+	client  redis.UniversalClient
+	names   names
+	writer  *group.Writer
+	holder  string // of locks, not of leases
+	batches atomic.Uint64
+
+	mu      sync.RWMutex // held for reading by readers, so that Close waits
+	closed  bool
+	closing sync.Once
+	err     error
+}
+
+// names are the Redis keys of a DB.
+type names struct{ values, index, version, lock string }
+
+var (
+	_ kv.DB      = (*DB)(nil)
+	_ kv.Clock   = (*DB)(nil)
+	_ kv.Checker = (*DB)(nil)
+)
+
+// Open connects to the server at url, which is of the form redis://, rediss://
+// with TLS, or unix:// for a socket, and can hold a user, a password and the
+// number of a database. The options that can follow after a question mark are
+// those of go-redis. The names of all Redis keys begin with prefix: two that
+// differ share nothing.
+//
+// A server that cannot be reached or that must not be used gets an error that
+// names the address and the reason, and is not changed: see [ErrEvicts] and
+// [ErrVolatile]. The address in errors is without user and password.
+func Open(ctx context.Context, url, prefix string) (*DB, error) {
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		// Its text may hold the URL, and with it the password.
+		return nil, errors.New("redis: open: the URL is not one of redis://, rediss:// or unix:// that can be used")
+	}
+	// Tried again after an answer was lost, a commit could be done twice.
+	options.MaxRetries = -1
+	options.ContextTimeoutEnabled = true
+	db, err := OpenClient(ctx, redis.NewClient(options), prefix)
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// OpenClient is [Open] for a client of go-redis, such as one of a cluster or a
+// sentinel. The client must not repeat what failed, which MaxRetries of -1
+// says. The DB owns it, and closes it, also when OpenClient fails.
+func OpenClient(ctx context.Context, client redis.UniversalClient, prefix string) (*DB, error) {
+	slot := "{" + strings.NewReplacer("{", "(", "}", ")").Replace(prefix) + "}:"
+	db := &DB{
+		address: address(client),
+		client:  client,
+		names:   names{values: slot + "values", index: slot + "index", version: slot + "version", lock: slot + "lock"},
+		holder:  rand.Text(),
+	}
+	db.writer = group.New(db.begin)
+	if err := db.Check(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("redis: open %s: %w", db, err), client.Close())
+	}
+	return db, nil
+}
+
+// address names a server without its password.
+func address(client redis.UniversalClient) string {
+	single, ok := client.(*redis.Client)
+	if !ok {
+		return "redis"
+	}
+	return fmt.Sprintf("redis %s database %d", strconv.Quote(single.Options().Addr), single.Options().DB)
+}
+
+// String names the server and the keys.
+func (db *DB) String() string {
+	return fmt.Sprintf("%s, prefix %s", db.address, strconv.Quote(strings.TrimSuffix(db.names.values, ":values")))
+}
+
+// Check implements [kv.Checker]: the server answers, evicts nothing and keeps
+// what it is given. What it does not let its user see is not checked.
+func (db *DB) Check(ctx context.Context) error {
+	if err := db.client.Ping(ctx).Err(); err != nil {
+		return err
+	}
+	info, err := db.client.Info(ctx, "memory", "persistence").Result()
+	if err != nil {
+		return nil //nolint:nilerr // a user may be denied it, and the server be in order
+	}
+	settings := map[string]string{}
+	for line := range strings.Lines(info) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			settings[name] = value
+		}
+	}
+	if policy := settings["maxmemory_policy"]; policy != "" && policy != "noeviction" {
+		return fmt.Errorf("its maxmemory-policy is %s: %w", policy, ErrEvicts)
+	}
+	if settings["aof_enabled"] != "0" {
+		return nil
+	}
+	saves, err := db.client.ConfigGet(ctx, "save").Result()
+	if err == nil && saves["save"] == "" {
+		return ErrVolatile
+	}
+	return nil
+}
+
+// Now implements [kv.Clock] with the time of the server.
+func (db *DB) Now(ctx context.Context) (time.Time, error) { return db.client.Time(ctx).Result() }
+
+// Close waits for the transactions that run, and closes the connections. It
+// may be called twice.
+func (db *DB) Close() error {
+	db.closing.Do(func() {
+		db.writer.Close()
+		db.mu.Lock()
+		defer db.mu.Unlock()
+		db.closed = true
+		if err := db.client.Close(); err != nil {
+			db.err = fmt.Errorf("redis: close %s: %w", db, err)
+		}
+	})
+	return db.err
+}
