@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"go.mau.fi/util/exslices"
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 )
@@ -125,35 +124,29 @@ func (l lids) PutManyLIDMappings(ctx context.Context, mappings []wastore.LIDMapp
 			valid = append(valid, m)
 		}
 	}
-	return l.put(ctx, exslices.DeduplicateUnsortedOverwrite(valid))
+	return l.put(ctx, valid)
 }
 
-// put stores the pairs of which the map does not know yet. Most it knows, and
-// then nothing waits to write.
+// put stores pairs, of which later ones win. Most are known, and then nothing
+// waits to write.
 func (l lids) put(ctx context.Context, mappings []wastore.LIDMapping) error {
-	var fresh []wastore.LIDMapping
-	pick := func(tx Tx) error {
-		fresh = nil
+	var fresh bool
+	err := l.store.txn(ctx, false, func(tx Tx) error {
+		fresh = false
 		for _, m := range mappings {
 			known, err := other(tx, spaceNumber, m.PN.User)
 			if err != nil {
 				return err
 			}
-			if known != m.LID.User || known == "" {
-				fresh = append(fresh, m)
-			}
+			fresh = fresh || known != m.LID.User || known == ""
 		}
 		return nil
-	}
-	err := l.store.txn(ctx, false, pick)
-	if err != nil || len(fresh) == 0 {
+	})
+	if err != nil || !fresh {
 		return l.fail(err)
 	}
 	return l.fail(l.store.txn(ctx, true, func(tx Tx) error {
-		if err := pick(tx); err != nil {
-			return err
-		}
-		for _, m := range fresh {
+		for _, m := range mappings {
 			if err := pair(tx, m.LID.User, m.PN.User); err != nil {
 				return err
 			}
@@ -171,6 +164,9 @@ func pair(tx Tx, lid, pn string) error {
 	oldPN, err := other(tx, spaceLID, lid)
 	if err != nil {
 		return err
+	}
+	if oldLID == lid && oldPN == pn && lid != "" && pn != "" {
+		return nil
 	}
 	if oldLID != "" && oldLID != lid {
 		if err := tx.Delete(name(spaceLID, oldLID)); err != nil {

@@ -44,6 +44,8 @@ import (
 //     transaction: the caches of sqlstore keep what was rolled back;
 //   - what follows a call that has failed, inside of a transaction: the
 //     transaction is ended, as in whatsmeow and as PostgreSQL demands;
+//   - one user twice in a PutManyLIDMappings: sqlstore passes over what its cache
+//     knows, so that which pair wins is a matter of what was asked before;
 //   - removing the last prekey: sqlstore then gives its ID to another one;
 //   - addresses that are LIKE patterns of others: sqlstore deletes all that
 //     match. What is demanded is in the cases of odd keys;

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -267,12 +268,18 @@ func accountGenerators() map[string]generator {
 		"NCTSalt.DeleteNCTSalt": none,
 
 		"LIDs.PutManyLIDMappings": func(p *pool) []any {
-			return []any{many(p, 4, func() wastore.LIDMapping {
+			drawn := map[types.JID]bool{}
+			mappings := many(p, 4, func() wastore.LIDMapping {
 				mapping := wastore.LIDMapping{LID: p.lid(), PN: p.pn()}
 				if p.rand.IntN(8) == 0 { // one that is none is passed over
 					mapping.PN = p.group()
 				}
 				return mapping
+			})
+			return []any{slices.DeleteFunc(mappings, func(m wastore.LIDMapping) bool {
+				again := drawn[m.LID] || drawn[m.PN]
+				drawn[m.LID], drawn[m.PN] = true, true
+				return again
 			})}
 		},
 		"LIDs.PutLIDMapping": func(p *pool) []any {

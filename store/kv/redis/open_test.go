@@ -109,7 +109,7 @@ func TestPrefixesShareNothing(t *testing.T) {
 	if got := get(t, two, "a"); got != "" {
 		t.Errorf("the other prefix has %q", got)
 	}
-	for _, key := range strings.Fields(s.cli(t, "keys", "*")) {
+	for key := range strings.FieldsSeq(s.cli(t, "keys", "*")) {
 		if !strings.HasPrefix(key, "{walink}:") {
 			t.Errorf("key %q", key)
 		}

@@ -32,7 +32,7 @@ func start(t *testing.T, args ...string) *server {
 	if err != nil {
 		t.Skip("there is no redis-server: apt-get install redis-server")
 	}
-	dir, err := os.MkdirTemp("", "walink") // t.TempDir is too long for a socket
+	dir, err := os.MkdirTemp("", "walink") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
