@@ -195,6 +195,9 @@ func (d *data) DeleteAppStateMutationMACs(ctx context.Context, name string, inde
 		return nil
 	}
 	return d.write(ctx, func(tx Tx) error {
+		if len(indexMACs) > manyMACs {
+			return d.deleteManyMACs(tx, name, indexMACs)
+		}
 		for _, mac := range indexMACs {
 			if err := clearPrefix(tx, d.key(kindMAC, name, string(mac))); err != nil {
 				return err
@@ -202,6 +205,34 @@ func (d *data) DeleteAppStateMutationMACs(ctx context.Context, name string, inde
 		}
 		return nil
 	})
+}
+
+// manyMACs is from how many on it is less work to look at all that are stored,
+// in one scan, than at each that is named.
+const manyMACs = 50
+
+func (d *data) deleteManyMACs(tx Tx, name string, indexMACs [][]byte) error {
+	named := make(map[string]bool, len(indexMACs))
+	for _, mac := range indexMACs {
+		named[string(mac)] = true
+	}
+	var doomed [][]byte
+	err := tx.Scan(d.key(kindMAC, name), func(key, _ []byte) error {
+		suffix, err := d.suffix(tx, key)
+		if err == nil && len(suffix) > 1 && named[suffix[1]] {
+			doomed = append(doomed, key)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, key := range doomed {
+		if err := tx.Delete(key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // GetAppStateMutationMAC implements [wastore.AppStateStore]: it returns the
