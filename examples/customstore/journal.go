@@ -95,7 +95,7 @@ func (j *Journal) commit(t *tx) error {
 	binary.BigEndian.PutUint32(b, uint32(len(b)-8)) //nolint:gosec // no transaction has 4 GiB
 	binary.BigEndian.PutUint32(b[4:], crc32.ChecksumIEEE(b[8:]))
 	_, err := j.file.WriteAt(b, j.size)
-	if err = cmp.Or(err, j.file.Sync()); err != nil {
+	if err := cmp.Or(err, j.file.Sync()); err != nil {
 		return err
 	}
 	j.size += int64(len(b))
