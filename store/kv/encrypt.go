@@ -115,52 +115,55 @@ func (e *Encrypted) Check(ctx context.Context) error {
 
 // Txn implements [DB].
 func (e *Encrypted) Txn(ctx context.Context, write bool, fn func(Tx) error) error {
-	return e.db.Txn(ctx, write, func(tx Tx) error {
-		names, err := e.open(tx, write)
-		if err != nil {
+	names := e.names.Load()
+	if names != nil {
+		return e.db.Txn(ctx, write, func(tx Tx) error { return fn(&sealedTx{tx: tx, names: names, keys: e.keys}) })
+	}
+	var kept bool
+	err := e.db.Txn(ctx, write, func(tx Tx) (err error) {
+		if names, kept, err = e.open(tx, write); err != nil {
 			return err
 		}
 		return fn(&sealedTx{tx: tx, names: names, keys: e.keys})
 	})
+	if err == nil && kept { // not before: what was read may come to nothing with what wrote it
+		e.names.Store(names)
+	}
+	return err
 }
 
 // headName is the name under which the DB below keeps what names are sealed
 // with. No sealed name is so short.
 const headName = "walink"
 
-// open returns what names are sealed with. It makes it for an empty DB.
-func (e *Encrypted) open(tx Tx, write bool) (*namer, error) {
-	if names := e.names.Load(); names != nil {
-		return names, nil
-	}
+// open returns what names are sealed with, and whether the DB keeps it. For an
+// empty DB it makes it, which a transaction that only reads cannot keep.
+func (e *Encrypted) open(tx Tx, write bool) (names *namer, kept bool, err error) {
 	value, err := tx.Get([]byte(headName))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if value != nil {
 		secret, err := unseal(e.keys, []byte(headName), value)
 		if errors.Is(err, errNoKey) {
-			return nil, ErrKey
+			return nil, false, ErrKey
 		} else if err != nil {
-			return nil, damaged([]byte(headName), err)
+			return nil, false, damaged([]byte(headName), err)
 		}
-		names := newNamer(secret)
-		e.names.Store(names)
-		return names, nil
+		return newNamer(secret), true, nil
 	}
 	key, _, err := first(tx, nil)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	} else if key != nil {
-		return nil, ErrPlain
+		return nil, false, ErrPlain
 	}
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // it never fails
 	if write {
-		// Not known until the next transaction has read it: this one may fail.
 		err = tx.Set([]byte(headName), e.keys[0].seal([]byte(headName), secret))
 	}
-	return newNamer(secret), err
+	return newNamer(secret), write, err
 }
 
 // rotateStep is how many values one transaction of Rotate seals.

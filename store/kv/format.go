@@ -16,38 +16,34 @@ var ErrForeign = errors.New("it holds data that walink has not stored: give wali
 // layout is the version of the layout that this package reads and writes.
 const layout = 1
 
-// checkFormat looks whether the DB is one of ours. The first transaction that
-// writes marks a DB that is empty.
-func (s *Store) checkFormat(tx Tx, write bool) error {
-	if s.known.Load() {
-		return nil
-	}
+// checkFormat looks whether the DB is one of ours, and returns false where it
+// is empty. The first transaction that writes marks it.
+func checkFormat(tx Tx, write bool) (known bool, err error) {
 	key := name(spaceFormat)
 	value, err := tx.Get(key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if value == nil {
 		other, _, err := first(tx, nil)
 		switch {
 		case err != nil:
-			return err
+			return false, err
 		case other != nil:
-			return ErrForeign
+			return false, ErrForeign
 		case !write:
-			return nil
+			return false, nil
 		}
-		return tx.Set(key, newEncoder(1).uint(layout).b)
+		return true, tx.Set(key, newEncoder(1).uint(layout).b)
 	}
 	// Only the first field: a newer layout may have more.
 	d := decode(key, value)
 	version := d.uint()
 	switch {
 	case d.err != nil:
-		return damaged(key, d.err)
+		return false, damaged(key, d.err)
 	case version > layout:
-		return fmt.Errorf("it has layout %d and this program knows %d: %w", version, layout, ErrNewer)
+		return false, fmt.Errorf("it has layout %d and this program knows %d: %w", version, layout, ErrNewer)
 	}
-	s.known.Store(true)
-	return nil
+	return true, nil
 }

@@ -98,12 +98,20 @@ func (s *Store) txn(ctx context.Context, write bool, fn func(tx Tx) error) error
 		}
 		return fn(c.tx)
 	}
-	return s.db.Txn(ctx, write, func(tx Tx) error {
-		if err := s.checkFormat(tx, write); err != nil {
+	if s.known.Load() {
+		return s.db.Txn(ctx, write, fn)
+	}
+	var known bool
+	err := s.db.Txn(ctx, write, func(tx Tx) (err error) {
+		if known, err = checkFormat(tx, write); err != nil {
 			return err
 		}
 		return fn(tx)
 	})
+	if err == nil && known { // not before: what was read may come to nothing with what wrote it
+		s.known.Store(true)
+	}
+	return err
 }
 
 // carry runs fn with a ctx that carries a writing transaction.
