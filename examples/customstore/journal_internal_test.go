@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/kvtest"
+	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/storetest"
 )
 
@@ -108,3 +110,12 @@ func TestCutOffAnywhere(t *testing.T) {
 		}
 	}
 }
+
+func TestMain(m *testing.M) {
+	warm()
+	os.Exit(m.Run())
+}
+
+// warm makes a device before the tests do so side by side: libsignal makes its
+// global logger at first use, unguarded.
+func warm() { _, _ = kv.New(memory.New()).Device(context.Background(), "") }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"os"
 	"testing"
 
 	wastore "go.mau.fi/whatsmeow/store"
@@ -99,3 +100,12 @@ type failing struct{ err error }
 func (f failing) Txn(context.Context, bool, func(kv.Tx) error) error { return f.err }
 
 var errDown = errors.New("the server is down")
+
+func TestMain(m *testing.M) {
+	warm()
+	os.Exit(m.Run())
+}
+
+// warm makes a device before the tests do so side by side: libsignal makes its
+// global logger at first use, unguarded.
+func warm() { _, _ = kv.New(memory.New()).Device(context.Background(), "") }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/bolt"
+	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/storetest"
 )
 
@@ -39,8 +40,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	warm()
 	os.Exit(m.Run())
 }
+
+// warm makes a device before the tests do so side by side: libsignal makes its
+// global logger at first use, unguarded.
+func warm() { _, _ = kv.New(memory.New()).Device(context.Background(), "") }
 
 // crashChild writes rounds, and prints each that is stored.
 func crashChild(path string) error {

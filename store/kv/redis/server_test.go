@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/kv/redis"
 )
 
@@ -99,3 +102,12 @@ func (s *server) open(t *testing.T, prefix string) *redis.DB {
 	}
 	return db
 }
+
+func TestMain(m *testing.M) {
+	warm()
+	os.Exit(m.Run())
+}
+
+// warm makes a device before the tests do so side by side: libsignal makes its
+// global logger at first use, unguarded.
+func warm() { _, _ = kv.New(memory.New()).Device(context.Background(), "") }
