@@ -253,6 +253,7 @@ func (a *attempt) connect(epoch int) {
 	sock := &socket{
 		epoch: epoch, inbox: a.inbox, phone: a.settings.phone,
 		device: device, linked: device.ID != nil, account: deviceAccount(device),
+		answering: make(chan struct{}, 1),
 	}
 	a.sock = sock
 	sock.life, sock.cancel = context.WithCancel(a.life)

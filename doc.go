@@ -177,8 +177,8 @@
 //	                      fresh keys, three times
 //	ErrWrongAccount       another account linked: a fresh code;     use the right phone;
 //	                      the stored session is another's: fails    unlink, or another Session
-//	ErrPasskey            the passkey was not answered, or the      see Passkeys
-//	                      answer refused: retried
+//	ErrPasskey            the passkey was not answered, or three    see Passkeys
+//	                      answers were refused: retried
 //	ErrClientOutdated     405: the version is fetched, once         update walink
 //	ErrLoggedOut          the stored session has ended: dropped,    link again, where it fails
 //	                      and linked afresh; Unlink: none stored
@@ -213,14 +213,19 @@
 // Otherwise show the code, let the person compare, and call
 // [Linker.ConfirmPasskey]. Settings.ComparePasskeyCode asks for that in any case.
 //
-// A program that has an authenticator sets Settings.Passkey, and never sees any
-// of this. Package [github.com/walink/walink/passkey] gets the answer from the
+// A program that has an authenticator sets Settings.Passkey, which does all that
+// by itself. Package [github.com/walink/walink/passkey] gets the answer from the
 // person's browser, by a small extension or by a snippet for its console.
 //
+// After an answer that is refused, by walink or by WhatsApp, the challenge stands
+// and another answer is taken; Settings.Passkey is asked for one. The third that
+// WhatsApp refuses, or that Settings.Passkey should not have given, ends the
+// attempt with [ErrPasskey].
+//
 // Nothing waits for ever: the challenge is good for ten minutes, WhatsApp has 30 s
-// for each answer and the phone 60 s for its part. What comes too late or is
-// refused ends the attempt with [ErrPasskey] or [ErrStalled], and a fresh attempt
-// with a fresh code follows. The default Timeout is extended for a challenge; one
+// for each answer and the phone 60 s for its part. What comes too late ends the
+// attempt with [ErrPasskey] or [ErrStalled]. A fresh attempt with a fresh code
+// follows, except where WhatsApp wants a wait ([ErrRateLimited]). The default Timeout is extended for a challenge; one
 // that the program has set is not.
 //
 // # When linking does not work

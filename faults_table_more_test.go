@@ -24,7 +24,7 @@ drop for ever                  | network repeatedly, failed: timeout (network) |
 silence                        | linked | stalled, linked | = | = | = | = | =
 3 s late                       | linked | = | = | = | = | = | =
 90 s late                      | linked | stalled, linked | = | = | = | = | =
-malformed                      | linked | passkey, linked | - | passkey, linked | - | - | pairing, linked
+malformed                      | linked | = | - | passkey, linked | - | - | pairing, linked
 bad HMAC                       | - | - | - | - | - | - | pairing, linked
 bad signature                  | - | - | - | - | - | - | pairing, linked
 frame spoilt                   | linked | stalled, linked | linked | stalled, linked | = | linked | stalled, linked
@@ -35,13 +35,13 @@ wrong id                       | - | stalled, linked | = | - | stalled, linked |
 unknown node                   | linked | = | = | = | = | = | =
 early success                  | linked | = | = | = | = | = | =
 early phone identity           | linked | passkey, linked | = | = | = | = | =
-challenge without content      | passkey, linked | = | = | = | = | = | =
-refused 400                    | - | passkey, linked | = | - | passkey, linked | = | -
-refused 401                    | - | passkey, linked | = | - | passkey, linked | = | -
-refused 403                    | - | passkey, linked | = | - | passkey, linked | = | -
-refused 405                    | - | passkey, linked | = | - | passkey, linked | = | -
-refused 406                    | - | passkey, linked | = | - | passkey, linked | = | -
-refused 409                    | - | passkey, linked | = | - | passkey, linked | = | -
+challenge without content      | passkey, linked | = | linked | = | = | pairing, linked | =
+refused 400                    | - | linked | = | - | passkey, linked | = | -
+refused 401                    | - | linked | = | - | passkey, linked | = | -
+refused 403                    | - | linked | = | - | passkey, linked | = | -
+refused 405                    | - | linked | = | - | passkey, linked | = | -
+refused 406                    | - | linked | = | - | passkey, linked | = | -
+refused 409                    | - | linked | = | - | passkey, linked | = | -
 refused 429                    | - | failed: rate limited | = | - | failed: rate limited | = | -
 rate limit, one hour           | - | failed: rate limited | = | - | failed: rate limited | = | -
 refused 500                    | - | server, linked | = | - | server, linked | = | -

@@ -1,8 +1,6 @@
 package walink_test
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -130,53 +128,6 @@ func TestPasskeyCodeIsComparedByThePerson(t *testing.T) {
 	}
 }
 
-func TestPasskeyHookDoesItAllByItself(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		var r *rig
-		r = newPasskeyRig(t, walink.Settings{
-			Passkey: func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
-				return r.phone.Assert(challenge)
-			},
-		})
-		r.linkByQR()
-		r.usable()
-	})
-}
-
-func TestPasskeyHookThatFails(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		cancelled := errors.New("the person pressed cancel")
-		calls := 0
-		r := newPasskeyRig(t, walink.Settings{
-			Passkey: func(ctx context.Context, _ json.RawMessage) (json.RawMessage, error) {
-				switch calls++; calls {
-				case 1:
-					return nil, cancelled
-				case 2:
-					return json.RawMessage(`{"not":"an assertion"}`), nil
-				}
-				<-ctx.Done() // as long as the challenge lives
-				return nil, ctx.Err()
-			},
-		})
-		r.link(t.Context())
-		r.challenged()
-		if err := await[walink.Retrying](r).Err; !errors.Is(err, walink.ErrPasskey) || !errors.Is(err, cancelled) {
-			t.Errorf("retrying for %v", err)
-		}
-		r.challenged()
-		wantReason(t, await[walink.Retrying](r).Err, walink.ErrPasskey)
-		r.challenged()
-		start := time.Now()
-		wantReason(t, await[walink.Retrying](r).Err, walink.ErrPasskey)
-		if waited := time.Since(start); waited != 10*time.Minute {
-			t.Errorf("the hook had %v", waited)
-		}
-	})
-}
-
 // Every wrong answer gets an error that says so, and the right one still links.
 func TestPasskeyWrongAnswers(t *testing.T) {
 	t.Parallel()
@@ -241,13 +192,13 @@ func TestPasskeyRefusedThreeTimesBringsAFreshAttempt(t *testing.T) {
 // Nothing after the passkey waits for ever.
 func TestPains14PasskeyTroubleAtEachStep(t *testing.T) {
 	t.Parallel()
-	for stage, want := range map[walinktest.Stage]walink.Reason{
-		walinktest.StagePasskeyRef:          walink.ErrStalled,
-		walinktest.StagePasskeyPrologue:     walink.ErrStalled,
-		walinktest.StagePasskeyContinuation: walink.ErrStalled,
-		walinktest.StageCompanionNonce:      walink.ErrStalled,
-		walinktest.StagePairingRequest:      walink.ErrStalled,
-		walinktest.StagePairSuccess:         walink.ErrStalled,
+	for _, stage := range []walinktest.Stage{
+		walinktest.StagePasskeyRef,
+		walinktest.StagePasskeyPrologue,
+		walinktest.StagePasskeyContinuation,
+		walinktest.StageCompanionNonce,
+		walinktest.StagePairingRequest,
+		walinktest.StagePairSuccess,
 	} {
 		t.Run(string(stage), func(t *testing.T) {
 			t.Parallel()
@@ -260,7 +211,7 @@ func TestPains14PasskeyTroubleAtEachStep(t *testing.T) {
 				go func() {
 					_ = r.linker.AnswerPasskey(t.Context(), r.assertion(required.Challenge))
 				}()
-				wantReason(t, await[walink.Retrying](r).Err, want)
+				wantReason(t, await[walink.Retrying](r).Err, walink.ErrStalled)
 				if took := time.Since(start); took > 2*time.Minute {
 					t.Errorf("told after %v", took)
 				}

@@ -145,10 +145,10 @@ func (m *machine) step(now time.Time, in input) []effect {
 		m.passkey(now, in)
 	case inAnswer:
 		m.answerPasskey(now, in)
+	case inPasskeyGiven:
+		m.passkeyGiven(now, in)
 	case inPasskeyFailed:
-		if m.at(stepAnswer) {
-			m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: fewTries})
-		}
+		m.passkeyFailed(now, in)
 	case inPasskeySent:
 		m.passkeySent(now, in)
 	case inPasskeyCode:

@@ -136,7 +136,11 @@ func (s *schedule) input(b, arg byte) input {
 	case 21:
 		return inConfirmed{epoch, or(arg, fault)}
 	case 22:
-		return inPasskeyFailed{epoch, &Error{Reason: ErrPasskey}}
+		number := s.m.ceremony.number - int(arg%2)
+		if arg%4 < 2 {
+			return inPasskeyGiven{epoch, number, goodAssertion}
+		}
+		return inPasskeyFailed{epoch, number, &Error{Reason: ErrPasskey}}
 	}
 	if arg > 240 {
 		return inStop{&Error{Reason: ErrCanceled}}

@@ -63,15 +63,22 @@ type (
 		challenge json.RawMessage
 		err       *Error
 	}
-	// inAnswer: AnswerPasskey, or what Settings.Passkey has returned.
+	// inAnswer: AnswerPasskey.
 	inAnswer struct {
 		assertion []byte
 		reply     chan<- error
 	}
-	// inPasskeyFailed: Settings.Passkey gave no usable answer.
+	// inPasskeyGiven: what Settings.Passkey has returned.
+	inPasskeyGiven struct {
+		epoch     int
+		challenge int // its number
+		assertion []byte
+	}
+	// inPasskeyFailed: Settings.Passkey has returned an error.
 	inPasskeyFailed struct {
-		epoch int
-		err   *Error
+		epoch     int
+		challenge int // its number
+		err       *Error
 	}
 	// inPasskeySent: WhatsApp has accepted the assertion, or not.
 	inPasskeySent struct {
@@ -135,6 +142,7 @@ func (in inRefused) socket() int       { return in.epoch }
 func (in inSecret) socket() int        { return in.epoch }
 func (in inPasskey) socket() int       { return in.epoch }
 func (inAnswer) socket() int           { return 0 }
+func (in inPasskeyGiven) socket() int  { return in.epoch }
 func (in inPasskeyFailed) socket() int { return in.epoch }
 func (in inPasskeySent) socket() int   { return in.epoch }
 func (inConfirm) socket() int          { return 0 }
@@ -166,10 +174,12 @@ type (
 	// doAskPasskey: let Settings.Passkey answer the challenge.
 	doAskPasskey struct {
 		epoch     int
+		number    int // of the challenge
 		challenge json.RawMessage
 		expires   time.Time
 	}
-	// doAnswer: send the assertion; its outcome goes to reply too.
+	// doAnswer: send the assertion, after those before it; its outcome goes to reply too,
+	// if there is one.
 	doAnswer struct {
 		epoch     int
 		answer    int // its number

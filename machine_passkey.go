@@ -1,18 +1,22 @@
 package walink
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"time"
+
+	"go.mau.fi/whatsmeow/types"
 )
 
 // ceremony is where the passkey of the current attempt stands.
 type ceremony struct {
 	step      passkeyStep
+	number    int // of the challenge
 	challenge json.RawMessage
 	expires   time.Time // of the challenge
-	refused   int       // answers that WhatsApp did not accept
-	sending   bool      // an answer is on its way, perhaps to an earlier challenge
+	asking    bool      // Settings.Passkey is at it
+	refused   int       // answers that WhatsApp did not accept, or that Settings.Passkey should not have given
 	answer    int       // the number of the last answer
 }
 
@@ -28,29 +32,39 @@ const (
 	stepPairing                    // pair-success is due
 )
 
-// maxPasskeyRefusals is how many answers WhatsApp may refuse before the
-// attempt is given up for a fresh one, with a fresh challenge.
+// maxPasskeyRefusals is how many answers may be refused before the attempt is
+// given up for a fresh one, with a fresh challenge.
 const maxPasskeyRefusals = 3
 
 // passkey takes a challenge: codes leave the screen and the socket is held. A
-// second challenge takes the place of the first.
+// second challenge takes the place of the first. The same one again changes
+// nothing: it may have been answered meanwhile, and it is no younger for that.
 func (m *machine) passkey(now time.Time, in inPasskey) {
 	if m.phase != phaseOffering && m.phase != phasePasskey {
+		return
+	}
+	if m.phase == phasePasskey && in.err == nil && bytes.Equal(in.challenge, m.ceremony.challenge) {
 		return
 	}
 	m.code.clear()
 	m.qr.clear()
 	m.lastErr = nil
 	m.ceremony = ceremony{
-		challenge: in.challenge, expires: now.Add(passkeyLife), sending: m.ceremony.sending, answer: m.ceremony.answer,
+		number: m.ceremony.number + 1, challenge: in.challenge, expires: now.Add(passkeyLife), answer: m.ceremony.answer,
 	}
 	m.phase = phasePasskey
 	m.goTo(stepAnswer, m.ceremony.expires)
 	m.do(doEmit{PasskeyRequired{
 		Challenge: in.challenge, Expires: m.ceremony.expires, HandoffExpires: now.Add(handoffLife), Err: in.err,
 	}})
-	if m.cfg.passkeyHook {
-		m.do(doAskPasskey{m.epoch, in.challenge, m.ceremony.expires})
+	m.askHook()
+}
+
+// askHook lets Settings.Passkey answer the challenge, unless it is at it.
+func (m *machine) askHook() {
+	if m.cfg.passkeyHook && !m.ceremony.asking {
+		m.ceremony.asking = true
+		m.do(doAskPasskey{m.epoch, m.ceremony.number, m.ceremony.challenge, m.ceremony.expires})
 	}
 }
 
@@ -74,7 +88,7 @@ func (m *machine) at(step passkeyStep) bool {
 
 // answerPasskey takes an assertion, and sends it if it has the right shape.
 func (m *machine) answerPasskey(now time.Time, in inAnswer) {
-	if !m.at(stepAnswer) || m.ceremony.sending {
+	if !m.at(stepAnswer) {
 		cause := errNoPasskey
 		if m.phase == phasePasskey {
 			cause = errPasskeyAnswered
@@ -87,28 +101,71 @@ func (m *machine) answerPasskey(now time.Time, in inAnswer) {
 		m.do(doReply{in.reply, err})
 		return
 	}
-	m.ceremony.sending = true
+	m.sendPasskey(now, assertion, in.reply)
+}
+
+// sendPasskey has an assertion sent. One to an earlier challenge may still be
+// on its way; it is for the driver to send them one after the other.
+func (m *machine) sendPasskey(now time.Time, assertion *types.WebAuthnResponse, reply chan<- error) {
 	m.ceremony.answer++
 	m.goTo(stepSending, now.Add(codeLimit))
-	m.do(doAnswer{m.epoch, m.ceremony.answer, assertion, in.reply})
+	m.do(doAnswer{m.epoch, m.ceremony.answer, assertion, reply})
+}
+
+// passkeyGiven takes the assertion of Settings.Passkey. One that comes while
+// another is being tried is not looked at: if that is refused, the hook is asked again.
+func (m *machine) passkeyGiven(now time.Time, in inPasskeyGiven) {
+	if in.challenge != m.ceremony.number {
+		return
+	}
+	m.ceremony.asking = false
+	if !m.at(stepAnswer) {
+		return
+	}
+	assertion, err := parseAssertion(m.ceremony.challenge, in.assertion)
+	if err != nil {
+		m.passkeyRefused(now, err)
+		return
+	}
+	m.sendPasskey(now, assertion, nil)
+}
+
+// passkeyFailed takes the error of Settings.Passkey, which ends the attempt
+// unless somebody else has answered.
+func (m *machine) passkeyFailed(now time.Time, in inPasskeyFailed) {
+	if in.challenge != m.ceremony.number {
+		return
+	}
+	m.ceremony.asking = false
+	if m.at(stepAnswer) {
+		m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: fewTries})
+	}
+}
+
+// passkeyRefused goes on after a refused answer, as another may do better:
+// the challenge stands, for a few times.
+func (m *machine) passkeyRefused(now time.Time, err *Error) {
+	m.ceremony.refused++
+	if m.ceremony.refused == maxPasskeyRefusals {
+		m.lost(now, inLost{epoch: m.epoch, err: err, tries: fewTries})
+		return
+	}
+	m.lastErr = err
+	m.goTo(stepAnswer, m.ceremony.expires)
+	m.askHook()
 }
 
 // passkeySent takes WhatsApp's answer to an assertion.
 func (m *machine) passkeySent(now time.Time, in inPasskeySent) {
-	m.ceremony.sending = false
 	switch {
 	case !m.at(stepSending) || in.answer != m.ceremony.answer: // the phone was faster, or it was for another challenge
 	case in.err == nil:
 		m.lastErr = nil
 		m.goTo(stepPhone, now.Add(answerLimit))
+	case in.err.Reason == ErrPasskey:
+		m.passkeyRefused(now, in.err)
 	default:
-		m.ceremony.refused++
-		if in.err.Reason != ErrPasskey || m.cfg.passkeyHook || m.ceremony.refused == maxPasskeyRefusals {
-			m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: passkeyTries(in.err)})
-			return
-		}
-		m.lastErr = in.err
-		m.goTo(stepAnswer, m.ceremony.expires) // another assertion may do better
+		m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: passkeyTries(in.err)})
 	}
 }
 

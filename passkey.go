@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -23,7 +24,9 @@ import (
 // before, if the assertion is not one or is for another challenge, which is
 // found out before anything is sent, and if WhatsApp refuses it. After any of
 // these the challenge stands and may be answered again, until it expires or
-// WhatsApp has refused three answers. When ctx ends it returns [ErrCanceled] or
+// three answers were refused, those of Settings.Passkey included. Any other
+// error is one that ends the attempt: [ErrRateLimited], [ErrServer],
+// [ErrNetwork] and [ErrStalled]. When ctx ends it returns [ErrCanceled] or
 // [ErrTimeout]; what was sent may then still be accepted.
 func (l *Linker) AnswerPasskey(ctx context.Context, assertion []byte) error {
 	assertion = bytes.Clone(assertion)
@@ -63,6 +66,11 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(chan<- 
 		}
 		return &Error{Reason: ErrPasskey, Op: op, Err: idle}
 	case <-ctx.Done():
+		select {
+		case err := <-reply: // it came as well
+			return err
+		default:
+		}
 		err := stopped(ctx)
 		err.Op = op
 		return err
@@ -71,22 +79,13 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(chan<- 
 
 // askPasskey lets Settings.Passkey answer, and hands on what it gives.
 func (a *attempt) askPasskey(ctx context.Context, e doAskPasskey) {
-	assertion, err := a.settings.passkey(ctx, e.challenge)
-	if ctx.Err() != nil {
-		return // the machine has a deadline of its own, or goes on already
+	assertion, err := a.settings.passkey(ctx, bytes.Clone(e.challenge))
+	switch {
+	case err == nil:
+		a.inbox.post(inPasskeyGiven{e.epoch, e.number, bytes.Clone(assertion)})
+	case ctx.Err() == nil: // otherwise the machine has a deadline of its own, or goes on already
+		a.inbox.post(inPasskeyFailed{e.epoch, e.number, passkeyFailed(err)})
 	}
-	if err == nil {
-		reply := make(chan error, 1)
-		a.inbox.post(inAnswer{assertion, reply})
-		select {
-		case err = <-reply:
-		case <-ctx.Done():
-		}
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-	}
-	a.inbox.post(inPasskeyFailed{e.epoch, passkeyFailed(err)})
 }
 
 // passkeyFailed is the error of a Settings.Passkey that gave no usable answer.
@@ -108,11 +107,19 @@ func tell(reply chan<- error, err *Error) {
 	}
 }
 
-// answerPasskey sends an assertion. It blocks until WhatsApp's answer.
+// answerPasskey sends an assertion. It blocks until WhatsApp's answer. Two at
+// once would mix up their keys inside whatsmeow, so the second waits, which it
+// has to where a new challenge comes while the old one's answer is on its way.
 func (s *socket) answerPasskey(assertion *types.WebAuthnResponse) *Error {
 	s.mu.Lock()
 	ctx, client := s.life, s.client
 	s.mu.Unlock()
+	select {
+	case s.answering <- struct{}{}:
+		defer func() { <-s.answering }()
+	case <-ctx.Done():
+		return passkeyRefusal("answer passkey", ctx.Err())
+	}
 	return passkeyRefusal("answer passkey", client.SendPasskeyResponse(ctx, assertion))
 }
 
@@ -138,7 +145,11 @@ func passkeyRefusal(op string, err error) *Error {
 	case errors.Is(err, whatsmeow.ErrIQTimedOut):
 		return &Error{Reason: ErrStalled, Op: op, Err: errPasskeyNoReply}
 	case errors.As(err, &iq):
-		return refused(op, ErrPasskey, iq)
+		refusal := refused(op, ErrPasskey, iq)
+		if refusal.Reason == ErrRateLimited { // whose own remedy is about pairing codes
+			refusal.Err = &hinted{refusal.Err, fmt.Sprintf("Wait %s, then try again.", refusal.RetryAfter)}
+		}
+		return refusal
 	}
 	return &Error{Reason: ErrPasskey, Op: op, Err: errors.New(mask(err.Error()))}
 }

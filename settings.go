@@ -78,8 +78,11 @@ type Settings struct {
 	OnClient func(*whatsmeow.Client) `json:"-"`
 	// Passkey answers a PasskeyRequired: it gets the challenge as the server sent
 	// it and returns the JSON of PublicKeyCredential.toJSON(). Its context ends with
-	// the challenge and with the attempt. An error ends the attempt, and a fresh one
-	// follows a few times. nil leaves the answer to Linker.AnswerPasskey.
+	// the challenge and with the attempt. Where WhatsApp refuses the assertion, or it
+	// cannot be right, Passkey is called again with the same challenge, until three
+	// answers were refused. That, like an error, ends the attempt, and a fresh one
+	// follows a few times. nil leaves the answer to Linker.AnswerPasskey, which works
+	// beside Passkey as well.
 	Passkey func(ctx context.Context, challenge json.RawMessage) (assertion json.RawMessage, err error) `json:"-"`
 }
 

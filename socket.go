@@ -33,6 +33,8 @@ type socket struct {
 	device  *wastore.Device
 	tracker *tracker
 
+	answering chan struct{} // holds one while an assertion is on its way
+
 	reconnects, manual bool // what EnableAutoReconnect and DisableLoginAutoReconnect are to be after the login
 
 	mu        sync.Mutex
