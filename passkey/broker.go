@@ -24,46 +24,103 @@ type Broker struct {
 	key    []byte // makes the tokens
 	server server
 
-	mu   sync.Mutex
-	open []*offer
+	mu    sync.Mutex
+	open  []*offer
+	spent map[string]bool // tokens whose challenge is answered for good
 }
 
 // offer is a challenge that waits for its answer.
 type offer struct {
 	token     string
 	challenge json.RawMessage
-	answer    chan json.RawMessage // holds one
+	tries     chan try
+	done      chan struct{} // closed when no more tries are taken
+}
+
+// try is an answer that the extension has sent.
+type try struct {
+	answer  []byte
+	verdict chan error    // holds one
+	told    chan struct{} // closed when the extension has the verdict
 }
 
 // NewBroker returns a Broker that offers nothing yet and serves nowhere.
 func NewBroker() *Broker {
-	b := &Broker{key: make([]byte, sha256.Size)}
+	b := &Broker{key: make([]byte, sha256.Size), spent: map[string]bool{}}
 	_, _ = rand.Read(b.key) // never fails
 	b.server.init(b)
 	return b
 }
 
-// Ask offers a challenge until the extension has answered it, or ctx ends, and
-// returns the answer: the JSON of PublicKeyCredential.toJSON(). It fits
-// walink's Settings.Passkey. It shows nothing: the person needs the Line, which
-// is good from now on and not after Ask has returned.
+// Serve offers a challenge until an answer to it is accepted, or ctx ends. It
+// shows nothing: the person needs the Line, which is good from now on and not
+// after Serve has returned.
 //
-// The errors are ctx's, and that of a challenge that is not JSON, which no
-// browser could answer.
+// accept decides on each answer, one after the other: the JSON of
+// PublicKeyCredential.toJSON(). walink's AnswerPasskey fits it. Where it
+// returns an error, the extension shows it to the person, who may try again;
+// nil ends Serve, and the Line for good. accept is called with ctx, by the
+// goroutine that has called Serve.
+//
+// The errors are ctx's, that of a challenge that is not a JSON object, which
+// no browser could answer, and that of one which Serve has had answered before.
+func (b *Broker) Serve(ctx context.Context, challenge json.RawMessage, accept func(ctx context.Context, answer []byte) error) error {
+	return b.offer(ctx, "serve", challenge, func(answer []byte) error {
+		err := accept(ctx, answer)
+		if err == nil {
+			b.mu.Lock()
+			b.spent[b.token(challenge)] = true
+			b.mu.Unlock()
+		}
+		return err
+	})
+}
+
+// Ask is Serve for whoever takes any answer, and returns the first. It fits
+// walink's Settings.Passkey. The extension hears nothing of what becomes of the
+// answer, and the Line is good again if Ask is called again with the
+// same challenge, as walink does where the answer was refused.
+//
+// The errors are those of Serve.
 func (b *Broker) Ask(ctx context.Context, challenge json.RawMessage) (json.RawMessage, error) {
-	if !json.Valid(challenge) {
-		return nil, errors.New("passkey: ask: the challenge is not JSON")
+	var first json.RawMessage
+	err := b.offer(ctx, "ask", challenge, func(answer []byte) error {
+		first = answer
+		return nil
+	})
+	return first, err
+}
+
+// offer offers a challenge until take has accepted an answer, or ctx ends.
+func (b *Broker) offer(ctx context.Context, op string, challenge json.RawMessage, take func(answer []byte) error) error {
+	if !isObject(challenge) {
+		return fmt.Errorf("passkey: %s: %w", op, errNoObject)
 	}
-	o := &offer{b.token(challenge), bytes.Clone(challenge), make(chan json.RawMessage, 1)}
+	o := &offer{b.token(challenge), bytes.Clone(challenge), make(chan try), make(chan struct{})}
 	b.mu.Lock()
+	if b.spent[o.token] {
+		b.mu.Unlock()
+		return fmt.Errorf("passkey: %s: the challenge has been answered", op)
+	}
 	b.open = append(b.open, o)
 	b.mu.Unlock()
-	defer b.take(o)
-	select {
-	case answer := <-o.answer:
-		return answer, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("passkey: ask: %w", ctx.Err())
+	defer close(o.done)
+	defer b.withdraw(o)
+	for {
+		select {
+		case t := <-o.tries:
+			err := take(t.answer)
+			if err == nil {
+				b.withdraw(o)
+			}
+			t.verdict <- err
+			<-t.told // the program may end as soon as this returns
+			if err == nil {
+				return nil
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("passkey: %s: %w", op, ctx.Err())
+		}
 	}
 }
 
@@ -89,23 +146,18 @@ func (b *Broker) find(token string) *offer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, o := range b.open {
-		if subtle.ConstantTimeCompare([]byte(o.token), []byte(token)) == 1 {
+		if subtle.ConstantTimeCompare([]byte(o.token), []byte(token)) == 1 && !b.spent[o.token] {
 			return o
 		}
 	}
 	return nil
 }
 
-// take ends an offer, and reports whether this call did.
-func (b *Broker) take(o *offer) bool {
+// withdraw takes an offer off the list, if it is there.
+func (b *Broker) withdraw(o *offer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	i := slices.Index(b.open, o)
-	if i < 0 {
-		return false
-	}
-	b.open = slices.Delete(b.open, i, i+1)
-	return true
+	b.open = slices.DeleteFunc(b.open, func(one *offer) bool { return one == o })
 }
 
 const (
@@ -189,14 +241,27 @@ func (b *Broker) serveAnswer(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "The answer is not the JSON of PublicKeyCredential.toJSON().", http.StatusBadRequest)
 		return
 	}
-	if !b.take(o) {
+	t := try{body.Bytes(), make(chan error, 1), make(chan struct{})}
+	select {
+	case o.tries <- t:
+	case <-o.done:
 		gone(w)
 		return
+	case <-r.Context().Done(): // it waits behind another answer, and has gone
+		return
 	}
-	// The reply goes first: with the answer in its hands the program may end.
-	w.WriteHeader(http.StatusNoContent)
+	defer close(t.told)
+	select {
+	case err := <-t.verdict:
+		if err == nil {
+			w.WriteHeader(http.StatusNoContent)
+		} else {
+			http.Error(w, "The program has not accepted the answer: "+strings.TrimRight(err.Error(), ". ")+".", http.StatusUnprocessableEntity)
+		}
+	case <-o.done: // take has panicked
+		gone(w)
+	}
 	_ = http.NewResponseController(w).Flush()
-	o.answer <- body.Bytes()
 }
 
 // gone is said of a token that was used, has expired or never was.

@@ -224,11 +224,18 @@ func TestChallengeEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestChallengeThatIsNotJSON(t *testing.T) {
+// A challenge that no browser could answer is not offered.
+func TestChallengeThatIsNoObject(t *testing.T) {
 	t.Parallel()
-	const secret = "s3cret"
-	if _, err := passkey.NewBroker().Ask(t.Context(), json.RawMessage("{"+secret)); err == nil || strings.Contains(err.Error(), secret) {
-		t.Errorf("the error is %v", err)
+	for _, challenge := range []string{"", "[]", "null", "1", `"s3cret"`, `{s3cret`, `{} s3cret`} {
+		b := passkey.NewBroker()
+		answer, err := b.Ask(t.Context(), json.RawMessage(challenge))
+		if err == nil || answer != nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %s, %v", challenge, answer, err)
+		}
+		if err := b.Serve(t.Context(), json.RawMessage(challenge), nil); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: %v", challenge, err)
+		}
 	}
 }
 

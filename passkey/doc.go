@@ -23,22 +23,23 @@
 //
 //  1. Let the program write the extension into a folder (WriteExtension does).
 //  2. Open chrome://extensions and switch "Developer mode" on.
-//  3. Press "Load unpacked" and choose the folder. Keep the folder: the browser
-//     reads it at each start.
+//  3. Press "Load unpacked" and choose the folder. Keep it where it is: the browser
+//     reads it at each start. A browser that comes as a snap or a flatpak may not
+//     see hidden folders; give it a copy elsewhere.
 //
 // Then, when the program asks for the passkey:
 //
 //  1. Open the line that it shows, http://127.0.0.1:…/#…, in that browser, and
-//     press the extension's button there. Or press the button anywhere and paste
-//     the line.
+//     press the extension's button in that tab. Or press the button anywhere and
+//     paste the line.
 //  2. Press "Use the passkey". The extension goes to your tab of
 //     web.whatsapp.com, or opens one for the time being, and the browser asks for
 //     the passkey. You need not be logged in there.
 //  3. Look at the program, and at the phone.
 //
 // A challenge lives ten minutes, and for the first five the phone trusts the
-// answer without comparing a code. Where the browser gives no passkey, press
-// again: the line stays good.
+// answer without comparing a code. Where the browser gives no passkey, or the
+// program does not accept the answer, press again: the line stays good.
 //
 // # For a person: the snippet
 //
@@ -55,37 +56,32 @@
 //
 // # For a programmer
 //
-// With the extension alone, the Broker is all that walink needs:
+// Show the Line and serve the challenge; linker.AnswerPasskey decides on each
+// answer, and the extension shows what it says:
 //
 //	broker := passkey.NewBroker()
 //	defer broker.Close()
 //	base, err := broker.Listen(ctx, "127.0.0.1:0")
 //	...
-//	settings.Passkey = broker.Ask
-//	...
 //	case walink.PasskeyRequired:
 //		fmt.Println("Open this in the browser:", broker.Line(base, e.Challenge))
-//
-// To take a pasted answer as well, leave Settings.Passkey alone and give
-// whichever comes first to AnswerPasskey, which tells a wrong answer from a good one
-// while the challenge stands:
-//
-//	case walink.PasskeyRequired:
-//		ctx, cancel := context.WithDeadline(ctx, e.Expires)
 //		go func() {
+//			ctx, cancel := context.WithDeadline(ctx, e.Expires)
 //			defer cancel()
-//			for {
-//				answer, err := broker.Ask(ctx, e.Challenge)
-//				if err != nil || linker.AnswerPasskey(ctx, answer) == nil {
-//					return
-//				}
-//			}
+//			err := broker.Serve(ctx, e.Challenge, linker.AnswerPasskey)
+//			...
 //		}()
-//		// and for a line that was read from the terminal:
-//		answer, err := passkey.ParsePasted(line)
-//		if err == nil {
-//			err = linker.AnswerPasskey(ctx, answer)
-//		}
+//
+// A pasted answer goes the same way, at any time, and the first that is accepted
+// counts. For a line that was read from the terminal:
+//
+//	answer, err := passkey.ParsePasted(line)
+//	if err == nil {
+//		err = linker.AnswerPasskey(ctx, answer)
+//	}
+//
+// Shorter, for the extension alone, is Settings.Passkey = broker.Ask. The
+// extension then hears that its answer has arrived, and not what has become of it.
 //
 // A terminal in line mode takes at most 1024 bytes a line on macOS, 4096 on
 // Linux. An answer has some 600, more with long credential ids. Where a paste
@@ -108,12 +104,16 @@
 //     challenge has a token besides, of 128 bits, compared in constant time. It
 //     travels as a header and stands behind the # of the Line, which browsers
 //     do not send; the browser's history keeps it, where it is of no use after the answer.
-//   - The first answer takes the challenge away, as the end of Ask does. Nothing
-//     is kept, on either side, nor written or logged, and no cache may hold it. What
-//     is larger than 16 KB or has not the shape of an answer is refused, and the
-//     challenge stands.
+//   - The token is good for one accepted answer: that ends it for good, and the
+//     end of Serve for as long as the challenge is not served again. After Ask
+//     it is good again if Ask is called again, as it cannot know whether its
+//     answer was a good one. Answers are tried one after the other.
+//   - No challenge and no answer is kept, on either side, nor written or logged,
+//     and no cache may hold one. What is larger than 16 KB or has not the shape of an
+//     answer is refused, and the challenge stands.
 //   - The extension may run scripts on web.whatsapp.com and talk to 127.0.0.1,
-//     and nothing else. It does neither before its button is pressed. The
+//     and nothing else. It does neither before its button is pressed, and
+//     then it reads the address of the tab in which that was, and of no other. The
 //     page of WhatsApp sees the challenge and the answer, which are
 //     WhatsApp's, and not the token.
 //   - The browser checks that the page is WhatsApp's and asks the person; the

@@ -1,6 +1,7 @@
 package passkey
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
 	"os"
@@ -20,7 +21,7 @@ var extensionFiles embed.FS
 // WriteExtension writes the extension's files into dir, which it makes if it
 // is not there. A person then adds it to Chromium, Chrome, Edge, Brave or Opera
 // with "Load unpacked" on chrome://extensions, in developer mode. Files of an
-// earlier version are replaced.
+// earlier version are replaced; those that are as they should be are not touched.
 func WriteExtension(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("passkey: write extension: %w", err)
@@ -34,7 +35,11 @@ func WriteExtension(dir string) error {
 		if err != nil {
 			return fmt.Errorf("passkey: write extension: %w", err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, file.Name()), data, 0o600); err != nil {
+		name := filepath.Join(dir, file.Name())
+		if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, data) {
+			continue
+		}
+		if err := os.WriteFile(name, data, 0o600); err != nil {
 			return fmt.Errorf("passkey: write extension: %w", err)
 		}
 	}

@@ -5,10 +5,12 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -52,6 +54,33 @@ func TestManifest(t *testing.T) {
 	want := manifest{Version: 3, Permissions: []string{"scripting"}, Hosts: []string{"https://web.whatsapp.com/*", "http://127.0.0.1/*"}}
 	if diff := cmp.Diff(want, m); diff != "" {
 		t.Errorf("the extension may do more or less than it needs:\n%s", diff)
+	}
+}
+
+// A browser reads the files at each start, so they are only touched where they
+// are not as they should be.
+func TestWriteExtensionTouchesOnlyWhatDiffers(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := passkey.WriteExtension(dir); err != nil {
+		t.Fatal(err)
+	}
+	changed, same := filepath.Join(dir, "page.js"), filepath.Join(dir, "page.html")
+	long := time.Unix(1_000_000, 0)
+	if err := errors.Join(os.WriteFile(changed, []byte("old"), 0o600), os.Chtimes(changed, long, long), os.Chtimes(same, long, long)); err != nil {
+		t.Fatal(err)
+	}
+	if err := passkey.WriteExtension(dir); err != nil {
+		t.Fatal(err)
+	}
+	for name, touched := range map[string]bool{changed: true, same: false} {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.ModTime().Equal(long) == touched {
+			t.Errorf("%s is of %v", name, info.ModTime())
+		}
 	}
 }
 

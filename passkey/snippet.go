@@ -32,20 +32,26 @@ else { console.info("Copy the line with the braces and paste it into the termina
 // or the text around it. The error is that of a challenge that is not a JSON
 // object.
 func Snippet(challenge json.RawMessage) (string, error) {
-	if !bytes.HasPrefix(bytes.TrimSpace(challenge), []byte("{")) {
-		return "", errors.New("passkey: snippet: the challenge is not a JSON object")
+	if !isObject(challenge) {
+		return "", fmt.Errorf("passkey: snippet: %w", errNoObject)
 	}
 	// This escapes <, >, & and the line separators of JavaScript as well.
 	literal, err := json.MarshalIndent(challenge, "", "  ")
 	if err != nil {
-		// The encoder's error may quote what it has read.
-		return "", errors.New("passkey: snippet: the challenge is not a JSON object")
+		return "", fmt.Errorf("passkey: snippet: %w", err)
 	}
 	ceremony, err := extensionFiles.ReadFile(path.Join(extensionFolder, "ceremony.js"))
 	if err != nil {
 		return "", fmt.Errorf("passkey: snippet: %w", err)
 	}
 	return fmt.Sprintf(snippetFrame, bytes.TrimSpace(ceremony), literal), nil
+}
+
+// errNoObject says nothing of what was read instead.
+var errNoObject = errors.New("the challenge is not a JSON object")
+
+func isObject(challenge json.RawMessage) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(challenge), []byte("{")) && json.Valid(challenge)
 }
 
 // ParsePasted finds the answer of a challenge in what a person has pasted: the
