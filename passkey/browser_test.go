@@ -159,10 +159,12 @@ func newBrowser(t *testing.T) *browser {
 	}
 	// The button does nothing until the worker has run.
 	worker := b.tab("service_worker", extension)
-	b.do(worker, chromedp.Evaluate[chromedp.Void](`new Promise((resolve) => {
-		const look = () => globalThis.chrome?.action?.onClicked.hasListeners() ? resolve() : setTimeout(look, 10);
-		look();
-	})`, chromedp.EvalAwaitPromise))
+	for ready := false; !ready; {
+		ready, err = chromedp.Run(worker, chromedp.Evaluate[bool](`globalThis.chrome?.action?.onClicked.hasListeners() ?? false`))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	return b
 }
 

@@ -150,9 +150,9 @@ func TestExtensionInAnOpenTab(t *testing.T) {
 	chromium.note(page, "not good any more")
 }
 
-// The person opens the line as an address and presses the button; the
-// extension opens WhatsApp Web, and closes it. The program asks by itself, as
-// one does that takes a pasted answer as well.
+// The person opens the line as an address and presses the button there; the
+// extension opens WhatsApp Web, and closes it. AnswerPasskey decides on the
+// answer. Somebody else's line is open as well, and is left alone.
 func TestExtensionOpensATab(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
@@ -160,22 +160,19 @@ func TestExtensionOpensATab(t *testing.T) {
 	program := newProgram(t, walink.Settings{})
 	required := program.challenged()
 	answered := make(chan error, 1)
-	go func() {
-		answer, err := broker.Ask(t.Context(), required.Challenge)
-		if err == nil {
-			err = program.linker.AnswerPasskey(t.Context(), answer)
-		}
-		answered <- err
-	}()
+	go func() { answered <- broker.Serve(t.Context(), required.Challenge, program.linker.AnswerPasskey) }()
 
 	opened := chromium.open(broker.Line(base, required.Challenge))
 	text, err := chromedp.Run(opened, chromedp.Text(chromedp.CSS("body")))
 	if err != nil || !strings.Contains(text, "press the extension's button") {
 		t.Errorf("the address says %q, %v", text, err)
 	}
+	_, other := listening(t)
+	chromium.open(broker.Line(other, []byte(challenge)))
 	page := chromium.press(opened)
-	if _, err := chromedp.Run(page, chromedp.Poll[bool](`document.getElementById("line").value !== ""`)); err != nil {
-		t.Fatal(err)
+	filled, err := chromedp.Run(page, chromedp.Poll[string](`document.getElementById("line").value`))
+	if want := broker.Line(base, required.Challenge); err != nil || filled != want {
+		t.Fatalf("the line is %q, %v, want %q", filled, err, want)
 	}
 	before := chromium.targets()
 	chromium.do(page, chromedp.Click(chromedp.CSS("#go")))

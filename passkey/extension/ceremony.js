@@ -33,12 +33,36 @@ async function askForPasskey(options) {
 			};
 		}
 	};
+	const why = (err) => {
+		switch (err?.name) {
+			case "NotAllowedError":
+				return "it was cancelled, took too long, or there is none here for this account.";
+			case "AbortError":
+			case "InvalidStateError":
+			case "OperationError":
+				return "another request is going on. Close it and try again.";
+			case "SecurityError":
+			case "NotSupportedError":
+				return "it cannot answer this challenge.";
+			default:
+				return `it failed (${err?.name ?? "unknown"}).`;
+		}
+	};
 	if (location.origin !== "https://web.whatsapp.com") {
 		return { error: "This is not a page of https://web.whatsapp.com." };
 	}
+	if (!window.PublicKeyCredential || !navigator.credentials) {
+		return { error: "This browser knows no passkeys." };
+	}
+	let publicKey;
 	try {
-		return { answer: JSON.stringify(answer(await navigator.credentials.get({ publicKey: request() }))) };
+		publicKey = request();
+	} catch {
+		return { error: "The challenge is not one that a browser understands. Wait for the program's next one." };
+	}
+	try {
+		return { answer: JSON.stringify(answer(await navigator.credentials.get({ publicKey }))) };
 	} catch (err) {
-		return { error: `The browser gave no passkey: ${err.message}` };
+		return { error: `The browser gave no passkey: ${why(err)}` };
 	}
 }

@@ -32,21 +32,23 @@ async function show(tab) {
 	await chrome.windows.update(tab.windowId, { focused: true });
 }
 
-// loaded waits until a tab has its page.
-function loaded(id) {
+// lost is said in place of what the browser says of a tab that is not there any more.
+const lost = "The tab of WhatsApp was closed, or went to another page. Press again.";
+
+// until waits until a tab is so. It throws when the tab is closed.
+function until(id, so) {
 	return new Promise((resolve, reject) => {
 		const look = async (changed) => {
 			if (changed !== id) {
 				return;
 			}
 			try {
-				const tab = await chrome.tabs.get(id);
-				if (tab.status !== "complete") {
+				if (!so(await chrome.tabs.get(id))) {
 					return;
 				}
 				resolve();
 			} catch {
-				reject(new Error("The tab of WhatsApp was closed."));
+				reject(new Error(lost));
 			}
 			chrome.tabs.onUpdated.removeListener(look);
 			chrome.tabs.onRemoved.removeListener(look);
@@ -62,22 +64,28 @@ function loaded(id) {
 async function ask(options) {
 	const [open] = await chrome.tabs.query({ url: `${home}*` });
 	const tab = open ?? (await chrome.tabs.create({ url: home }));
+	let result;
 	try {
 		await show(tab);
-		await loaded(tab.id);
-		const [{ result }] = await chrome.scripting.executeScript({
+		await until(tab.id, (now) => now.status === "complete");
+		const asked = chrome.scripting.executeScript({
 			target: { tabId: tab.id }, world: "MAIN", func: askForPasskey, args: [options],
 		});
-		if (!result?.answer) {
-			throw new Error(result?.error ?? "The tab of WhatsApp went to another page.");
-		}
-		return result.answer;
+		// A page that the browser keeps for going back to it neither answers nor fails.
+		const left = until(tab.id, (now) => !now.url?.startsWith(home));
+		[{ result } = {}] = (await Promise.race([asked, left])) ?? [];
+	} catch {
+		throw new Error(lost);
 	} finally {
-		await show(await chrome.tabs.getCurrent());
+		await show(await chrome.tabs.getCurrent()).catch(() => {});
 		if (!open) {
 			await chrome.tabs.remove(tab.id).catch(() => {});
 		}
 	}
+	if (!result?.answer) {
+		throw new Error(result?.error ?? lost);
+	}
+	return result.answer;
 }
 
 form.addEventListener("submit", async (event) => {
@@ -100,8 +108,9 @@ form.addEventListener("submit", async (event) => {
 	}
 });
 
-// Where the line was opened as an address, it need not be pasted.
-chrome.tabs.query({ url: "http://127.0.0.1/*" }).then((tabs) => {
-	tabs.sort((a, b) => b.lastAccessed - a.lastAccessed);
-	field.value ||= tabs.map((tab) => read(tab.url)?.line).find(Boolean) ?? "";
-});
+// Where the button was pressed in a tab that has the line as its address, it need
+// not be pasted. No other tab is looked at: what is open there may be anybody's.
+chrome.tabs.getCurrent()
+	.then(({ openerTabId }) => chrome.tabs.get(openerTabId))
+	.then(({ url }) => { field.value ||= read(url ?? "")?.line ?? ""; })
+	.catch(() => {}); // the tab has gone

@@ -1,0 +1,100 @@
+package passkey_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/walinktest"
+)
+
+// use pastes a line into the extension's page and presses its button there.
+func (b *browser) use(page context.Context, line string) {
+	b.t.Helper()
+	b.do(page,
+		chromedp.Evaluate[chromedp.Void](`document.getElementById("line").value = ""`),
+		chromedp.SendKeys(chromedp.CSS("#line"), line),
+		chromedp.Click(chromedp.CSS("#go")),
+	)
+}
+
+// The program refuses the first answer. The extension does not say that it has
+// it, and the same line is good for another.
+func TestExtensionTellsThatTheAnswerIsRefused(t *testing.T) {
+	t.Parallel()
+	chromium := newBrowser(t)
+	broker, base := listening(t)
+	program := newProgram(t, walink.Settings{})
+	close(chromium.site.serve)
+	whatsAppTab := chromium.open(whatsApp)
+	chromium.authenticator(whatsAppTab, program.phone.Passkey())
+	page := chromium.press(whatsAppTab)
+	required := program.challenged()
+	answered := make(chan error, 1)
+	tries := 0
+	go func() {
+		answered <- broker.Serve(t.Context(), required.Challenge, func(ctx context.Context, answer []byte) error {
+			if tries++; tries == 1 {
+				wrong, err := program.phone.Assert(required.Challenge, walinktest.FromOrigin("https://example.org"))
+				if err != nil {
+					return err
+				}
+				answer = wrong
+			}
+			return program.linker.AnswerPasskey(ctx, answer)
+		})
+	}()
+	chromium.use(page, broker.Line(base, required.Challenge))
+	chromium.note(page, "not made on a page of whatsapp.com")
+	chromium.do(page, chromedp.Click(chromedp.CSS("#go")))
+	chromium.note(page, "The program has the answer.")
+	if err := <-answered; err != nil {
+		t.Fatal(err)
+	}
+	program.linked()
+}
+
+// Whatever goes wrong in the browser is told in a sentence for the person.
+func TestExtensionSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	chromium := newBrowser(t)
+	broker, base := listening(t)
+	close(chromium.site.serve)
+	tab := chromium.open(whatsApp)
+	page := chromium.press(tab)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	challenges := []string{challenge, `{}`, `{"challenge":1}`}
+	for _, one := range challenges {
+		go func() {
+			_, err := broker.Ask(ctx, []byte(one))
+			done <- err
+		}()
+	}
+	for _, one := range challenges[1:] {
+		chromium.use(page, broker.Line(base, []byte(one)))
+		chromium.note(page, "not one that a browser understands")
+	}
+	for script, want := range map[string]string{
+		`new Promise(() => { location.href = "about:blank"; })`:        "was closed, or went to another page",
+		`Promise.reject(new DOMException("raw", "NotAllowedError"))`:   "it was cancelled, took too long, or there is none here",
+		`Promise.reject(new DOMException("raw", "InvalidStateError"))`: "another request is going on",
+		`Promise.reject(new TypeError("raw"))`:                         "it failed (TypeError)",
+	} {
+		chromium.do(tab,
+			chromedp.Navigate(whatsApp),
+			chromedp.Evaluate[chromedp.Void](`navigator.credentials.get = () => `+script+`; undefined`),
+		)
+		chromium.use(page, broker.Line(base, []byte(challenge)))
+		chromium.note(page, want)
+	}
+	cancel()
+	for range challenges {
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+}
