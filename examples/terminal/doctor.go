@@ -72,7 +72,7 @@ func (p *program) rehearse(ctx context.Context, st store.Store, settings walink.
 		defer func() { err = errors.Join(err, empty.Close()) }()
 		st = empty
 	}
-	return startSandbox(ctx, st, cmp.Or(settings.Phone, sandboxPhone), p.opts.passkey)
+	return startSandbox(ctx, st, cmp.Or(settings.Phone, sandboxPhone), p.opts.passkey, cmp.Or(p.thinking, thinking))
 }
 
 // unopened is a database that cannot be opened, and says why.

@@ -68,6 +68,8 @@ type program struct {
 	stdin          io.Reader // read once a passkey is asked for; nil for none
 	stdout, stderr io.Writer
 	transport      http.RoundTripper // in place of the network; nil outside of tests
+	extension      string            // where the passkey extension is kept, "" outside of tests
+	thinking       time.Duration     // of the simulated phone, zero outside of tests
 
 	opts   options
 	screen *screen
@@ -133,7 +135,7 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 
 	var sb *sandbox
 	if p.opts.sandbox {
-		sb, err = startSandbox(ctx, st, cmp.Or(settings.Phone, sandboxPhone), p.opts.passkey)
+		sb, err = startSandbox(ctx, st, cmp.Or(settings.Phone, sandboxPhone), p.opts.passkey, cmp.Or(p.thinking, thinking))
 		if err != nil {
 			return p.unusable(ctx, fmt.Errorf("the sandbox cannot use %s: %w", p.database(), err))
 		}
@@ -149,15 +151,12 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 		}
 	}
 
-	p.desk = newDesk(p.screen.Note)
+	p.desk = newDesk(p.screen.Note, p.extension)
 	defer func() {
 		if err := p.desk.Close(); err != nil {
 			p.printf(p.stderr, "What was made for the passkey was not removed: %v\n", err)
 		}
 	}()
-	if sb == nil {
-		settings.Passkey = p.desk.broker.Ask
-	}
 	linker, err := walink.New(st, settings)
 	if err != nil {
 		p.printf(p.stderr, "%s\n", reason(err))
@@ -196,7 +195,10 @@ func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linke
 		case line := <-says:
 			p.screen.Note(line)
 		case line := <-p.desk.lines:
+			p.screen.Typed(time.Now())
 			p.desk.Typed(ctx, line)
+		case <-p.desk.late:
+			p.desk.Late()
 		case line := <-p.desk.told:
 			p.screen.Note(line)
 		case event := <-events:
@@ -205,7 +207,7 @@ func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linke
 			}
 			p.screen.Show(event, time.Now())
 			if sb != nil {
-				sb.See(event, linker)
+				sb.See(event)
 			}
 			switch e := event.(type) {
 			case walink.Linked:
@@ -221,8 +223,9 @@ func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linke
 				}
 				return exitFailed
 			case walink.PasskeyRequired:
-				if sb == nil {
-					p.desk.Ask(ctx, p.stdin, e)
+				line := p.desk.Ask(ctx, p.stdin, e)
+				if sb != nil {
+					sb.Browse(line, e.Challenge, linker)
 				}
 			case walink.PasskeyConfirmation:
 				p.desk.Compare(e)

@@ -4,45 +4,62 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/passkey"
+)
+
+const (
+	// patience is how long the rest of a paste may take before it is missed.
+	patience = time.Second
+	// longestPaste is more than any answer, with what may stand around it.
+	longestPaste = 16 << 10
+
+	noAnswer = "There is no answer in this: copy the whole line that begins with { and ends with }."
 )
 
 // desk is where a person answers a passkey: the walink extension brings the
 // answer to its broker, or the person pastes it into the terminal. Its methods
 // are called by one goroutine.
 type desk struct {
-	linker *walink.Linker
-	broker *passkey.Broker
-	note   func(line string)
+	linker    *walink.Linker
+	broker    *passkey.Broker
+	note      func(line string)
+	extension string // where the extension is kept; "" is the person's folder for settings
 
-	folder string      // of the extension and the snippet, once there is one
-	base   string      // of the broker, once it listens
-	lines  chan string // what is typed or pasted
-	told   chan string // what came of it
-	reads  bool        // lines are being read
-	comp   bool        // codes are to be compared
-	doing  sync.WaitGroup
-	ended  chan struct{} // closed with the program
+	base    string           // of the broker, once it listens
+	written bool             // the extension is in its folder
+	folder  string           // of the snippet, once there is one
+	serving func()           // ends the serving of the last challenge
+	lines   chan string      // what is typed or pasted
+	told    chan string      // what came of it
+	reads   bool             // lines are being read
+	comp    bool             // codes are to be compared
+	pasted  string           // what may be the beginning of an answer
+	late    <-chan time.Time // when the rest of it should be here
+	doing   sync.WaitGroup
+	ended   chan struct{} // closed with the program
 }
 
-func newDesk(note func(string)) *desk {
+func newDesk(note func(string), extension string) *desk {
 	return &desk{
-		broker: passkey.NewBroker(), note: note,
+		broker: passkey.NewBroker(), note: note, extension: extension, serving: func() {},
 		lines: make(chan string), told: make(chan string), ended: make(chan struct{}),
 	}
 }
 
-// Close ends the broker and removes what was written. The Linker has to be
-// closed before.
+// Close ends the broker and removes the snippet; the browser needs the
+// extension again. The Linker has to be closed before.
 func (d *desk) Close() error {
+	d.serving()
 	close(d.ended)
 	d.doing.Wait()
 	err := d.broker.Close()
@@ -52,54 +69,111 @@ func (d *desk) Close() error {
 	return err
 }
 
-// Ask shows how the passkey is answered, and begins to read in.
-func (d *desk) Ask(ctx context.Context, in io.Reader, e walink.PasskeyRequired) {
-	d.comp = false
-	ways, err := d.ways(ctx, e)
-	if err != nil {
+// Ask shows how the passkey is answered, takes answers, and begins to read in.
+// It returns the line for the extension; "" where the extension cannot be used.
+func (d *desk) Ask(ctx context.Context, in io.Reader, e walink.PasskeyRequired) (line string) {
+	d.comp, d.pasted, d.late = false, "", nil
+	d.serving()
+	if _, err := passkey.Snippet(e.Challenge); err != nil {
 		d.note("The passkey cannot be answered: " + reason(err) + ".")
-		return
+		return ""
 	}
-	for _, line := range ways {
-		d.note(line)
+	d.note("Until " + clock(e.Expires) + ", do one of these:")
+	byExtension, err := d.byExtension(ctx, e)
+	for _, text := range append(byExtension, d.bySnippet(e)...) {
+		d.note(text)
 	}
 	if in != nil && !d.reads {
 		d.reads = true
 		go d.read(in)
 	}
+	if err != nil {
+		return ""
+	}
+	d.serve(ctx, e)
+	return d.broker.Line(d.base, e.Challenge)
 }
 
-// ways are the ways to answer.
-func (d *desk) ways(ctx context.Context, e walink.PasskeyRequired) ([]string, error) {
+// byExtension says how to answer with the extension.
+func (d *desk) byExtension(ctx context.Context, e walink.PasskeyRequired) (lines []string, err error) {
+	if d.base == "" {
+		if d.base, err = d.broker.Listen(ctx, "127.0.0.1:0"); err != nil {
+			return []string{"  A. With the walink extension: not now. " + reason(err) + "."}, err
+		}
+	}
+	lines = []string{"  A. With the walink extension, in Chrome, Chromium, Edge or Brave on this machine."}
+	if err := d.writeExtension(); err != nil {
+		lines = append(lines, "     It cannot be written: "+reason(err)+".")
+	} else {
+		lines = append(lines,
+			"     Once: open chrome://extensions, switch on Developer mode, press Load unpacked, choose",
+			"       "+d.extension,
+			"     and leave that folder where it is.")
+	}
+	return append(lines,
+		"     Then press the extension's button and paste this line:",
+		"       "+d.broker.Line(d.base, e.Challenge)), nil
+}
+
+// writeExtension writes the extension where it can stay, since a browser reads
+// it at each start.
+func (d *desk) writeExtension() error {
+	if d.written {
+		return nil
+	}
+	if d.extension == "" {
+		config, err := os.UserConfigDir()
+		if err != nil {
+			return err
+		}
+		d.extension = filepath.Join(config, "walink", "passkey-extension")
+	}
+	err := passkey.WriteExtension(d.extension)
+	d.written = err == nil
+	return err
+}
+
+// bySnippet says how to answer with the console.
+func (d *desk) bySnippet(e walink.PasskeyRequired) []string {
+	script, err := d.writeSnippet(e)
+	if err != nil {
+		return []string{"  B. Without it: not now. " + reason(err) + "."}
+	}
+	return []string{
+		"  B. Without it, in any browser on any computer. Open https://web.whatsapp.com, press F12, and paste",
+		"     into the console what is in",
+		"       " + script,
+		"     Then paste the line that it prints here, and press Enter.",
+	}
+}
+
+func (d *desk) writeSnippet(e walink.PasskeyRequired) (script string, err error) {
 	snippet, err := passkey.Snippet(e.Challenge)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	if d.folder == "" {
 		if d.folder, err = os.MkdirTemp("", "walink-passkey-"); err != nil {
-			return nil, err
-		}
-		if err := passkey.WriteExtension(filepath.Join(d.folder, "extension")); err != nil {
-			return nil, err
-		}
-		if d.base, err = d.broker.Listen(ctx, "127.0.0.1:0"); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
-	script := filepath.Join(d.folder, "snippet.js")
-	if err := os.WriteFile(script, []byte(snippet), 0o600); err != nil {
-		return nil, err
-	}
-	return []string{
-		"In a browser that has the passkey, on this machine, until " + clock(e.Expires) + ", do one of these:",
-		"  A. With the walink extension. Once: open chrome://extensions, switch on Developer mode,",
-		"     Load unpacked, " + filepath.Join(d.folder, "extension"),
-		"     Then open the extension and paste this line:",
-		"       " + d.broker.Line(d.base, e.Challenge),
-		"  B. Without it. Open https://web.whatsapp.com, press F12, and paste into the console what is in",
-		"     " + script,
-		"     Then paste the line that it prints here, and press Enter.",
-	}, nil
+	script = filepath.Join(d.folder, "snippet.js")
+	return script, os.WriteFile(script, []byte(snippet), 0o600)
+}
+
+// serve takes answers from the extension, which shows what WhatsApp says to them.
+func (d *desk) serve(ctx context.Context, e walink.PasskeyRequired) {
+	ctx, d.serving = context.WithDeadline(ctx, e.Expires)
+	d.doing.Go(func() {
+		_ = d.broker.Serve(ctx, e.Challenge, func(ctx context.Context, answer []byte) error {
+			err := d.linker.AnswerPasskey(ctx, answer)
+			d.tell("WhatsApp has accepted the passkey.", err)
+			if err != nil {
+				return errors.New(reason(err))
+			}
+			return nil
+		}) // without an answer it ends with ctx, and somebody else has told why
+	})
 }
 
 // read hands on what is typed, line by line. A read from a terminal cannot be
@@ -119,8 +193,8 @@ func (d *desk) read(in io.Reader) {
 // Compare asks for the comparison of the codes, unless there is no need.
 func (d *desk) Compare(e walink.PasskeyConfirmation) { d.comp = !e.Automatic }
 
-// Typed takes a line: an answer, or a yes to the comparison. What comes of it
-// is told later, since WhatsApp has to be asked.
+// Typed takes a line: an answer or a part of one, or a yes to the comparison. What
+// comes of it is told later, since WhatsApp has to be asked.
 func (d *desk) Typed(ctx context.Context, line string) {
 	line = strings.TrimSpace(line)
 	switch {
@@ -130,24 +204,46 @@ func (d *desk) Typed(ctx context.Context, line string) {
 	case d.comp:
 		d.note(`Type yes if the codes are the same. If they are not, press Ctrl-C: somebody else may be linking.`)
 	default:
-		answer, err := passkey.ParsePasted(line)
-		if err != nil {
-			d.note(reason(err) + ".")
-			return
-		}
-		d.do(func() error { return d.linker.AnswerPasskey(ctx, answer) }, "WhatsApp has accepted the passkey.")
+		d.paste(ctx, line)
 	}
+}
+
+// paste takes a line of what may be a paste of several.
+func (d *desk) paste(ctx context.Context, line string) {
+	text := d.pasted + line
+	if len(text) > longestPaste {
+		text = line
+	}
+	answer, err := passkey.ParsePasted(text)
+	switch {
+	case err == nil:
+		d.pasted, d.late = "", nil
+		d.do(func() error { return d.linker.AnswerPasskey(ctx, answer) }, "WhatsApp has accepted the passkey.")
+	case !strings.Contains(text, "{"):
+		d.note(noAnswer)
+	default:
+		d.pasted, d.late = text, time.After(patience)
+	}
+}
+
+// Late says that the rest of a paste has not come. It still may.
+func (d *desk) Late() {
+	d.late = nil
+	d.note(noAnswer)
 }
 
 // do asks WhatsApp, and tells what it says.
 func (d *desk) do(ask func() error, done string) {
-	d.doing.Go(func() {
-		if err := ask(); err != nil {
-			done = fmt.Sprintf("Not accepted: %s.", reason(err))
-		}
-		select {
-		case d.told <- done:
-		case <-d.ended:
-		}
-	})
+	d.doing.Go(func() { d.tell(done, ask()) })
+}
+
+// tell tells what came of an answer or a confirmation.
+func (d *desk) tell(done string, err error) {
+	if err != nil {
+		done = fmt.Sprintf("Not accepted: %s.", reason(err))
+	}
+	select {
+	case d.told <- done:
+	case <-d.ended:
+	}
 }

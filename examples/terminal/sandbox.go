@@ -33,6 +33,7 @@ type sandbox struct {
 	news   chan struct{} // something new is on the screen
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	pause  time.Duration   // thinking, or a test's
 	ctx    context.Context //nolint:containedctx // the life of the phone and the browser
 
 	mu            sync.Mutex
@@ -42,7 +43,7 @@ type sandbox struct {
 // startSandbox starts a WhatsApp that knows the devices that st keeps, so that
 // they can be resumed although their server has ended with the process that
 // linked them.
-func startSandbox(ctx context.Context, st store.Store, number string, wantsPasskey bool) (*sandbox, error) {
+func startSandbox(ctx context.Context, st store.Store, number string, wantsPasskey bool, pause time.Duration) (*sandbox, error) {
 	server, err := walinktest.Start()
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func startSandbox(ctx context.Context, st store.Store, number string, wantsPassk
 	}
 	s := &sandbox{
 		server: server, phone: server.NewPhone(number, options...),
-		says: make(chan string), news: make(chan struct{}, 1),
+		says: make(chan string), news: make(chan struct{}, 1), pause: pause,
 	}
 	if err := s.restore(ctx, st); err != nil {
 		server.Close()
@@ -100,8 +101,8 @@ func (s *sandbox) restore(ctx context.Context, st store.Store) error {
 	return nil
 }
 
-// See shows the phone what is on the screen. A passkey is answered through linker.
-func (s *sandbox) See(event walink.Event, linker *walink.Linker) {
+// See shows the phone what is on the screen.
+func (s *sandbox) See(event walink.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch e := event.(type) {
@@ -116,10 +117,7 @@ func (s *sandbox) See(event walink.Event, linker *walink.Linker) {
 		case walink.MethodQR:
 			s.payload = ""
 		}
-	case walink.PasskeyRequired:
-		s.code, s.payload = "", ""
-		s.done.Go(func() { s.answer(s.ctx, linker, e.Challenge) })
-	case walink.Paired, walink.Linked, walink.Failed:
+	case walink.PasskeyRequired, walink.Paired, walink.Linked, walink.Failed:
 		s.code, s.payload = "", ""
 	case walink.Connecting, walink.PasskeyConfirmation, walink.Retrying, walink.Disconnected, walink.Reconnected:
 	}
@@ -140,9 +138,9 @@ func (s *sandbox) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		s.say(ctx, fmt.Sprintf("acts by itself in %.0f s, there is nothing to do for you", thinking.Seconds()))
+		s.say(ctx, fmt.Sprintf("acts by itself in %.0f s, there is nothing to do for you", s.pause.Seconds()))
 		select {
-		case <-time.After(thinking):
+		case <-time.After(s.pause):
 		case <-ctx.Done():
 			return
 		}
@@ -161,23 +159,6 @@ func (s *sandbox) run(ctx context.Context) {
 	}
 }
 
-// answer is the browser that has the passkey.
-func (s *sandbox) answer(ctx context.Context, linker *walink.Linker, challenge []byte) {
-	s.say(ctx, fmt.Sprintf("says to go on in the browser, which answers by itself in %.0f s", thinking.Seconds()))
-	select {
-	case <-time.After(thinking):
-	case <-ctx.Done():
-		return
-	}
-	assertion, err := s.phone.Assert(challenge)
-	if err == nil {
-		err = linker.AnswerPasskey(ctx, assertion)
-	}
-	if err != nil {
-		s.say(ctx, fmt.Sprintf("the browser's answer is not accepted: %v", err))
-	}
-}
-
 // take returns what is on the screen, so that the phone does not use it twice.
 func (s *sandbox) take() (code, payload string) {
 	s.mu.Lock()
@@ -187,10 +168,13 @@ func (s *sandbox) take() (code, payload string) {
 	return code, payload
 }
 
-// say hands a line to the screen.
-func (s *sandbox) say(ctx context.Context, line string) {
+// say hands what the phone says to the screen.
+func (s *sandbox) say(ctx context.Context, line string) { s.show(ctx, "simulated phone: "+line) }
+
+// show hands a line to the screen.
+func (s *sandbox) show(ctx context.Context, line string) {
 	select {
-	case s.says <- "simulated phone: " + line:
+	case s.says <- line:
 	case <-ctx.Done():
 	}
 }

@@ -29,7 +29,7 @@ type screen struct {
 	mu            sync.Mutex
 	view          view
 	columns, rows int // of the terminal when the frame was drawn
-	drawn         int // rows of the frame above the status line
+	drawn         int // rows of what is drawn above the cursor
 	told          map[walink.Kind]bool
 }
 
@@ -94,7 +94,20 @@ func (s *screen) Tick(now time.Time) {
 		s.print("\x1b[H\x1b[2J" + s.draw(now))
 		return
 	}
+	if s.view.typing {
+		return // it would draw over what has been typed
+	}
 	s.print("\r\x1b[K" + s.status(now))
+}
+
+// Typed takes note that the person has pressed Enter: what was typed stays, and
+// the frame is drawn anew below it.
+func (s *screen) Typed(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live() {
+		s.print(s.draw(now))
+	}
 }
 
 // Close takes what is drawn off the screen.
@@ -127,10 +140,14 @@ func (s *screen) write(lines []string, now time.Time) {
 	s.print(out.String())
 }
 
-// draw returns the frame and its status line, after which the cursor stays.
+// draw returns the frame and its status line, after which the cursor stays, or
+// a line to type on.
 func (s *screen) draw(now time.Time) string {
 	s.columns, s.rows = s.size()
-	lines := s.view.frame(s.columns, s.rows)
+	lines, last := s.view.frame(s.columns, s.rows), s.status(now)
+	if s.view.typing {
+		lines, last = append(lines, last), "> "
+	}
 	s.drawn = len(lines)
 	var out strings.Builder
 	for _, line := range lines {
@@ -139,7 +156,7 @@ func (s *screen) draw(now time.Time) string {
 		}
 		out.WriteString(line + "\n")
 	}
-	return out.String() + s.status(now)
+	return out.String() + last
 }
 
 // status returns the status line, cut to one row: a second one would not be erased.

@@ -225,6 +225,34 @@ func TestResizeDrawsAnew(t *testing.T) {
 	}
 }
 
+// What a person types while a passkey is asked for is not drawn over, neither
+// by the seconds that pass nor, once it is entered, by what follows.
+func TestTypingStaysOnTheScreen(t *testing.T) {
+	t.Parallel()
+	window := newTTY(60, 20)
+	s := &screen{out: window, size: func() (int, int) { return window.columns, window.rows }}
+	now := time.Now()
+	s.Show(walink.PasskeyRequired{Expires: now.Add(10 * time.Minute)}, now)
+	s.Note("do one of these")
+	echo := strings.Repeat("{answer}", 20) // takes three rows
+	_, _ = window.Write([]byte(echo))
+	for i := range 5 {
+		s.Tick(now.Add(time.Duration(i) * time.Second))
+	}
+	_, _ = window.Write([]byte("\n"))
+	s.Typed(now)
+	s.Note("Not accepted.")
+	want := []string{
+		"WhatsApp wants the account's passkey before it links this", "device.",
+		"do one of these", "Waiting for the passkey until " + clock(now.Add(10*time.Minute)) + " ... | Ctrl-C stops",
+		"> " + echo[:58], echo[58:118], echo[118:],
+		"Not accepted.", "Waiting for the passkey until " + clock(now.Add(10*time.Minute)) + " ... | Ctrl-C stops", ">",
+	}
+	if got := strings.TrimSpace(window.all()); got != strings.Join(want, "\n") {
+		t.Errorf("the screen shows\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
 func TestNoColorKeepsTheQRCodeAlone(t *testing.T) {
 	t.Parallel()
 	for _, color := range []bool{false, true} {

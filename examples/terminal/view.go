@@ -23,6 +23,8 @@ type view struct {
 	// "in" or "for" where until is set.
 	busy  string
 	until time.Time
+	// typing is whether the person may be typing or pasting.
+	typing bool
 	// told is the failure that was told last.
 	told string
 	// fallback is whether the person knows why it is a QR code.
@@ -32,7 +34,7 @@ type view struct {
 // apply brings the view up to date and returns the lines that tell the event.
 // What the frame shows by itself is not told as well.
 func (v *view) apply(event walink.Event, now time.Time) []string {
-	v.busy, v.until = "", time.Time{}
+	v.busy, v.until, v.typing = "", time.Time{}, false
 	switch e := event.(type) {
 	case walink.Connecting:
 		v.busy = "Connecting to WhatsApp"
@@ -63,10 +65,10 @@ func (v *view) apply(event walink.Event, now time.Time) []string {
 		return v.withdrawn(e, now)
 	case walink.PasskeyRequired:
 		v.code, v.qr = nil, nil
-		v.busy, v.until = "Waiting for the passkey, good for", e.Expires
+		v.busy, v.typing = "Waiting for the passkey until "+clock(e.Expires), true
 		return []string{"WhatsApp wants the account's passkey before it links this device."}
 	case walink.PasskeyConfirmation:
-		v.busy = "Waiting for the phone"
+		v.busy, v.typing = "Waiting for the phone", !e.Automatic
 		if e.Automatic {
 			return []string{"The passkey is accepted, and proves that the phone is yours. Should the phone ask: the code is " + e.Code + "."}
 		}

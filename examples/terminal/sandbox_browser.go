@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/passkey"
+)
+
+// Browse gives the simulated browser, which has the passkey and the walink
+// extension, the line that is on the screen. Where there is none, it answers by
+// the console, whose output is pasted.
+func (s *sandbox) Browse(line string, challenge []byte, linker *walink.Linker) {
+	s.done.Go(func() {
+		s.say(s.ctx, "says to go on in the browser")
+		s.show(s.ctx, fmt.Sprintf("simulated browser: has this passkey, and does what A says by itself in %.0f s", s.pause.Seconds()))
+		select {
+		case <-time.After(s.pause):
+		case <-s.ctx.Done():
+			return
+		}
+		if err := s.answer(s.ctx, line, challenge, linker); err != nil && s.ctx.Err() == nil {
+			s.show(s.ctx, fmt.Sprintf("simulated browser: %v", err))
+		}
+	})
+}
+
+// answer does what the extension's page does with the line.
+func (s *sandbox) answer(ctx context.Context, line string, challenge []byte, linker *walink.Linker) error {
+	if line == "" {
+		answer, err := s.phone.Assert(challenge)
+		if err != nil {
+			return err
+		}
+		return linker.AnswerPasskey(ctx, answer)
+	}
+	base, token, _ := strings.Cut(line, "#")
+	challenge, err := post(ctx, base+"challenge", token, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := s.phone.Assert(challenge)
+	if err != nil {
+		return err
+	}
+	_, err = post(ctx, base+"answer", token, answer)
+	return err
+}
+
+// post asks the broker in the name of the extension.
+func post(ctx context.Context, address, token string, body []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Origin", "chrome-extension://"+passkey.ExtensionID)
+	request.Header.Set("Authorization", "Bearer "+token)
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode >= http.StatusBadRequest {
+		err = errors.New(strings.TrimSpace(string(text)))
+	}
+	return text, err
+}
