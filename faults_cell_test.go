@@ -30,8 +30,9 @@ type fault struct {
 	stray   *waBinary.Node     // what arrives besides, a second later
 	end     walink.Reason      // the program ends it 3 s after its start: ErrCanceled, ErrClosed
 	slow    bool               // each event is read 5 s after the one before
-	age     time.Duration      // how long the server has been running
 	store   func(*faultyStore) // what the store does
+	staged  bool               // the action is done besides
+	rest    time.Duration      // before the next Link
 	removed bool               // the phone has removed the stored device
 	timeout time.Duration      // Settings.Timeout
 }
@@ -43,6 +44,7 @@ type flow struct {
 	rows        []row
 	settings    walink.Settings
 	passkey     bool
+	byHand      bool // the person answers the passkey, and compares the codes
 	resume      bool
 }
 
@@ -71,6 +73,7 @@ type cell struct {
 // faultRig is a rig whose wire and store can fail.
 type faultRig struct {
 	*rig
+	cell   *cell
 	wire   *wire
 	faulty *faultyStore
 	client atomic.Pointer[whatsmeow.Client] // the latest
@@ -81,13 +84,17 @@ type faultRig struct {
 func newFaultRig(t *testing.T, c *cell) *faultRig {
 	t.Helper()
 	srv := walinktest.NewServer(t)
-	r := &faultRig{rig: &rig{t: t, srv: srv}, wire: &wire{base: srv.HTTPClient().Transport}}
+	r := &faultRig{rig: &rig{t: t, srv: srv}, cell: c, wire: &wire{base: srv.HTTPClient().Transport}}
 	r.faulty = &faultyStore{cheapStore: cheapStore{sqliteStore(t)}}
 	r.store = r.faulty
 	var options []walinktest.PhoneOption
 	r.set = c.flow.settings
 	if c.flow.passkey {
 		options = append(options, walinktest.WithPasskey())
+	}
+	if c.flow.byHand {
+		r.set.ComparePasskeyCode = true
+	} else if c.flow.passkey {
 		r.set.Passkey = func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
 			return r.phone.Assert(challenge)
 		}
@@ -129,9 +136,6 @@ func (c *cell) run(t *testing.T) (outcome string) {
 		}
 		<-time.After(time.Minute)
 	}
-	if c.fault.age > 0 {
-		<-time.After(c.fault.age)
-	}
 	c.arm(r)
 	settings := r.set
 	settings.Timeout = c.fault.timeout
@@ -164,9 +168,7 @@ func (c *cell) run(t *testing.T) (outcome string) {
 		t.Errorf("it took %v, and may take %v", took, within)
 	}
 	outcome = r.outcome()
-	if c.fault.age == 0 { // a clock cannot be put back
-		r.checkEnd()
-	}
+	r.checkEnd()
 	return outcome
 }
 
@@ -203,6 +205,9 @@ func (r *faultRig) readAll(ctx context.Context, pause time.Duration) {
 	for event := range r.events {
 		r.seen = append(r.seen, event)
 		r.take(ctx, event)
+		if r.cell.flow.byHand {
+			r.passkeyByHand(ctx, event)
+		}
 		if pause > 0 {
 			<-time.After(pause)
 		}
@@ -218,6 +223,33 @@ func (r *faultRig) readAll(ctx context.Context, pause time.Duration) {
 	}
 	if terminal != 1 {
 		r.t.Fatalf("%d terminal events:\n%s", terminal, r.story())
+	}
+}
+
+// passkeyByHand is a person who answers a challenge, up to three times, and
+// finds that the codes are the same.
+func (r *faultRig) passkeyByHand(ctx context.Context, event walink.Event) {
+	linker := r.linker
+	switch e := event.(type) {
+	case walink.PasskeyRequired:
+		go func() {
+			for range 3 {
+				answer, err := r.phone.Assert(e.Challenge)
+				if err != nil || linker.AnswerPasskey(ctx, answer) == nil {
+					return
+				}
+				select {
+				case <-time.After(time.Second):
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+	case walink.PasskeyConfirmation:
+		if e.Automatic {
+			r.t.Error("nobody compares the codes")
+		}
+		go func() { _ = linker.ConfirmPasskey(ctx) }()
 	}
 }
 
@@ -299,6 +331,9 @@ func words(reason walink.Reason) string { return strings.ReplaceAll(string(reaso
 func (r *faultRig) checkEnd() {
 	r.t.Helper()
 	r.heal()
+	if rest := r.cell.fault.rest; rest > 0 {
+		<-time.After(rest)
+	}
 	stored, err := r.store.Sessions(context.WithoutCancel(r.t.Context()))
 	if err != nil {
 		r.t.Fatal(err)

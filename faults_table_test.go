@@ -1,13 +1,14 @@
 package walink_test
 
 import (
-	"github.com/walink/walink"
 	"github.com/walink/walink/walinktest"
 )
 
-// flows are the tables: by hand, what has to come of each fault at each stage.
-// A cell that is "=" is the one to its left, "-" makes no sense.
-func flows() []*flow {
+// The tables: by hand, what has to come of each fault at each stage. A cell that
+// is "=" is the one to its left, "-" makes no sense.
+
+// qrFlows are the tables of QR codes.
+func qrFlows() []*flow {
 	return []*flow{
 		{
 			name:  "Linking by QR code",
@@ -31,11 +32,12 @@ bad HMAC                       | - | - | - | pairing, linked | -
 bad signature                  | - | - | - | pairing, linked | -
 wrong root                     | - | network, linked | - | - | -
 wrong root for ever            | - | network repeatedly, failed: timeout (network) | - | - | -
-expired certificate            | - | network repeatedly, failed: timeout (network) | - | - | -
+expired certificate            | - | network, linked | - | - | -
+expired certificate for ever   | - | network repeatedly, failed: timeout (network) | - | - | -
 withdrawn secret               | - | - | - | linked | -
 frame spoilt                   | - | network, linked | stalled, linked | linked | -
 rubbish before the frame       | - | network, linked | stalled, linked | linked | -
-frame twice                    | - | stalled, linked | linked | linked | -
+frame twice                    | - | stalled, linked | linked | = | -
 frame cut                      | - | network, linked | = | = | -
 unknown node                   | - | - | linked | = | =
 early success                  | - | - | linked | = | -
@@ -75,77 +77,20 @@ stream error without a code    | - | - | server, linked | = | server, logged out
 slow reader, drop              | network, linked | = | = | = | logged out, linked
 ctx canceled                   | failed: canceled | = | = | = | =
 Close                          | failed: closed | = | = | = | =
+take the lease: disk full      | failed: store | - | - | - | -
+take the lease: hangs          | failed: store | - | - | - | -
+renew the lease: disk full     | failed: store | - | - | - | -
+renew the lease: hangs         | failed: store | - | - | - | -
+release the lease: disk full   | failed: canceled | - | - | - | -
+release the lease: hangs       | failed: canceled | - | - | - | -
 load the session: disk full    | failed: store | - | - | - | -
 load the session: hangs        | failed: store | - | - | - | -
 save the device: disk full     | - | - | - | failed: store | -
+save the device: hangs         | - | - | - | failed: store | -
 save the phone's identity: disk full | - | - | - | failed: store | -
+save the phone's identity: hangs | - | - | - | failed: store | -
 save the LID: disk full        | - | - | - | linked | -
-`),
-		},
-		{
-			name:  "Linking by pairing code",
-			about: "The person enters each code as soon as it is shown; QR codes are not allowed.",
-			settings: walink.Settings{
-				Phone: number, LinkingMode: walink.ModePairing,
-			},
-			stages: []stage{
-				{name: "code request", at: walinktest.StageCompanionHello, frame: [2]int{1, 3}},
-				{name: "phone's answer", at: walinktest.StagePrimaryHello, frame: [2]int{1, 4}},
-				{name: "key bundle", at: walinktest.StageCompanionFinish, frame: [2]int{1, 5}},
-				{name: "pair-success", at: walinktest.StagePairSuccess, frame: [2]int{1, 6}},
-			},
-			rows: rows(`
-drop                           | network, linked | = | = | =
-drop for ever                  | network repeatedly, failed: timeout (network) | = | = | =
-silence                        | stalled, linked | linked | stalled, linked | =
-3 s late                       | linked | = | = | =
-90 s late                      | stalled, linked | code withdrawn: code refused, linked | stalled, linked | =
-malformed                      | pairing, linked | stalled, linked | - | pairing, linked
-bad HMAC                       | - | - | - | pairing, linked
-bad signature                  | - | - | - | pairing, linked
-frame spoilt                   | stalled, linked | linked | linked | stalled, linked
-rubbish before the frame       | stalled, linked | linked | stalled, linked | =
-frame twice                    | linked | stalled, linked | stalled, linked | linked
-frame cut                      | network, linked | = | = | =
-wrong id                       | stalled, linked | - | stalled, linked | -
-unknown node                   | linked | = | = | =
-refs of another                | linked | = | = | =
-primary_hello of another       | linked | = | = | =
-refresh_code of another        | linked | = | = | =
-unknown pairing stage          | linked | = | = | =
-refused 400                    | failed: code refused | - | code withdrawn: code refused, linked | -
-refused 401                    | failed: forbidden | - | code withdrawn: code refused, linked | -
-refused 402                    | failed: code refused | - | code withdrawn: code refused, linked | -
-refused 403                    | failed: forbidden | - | code withdrawn: code refused, linked | -
-refused 405                    | failed: code refused | - | code withdrawn: code refused, linked | -
-refused 406                    | failed: code refused | - | code withdrawn: code refused, linked | -
-refused 409                    | failed: code refused | - | code withdrawn: code refused, linked | -
-refused 429                    | failed: rate limited | - | = | -
-rate limit, one hour           | failed: rate limited | - | = | -
-refused 500                    | server, linked | - | code withdrawn: code refused, linked | -
-refused 503                    | server, linked | - | code withdrawn: code refused, linked | -
-failure 400                    | server, linked | = | = | =
-failure 401                    | forbidden, linked | = | = | =
-failure 402                    | failed: temporarily banned | = | = | =
-failure 403                    | forbidden, linked | = | = | =
-failure 405                    | client outdated, linked | = | = | =
-failure 406                    | failed: banned | = | = | =
-failure 409                    | client outdated, linked | = | = | =
-failure 429                    | failed: rate limited | = | = | =
-failure 500                    | server, linked | = | = | =
-failure 503                    | server, linked | = | = | =
-stream error 401 device_removed | forbidden, linked | = | = | =
-stream error 409 replaced      | failed: replaced | = | = | =
-stream error 503               | server, linked | = | = | =
-stream error 515               | network, linked | = | = | =
-stream error 777               | server, linked | = | = | =
-slow reader, drop              | network, linked | = | = | =
-ctx canceled                   | failed: canceled | = | = | =
-Close                          | failed: closed | = | = | =
-count the code: disk full      | failed: store | - | - | -
-count the code: hangs          | failed: store | - | - | -
-save the device: disk full     | - | - | - | failed: store
-save the phone's identity: disk full | - | - | - | failed: store
+save the LID: hangs            | - | - | - | failed: store | -
 `),
 		},
 	}
