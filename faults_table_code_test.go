@@ -31,6 +31,8 @@ silence                        | network, linked | = | stalled, linked | = | lin
 silence for ever               | network repeatedly, failed: timeout (network) | = | stalled repeatedly, failed: timeout (stalled) | stalled repeatedly, failed: stalled | failed: timeout | stalled, failed: timeout | = | -
 3 s late                       | linked | = | = | = | = | = | = | =
 90 s late                      | network, linked | = | stalled, linked | = | code withdrawn: code refused, linked | stalled, linked | = | logged out, linked
+twice                          | - | - | linked | = | pairing, linked | linked | = | -
+overtaken                      | - | - | linked | = | = | = | = | -
 malformed                      | - | network, linked | linked | pairing, linked | stalled, linked | - | pairing, linked | -
 bad HMAC                       | - | - | - | - | - | - | pairing, linked | -
 bad signature                  | - | - | - | - | - | - | pairing, linked | -

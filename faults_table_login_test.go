@@ -24,6 +24,8 @@ silence                        | linked | network, linked | = | stalled, linked 
 silence for ever               | - | network repeatedly, failed: stalled | = | stalled repeatedly, failed: stalled | =
 3 s late                       | linked | = | = | = | =
 90 s late                      | linked | network, linked | = | stalled, linked | =
+twice                          | linked | - | - | linked | =
+overtaken                      | linked | - | - | linked | =
 malformed                      | - | - | network, linked | - | linked
 wrong root                     | - | - | network, linked | - | -
 wrong root for ever            | - | - | network repeatedly, failed: stalled | - | -
@@ -89,6 +91,8 @@ silence                        | network, resumed | = | stalled, resumed | =
 silence for ever               | network repeatedly, failed: timeout (network) | = | stalled repeatedly, failed: timeout (stalled) | =
 3 s late                       | resumed | = | = | =
 90 s late                      | network, resumed | = | stalled, resumed | =
+twice                          | - | - | resumed | =
+overtaken                      | - | - | resumed | =
 malformed                      | - | network, resumed | - | resumed
 wrong root                     | - | network, resumed | - | -
 wrong root for ever            | - | network repeatedly, failed: timeout (network) | - | -

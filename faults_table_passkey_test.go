@@ -32,6 +32,8 @@ silence                        | network, linked | = | stalled, linked | linked 
 silence for ever               | network repeatedly, failed: timeout (network) | = | stalled repeatedly, failed: timeout (stalled) | failed: timeout | stalled repeatedly, failed: timeout | = | stalled, failed: timeout | = | stalled repeatedly, failed: timeout | stalled, failed: timeout | -
 3 s late                       | linked | = | = | = | = | = | = | = | = | = | =
 90 s late                      | network, linked | = | stalled, linked | linked | stalled, linked | = | = | = | = | = | logged out, linked
+twice                          | - | - | linked | passkey, linked | linked | = | passkey, linked | linked | = | = | -
+overtaken                      | - | - | linked | = | = | = | = | = | = | = | -
 malformed                      | - | network, linked | pairing, linked | linked | passkey, linked | - | passkey, linked | - | - | pairing, linked | -
 bad HMAC                       | - | - | - | - | - | - | - | - | - | pairing, linked | -
 bad signature                  | - | - | - | - | - | - | - | - | - | pairing, linked | -
@@ -119,6 +121,8 @@ save the LID: hangs            | - | - | - | - | - | - | - | - | - | failed: sto
 			rows: rows(`
 drop                           | network, linked | = | = | = | = | = | =
 silence                        | stalled, linked | = | = | = | = | = | =
+twice                          | passkey, linked | linked | = | passkey, linked | linked | = | =
+overtaken                      | linked | = | = | = | = | = | =
 malformed                      | linked | passkey, linked | - | passkey, linked | - | - | pairing, linked
 withdrawn secret               | - | - | - | - | - | - | stalled, linked
 refused 400                    | - | passkey, linked | = | - | passkey, linked | = | -
@@ -149,6 +153,8 @@ silence                        | linked | stalled, linked | = | = | = | = | =
 silence for ever               | failed: timeout | stalled repeatedly, failed: timeout | = | stalled, failed: timeout | = | stalled repeatedly, failed: timeout | stalled, failed: timeout
 3 s late                       | linked | = | = | = | = | = | =
 90 s late                      | linked | stalled, linked | = | = | = | = | =
+twice                          | passkey, linked | linked | = | passkey, linked | linked | = | =
+overtaken                      | linked | = | = | = | = | = | =
 malformed                      | linked | = | - | passkey, linked | - | - | pairing, linked
 bad HMAC                       | - | - | - | - | - | - | pairing, linked
 withdrawn secret               | - | - | - | - | - | - | stalled, linked

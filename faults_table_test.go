@@ -27,6 +27,8 @@ silence                        | network, linked | = | stalled, linked | linked 
 silence for ever               | network repeatedly, failed: timeout (network) | = | stalled repeatedly, failed: timeout (stalled) | failed: timeout | -
 3 s late                       | linked | = | = | = | =
 90 s late                      | network, linked | = | stalled, linked | linked | logged out, linked
+twice                          | - | - | linked | = | -
+overtaken                      | - | - | linked | = | -
 malformed                      | - | network, linked | pairing, linked | = | -
 bad HMAC                       | - | - | - | pairing, linked | -
 bad signature                  | - | - | - | pairing, linked | -
