@@ -3,7 +3,6 @@ package walink_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -252,79 +251,6 @@ func (r *faultRig) passkeyByHand(ctx context.Context, event walink.Event) {
 		go func() { _ = linker.ConfirmPasskey(ctx) }()
 	}
 }
-
-// outcome tells in a few words what the events tell.
-func (r *faultRig) outcome() string {
-	var told []string
-	tell := func(text string, err *walink.Error) {
-		if text != "" {
-			told = append(told, text)
-		}
-		if err.Remedy() == "" {
-			r.t.Errorf("no remedy for %v", err)
-		}
-		for _, limited := range []walink.Reason{walink.ErrRateLimited, walink.ErrTemporarilyBanned} {
-			if err.Reason == limited && err.RetryAfter <= 0 {
-				r.t.Errorf("%v names no time to wait", err)
-			}
-		}
-	}
-	for i, event := range r.seen {
-		switch e := event.(type) {
-		case walink.Retrying:
-			tell(words(e.Err.Reason), e.Err)
-		case walink.Withdrawn:
-			if e.Err == nil {
-				continue
-			}
-			if _, code := r.seen[i+1].(walink.Withdrawn); code && i+2 < len(r.seen) {
-				continue // both are withdrawn for the same reason
-			}
-			switch r.seen[i+1].(type) {
-			case walink.Retrying, walink.Failed:
-				tell("", e.Err)
-			default:
-				tell("code withdrawn: "+words(e.Err.Reason), e.Err)
-			}
-		case walink.QRCode:
-			if e.Fallback != nil {
-				tell("QR instead", e.Fallback)
-			}
-		case walink.Paired:
-			r.paired = true
-		case walink.Linked:
-			if e.Resumed {
-				told = append(told, "resumed")
-			} else {
-				told = append(told, "linked")
-			}
-		case walink.Failed:
-			text := "failed: " + words(e.Err.Reason)
-			var cause *walink.Error
-			if e.Err.Reason == walink.ErrTimeout && errors.As(e.Err.Err, &cause) {
-				text += " (" + words(cause.Reason) + ")"
-			}
-			tell(text, e.Err)
-		}
-	}
-	return strings.Join(repeatedly(told), ", ")
-}
-
-// repeatedly says once what is told again and again.
-func repeatedly(told []string) []string {
-	var list []string
-	for i, text := range told {
-		switch {
-		case i == 0 || text != told[i-1]:
-			list = append(list, text)
-		case i == 1 || text != told[i-2]:
-			list[len(list)-1] += " repeatedly"
-		}
-	}
-	return list
-}
-
-func words(reason walink.Reason) string { return strings.ReplaceAll(string(reason), "_", " ") }
 
 // checkEnd compares what is stored with what the phone lists, and has the next
 // Link, with nothing in its way, end with a session that works.

@@ -25,60 +25,60 @@ func codeFlows() []*flow {
 				{name: "device signature", at: walinktest.StagePairDeviceSign},
 			},
 			rows: rows(`
-drop                           | network, linked | = | = | = | = | = | = | logged out, linked
-drop for ever                  | network repeatedly, failed: timeout (network) | = | = | = | = | = | = | -
-silence                        | network, linked | = | stalled, linked | = | linked | stalled, linked | = | logged out, linked
+drop                           | network, linked | = | = | = | network, linked, 2 codes | = | = | logged out, linked, 2 codes
+drop for ever                  | network repeatedly, failed: timeout (network) | = | = | = | network repeatedly, failed: timeout (network?) | = | = | -
+silence                        | network, linked | = | stalled, linked | = | linked, 2 codes, 2 attempts | stalled, linked, 2 codes | = | logged out, linked, 2 codes
 silence for ever               | network repeatedly, failed: timeout (network) | = | stalled repeatedly, failed: timeout (stalled) | stalled repeatedly, failed: stalled | failed: timeout | stalled, failed: timeout | = | -
 3 s late                       | linked | = | = | = | = | = | = | =
-90 s late                      | network, linked | = | stalled, linked | = | code withdrawn: code refused, linked | stalled, linked | = | logged out, linked
-twice                          | - | - | linked | = | pairing, linked | linked | = | -
+90 s late                      | network, linked | = | stalled, linked | = | code withdrawn: code refused, linked, 2 codes | stalled, linked, 2 codes | = | logged out, linked, 2 codes
+twice                          | - | - | linked | = | pairing, linked, 2 codes | linked | = | -
 overtaken                      | - | - | linked | = | = | = | = | -
-malformed                      | - | network, linked | linked | pairing, linked | stalled, linked | - | pairing, linked | -
-bad HMAC                       | - | - | - | - | - | - | pairing, linked | -
-bad signature                  | - | - | - | - | - | - | pairing, linked | -
-wrong root                     | - | network, linked | - | - | - | - | - | -
-wrong root for ever            | - | network repeatedly, failed: timeout (network) | - | - | - | - | - | -
-expired certificate            | - | network, linked | - | - | - | - | - | -
-expired certificate for ever   | - | network repeatedly, failed: timeout (network) | - | - | - | - | - | -
-withdrawn secret               | - | - | - | - | - | - | stalled, linked | -
-frame spoilt                   | - | network, linked | stalled, linked | = | linked | = | stalled, linked | -
-rubbish before the frame       | - | network, linked | stalled, linked | = | linked | stalled, linked | = | -
-frame twice                    | - | stalled, linked | = | linked | stalled, linked | = | linked | -
-frame cut                      | - | network, linked | = | = | = | = | = | -
-wrong id                       | - | - | - | stalled, linked | - | stalled, linked | - | -
+malformed                      | - | network, linked | linked | pairing, linked | stalled, linked, 2 codes | - | pairing, linked, 2 codes | -
+bad HMAC                       | - | - | - | - | - | - | pairing, linked, 2 codes | -
+bad signature                  | - | - | - | - | - | - | pairing, linked, 2 codes | -
+wrong root                     | - | network [TLS], linked | - | - | - | - | - | -
+wrong root for ever            | - | network [TLS] repeatedly, failed: timeout (network [TLS]) | - | - | - | - | - | -
+expired certificate            | - | network [clock], linked | - | - | - | - | - | -
+expired certificate for ever   | - | network [clock] repeatedly, failed: timeout (network [clock]) | - | - | - | - | - | -
+withdrawn secret               | - | - | - | - | - | - | stalled, linked, 2 codes | -
+frame spoilt                   | - | network, linked | stalled, linked | = | linked, 2 codes, 2 attempts | linked | stalled, linked, 2 codes | -
+rubbish before the frame       | - | network, linked | stalled, linked | = | linked, 2 codes, 2 attempts | stalled, linked, 2 codes | = | -
+frame twice                    | - | stalled, linked | = | linked, 2 codes, 2 attempts | stalled, linked, 2 codes | = | linked | -
+frame cut                      | - | network, linked | = | = | network, linked, 2 codes | = | = | -
+wrong id                       | - | - | - | stalled, linked | - | stalled, linked, 2 codes | - | -
 unknown node                   | - | - | linked | = | = | = | = | =
 refs of another                | - | - | linked | = | = | = | = | stalled, linked
 primary_hello of another       | - | - | - | linked | = | = | = | stalled, linked
 refresh_code of another        | - | - | - | linked | = | = | = | stalled, linked
 unknown pairing stage          | - | - | - | linked | = | = | = | stalled, linked
-refused 400                    | - | - | - | failed: code refused | - | code withdrawn: code refused, linked | - | -
-refused 401                    | forbidden, linked | - | - | failed: forbidden | - | code withdrawn: code refused, linked | - | -
-refused 402                    | - | - | - | failed: code refused | - | code withdrawn: code refused, linked | - | -
-refused 403                    | forbidden, linked | - | - | failed: forbidden | - | code withdrawn: code refused, linked | - | -
-refused 405                    | - | - | - | failed: code refused | - | code withdrawn: code refused, linked | - | -
-refused 406                    | - | - | - | failed: code refused | - | code withdrawn: code refused, linked | - | -
-refused 409                    | - | - | - | failed: code refused | - | code withdrawn: code refused, linked | - | -
-refused 429                    | failed: rate limited | - | - | failed: rate limited | - | code withdrawn: code refused, linked | - | -
-rate limit, one hour           | - | - | - | failed: rate limited | - | code withdrawn: code refused, linked | - | -
-refused 500                    | - | - | - | server, linked | - | code withdrawn: code refused, linked | - | -
-refused 503                    | server, linked | - | - | server, linked | - | code withdrawn: code refused, linked | - | -
-failure 400                    | - | - | - | server, linked | = | = | = | server, logged out, linked
-failure 401                    | - | - | forbidden, linked | = | = | = | = | logged out, linked
+refused 400                    | - | - | - | failed: code refused | - | code withdrawn: code refused, linked, 2 codes | - | -
+refused 401                    | forbidden, linked | - | - | failed: forbidden | - | code withdrawn: code refused, linked, 2 codes | - | -
+refused 402                    | - | - | - | failed: code refused | - | code withdrawn: code refused, linked, 2 codes | - | -
+refused 403                    | forbidden, linked | - | - | failed: forbidden | - | code withdrawn: code refused, linked, 2 codes | - | -
+refused 405                    | - | - | - | failed: code refused | - | code withdrawn: code refused, linked, 2 codes | - | -
+refused 406                    | - | - | - | failed: code refused | - | code withdrawn: code refused, linked, 2 codes | - | -
+refused 409                    | - | - | - | failed: code refused | - | code withdrawn: code refused, linked, 2 codes | - | -
+refused 429                    | failed: rate limited [connections] | - | - | failed: rate limited | - | code withdrawn: code refused, linked, 2 codes | - | -
+rate limit, one hour           | - | - | - | failed: rate limited | - | code withdrawn: code refused, linked, 2 codes | - | -
+refused 500                    | - | - | - | server, linked | - | code withdrawn: code refused, linked, 2 codes | - | -
+refused 503                    | server, linked | - | - | server, linked | - | code withdrawn: code refused, linked, 2 codes | - | -
+failure 400                    | - | - | - | server, linked | server, linked, 2 codes | = | = | server, logged out, linked, 2 codes
+failure 401                    | - | - | forbidden, linked | = | forbidden, linked, 2 codes | = | = | logged out, linked, 2 codes
 failure 402                    | - | - | failed: temporarily banned | = | = | = | = | =
-failure 403                    | - | - | - | forbidden, linked | = | = | = | logged out, linked
-failure 405                    | - | - | client outdated, linked | = | = | = | = | client outdated, logged out, linked
+failure 403                    | - | - | - | forbidden, linked | forbidden, linked, 2 codes | = | = | logged out, linked, 2 codes
+failure 405                    | - | - | client outdated, linked | = | client outdated, linked, 2 codes | = | = | client outdated, logged out, linked, 2 codes
 failure 406                    | - | - | failed: banned | = | = | = | = | =
-failure 409                    | - | - | - | client outdated, linked | = | = | = | client outdated, logged out, linked
-failure 429                    | - | - | failed: rate limited | = | = | = | = | =
-failure 500                    | - | - | - | server, linked | = | = | = | server, logged out, linked
-failure 503                    | - | - | server, linked | = | = | = | = | server, logged out, linked
-stream error 401 device_removed | - | - | forbidden, linked | = | = | = | = | logged out, linked
+failure 409                    | - | - | - | client outdated, linked | client outdated, linked, 2 codes | = | = | client outdated, logged out, linked, 2 codes
+failure 429                    | - | - | failed: rate limited [connections] | = | = | = | = | =
+failure 500                    | - | - | - | server, linked | server, linked, 2 codes | = | = | server, logged out, linked, 2 codes
+failure 503                    | - | - | server, linked | = | server, linked, 2 codes | = | = | server, logged out, linked, 2 codes
+stream error 401 device_removed | - | - | forbidden, linked | = | forbidden, linked, 2 codes | = | = | logged out, linked, 2 codes
 stream error 409 replaced      | - | - | failed: replaced | = | = | = | = | =
-stream error 503               | - | - | - | server, linked | = | = | = | server, logged out, linked
-stream error 515               | - | - | network, linked | = | = | = | = | logged out, linked
-stream error 777               | - | - | - | server, linked | = | = | = | server, logged out, linked
-stream error without a code    | - | - | server, linked | = | = | = | = | server, logged out, linked
-slow reader, drop              | network, linked | = | = | = | = | = | = | logged out, linked
+stream error 503               | - | - | - | server, linked | server, linked, 2 codes | = | = | server, logged out, linked, 2 codes
+stream error 515               | - | - | network, linked | = | network, linked, 2 codes | = | = | logged out, linked, 2 codes
+stream error 777               | - | - | - | server, linked | server, linked, 2 codes | = | = | server, logged out, linked, 2 codes
+stream error without a code    | - | - | server, linked | = | server, linked, 2 codes | = | = | server, logged out, linked, 2 codes
+slow reader, drop              | network, linked | = | = | = | network, linked, 2 codes | = | = | logged out, linked, 2 codes
 ctx canceled                   | failed: canceled | = | = | = | = | = | = | =
 Close                          | failed: closed | = | = | = | = | = | = | =
 take the lease: disk full      | failed: store | - | - | - | - | - | - | -

@@ -19,18 +19,18 @@ func loginFlows() []*flow {
 			},
 			rows: rows(`
 drop                           | linked | network, linked | = | = | =
-drop for ever                  | - | network repeatedly, failed: stalled | = | = | =
+drop for ever                  | - | network repeatedly, failed: stalled [stored] | = | = | =
 silence                        | linked | network, linked | = | stalled, linked | =
-silence for ever               | - | network repeatedly, failed: stalled | = | stalled repeatedly, failed: stalled | =
+silence for ever               | - | network repeatedly, failed: stalled [stored] | = | stalled repeatedly, failed: stalled [stored] | =
 3 s late                       | linked | = | = | = | =
 90 s late                      | linked | network, linked | = | stalled, linked | =
 twice                          | linked | - | - | linked | =
 overtaken                      | linked | - | - | linked | =
 malformed                      | - | - | network, linked | - | linked
-wrong root                     | - | - | network, linked | - | -
-wrong root for ever            | - | - | network repeatedly, failed: stalled | - | -
-expired certificate            | - | - | network, linked | - | -
-expired certificate for ever   | - | - | network repeatedly, failed: stalled | - | -
+wrong root                     | - | - | network [TLS], linked | - | -
+wrong root for ever            | - | - | network [TLS] repeatedly, failed: stalled [stored] | - | -
+expired certificate            | - | - | network [clock], linked | - | -
+expired certificate for ever   | - | - | network [clock] repeatedly, failed: stalled [stored] | - | -
 frame spoilt                   | linked | - | network, linked | stalled, linked | =
 rubbish before the frame       | linked | - | network, linked | stalled, linked | =
 frame twice                    | linked | - | stalled, linked | = | =
@@ -42,20 +42,20 @@ early phone identity           | linked | - | - | linked | =
 refused 400                    | - | server, linked | - | - | linked
 refused 401                    | - | forbidden, linked | - | - | linked
 refused 403                    | - | forbidden, linked | - | - | linked
-refused 429                    | - | failed: rate limited | - | - | linked
+refused 429                    | - | failed: rate limited [connections] | - | - | linked
 refused 500                    | - | server, linked | - | - | linked
 refused 503                    | - | server, linked | - | - | linked
 failure 400                    | server, linked | - | - | server, linked | =
-failure 401                    | logged out, linked | - | - | logged out, linked | =
+failure 401                    | logged out, linked, 2 codes | - | - | logged out, linked, 2 codes | =
 failure 402                    | failed: temporarily banned | - | - | failed: temporarily banned | =
-failure 403                    | logged out, linked | - | - | logged out, linked | =
+failure 403                    | logged out, linked, 2 codes | - | - | logged out, linked, 2 codes | =
 failure 405                    | client outdated, linked | - | - | client outdated, linked | =
 failure 406                    | failed: banned | - | - | failed: banned | =
 failure 409                    | client outdated, linked | - | - | client outdated, linked | =
-failure 429                    | failed: rate limited | - | - | failed: rate limited | =
+failure 429                    | failed: rate limited [connections] | - | - | failed: rate limited [connections] | =
 failure 500                    | server, linked | - | - | server, linked | =
 failure 503                    | server, linked | - | - | server, linked | =
-stream error 401 device_removed | logged out, linked | - | - | logged out, linked | =
+stream error 401 device_removed | logged out, linked, 2 codes | - | - | logged out, linked, 2 codes | =
 stream error 409 replaced      | failed: replaced | - | - | failed: replaced | =
 stream error 503               | server, linked | - | - | server, linked | =
 stream error 515               | - | - | - | network, linked | =
@@ -70,8 +70,8 @@ make one-time keys: disk full  | - | - | - | - | linked
 make one-time keys: hangs      | - | - | - | - | failed: store
 mark one-time keys: disk full  | - | - | - | - | linked
 mark one-time keys: hangs      | - | - | - | - | failed: store
-forget the device: disk full   | - | - | - | logged out, linked | -
-forget the device: hangs       | - | - | - | logged out, linked | -
+forget the device: disk full   | - | - | - | logged out, linked, 2 codes | -
+forget the device: hangs       | - | - | - | logged out, linked, 2 codes | -
 `),
 		},
 		{
@@ -94,10 +94,10 @@ silence for ever               | network repeatedly, failed: timeout (network) |
 twice                          | - | - | resumed | =
 overtaken                      | - | - | resumed | =
 malformed                      | - | network, resumed | - | resumed
-wrong root                     | - | network, resumed | - | -
-wrong root for ever            | - | network repeatedly, failed: timeout (network) | - | -
-expired certificate            | - | network, resumed | - | -
-expired certificate for ever   | - | network repeatedly, failed: timeout (network) | - | -
+wrong root                     | - | network [TLS], resumed | - | -
+wrong root for ever            | - | network [TLS] repeatedly, failed: timeout (network [TLS]) | - | -
+expired certificate            | - | network [clock], resumed | - | -
+expired certificate for ever   | - | network [clock] repeatedly, failed: timeout (network [clock]) | - | -
 frame spoilt                   | - | network, resumed | stalled, resumed | =
 rubbish before the frame       | - | network, resumed | stalled, resumed | =
 frame twice                    | - | stalled, resumed | = | =
@@ -109,7 +109,7 @@ early phone identity           | - | - | resumed | =
 refused 400                    | server, resumed | - | - | resumed
 refused 401                    | forbidden, resumed | - | - | resumed
 refused 403                    | forbidden, resumed | - | - | resumed
-refused 429                    | failed: rate limited | - | - | resumed
+refused 429                    | failed: rate limited [connections] | - | - | resumed
 refused 500                    | server, resumed | - | - | resumed
 refused 503                    | server, resumed | - | - | resumed
 failure 400                    | - | - | server, resumed | =
@@ -119,7 +119,7 @@ failure 403                    | - | - | logged out, linked | =
 failure 405                    | - | - | client outdated, resumed | =
 failure 406                    | - | - | failed: banned | =
 failure 409                    | - | - | client outdated, resumed | =
-failure 429                    | - | - | failed: rate limited | =
+failure 429                    | - | - | failed: rate limited [connections] | =
 failure 500                    | - | - | server, resumed | =
 failure 503                    | - | - | server, resumed | =
 stream error 401 device_removed | - | - | logged out, linked | =

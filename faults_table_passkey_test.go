@@ -26,64 +26,64 @@ func passkeyFlows() []*flow {
 				{name: "device signature", at: walinktest.StagePairDeviceSign},
 			},
 			rows: rows(`
-drop                           | network, linked | = | = | = | = | = | = | = | = | = | logged out, linked
-drop for ever                  | network repeatedly, failed: timeout (network) | = | = | = | = | = | = | = | = | = | -
-silence                        | network, linked | = | stalled, linked | linked | stalled, linked | = | = | = | = | = | logged out, linked
+drop                           | network, linked | = | = | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | = | logged out, linked, 2 codes, 2 challenges
+drop for ever                  | network repeatedly, failed: timeout (network) | = | = | network repeatedly, failed: timeout (network?) | = | = | = | = | = | = | -
+silence                        | network, linked | = | stalled, linked | linked, 2 codes | stalled, linked, 2 codes, 2 challenges | = | = | = | = | = | logged out, linked, 2 codes, 2 challenges
 silence for ever               | network repeatedly, failed: timeout (network) | = | stalled repeatedly, failed: timeout (stalled) | failed: timeout | stalled repeatedly, failed: timeout | = | stalled, failed: timeout | = | stalled repeatedly, failed: timeout | stalled, failed: timeout | -
 3 s late                       | linked | = | = | = | = | = | = | = | = | = | =
-90 s late                      | network, linked | = | stalled, linked | linked | stalled, linked | = | = | = | = | = | logged out, linked
-twice                          | - | - | linked | passkey, linked | linked | = | passkey, linked | linked | = | = | -
+90 s late                      | network, linked | = | stalled, linked | linked, 2 codes | stalled, linked, 2 codes, 2 challenges | = | = | = | = | = | logged out, linked, 2 codes, 2 challenges
+twice                          | - | - | linked | passkey, linked, 2 codes, 3 challenges | linked | = | passkey, linked | linked | = | = | -
 overtaken                      | - | - | linked | = | = | = | = | = | = | = | -
-malformed                      | - | network, linked | pairing, linked | linked | passkey, linked | - | passkey, linked | - | - | pairing, linked | -
-bad HMAC                       | - | - | - | - | - | - | - | - | - | pairing, linked | -
-bad signature                  | - | - | - | - | - | - | - | - | - | pairing, linked | -
-wrong root                     | - | network, linked | - | - | - | - | - | - | - | - | -
-wrong root for ever            | - | network repeatedly, failed: timeout (network) | - | - | - | - | - | - | - | - | -
-expired certificate            | - | network, linked | - | - | - | - | - | - | - | - | -
-expired certificate for ever   | - | network repeatedly, failed: timeout (network) | - | - | - | - | - | - | - | - | -
-withdrawn secret               | - | - | - | - | - | - | - | - | - | stalled, linked | -
-frame spoilt                   | - | network, linked | stalled, linked | linked | stalled, linked | linked | stalled, linked | = | linked | stalled, linked | -
-rubbish before the frame       | - | network, linked | stalled, linked | linked | stalled, linked | = | = | = | = | = | -
-frame twice                    | - | stalled, linked | linked | stalled, linked | = | = | = | = | = | linked | -
-frame cut                      | - | network, linked | = | = | = | = | = | = | = | = | -
-wrong id                       | - | - | - | - | stalled, linked | = | - | stalled, linked | = | - | -
+malformed                      | - | network, linked | pairing, linked | linked | passkey, linked, 2 codes, 2 challenges | - | passkey, linked, 2 codes, 2 challenges | - | - | pairing, linked, 2 codes, 2 challenges | -
+bad HMAC                       | - | - | - | - | - | - | - | - | - | pairing, linked, 2 codes, 2 challenges | -
+bad signature                  | - | - | - | - | - | - | - | - | - | pairing, linked, 2 codes, 2 challenges | -
+wrong root                     | - | network [TLS], linked | - | - | - | - | - | - | - | - | -
+wrong root for ever            | - | network [TLS] repeatedly, failed: timeout (network [TLS]) | - | - | - | - | - | - | - | - | -
+expired certificate            | - | network [clock], linked | - | - | - | - | - | - | - | - | -
+expired certificate for ever   | - | network [clock] repeatedly, failed: timeout (network [clock]) | - | - | - | - | - | - | - | - | -
+withdrawn secret               | - | - | - | - | - | - | - | - | - | stalled, linked, 2 codes, 2 challenges | -
+frame spoilt                   | - | network, linked | stalled, linked | linked, 5 codes | stalled, linked, 2 codes, 2 challenges | linked | stalled, linked, 2 codes, 2 challenges | = | linked | stalled, linked, 2 codes, 2 challenges | -
+rubbish before the frame       | - | network, linked | stalled, linked | linked, 7 codes, 2 attempts | stalled, linked, 2 codes, 2 challenges | = | = | = | = | = | -
+frame twice                    | - | stalled, linked | linked, 7 codes, 2 attempts | stalled, linked, 2 codes, 2 challenges | = | = | = | = | = | linked | -
+frame cut                      | - | network, linked | = | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | = | -
+wrong id                       | - | - | - | - | stalled, linked, 2 codes, 2 challenges | = | - | stalled, linked, 2 codes, 2 challenges | = | - | -
 unknown node                   | - | - | linked | = | = | = | = | = | = | = | =
 early success                  | - | - | linked | = | = | = | = | = | = | = | -
-refs of another                | - | - | linked | - | - | - | - | - | - | - | stalled, linked
+refs of another                | - | - | linked, 2 codes, 2 attempts | - | - | - | - | - | - | - | stalled, linked
 pair-success of nobody         | - | - | pairing, linked | - | - | - | - | - | - | - | -
 primary_hello of another       | - | - | linked | - | - | - | - | - | - | - | linked
 refresh_code of another        | - | - | linked | - | - | - | - | - | - | - | linked
 unknown pairing stage          | - | - | linked | - | - | - | - | - | - | - | linked
-early phone identity           | - | - | linked | = | passkey, linked | = | = | = | = | = | -
-challenge without content      | - | - | passkey, linked | = | = | = | = | = | = | = | -
-refused 400                    | server, linked | - | - | - | passkey, linked | = | - | passkey, linked | = | - | -
-refused 401                    | forbidden, linked | - | - | - | passkey, linked | = | - | passkey, linked | = | - | -
+early phone identity           | - | - | linked | = | passkey, linked, 2 codes, 2 challenges | = | = | = | = | = | -
+challenge without content      | - | - | passkey, linked | passkey, linked, 2 codes | passkey, linked, 2 codes, 3 challenges | = | = | = | = | = | -
+refused 400                    | server, linked | - | - | - | passkey, linked, 2 codes, 2 challenges | = | - | passkey, linked, 2 codes, 2 challenges | = | - | -
+refused 401                    | forbidden, linked | - | - | - | passkey, linked, 2 codes, 2 challenges | = | - | passkey, linked, 2 codes, 2 challenges | = | - | -
 refused 402                    | server, linked | - | - | - | - | - | - | - | - | - | -
-refused 403                    | forbidden, linked | - | - | - | passkey, linked | = | - | passkey, linked | = | - | -
-refused 405                    | server, linked | - | - | - | passkey, linked | = | - | passkey, linked | = | - | -
-refused 406                    | server, linked | - | - | - | passkey, linked | = | - | passkey, linked | = | - | -
-refused 409                    | server, linked | - | - | - | passkey, linked | = | - | passkey, linked | = | - | -
-refused 429                    | failed: rate limited | - | - | - | failed: rate limited | = | - | failed: rate limited | = | - | -
+refused 403                    | forbidden, linked | - | - | - | passkey, linked, 2 codes, 2 challenges | = | - | passkey, linked, 2 codes, 2 challenges | = | - | -
+refused 405                    | server, linked | - | - | - | passkey, linked, 2 codes, 2 challenges | = | - | passkey, linked, 2 codes, 2 challenges | = | - | -
+refused 406                    | server, linked | - | - | - | passkey, linked, 2 codes, 2 challenges | = | - | passkey, linked, 2 codes, 2 challenges | = | - | -
+refused 409                    | server, linked | - | - | - | passkey, linked, 2 codes, 2 challenges | = | - | passkey, linked, 2 codes, 2 challenges | = | - | -
+refused 429                    | failed: rate limited [connections] | - | - | - | failed: rate limited | = | - | failed: rate limited | = | - | -
 rate limit, one hour           | - | - | - | - | failed: rate limited | = | - | failed: rate limited | = | - | -
-refused 500                    | server, linked | - | - | - | server, linked | = | - | server, linked | = | - | -
-refused 503                    | server, linked | - | - | - | server, linked | = | - | server, linked | = | - | -
-failure 400                    | - | - | server, linked | = | = | = | = | = | = | = | server, logged out, linked
-failure 401                    | - | - | forbidden, linked | = | = | = | = | = | = | = | logged out, linked
+refused 500                    | server, linked | - | - | - | server, linked, 2 codes, 2 challenges | = | - | server, linked, 2 codes, 2 challenges | = | - | -
+refused 503                    | server, linked | - | - | - | server, linked, 2 codes, 2 challenges | = | - | server, linked, 2 codes, 2 challenges | = | - | -
+failure 400                    | - | - | server, linked | server, linked, 2 codes | server, linked, 2 codes, 2 challenges | = | = | = | = | = | server, logged out, linked, 2 codes, 2 challenges
+failure 401                    | - | - | forbidden, linked | forbidden, linked, 2 codes | forbidden, linked, 2 codes, 2 challenges | = | = | = | = | = | logged out, linked, 2 codes, 2 challenges
 failure 402                    | - | - | failed: temporarily banned | = | = | = | = | = | = | = | =
-failure 403                    | - | - | forbidden, linked | = | = | = | = | = | = | = | logged out, linked
-failure 405                    | - | - | client outdated, linked | = | = | = | = | = | = | = | client outdated, logged out, linked
+failure 403                    | - | - | forbidden, linked | forbidden, linked, 2 codes | forbidden, linked, 2 codes, 2 challenges | = | = | = | = | = | logged out, linked, 2 codes, 2 challenges
+failure 405                    | - | - | client outdated, linked | client outdated, linked, 2 codes | client outdated, linked, 2 codes, 2 challenges | = | = | = | = | = | client outdated, logged out, linked, 2 codes, 2 challenges
 failure 406                    | - | - | failed: banned | = | = | = | = | = | = | = | =
-failure 409                    | - | - | client outdated, linked | = | = | = | = | = | = | = | client outdated, logged out, linked
-failure 429                    | - | - | failed: rate limited | = | = | = | = | = | = | = | =
-failure 500                    | - | - | server, linked | = | = | = | = | = | = | = | server, logged out, linked
-failure 503                    | - | - | server, linked | = | = | = | = | = | = | = | server, logged out, linked
-stream error 401 device_removed | - | - | forbidden, linked | = | = | = | = | = | = | = | logged out, linked
+failure 409                    | - | - | client outdated, linked | client outdated, linked, 2 codes | client outdated, linked, 2 codes, 2 challenges | = | = | = | = | = | client outdated, logged out, linked, 2 codes, 2 challenges
+failure 429                    | - | - | failed: rate limited [connections] | = | = | = | = | = | = | = | =
+failure 500                    | - | - | server, linked | server, linked, 2 codes | server, linked, 2 codes, 2 challenges | = | = | = | = | = | server, logged out, linked, 2 codes, 2 challenges
+failure 503                    | - | - | server, linked | server, linked, 2 codes | server, linked, 2 codes, 2 challenges | = | = | = | = | = | server, logged out, linked, 2 codes, 2 challenges
+stream error 401 device_removed | - | - | forbidden, linked | forbidden, linked, 2 codes | forbidden, linked, 2 codes, 2 challenges | = | = | = | = | = | logged out, linked, 2 codes, 2 challenges
 stream error 409 replaced      | - | - | failed: replaced | = | = | = | = | = | = | = | =
-stream error 503               | - | - | server, linked | = | = | = | = | = | = | = | server, logged out, linked
-stream error 515               | - | - | network, linked | = | = | = | = | = | = | = | logged out, linked
-stream error 777               | - | - | server, linked | = | = | = | = | = | = | = | server, logged out, linked
-stream error without a code    | - | - | server, linked | = | = | = | = | = | = | = | server, logged out, linked
-slow reader, drop              | network, linked | = | = | = | = | = | = | = | = | = | logged out, linked
+stream error 503               | - | - | server, linked | server, linked, 2 codes | server, linked, 2 codes, 2 challenges | = | = | = | = | = | server, logged out, linked, 2 codes, 2 challenges
+stream error 515               | - | - | network, linked | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | = | logged out, linked, 2 codes, 2 challenges
+stream error 777               | - | - | server, linked | server, linked, 2 codes | server, linked, 2 codes, 2 challenges | = | = | = | = | = | server, logged out, linked, 2 codes, 2 challenges
+stream error without a code    | - | - | server, linked | server, linked, 2 codes | server, linked, 2 codes, 2 challenges | = | = | = | = | = | server, logged out, linked, 2 codes, 2 challenges
+slow reader, drop              | network, linked | = | = | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | = | logged out, linked, 2 codes, 2 challenges
 ctx canceled                   | failed: canceled | = | = | = | = | = | = | = | = | = | =
 Close                          | failed: closed | = | = | = | = | = | = | = | = | = | =
 take the lease: disk full      | failed: store | - | - | - | - | - | - | - | - | - | -
@@ -119,16 +119,16 @@ save the LID: hangs            | - | - | - | - | - | - | - | - | - | failed: sto
 				{name: "pair-success", at: walinktest.StagePairSuccess, frame: [2]int{1, 12}},
 			},
 			rows: rows(`
-drop                           | network, linked | = | = | = | = | = | =
-silence                        | stalled, linked | = | = | = | = | = | =
-twice                          | passkey, linked | linked | = | passkey, linked | linked | = | =
+drop                           | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | =
+silence                        | stalled, linked, 2 codes | stalled, linked, 2 codes, 2 challenges | = | = | = | = | =
+twice                          | passkey, linked, 2 codes, 3 challenges | linked | = | passkey, linked | linked | = | =
 overtaken                      | linked | = | = | = | = | = | =
-malformed                      | linked | passkey, linked | - | passkey, linked | - | - | pairing, linked
-withdrawn secret               | - | - | - | - | - | - | stalled, linked
-refused 400                    | - | passkey, linked | = | - | passkey, linked | = | -
+malformed                      | linked | passkey, linked, 2 codes, 2 challenges | - | passkey, linked, 2 codes, 2 challenges | - | - | pairing, linked, 2 codes, 2 challenges
+withdrawn secret               | - | - | - | - | - | - | stalled, linked, 2 codes, 2 challenges
+refused 400                    | - | passkey, linked, 2 codes, 2 challenges | = | - | passkey, linked, 2 codes, 2 challenges | = | -
 refused 429                    | - | failed: rate limited | = | - | failed: rate limited | = | -
-failure 401                    | forbidden, linked | = | = | = | = | = | =
-stream error 515               | network, linked | = | = | = | = | = | =
+failure 401                    | forbidden, linked, 2 codes | forbidden, linked, 2 codes, 2 challenges | = | = | = | = | =
+stream error 515               | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | =
 Close                          | failed: closed | = | = | = | = | = | =
 save the device: hangs         | - | - | - | - | - | - | failed: store
 `),
@@ -148,28 +148,28 @@ save the device: hangs         | - | - | - | - | - | - | failed: store
 				{name: "pair-success", at: walinktest.StagePairSuccess, frame: [2]int{1, 9}},
 			},
 			rows: rows(`
-drop                           | network, linked | = | = | = | = | = | =
-silence                        | linked | stalled, linked | = | = | = | = | =
+drop                           | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | =
+silence                        | linked, 2 codes | stalled, linked, 2 codes, 2 challenges | = | = | = | = | =
 silence for ever               | failed: timeout | stalled repeatedly, failed: timeout | = | stalled, failed: timeout | = | stalled repeatedly, failed: timeout | stalled, failed: timeout
 3 s late                       | linked | = | = | = | = | = | =
-90 s late                      | linked | stalled, linked | = | = | = | = | =
-twice                          | passkey, linked | linked | = | passkey, linked | linked | = | =
+90 s late                      | linked, 2 codes | stalled, linked, 2 codes, 2 challenges | = | = | = | = | =
+twice                          | passkey, linked, 2 codes, 3 challenges | linked | = | passkey, linked | linked | = | =
 overtaken                      | linked | = | = | = | = | = | =
-malformed                      | linked | = | - | passkey, linked | - | - | pairing, linked
-bad HMAC                       | - | - | - | - | - | - | pairing, linked
-withdrawn secret               | - | - | - | - | - | - | stalled, linked
-frame spoilt                   | linked | stalled, linked | linked | stalled, linked | = | linked | stalled, linked
+malformed                      | linked | = | - | passkey, linked, 2 codes, 2 challenges | - | - | pairing, linked, 2 codes, 2 challenges
+bad HMAC                       | - | - | - | - | - | - | pairing, linked, 2 codes, 2 challenges
+withdrawn secret               | - | - | - | - | - | - | stalled, linked, 2 codes, 2 challenges
+frame spoilt                   | linked, 5 codes | stalled, linked, 2 codes, 2 challenges | linked | stalled, linked, 2 codes, 2 challenges | = | linked | stalled, linked, 2 codes, 2 challenges
 unknown node                   | linked | = | = | = | = | = | =
-challenge without content      | passkey, linked | = | = | = | = | - | -
-refused 400                    | - | linked | = | - | passkey, linked | = | -
+challenge without content      | passkey, linked, 2 codes | passkey, linked, 2 codes, 3 challenges | = | = | = | - | -
+refused 400                    | - | linked | = | - | passkey, linked, 2 codes, 2 challenges | = | -
 refused 429                    | - | failed: rate limited | = | - | failed: rate limited | = | -
-refused 500                    | - | server, linked | = | - | server, linked | = | -
-refused 503                    | - | server, linked | = | - | server, linked | = | -
-failure 401                    | forbidden, linked | = | = | = | = | = | =
-failure 503                    | server, linked | = | = | = | = | = | =
-stream error 515               | network, linked | = | = | = | = | = | =
-stream error without a code    | server, linked | = | = | = | = | = | =
-slow reader, drop              | network, linked | = | = | = | = | = | =
+refused 500                    | - | server, linked, 2 codes, 2 challenges | = | - | server, linked, 2 codes, 2 challenges | = | -
+refused 503                    | - | server, linked, 2 codes, 2 challenges | = | - | server, linked, 2 codes, 2 challenges | = | -
+failure 401                    | forbidden, linked, 2 codes | forbidden, linked, 2 codes, 2 challenges | = | = | = | = | =
+failure 503                    | server, linked, 2 codes | server, linked, 2 codes, 2 challenges | = | = | = | = | =
+stream error 515               | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | =
+stream error without a code    | server, linked, 2 codes | server, linked, 2 codes, 2 challenges | = | = | = | = | =
+slow reader, drop              | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | =
 ctx canceled                   | failed: canceled | = | = | = | = | = | =
 Close                          | failed: closed | = | = | = | = | = | =
 save the device: hangs         | - | - | - | - | - | - | failed: store

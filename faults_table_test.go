@@ -21,35 +21,35 @@ func qrFlows() []*flow {
 				{name: "device signature", at: walinktest.StagePairDeviceSign},
 			},
 			rows: rows(`
-drop                           | network, linked | = | = | = | logged out, linked
-drop for ever                  | network repeatedly, failed: timeout (network) | = | = | = | -
-silence                        | network, linked | = | stalled, linked | linked | logged out, linked
+drop                           | network, linked | = | = | network, linked, 2 codes | logged out, linked, 2 codes
+drop for ever                  | network repeatedly, failed: timeout (network) | = | = | network repeatedly, failed: timeout (network?) | -
+silence                        | network, linked | = | stalled, linked | linked, 2 codes | logged out, linked, 2 codes
 silence for ever               | network repeatedly, failed: timeout (network) | = | stalled repeatedly, failed: timeout (stalled) | failed: timeout | -
 3 s late                       | linked | = | = | = | =
-90 s late                      | network, linked | = | stalled, linked | linked | logged out, linked
+90 s late                      | network, linked | = | stalled, linked | linked, 2 codes | logged out, linked, 2 codes
 twice                          | - | - | linked | = | -
 overtaken                      | - | - | linked | = | -
-malformed                      | - | network, linked | pairing, linked | = | -
-bad HMAC                       | - | - | - | pairing, linked | -
-bad signature                  | - | - | - | pairing, linked | -
-wrong root                     | - | network, linked | - | - | -
-wrong root for ever            | - | network repeatedly, failed: timeout (network) | - | - | -
-expired certificate            | - | network, linked | - | - | -
-expired certificate for ever   | - | network repeatedly, failed: timeout (network) | - | - | -
-withdrawn secret               | - | - | - | linked | -
-frame spoilt                   | - | network, linked | stalled, linked | linked | -
-rubbish before the frame       | - | network, linked | stalled, linked | linked | -
-frame twice                    | - | stalled, linked | linked | = | -
-frame cut                      | - | network, linked | = | = | -
+malformed                      | - | network, linked | pairing, linked | pairing, linked, 2 codes | -
+bad HMAC                       | - | - | - | pairing, linked, 2 codes | -
+bad signature                  | - | - | - | pairing, linked, 2 codes | -
+wrong root                     | - | network [TLS], linked | - | - | -
+wrong root for ever            | - | network [TLS] repeatedly, failed: timeout (network [TLS]) | - | - | -
+expired certificate            | - | network [clock], linked | - | - | -
+expired certificate for ever   | - | network [clock] repeatedly, failed: timeout (network [clock]) | - | - | -
+withdrawn secret               | - | - | - | linked, 2 codes | -
+frame spoilt                   | - | network, linked | stalled, linked | linked, 2 codes | -
+rubbish before the frame       | - | network, linked | stalled, linked | linked, 7 codes, 2 attempts | -
+frame twice                    | - | stalled, linked | linked, 7 codes, 2 attempts | linked | -
+frame cut                      | - | network, linked | = | network, linked, 2 codes | -
 unknown node                   | - | - | linked | = | =
 early success                  | - | - | linked | = | -
-refs of another                | - | - | linked | = | stalled, linked
-pair-success of nobody         | - | - | pairing, linked | = | -
+refs of another                | - | - | linked, 2 codes, 2 attempts | linked | stalled, linked
+pair-success of nobody         | - | - | pairing, linked | pairing, linked, 2 codes | -
 primary_hello of another       | - | - | linked | = | =
 refresh_code of another        | - | - | linked | = | =
 unknown pairing stage          | - | - | linked | = | =
 early phone identity           | - | - | linked | = | -
-challenge without content      | - | - | passkey, linked | = | -
+challenge without content      | - | - | passkey, linked | passkey, linked, 2 codes | -
 refused 400                    | server, linked | - | - | - | -
 refused 401                    | forbidden, linked | - | - | - | -
 refused 402                    | server, linked | - | - | - | -
@@ -57,26 +57,26 @@ refused 403                    | forbidden, linked | - | - | - | -
 refused 405                    | server, linked | - | - | - | -
 refused 406                    | server, linked | - | - | - | -
 refused 409                    | server, linked | - | - | - | -
-refused 429                    | failed: rate limited | - | - | - | -
+refused 429                    | failed: rate limited [connections] | - | - | - | -
 refused 500                    | server, linked | - | - | - | -
 refused 503                    | server, linked | - | - | - | -
-failure 400                    | - | - | server, linked | = | server, logged out, linked
-failure 401                    | - | - | forbidden, linked | = | logged out, linked
+failure 400                    | - | - | server, linked | server, linked, 2 codes | server, logged out, linked, 2 codes
+failure 401                    | - | - | forbidden, linked | forbidden, linked, 2 codes | logged out, linked, 2 codes
 failure 402                    | - | - | failed: temporarily banned | = | =
-failure 403                    | - | - | forbidden, linked | = | logged out, linked
-failure 405                    | - | - | client outdated, linked | = | client outdated, logged out, linked
+failure 403                    | - | - | forbidden, linked | forbidden, linked, 2 codes | logged out, linked, 2 codes
+failure 405                    | - | - | client outdated, linked | client outdated, linked, 2 codes | client outdated, logged out, linked, 2 codes
 failure 406                    | - | - | failed: banned | = | =
-failure 409                    | - | - | client outdated, linked | = | client outdated, logged out, linked
-failure 429                    | - | - | failed: rate limited | = | =
-failure 500                    | - | - | server, linked | = | server, logged out, linked
-failure 503                    | - | - | server, linked | = | server, logged out, linked
-stream error 401 device_removed | - | - | forbidden, linked | = | logged out, linked
+failure 409                    | - | - | client outdated, linked | client outdated, linked, 2 codes | client outdated, logged out, linked, 2 codes
+failure 429                    | - | - | failed: rate limited [connections] | = | =
+failure 500                    | - | - | server, linked | server, linked, 2 codes | server, logged out, linked, 2 codes
+failure 503                    | - | - | server, linked | server, linked, 2 codes | server, logged out, linked, 2 codes
+stream error 401 device_removed | - | - | forbidden, linked | forbidden, linked, 2 codes | logged out, linked, 2 codes
 stream error 409 replaced      | - | - | failed: replaced | = | =
-stream error 503               | - | - | server, linked | = | server, logged out, linked
-stream error 515               | - | - | network, linked | = | logged out, linked
-stream error 777               | - | - | server, linked | = | server, logged out, linked
-stream error without a code    | - | - | server, linked | = | server, logged out, linked
-slow reader, drop              | network, linked | = | = | = | logged out, linked
+stream error 503               | - | - | server, linked | server, linked, 2 codes | server, logged out, linked, 2 codes
+stream error 515               | - | - | network, linked | network, linked, 2 codes | logged out, linked, 2 codes
+stream error 777               | - | - | server, linked | server, linked, 2 codes | server, logged out, linked, 2 codes
+stream error without a code    | - | - | server, linked | server, linked, 2 codes | server, logged out, linked, 2 codes
+slow reader, drop              | network, linked | = | = | network, linked, 2 codes | logged out, linked, 2 codes
 ctx canceled                   | failed: canceled | = | = | = | =
 Close                          | failed: closed | = | = | = | =
 take the lease: disk full      | failed: store | - | - | - | -

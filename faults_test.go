@@ -2,7 +2,6 @@ package walink_test
 
 import (
 	"fmt"
-	"hash/fnv"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,19 +11,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// expensive reports whether a cell is left out under the race detector: those
-// of the pairing code, but for a few, cost seconds each there, and of the others
-// one in forty is run there.
+// expensive reports whether a cell is left out under the race detector. What is
+// run there are the ends of a connection, where whatsmeow and walink let go of it
+// at the same time, and few of those with a pairing code, which cost seconds each.
 func (c *cell) expensive() bool {
 	if !raceDetector {
 		return false
 	}
-	if c.flow.settings.Phone != "" {
-		return !slices.Contains([]string{"ctx canceled", "refused 400"}, c.fault.name)
+	ends := []string{"drop", "Close", "ctx canceled", "stream error 515"}
+	if c.flow.passkey {
+		ends = []string{"Close"}
+	} else if c.flow.settings.Phone != "" {
+		ends = []string{"ctx canceled"}
 	}
-	sum := fnv.New32a()
-	_, _ = sum.Write([]byte(c.String()))
-	return sum.Sum32()%40 != 0
+	return c.flow.passkey && c.flow.settings.Phone != "" || !slices.Contains(ends, c.fault.name)
 }
 
 // TestFaults runs every cell of the tables in a bubble of its own, which ends
@@ -41,7 +41,7 @@ func TestFaults(t *testing.T) {
 				}
 				bubble(t, func(t *testing.T) {
 					outcome := c.run(t)
-					if outcome != c.want {
+					if !c.wants(outcome) {
 						t.Errorf("%s: %q, the table demands %q", c, outcome, c.want)
 					}
 				})
@@ -67,6 +67,14 @@ func TestFaults(t *testing.T) {
 // String is the cell's name.
 func (c *cell) String() string {
 	return fmt.Sprintf("%s/%s/%s", c.flow.name, c.stage.name, c.fault.name)
+}
+
+// wants reports whether the outcome is what the table demands. A cause with a
+// question mark may be missing: a code that has just been shown clears it.
+func (c *cell) wants(outcome string) bool {
+	without, in, unsure := strings.Cut(c.want, " (")
+	return outcome == c.want || unsure && strings.HasSuffix(in, "?)") &&
+		(outcome == without || outcome == without+" ("+strings.TrimSuffix(in, "?)")+")")
 }
 
 // rows reads a table: the name of a fault, and an outcome for each stage.
@@ -124,6 +132,11 @@ a Linked with Resumed set; "failed: timeout (network)" is a Failed with ErrTimeo
 is a Withdrawn with its reason, after which another code comes by itself; "repeatedly" is twice or more. A cell that makes no
 sense is "-".
 
+A Link shows one code, in one attempt and one more for each Retrying, and a resumed session none: where a cell says nothing else
+of codes, challenges and attempts, that is demanded, and otherwise what it says ("2 codes"). "repeatedly" is up to 31 attempts,
+each with its codes. "timeout (network?)" may lack its cause: a code that was just shown clears it. "network [clock]" is an error
+with a remedy of its own; the remedies that are demanded stand at the end.
+
 Besides, for every cell:
 
 - The channel carries one terminal event, as its last, within a time that the fault sets: most within a minute.
@@ -158,6 +171,10 @@ func faultsPage(all []*flow) string {
 			}
 			b.WriteString("\n")
 		}
+	}
+	b.WriteString("\n## Remedies\n\n| error | remedy |\n|---|---|\n")
+	for _, r := range remedies() {
+		fmt.Fprintf(&b, "| %s | %s |\n", r.words, r.text)
 	}
 	return b.String()
 }

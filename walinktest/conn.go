@@ -212,12 +212,12 @@ func (c *conn) send(node waBinary.Node) {
 	}
 	order := c.order
 	c.order = actionPass
-	switch {
-	case order == actionOvertaken:
+	if order == actionOvertaken {
 		c.held = data
 		c.timers = append(c.timers, time.AfterFunc(overtakenLimit, c.release))
 		return
-	case order == actionTwice:
+	}
+	if order == actionTwice {
 		c.queue = append(c.queue, data)
 	}
 	c.queue = append(c.queue, data)
