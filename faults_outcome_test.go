@@ -100,6 +100,9 @@ func (t *teller) check(err *walink.Error) string {
 // for ever is given, or in the half minute that the login has.
 const mostAttempts = 31
 
+// mostCodes is how many codes an outcome may take that is not for ever.
+const mostCodes = 8
+
 // counts tells how many codes and challenges were shown and how many attempts
 // made, where that is not what the words say already.
 func (t *teller) counts(c *cell) []string {
@@ -115,10 +118,17 @@ func (t *teller) counts(c *cell) []string {
 		if is == usual || is == 0 && last != "linked" {
 			return
 		}
+		many := fmt.Sprint(is)
+		if is > 2 && what == "code" { // how many depends on which of two events at the same time comes first
+			many = "several"
+		}
+		if is > mostCodes {
+			t.t.Errorf("%d times: %s", is, what)
+		}
 		if is != 1 {
 			what += "s"
 		}
-		list = append(list, fmt.Sprint(is, " ", what))
+		list = append(list, many+" "+what)
 	}
 	codes := 1
 	if last == "resumed" {

@@ -42,9 +42,9 @@ wrong root for ever            | - | network [TLS] repeatedly, failed: timeout (
 expired certificate            | - | network [clock], linked | - | - | - | - | - | - | - | - | -
 expired certificate for ever   | - | network [clock] repeatedly, failed: timeout (network [clock]) | - | - | - | - | - | - | - | - | -
 withdrawn secret               | - | - | - | - | - | - | - | - | - | stalled, linked, 2 codes, 2 challenges | -
-frame spoilt                   | - | network, linked | stalled, linked | linked, 5 codes | stalled, linked, 2 codes, 2 challenges | linked | stalled, linked, 2 codes, 2 challenges | = | linked | stalled, linked, 2 codes, 2 challenges | -
-rubbish before the frame       | - | network, linked | stalled, linked | linked, 7 codes, 2 attempts | stalled, linked, 2 codes, 2 challenges | = | = | = | = | = | -
-frame twice                    | - | stalled, linked | linked, 7 codes, 2 attempts | stalled, linked, 2 codes, 2 challenges | = | = | = | = | = | linked | -
+frame spoilt                   | - | network, linked | stalled, linked | linked, several codes | stalled, linked, 2 codes, 2 challenges | linked | stalled, linked, 2 codes, 2 challenges | = | linked | stalled, linked, 2 codes, 2 challenges | -
+rubbish before the frame       | - | network, linked | stalled, linked | linked, several codes, 2 attempts | stalled, linked, 2 codes, 2 challenges | = | = | = | = | = | -
+frame twice                    | - | stalled, linked | linked, several codes, 2 attempts | stalled, linked, 2 codes, 2 challenges | = | = | = | = | = | linked | -
 frame cut                      | - | network, linked | = | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | = | -
 wrong id                       | - | - | - | - | stalled, linked, 2 codes, 2 challenges | = | - | stalled, linked, 2 codes, 2 challenges | = | - | -
 unknown node                   | - | - | linked | = | = | = | = | = | = | = | =
@@ -158,7 +158,7 @@ overtaken                      | linked | = | = | = | = | = | =
 malformed                      | linked | = | - | passkey, linked, 2 codes, 2 challenges | - | - | pairing, linked, 2 codes, 2 challenges
 bad HMAC                       | - | - | - | - | - | - | pairing, linked, 2 codes, 2 challenges
 withdrawn secret               | - | - | - | - | - | - | stalled, linked, 2 codes, 2 challenges
-frame spoilt                   | linked, 5 codes | stalled, linked, 2 codes, 2 challenges | linked | stalled, linked, 2 codes, 2 challenges | = | linked | stalled, linked, 2 codes, 2 challenges
+frame spoilt                   | linked, several codes | stalled, linked, 2 codes, 2 challenges | linked | stalled, linked, 2 codes, 2 challenges | = | linked | stalled, linked, 2 codes, 2 challenges
 unknown node                   | linked | = | = | = | = | = | =
 challenge without content      | passkey, linked, 2 codes | passkey, linked, 2 codes, 3 challenges | = | = | = | - | -
 refused 400                    | - | linked | = | - | passkey, linked, 2 codes, 2 challenges | = | -

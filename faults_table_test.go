@@ -38,8 +38,8 @@ expired certificate            | - | network [clock], linked | - | - | -
 expired certificate for ever   | - | network [clock] repeatedly, failed: timeout (network [clock]) | - | - | -
 withdrawn secret               | - | - | - | linked, 2 codes | -
 frame spoilt                   | - | network, linked | stalled, linked | linked, 2 codes | -
-rubbish before the frame       | - | network, linked | stalled, linked | linked, 7 codes, 2 attempts | -
-frame twice                    | - | stalled, linked | linked, 7 codes, 2 attempts | linked | -
+rubbish before the frame       | - | network, linked | stalled, linked | linked, several codes, 2 attempts | -
+frame twice                    | - | stalled, linked | linked, several codes, 2 attempts | linked | -
 frame cut                      | - | network, linked | = | network, linked, 2 codes | -
 unknown node                   | - | - | linked | = | =
 early success                  | - | - | linked | = | -

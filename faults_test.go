@@ -133,7 +133,7 @@ is a Withdrawn with its reason, after which another code comes by itself; "repea
 sense is "-".
 
 A Link shows one code, in one attempt and one more for each Retrying, and a resumed session none: where a cell says nothing else
-of codes, challenges and attempts, that is demanded, and otherwise what it says ("2 codes"). "repeatedly" is up to 31 attempts,
+of codes, challenges and attempts, that is demanded, and otherwise what it says ("2 codes"; "several" is three to eight). "repeatedly" is up to 31 attempts,
 each with its codes. "timeout (network?)" may lack its cause: a code that was just shown clears it. "network [clock]" is an error
 with a remedy of its own; the remedies that are demanded stand at the end.
 

@@ -183,10 +183,12 @@ func (m *machine) catchUp(now time.Time, in input) {
 	if e := in.socket(); e != 0 && e != m.epoch {
 		return
 	}
-	switch in.(type) {
-	case inTick, inStop, inPaired, inLoggedIn:
+	_, tick := in.(inTick)
+	_, stop := in.(inStop)
+	_, paired := in.(inPaired)
+	_, loggedIn := in.(inLoggedIn)
+	if tick || stop || paired || loggedIn {
 		return
-	default:
 	}
 	for passed(now, m.next()) {
 		m.tick(now)
