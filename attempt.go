@@ -257,6 +257,11 @@ func (a *attempt) connect(epoch int) {
 	}
 	a.sock = sock
 	sock.life, sock.cancel = context.WithCancel(a.life)
+	limit := linkStoreLimit
+	if sock.linked && !a.machine.paired {
+		limit = resumeStoreLimit
+	}
+	sock.guard(limit)
 	a.workers.Go(func() {
 		a.newClient(sock)
 		sock.connect(a.connectLost(epoch))
@@ -305,44 +310,6 @@ func (a *attempt) newClient(sock *socket) {
 	sock.manual, client.DisableLoginAutoReconnect = client.DisableLoginAutoReconnect || linker.watch() != nil, true
 	client.PrePairCallback = sock.checkAccount(client.PrePairCallback)
 	sock.setClient(client)
-}
-
-// requestCode asks the ledger, and then the server, for a pairing code.
-func (a *attempt) requestCode(sock *socket, now time.Time) {
-	set := a.settings
-	ctx, cancel := context.WithTimeout(a.work, ledgerLimit)
-	defer cancel()
-	next, err := a.linker.ledger.TakeCode(ctx, set.phone.Digits(), now, set.codeBudget, codeWindow)
-	switch {
-	case err != nil:
-		a.inbox.post(inCodeFailed{sock.epoch, storeFailed("count pairing codes", set.session, err)})
-		return
-	case !next.IsZero():
-		a.inbox.post(inCodeFailed{sock.epoch, &Error{
-			Reason: ErrRateLimited, Op: "request code", RetryAfter: next.Sub(now), Err: errHeldBack,
-		}})
-		return
-	}
-	code, err := sock.requestCode(set.push, set.browser.clientType(), displayName(set.browser, set.os))
-	if err == nil {
-		a.inbox.post(inCode{sock.epoch, code})
-	} else if failure := codeRefusal(err); failure != nil {
-		if failure.RetryAfter > 0 {
-			a.refused(failure)
-		}
-		a.inbox.post(inCodeFailed{sock.epoch, failure})
-	}
-}
-
-// refused records a refusal: the next one is in force for longer.
-func (a *attempt) refused(failure *Error) {
-	now := time.Now()
-	until, err := a.linker.ledger.RefuseCode(a.work, a.settings.phone.Digits(), now, failure.RetryAfter)
-	if err != nil {
-		a.settings.logger.WarnContext(a.life, "a refusal was not recorded", "error", storeFailed("record refusal", a.settings.session, err))
-		return
-	}
-	failure.RetryAfter = until.Sub(now)
 }
 
 // refreshVersion asks WhatsApp for the current version of its web client.
@@ -409,5 +376,3 @@ func (l *Linker) payload(device *wastore.Device, set *resolved) *waWa6.ClientPay
 }
 
 var errNoCAT = errors.New("there is no CAT to refresh")
-
-var errHeldBack = errors.New("too many pairing codes were asked for, or WhatsApp has refused one, a short while ago")

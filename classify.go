@@ -1,6 +1,7 @@
 package walink
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -40,7 +41,7 @@ func connectFailed(err error, proxy *url.URL) (*Error, int) {
 		cause := fmt.Errorf("WhatsApp answered the connection with HTTP status %d", status.StatusCode)
 		switch {
 		case status.StatusCode == http.StatusTooManyRequests:
-			return &Error{Reason: ErrRateLimited, Op: "connect", RetryAfter: rateLimitWait, Err: cause}, noTries
+			return &Error{Reason: ErrRateLimited, Op: "connect", RetryAfter: rateLimitWait, Err: tooManyConnections(cause)}, noTries
 		case status.StatusCode == http.StatusProxyAuthRequired && proxy != nil:
 			return proxyFailed(proxy, cause), 0
 		case status.StatusCode == http.StatusUnauthorized || status.StatusCode == http.StatusForbidden:
@@ -54,7 +55,31 @@ func connectFailed(err error, proxy *url.URL) (*Error, int) {
 	case viaProxy(err):
 		return &Error{Reason: ErrProxy, Op: "connect", Err: err}, 0
 	}
-	return &Error{Reason: ErrNetwork, Op: "connect", Err: err}, 0
+	return &Error{Reason: ErrNetwork, Op: "connect", Err: certificateFailed(err)}, 0
+}
+
+// tooManyConnections is the cause of a 429 that is not about a pairing code.
+func tooManyConnections(cause error) error {
+	return &hinted{cause, "Wait as long as the error says, and connect less often: WhatsApp limits it."}
+}
+
+// certificateFailed gives err a remedy if a certificate is at fault: that of
+// TLS, or that of WhatsApp's own handshake inside (verifyServerCert in
+// whatsmeow's handshake.go, whose errors have no type).
+func certificateFailed(err error) error {
+	text := err.Error()
+	noise := strings.Contains(text, "failed to verify server cert")
+	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
+	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, isOther := errors.AsType[x509.HostnameError](err)
+	switch {
+	case isInvalid && invalid.Reason == x509.Expired,
+		noise && (strings.Contains(text, "certificate expired") || strings.Contains(text, "certificate not valid yet")):
+		return &hinted{err, "Set the clock of this machine: by it WhatsApp's certificate is not valid now."}
+	case noise, isInvalid, isUnknown, isOther:
+		return &hinted{err, "Exempt web.whatsapp.com from whatever intercepts TLS here, such as a proxy or a firewall: somebody else answers in its place."}
+	}
+	return err
 }
 
 // proxyFailed names the proxy, without its credentials.
@@ -172,7 +197,7 @@ func failureNode(node *waBinary.Node, linked bool) (*Error, int) {
 	case code == 406:
 		return &Error{Reason: ErrBanned, Op: op, Err: cause}, noTries
 	case code == 429:
-		return &Error{Reason: ErrRateLimited, Op: op, RetryAfter: rateLimitWait, Err: cause}, noTries
+		return &Error{Reason: ErrRateLimited, Op: op, RetryAfter: rateLimitWait, Err: tooManyConnections(cause)}, noTries
 	case code >= 500:
 		return &Error{Reason: ErrServer, Op: op, Err: cause}, 0
 	}

@@ -3,7 +3,6 @@ package walink_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,8 +29,9 @@ type fault struct {
 	stray   *waBinary.Node     // what arrives besides, a second later
 	end     walink.Reason      // the program ends it 3 s after its start: ErrCanceled, ErrClosed
 	slow    bool               // each event is read 5 s after the one before
-	age     time.Duration      // how long the server has been running
 	store   func(*faultyStore) // what the store does
+	staged  bool               // the action is done besides
+	rest    time.Duration      // before the next Link
 	removed bool               // the phone has removed the stored device
 	timeout time.Duration      // Settings.Timeout
 }
@@ -43,6 +43,7 @@ type flow struct {
 	rows        []row
 	settings    walink.Settings
 	passkey     bool
+	byHand      bool // the person answers the passkey, and compares the codes
 	resume      bool
 }
 
@@ -71,6 +72,7 @@ type cell struct {
 // faultRig is a rig whose wire and store can fail.
 type faultRig struct {
 	*rig
+	cell   *cell
 	wire   *wire
 	faulty *faultyStore
 	client atomic.Pointer[whatsmeow.Client] // the latest
@@ -81,13 +83,17 @@ type faultRig struct {
 func newFaultRig(t *testing.T, c *cell) *faultRig {
 	t.Helper()
 	srv := walinktest.NewServer(t)
-	r := &faultRig{rig: &rig{t: t, srv: srv}, wire: &wire{base: srv.HTTPClient().Transport}}
+	r := &faultRig{rig: &rig{t: t, srv: srv}, cell: c, wire: &wire{base: srv.HTTPClient().Transport}}
 	r.faulty = &faultyStore{cheapStore: cheapStore{sqliteStore(t)}}
 	r.store = r.faulty
 	var options []walinktest.PhoneOption
 	r.set = c.flow.settings
 	if c.flow.passkey {
 		options = append(options, walinktest.WithPasskey())
+	}
+	if c.flow.byHand {
+		r.set.ComparePasskeyCode = true
+	} else if c.flow.passkey {
 		r.set.Passkey = func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
 			return r.phone.Assert(challenge)
 		}
@@ -129,9 +135,6 @@ func (c *cell) run(t *testing.T) (outcome string) {
 		}
 		<-time.After(time.Minute)
 	}
-	if c.fault.age > 0 {
-		<-time.After(c.fault.age)
-	}
 	c.arm(r)
 	settings := r.set
 	settings.Timeout = c.fault.timeout
@@ -164,9 +167,7 @@ func (c *cell) run(t *testing.T) (outcome string) {
 		t.Errorf("it took %v, and may take %v", took, within)
 	}
 	outcome = r.outcome()
-	if c.fault.age == 0 { // a clock cannot be put back
-		r.checkEnd()
-	}
+	r.checkEnd()
 	return outcome
 }
 
@@ -203,6 +204,9 @@ func (r *faultRig) readAll(ctx context.Context, pause time.Duration) {
 	for event := range r.events {
 		r.seen = append(r.seen, event)
 		r.take(ctx, event)
+		if r.cell.flow.byHand {
+			r.passkeyByHand(ctx, event)
+		}
 		if pause > 0 {
 			<-time.After(pause)
 		}
@@ -221,84 +225,41 @@ func (r *faultRig) readAll(ctx context.Context, pause time.Duration) {
 	}
 }
 
-// outcome tells in a few words what the events tell.
-func (r *faultRig) outcome() string {
-	var told []string
-	tell := func(text string, err *walink.Error) {
-		if text != "" {
-			told = append(told, text)
-		}
-		if err.Remedy() == "" {
-			r.t.Errorf("no remedy for %v", err)
-		}
-		for _, limited := range []walink.Reason{walink.ErrRateLimited, walink.ErrTemporarilyBanned} {
-			if err.Reason == limited && err.RetryAfter <= 0 {
-				r.t.Errorf("%v names no time to wait", err)
+// passkeyByHand is a person who answers a challenge, up to three times, and
+// finds that the codes are the same.
+func (r *faultRig) passkeyByHand(ctx context.Context, event walink.Event) {
+	linker := r.linker
+	switch e := event.(type) {
+	case walink.PasskeyRequired:
+		go func() {
+			for range 3 {
+				answer, err := r.phone.Assert(e.Challenge)
+				if err != nil || linker.AnswerPasskey(ctx, answer) == nil {
+					return
+				}
+				select {
+				case <-time.After(time.Second):
+				case <-ctx.Done():
+					return
+				}
 			}
+		}()
+	case walink.PasskeyConfirmation:
+		if e.Automatic {
+			r.t.Error("nobody compares the codes")
 		}
+		go func() { _ = linker.ConfirmPasskey(ctx) }()
 	}
-	for i, event := range r.seen {
-		switch e := event.(type) {
-		case walink.Retrying:
-			tell(words(e.Err.Reason), e.Err)
-		case walink.Withdrawn:
-			if e.Err == nil {
-				continue
-			}
-			if _, code := r.seen[i+1].(walink.Withdrawn); code && i+2 < len(r.seen) {
-				continue // both are withdrawn for the same reason
-			}
-			switch r.seen[i+1].(type) {
-			case walink.Retrying, walink.Failed:
-				tell("", e.Err)
-			default:
-				tell("code withdrawn: "+words(e.Err.Reason), e.Err)
-			}
-		case walink.QRCode:
-			if e.Fallback != nil {
-				tell("QR instead", e.Fallback)
-			}
-		case walink.Paired:
-			r.paired = true
-		case walink.Linked:
-			if e.Resumed {
-				told = append(told, "resumed")
-			} else {
-				told = append(told, "linked")
-			}
-		case walink.Failed:
-			text := "failed: " + words(e.Err.Reason)
-			var cause *walink.Error
-			if e.Err.Reason == walink.ErrTimeout && errors.As(e.Err.Err, &cause) {
-				text += " (" + words(cause.Reason) + ")"
-			}
-			tell(text, e.Err)
-		}
-	}
-	return strings.Join(repeatedly(told), ", ")
 }
-
-// repeatedly says once what is told again and again.
-func repeatedly(told []string) []string {
-	var list []string
-	for i, text := range told {
-		switch {
-		case i == 0 || text != told[i-1]:
-			list = append(list, text)
-		case i == 1 || text != told[i-2]:
-			list[len(list)-1] += " repeatedly"
-		}
-	}
-	return list
-}
-
-func words(reason walink.Reason) string { return strings.ReplaceAll(string(reason), "_", " ") }
 
 // checkEnd compares what is stored with what the phone lists, and has the next
 // Link, with nothing in its way, end with a session that works.
 func (r *faultRig) checkEnd() {
 	r.t.Helper()
 	r.heal()
+	if rest := r.cell.fault.rest; rest > 0 {
+		<-time.After(rest)
+	}
 	stored, err := r.store.Sessions(context.WithoutCancel(r.t.Context()))
 	if err != nil {
 		r.t.Fatal(err)

@@ -23,12 +23,15 @@ func faults() map[string]fault {
 		{name: "silence for ever", action: walinktest.Silence(), forever: true, timeout: 2 * time.Minute, within: 3 * time.Minute},
 		{name: "3 s late", action: walinktest.Delay(3 * time.Second)},
 		{name: "90 s late", action: walinktest.Delay(90 * time.Second), within: 4 * time.Minute},
+		{name: "twice", action: walinktest.Twice(), within: 4 * time.Minute},
+		{name: "overtaken", action: walinktest.Overtaken(), within: 4 * time.Minute},
 		{name: "malformed", action: walinktest.Malformed(), within: 3 * time.Minute},
 		{name: "bad HMAC", action: walinktest.BadHMAC()},
 		{name: "bad signature", action: walinktest.BadSignature()},
 		{name: "wrong root", action: walinktest.BadSignature()},
 		{name: "wrong root for ever", action: walinktest.BadSignature(), forever: true, timeout: 2 * time.Minute, within: 3 * time.Minute},
-		{name: "expired certificate", age: 11 * 365 * 24 * time.Hour, timeout: 2 * time.Minute, within: 3 * time.Minute},
+		{name: "expired certificate", action: walinktest.ExpiredCertificate()},
+		{name: "expired certificate for ever", action: walinktest.ExpiredCertificate(), forever: true, timeout: 2 * time.Minute, within: 3 * time.Minute},
 		{name: "withdrawn secret", action: walinktest.RefreshQR(), within: 2 * time.Minute},
 		{name: "stream error 401 device_removed", action: walinktest.StreamError(401, "device_removed")},
 		{name: "stream error 409 replaced", action: walinktest.StreamError(409, "replaced")},
@@ -56,14 +59,29 @@ func faults() map[string]fault {
 			fault{name: fmt.Sprint("failure ", code), action: failure, within: 2 * time.Minute})
 	}
 	for name, node := range strays() {
-		list = append(list, fault{name: name, action: walinktest.Delay(3 * time.Second), stray: &node, within: 4 * time.Minute})
+		list = append(list, fault{name: name, action: walinktest.Delay(3 * time.Second), stray: &node, within: 11 * time.Minute})
 	}
 	for _, call := range []storeCall{
-		callDevice, callLedger, callSave, callIdentity, callLID, callCount, callKeys, callUploaded, callDelete,
+		callDevice, callLedger, callRefuse, callSave, callIdentity, callLID, callCount, callKeys, callUploaded, callDelete,
+		callForget, callTake, callRenew, callRelease,
 	} {
-		list = append(list,
-			fault{name: string(call) + ": disk full", store: fail(call, errDiskFull), within: 4 * time.Minute, removed: call == callDelete},
-			fault{name: string(call) + ": hangs", store: fail(call, nil), within: 11 * time.Minute, removed: call == callDelete})
+		f := fault{removed: call == callDelete}
+		switch call {
+		case callRefuse:
+			f.staged, f.action = true, walinktest.Refuse(429)
+		case callForget:
+			f.staged, f.action = true, walinktest.Failure(401)
+		case callRenew:
+			f.staged, f.action, f.forever = true, walinktest.Silence(), true
+		case callRelease:
+			f.staged, f.action, f.end = true, walinktest.Silence(), walink.ErrCanceled
+			f.rest = 30 * time.Second // until the lease has run out
+		default:
+		}
+		for name, err := range map[string]error{": disk full": errDiskFull, ": hangs": nil} {
+			f.name, f.store = string(call)+name, fail(call, err)
+			list = append(list, f)
+		}
 	}
 	byName := map[string]fault{}
 	for _, f := range list {

@@ -9,6 +9,8 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
+
+	"github.com/walink/walink/store"
 )
 
 // storeCall names a call of a Store, or of what a Store gives.
@@ -24,6 +26,11 @@ const (
 	callKeys     storeCall = "make one-time keys"
 	callUploaded storeCall = "mark one-time keys"
 	callDelete   storeCall = "delete the session"
+	callForget   storeCall = "forget the device"
+	callRefuse   storeCall = "record the refusal"
+	callTake     storeCall = "take the lease"
+	callRenew    storeCall = "renew the lease"
+	callRelease  storeCall = "release the lease"
 )
 
 // errDiskFull is what SQLite says of a disk that is full.
@@ -80,9 +87,8 @@ func (s *faultyStore) Device(ctx context.Context, session string) (*wastore.Devi
 	if err != nil {
 		return nil, err
 	}
-	if device.ID == nil {
-		device.Container = faultyContainer{device.Container, s}
-	} else {
+	device.Container = faultyContainer{device.Container, s}
+	if device.ID != nil {
 		s.wrap(device)
 	}
 	return device, nil
@@ -104,6 +110,38 @@ func (s *faultyStore) TakeCode(ctx context.Context, number string, now time.Time
 	return s.cheapStore.TakeCode(ctx, number, now, limit, window)
 }
 
+// RefuseCode implements store.Ledger.
+func (s *faultyStore) RefuseCode(ctx context.Context, number string, now time.Time, wait time.Duration) (time.Time, error) {
+	if err := s.meet(ctx, callRefuse); err != nil {
+		return time.Time{}, err
+	}
+	return s.cheapStore.RefuseCode(ctx, number, now, wait)
+}
+
+// TakeLease implements store.Leaser.
+func (s *faultyStore) TakeLease(ctx context.Context, session, holder string, ttl time.Duration) (store.Lease, error) {
+	if err := s.meet(ctx, callTake); err != nil {
+		return store.Lease{}, err
+	}
+	return s.cheapStore.TakeLease(ctx, session, holder, ttl)
+}
+
+// RenewLease implements store.Leaser.
+func (s *faultyStore) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
+	if err := s.meet(ctx, callRenew); err != nil {
+		return store.Lease{}, err
+	}
+	return s.cheapStore.RenewLease(ctx, lease, ttl)
+}
+
+// ReleaseLease implements store.Leaser.
+func (s *faultyStore) ReleaseLease(ctx context.Context, lease store.Lease) error {
+	if err := s.meet(ctx, callRelease); err != nil {
+		return err
+	}
+	return s.cheapStore.ReleaseLease(ctx, lease)
+}
+
 func (s *faultyStore) wrap(device *wastore.Device) {
 	device.Identities = faultyIdentities{device.Identities, s}
 	device.PreKeys = faultyPreKeys{device.PreKeys, s}
@@ -122,11 +160,19 @@ func (c faultyContainer) PutDevice(ctx context.Context, device *wastore.Device) 
 	if err := c.DeviceContainer.PutDevice(ctx, device); err != nil {
 		return err
 	}
+	device.Container = c // sqlstore has put its own there
 	c.s.mu.Lock()
 	c.s.saved++
 	c.s.mu.Unlock()
 	c.s.wrap(device)
 	return nil
+}
+
+func (c faultyContainer) DeleteDevice(ctx context.Context, device *wastore.Device) error {
+	if err := c.s.meet(ctx, callForget); err != nil {
+		return err
+	}
+	return c.DeviceContainer.DeleteDevice(ctx, device)
 }
 
 type faultyIdentities struct {

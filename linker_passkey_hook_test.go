@@ -216,7 +216,7 @@ func TestPasskeyRateLimitHasItsOwnRemedy(t *testing.T) {
 				_ = r.linker.AnswerPasskey(t.Context(), r.assertion(required.Challenge))
 				err := r.failed()
 				wantReason(t, err, walink.ErrRateLimited)
-				if err.RetryAfter != time.Hour || err.Remedy() != "Wait 1h0m0s, then try again." {
+				if err.RetryAfter != time.Hour || err.Remedy() != "Wait as long as the error says, then try again." {
 					t.Errorf("after %v: %s", err.RetryAfter, err.Remedy())
 				}
 			})

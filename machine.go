@@ -112,8 +112,9 @@ func (m *machine) step(now time.Time, in input) []effect {
 	if m.phase == phaseDone {
 		return nil
 	}
-	if e := in.socket(); e != 0 && e != m.epoch {
-		return nil
+	m.catchUp(now, in)
+	if e := in.socket(); m.phase == phaseDone || e != 0 && e != m.epoch {
+		return m.out
 	}
 	switch in := in.(type) {
 	case inStart:
@@ -173,6 +174,25 @@ func (m *machine) step(now time.Time, in input) []effect {
 		m.dropped(now, in)
 	}
 	return m.out
+}
+
+// catchUp does first what is overdue, where an input comes after a deadline whose
+// tick is still on its way: a code that has expired must not be shown again.
+// What the person has achieved counts all the same.
+func (m *machine) catchUp(now time.Time, in input) {
+	if e := in.socket(); e != 0 && e != m.epoch {
+		return
+	}
+	_, tick := in.(inTick)
+	_, stop := in.(inStop)
+	_, paired := in.(inPaired)
+	_, loggedIn := in.(inLoggedIn)
+	if tick || stop || paired || loggedIn {
+		return
+	}
+	for passed(now, m.next()) {
+		m.tick(now)
+	}
 }
 
 // next returns the time of the earliest deadline; zero only when done or

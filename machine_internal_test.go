@@ -1,14 +1,10 @@
 package walink
 
 import (
-	"encoding/base64"
-	"errors"
-	"math/rand/v2"
-	"slices"
+	"fmt"
+	"maps"
 	"testing"
 	"time"
-
-	"go.mau.fi/whatsmeow/types"
 )
 
 // schedule drives a machine with inputs chosen by the bytes of plan, as a
@@ -24,146 +20,31 @@ type schedule struct {
 	code, qr  bool // what is on the screen
 	passkey   bool // is asked for
 	compare   bool // the code of a passkey is on the screen
+	automatic bool // and nobody has to compare it
+	sent      int  // the number of the assertion that is out; 0 for none
+	refusals  int  // of assertions, of the present challenge
+	before    phase
+	reached   map[string]int // phases, and steps of the ceremony
 	codeDue   time.Time
 	attempt   int // of the last Connecting
 	announced int // attempt that the last Retrying announced
 	terminal  int
 }
 
-func testConfig(mode byte) config {
-	c := config{
-		phone: phoneFromDigits("5511987654321"), versionRefresh: mode&16 != 0,
-		timeout: 10 * time.Minute, jitter: func() float64 { return 0.5 },
-	}
-	switch mode % 5 {
-	case 0:
-		c.qr = true
-	case 1:
-		c.code = true
-	case 2:
-		c.code, c.fallback = true, true
-	case 3:
-		c.code, c.qr = true, true
-	case 4:
-		c.resumeOnly, c.qr = true, true
-	}
-	if mode&32 != 0 {
-		c.timeout = 0
-	}
-	if mode&128 != 0 {
-		c.passkeyHook, c.patient = true, true
-	}
-	if mode&64 != 0 {
-		c.probation = 20 * time.Second
-	}
-	return c
-}
-
-// input chooses what to feed next.
-func (s *schedule) input(b, arg byte) input {
-	epoch := s.m.epoch
-	if arg%16 == 0 && epoch > 1 {
-		epoch-- // late news of a socket that is gone
-	}
-	reasons := []*Error{
-		{Reason: ErrNetwork},
-		{Reason: ErrServer},
-		{Reason: ErrStalled},
-		{Reason: ErrPairing},
-		{Reason: ErrWrongAccount},
-		{Reason: ErrClientOutdated},
-		{Reason: ErrLoggedOut},
-		{Reason: ErrBanned},
-		{Reason: ErrForbidden},
-		{Reason: ErrRateLimited, RetryAfter: time.Minute},
-		{Reason: ErrCodeRefused},
-		{Reason: ErrStore},
-		{Reason: ErrProxy},
-	}
-	fault := reasons[int(arg)%len(reasons)]
-	account := Account{JID: types.NewADJID("5511987654321", 0, 1), Phone: phoneFromDigits("5511987654321")}
-	switch b % 24 {
-	case 0, 1:
-		return inTick{}
-	case 2:
-		return inDevice{epoch: epoch, linked: arg%8 == 1, account: account}
-	case 3:
-		return inOpened{epoch}
-	case 4:
-		return inRefs{epoch, slices.Clone([]string{"a,b,c,d,e", "f,b,c,d,e", "g,b,c,d,e", "h,b,c,d,e", "i,b,c,d,e", "j,b,c,d,e"}[:arg%7])}
-	case 5:
-		return inCode{epoch, "ABCD-EFGH"}
-	case 6:
-		return inCodeFailed{epoch, fault}
-	case 7:
-		return inAnswered{epoch}
-	case 8:
-		return inRefused{epoch}
-	case 9:
-		return inSecret{epoch, string(rune('a' + arg%26))}
-	case 10:
-		return inPasskey{epoch, []byte(`{}`), nil}
-	case 11:
-		return inPaired{epoch, account}
-	case 12:
-		return inReconnect{epoch}
-	case 13:
-		return inLoggedIn{epoch, account}
-	case 14:
-		return inLost{epoch, fault, int(arg%5) - 1}
-	case 15:
-		var err error
-		if arg%2 == 0 {
-			err = errors.New("no version")
-		}
-		return inVersion{epoch, err}
-	case 16:
-		if arg%4 == 0 {
-			return inDropped{epoch, &Error{Reason: ErrStore}}
-		}
-		return inDropped{epoch, nil}
-	case 17:
-		return inPasskeyCode{epoch, "ABCD-EFGH", arg%2 == 0}
-	case 18:
-		if arg%4 == 0 {
-			return inAnswer{[]byte("{}"), nil}
-		}
-		return inAnswer{goodAssertion, nil}
-	case 19:
-		return inPasskeySent{epoch, s.m.ceremony.answer - int(arg%2), or(arg, &Error{Reason: ErrPasskey})}
-	case 20:
-		return inConfirm{nil}
-	case 21:
-		return inConfirmed{epoch, or(arg, fault)}
-	case 22:
-		number := s.m.ceremony.number - int(arg%2)
-		if arg%4 < 2 {
-			return inPasskeyGiven{epoch, number, goodAssertion}
-		}
-		return inPasskeyFailed{epoch, number, &Error{Reason: ErrPasskey}}
-	}
-	if arg > 240 {
-		return inStop{&Error{Reason: ErrCanceled}}
-	}
-	return inTick{}
-}
-
-// goodAssertion is one for a challenge that says nothing.
-var goodAssertion = []byte(`{"id":"YQ","rawId":"YQ","type":"public-key","response":{"clientDataJSON":"` +
-	base64.RawURLEncoding.EncodeToString([]byte(`{"type":"webauthn.get"}`)) + `","authenticatorData":"YQ","signature":"YQ"}}`)
-
-// or is the error in every third case.
-func or(arg byte, err *Error) *Error {
-	if arg%3 == 0 {
-		return err
-	}
-	return nil
-}
-
 func (s *schedule) step(in input) {
 	s.t.Helper()
 	wasDone := s.terminal > 0
+	s.before = s.m.phase
+	was, timeout := "", s.m.timeoutAt
+	stale := in.socket() != 0 && in.socket() != s.m.epoch
+	if stale {
+		was = s.state()
+	}
+	s.told(in)
 	effects := s.m.step(s.now, in)
+	if stale && (len(effects) > 0 || s.state() != was) {
+		s.t.Fatalf("%#v is about another socket, and has effects: %#v", in, effects)
+	}
 	if wasDone && len(effects) > 0 {
 		s.t.Fatalf("effects after the end: %#v", effects)
 	}
@@ -176,10 +57,17 @@ func (s *schedule) step(in input) {
 	switch in.(type) {
 	case inAnswer, inConfirm:
 		// Whoever calls waits for exactly one answer.
-		if len(effects) != 1 && !wasDone {
+		if n := replies(effects); n != 1 && !wasDone && s.terminal == 0 {
 			s.t.Fatalf("%#v leads to %#v", in, effects)
 		}
 	}
+	if _, start := in.(inStart); !start && !timeout.Equal(s.m.timeoutAt) && !s.m.cfg.patient && s.m.phase != phaseProbation {
+		s.t.Fatalf("%#v extends a timeout that was set", in)
+	}
+	if s.refusals >= maxPasskeyRefusals {
+		s.t.Fatalf("%d assertions were refused, and another may follow", s.refusals)
+	}
+	s.limits(in)
 	if s.started && s.terminal == 0 && s.m.next().IsZero() {
 		s.t.Fatalf("nothing is timed in phase %d after %#v", s.m.phase, in)
 	}
@@ -200,13 +88,21 @@ func (s *schedule) effect(in input, e effect) {
 		if !s.passkey {
 			s.t.Fatal("an assertion is sent that nobody asked for")
 		}
+		if s.sent != 0 {
+			s.t.Fatal("an assertion is sent while another is out for the same challenge")
+		}
+		s.sent = e.answer
 	case doConfirm:
+		_, byHand := in.(inConfirm)
 		if !s.compare {
 			s.t.Fatal("a code is confirmed that nobody has seen")
 		}
+		if !byHand && (!s.automatic || s.m.cfg.checkCode) {
+			s.t.Fatal("a code is confirmed that nobody has compared")
+		}
 		s.compare = false
 	case doShut:
-		s.requested, s.passkey, s.compare = 0, false, false
+		s.requested, s.passkey, s.compare, s.sent, s.refusals = 0, false, false, 0, 0
 	case doEmit:
 		s.event(in, e.event)
 	case doLoad, doConnect, doRelogin, doRefreshVersion, doDrop, doAskPasskey, doReply:
@@ -233,6 +129,9 @@ func (s *schedule) event(in input, event Event) {
 		}
 		if s.code {
 			s.t.Fatal("two live pairing codes")
+		}
+		if !e.Expires.After(s.now) {
+			s.t.Fatal("a code is shown that has expired")
 		}
 		if e.Code == "" || e.Phone.IsZero() || !e.Expires.Equal(e.Issued.Add(codeLife)) {
 			s.t.Fatalf("malformed %#v", e)
@@ -274,10 +173,20 @@ func (s *schedule) event(in input, event Event) {
 		}
 		s.announced = e.Attempt
 	case PasskeyRequired:
-		s.code, s.qr, s.requested = false, false, 0
-		s.passkey, s.compare = true, false
+		if s.before != phaseOffering && s.before != phasePasskey {
+			s.t.Fatalf("a passkey is asked for in phase %d", s.before)
+		}
+		if !e.Expires.Equal(s.now.Add(passkeyLife)) || !e.HandoffExpires.Equal(s.now.Add(handoffLife)) {
+			s.t.Fatalf("malformed %#v", e)
+		}
+		s.code, s.qr, s.requested, s.refusals = false, false, 0, 0
+		// An assertion for an earlier challenge may still be out: the driver sends this one's after it.
+		s.passkey, s.compare, s.sent = true, false, 0
 	case PasskeyConfirmation:
-		s.passkey, s.compare = false, true
+		if e.Automatic && s.m.cfg.checkCode {
+			s.t.Fatal("a code is confirmed by itself that a person was to compare")
+		}
+		s.passkey, s.compare, s.automatic = false, true, e.Automatic
 	case Paired:
 		s.code, s.qr, s.requested = false, false, 0
 	case Linked:
@@ -290,119 +199,77 @@ func (s *schedule) event(in input, event Event) {
 	}
 }
 
-// run feeds the plan, and then lets only time pass: the Link must end.
-func (s *schedule) run(plan []byte) {
+// told notes what an input says of the assertion that is out.
+func (s *schedule) told(in input) {
+	sent, ok := in.(inPasskeySent)
+	if !ok || sent.epoch != s.m.epoch || s.terminal > 0 {
+		return
+	}
+	if s.m.at(stepSending) && sent.answer == s.sent && sent.err != nil && sent.err.Reason == ErrPasskey {
+		s.refusals++
+	}
+	probe := *s.m
+	probe.strikes = maps.Clone(s.m.strikes)
+	probe.catchUp(s.now, in)
+	if probe.at(stepSending) && sent.answer != s.sent {
+		if probe.passkeySent(s.now, sent); !probe.at(stepSending) {
+			s.t.Fatal("the answer to another assertion is taken for this one's")
+		}
+	}
+	if sent.answer == s.sent {
+		s.sent = 0
+	}
+}
+
+// state is all that a machine knows.
+func (s *schedule) state() string {
+	m := *s.m
+	m.cfg, m.out = config{}, nil
+	return fmt.Sprintf("%+v", m)
+}
+
+func replies(effects []effect) (n int) {
+	for _, e := range effects {
+		switch e.(type) {
+		case doAnswer, doConfirm, doReply:
+			n++
+		default:
+		}
+	}
+	return n
+}
+
+// limits holds the machine to the time that its stage has, and notes what was reached.
+func (s *schedule) limits(in input) {
 	s.t.Helper()
-	s.step(inStart{})
-	s.started = true
-	s.step(inTick{})
-	for len(plan) >= 2 {
-		in := s.input(plan[0], plan[1])
-		if _, ok := in.(inTick); ok && s.terminal == 0 {
-			// Time passes to the next deadline, or part of the way.
-			gap := s.m.next().Sub(s.now)
-			if plan[1]%2 == 0 {
-				gap = gap * time.Duration(plan[1]) / 256
-			}
-			s.now = s.now.Add(max(gap, 0))
-		}
-		s.step(in)
-		plan = plan[2:]
+	if s.terminal > 0 || !s.started {
+		return
 	}
-	if s.m.cfg.timeout == 0 {
-		s.step(inStop{&Error{Reason: ErrCanceled}})
+	limit, name := time.Duration(0), ""
+	switch s.m.phase {
+	case phaseWaiting:
+		limit, name = longestWait, "waiting"
+	case phaseOpening:
+		limit, name = openLimit, "opening"
+	case phaseOffering:
+		limit, name = codeLife, "offering"
+	case phasePasskey:
+		limit, name = []time.Duration{passkeyLife, codeLimit, answerLimit, passkeyLife, codeLimit, answerLimit}[s.m.ceremony.step],
+			fmt.Sprint("passkey ", s.m.ceremony.step)
+	case phasePaired:
+		limit, name = reconnectWait, "paired"
+	case phaseLogin:
+		limit, name = loginTryLimit, "login"
+	case phaseProbation:
+		limit, name = s.m.cfg.probation, "probation"
+	case phaseRefreshing:
+		limit, name = serviceLimit, "refreshing"
+	case phaseDropping:
+		limit, name = serviceLimit, "dropping"
+	case phaseIdle, phaseDone:
 	}
-	for i := 0; s.terminal == 0; i++ {
-		if i > 10_000 {
-			s.t.Fatalf("the Link does not end: phase %d", s.m.phase)
-		}
-		s.now = s.now.Add(max(s.m.next().Sub(s.now), 0))
-		s.step(inTick{})
-	}
-	if s.terminal != 1 {
-		s.t.Fatalf("%d terminal events", s.terminal)
-	}
-}
-
-func newSchedule(t *testing.T, mode byte) *schedule {
-	t.Helper()
-	return &schedule{t: t, m: newMachine(testConfig(mode)), now: time.Unix(1_000_000, 0)}
-}
-
-func TestMachineHoldsItsPropertiesForAnySchedule(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(2_000) {
-		rng := rand.New(rand.NewPCG(seed, 1))
-		plan := make([]byte, 2*rng.IntN(80))
-		for i := range plan {
-			plan[i] = byte(rng.Uint32())
-		}
-		newSchedule(t, byte(rng.Uint32())).run(plan)
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
-	}
-}
-
-// A plan that mostly goes forward reaches deeper than one at random.
-func TestMachineHoldsItsPropertiesForLikelySchedules(t *testing.T) {
-	t.Parallel()
-	forward := []byte{2, 3, 4, 5, 5, 8, 5, 7, 11, 12, 3, 13}
-	linked := 0
-	for seed := range uint64(2_000) {
-		rng := rand.New(rand.NewPCG(seed, 2))
-		var plan []byte
-		for range 1 + rng.IntN(4) {
-			for _, b := range forward {
-				if rng.IntN(12) == 0 {
-					b = byte(rng.Uint32())
-				}
-				plan = append(plan, b, byte(2+rng.IntN(13)))
-			}
-		}
-		s := newSchedule(t, byte(rng.Uint32()))
-		s.run(plan)
-		if t.Failed() {
-			t.Fatalf("seed %d", seed)
-		}
-		if s.m.paired {
-			linked++
-		}
-	}
-	if linked < 100 {
-		t.Fatalf("only %d schedules got as far as pair-success", linked)
-	}
-}
-
-func FuzzMachine(f *testing.F) {
-	f.Add(byte(0), []byte{2, 2, 3, 3, 4, 6, 0, 255, 14, 1})
-	f.Add(byte(3), []byte{2, 2, 3, 3, 4, 6, 5, 1, 7, 1, 11, 1, 12, 1, 13, 1})
-	f.Add(byte(2), []byte{2, 2, 3, 3, 4, 6, 6, 1, 0, 1, 2, 2, 3, 3, 4, 6, 6, 9})
-	f.Fuzz(func(t *testing.T, mode byte, plan []byte) {
-		newSchedule(t, mode).run(plan[:min(len(plan), 2000)])
-	})
-}
-
-func TestFourthAnswerWithdrawsTheCode(t *testing.T) {
-	t.Parallel()
-	s := newSchedule(t, 3)
-	for _, in := range []input{
-		inStart{},
-		inDevice{epoch: 1},
-		inOpened{1},
-		inRefs{1, []string{"a,b,c,d,e"}},
-		inCode{1, "ABCD-EFGH"},
-		inAnswered{1},
-		inAnswered{1},
-		inAnswered{1},
-	} {
-		s.step(in)
-	}
-	if !s.code {
-		t.Fatal("three answers are too many")
-	}
-	s.step(inAnswered{1})
-	if s.code || s.requested != 1 {
-		t.Errorf("on the screen %t, requested %d", s.code, s.requested)
+	s.reached[name]++
+	if left := s.m.next().Sub(s.now); left > limit {
+		s.t.Fatalf("%v until the next deadline in phase %s after %#v", left, name, in)
 	}
 }

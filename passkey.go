@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/url"
 	"strings"
 
@@ -147,7 +146,7 @@ func passkeyRefusal(op string, err error) *Error {
 	case errors.As(err, &iq):
 		refusal := refused(op, ErrPasskey, iq)
 		if refusal.Reason == ErrRateLimited { // whose own remedy is about pairing codes
-			refusal.Err = &hinted{refusal.Err, fmt.Sprintf("Wait %s, then try again.", refusal.RetryAfter)}
+			refusal.Err = &hinted{refusal.Err, "Wait as long as the error says, then try again."}
 		}
 		return refusal
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -46,6 +47,7 @@ type socket struct {
 	isFree    bool            // see letGo
 	pairing   chan struct{}   // not nil once a pair-success has come; closed when whatsmeow is through with it
 	isPaired  bool            // pairing is closed
+	isAgreed  bool            // checkAccount has said yes
 	isRefused bool            // the pair-success was not good, which is why the connection ends
 	late      []input         // what came meanwhile
 	rejected  *Error          // why checkAccount said no
@@ -223,14 +225,23 @@ func (s *socket) requestCode(push bool, kind whatsmeow.PairClientType, display s
 
 // checkAccount returns the client's PrePairCallback: the last moment before
 // anything is stored. next is the one that the program has set, if any.
+//
+// whatsmeow handles each pair-success in a goroutine of its own. One that comes
+// a second time would be stored at the same time as the first, and whatever
+// came of it would end the connection, so its goroutine ends here.
 func (s *socket) checkAccount(next func(types.JID, string, string) bool) func(types.JID, string, string) bool {
 	return func(jid types.JID, platform, business string) bool {
 		rejected := s.reject(phoneFromDigits(jid.User))
 		s.mu.Lock()
-		s.rejected = rejected
-		isShut := s.isShut
+		agreed, good := s.isAgreed, !s.isShut && rejected == nil
+		if !agreed {
+			s.isAgreed, s.rejected = good, rejected
+		}
 		s.mu.Unlock()
-		return !isShut && rejected == nil && (next == nil || next(jid, platform, business))
+		if agreed {
+			runtime.Goexit()
+		}
+		return good && (next == nil || next(jid, platform, business))
 	}
 }
 
@@ -304,6 +315,19 @@ func (s *socket) letGo() {
 		s.isFree = true
 		s.client.EnableAutoReconnect, s.client.DisableLoginAutoReconnect = s.reconnects, s.manual
 	}
+}
+
+// guard puts a guard before the stores of the device, until the login is over.
+func (s *socket) guard(limit time.Duration) {
+	g := &guard{limit: limit, free: s.loggedIn, stalled: func(err *Error) { s.lost(err, noTries) }}
+	g.put(s.device)
+}
+
+// loggedIn reports whether the client is the program's.
+func (s *socket) loggedIn() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.isFree
 }
 
 // isLeftAlone reports whether a 515 is whatsmeow's own.

@@ -15,7 +15,13 @@
 //     by WhatsApp (401), drop the session, say so in a Retrying with
 //     ErrLoggedOut, show a code and link. That counts as absent: "dropped".
 //
-// 8 kills are the default, CI sets WALINK_CRASHES to hundreds. The seed of the
+// The children link by QR code, by pairing code, and to an account with a
+// passkey, in turn. Half of the kills come at any moment up to Linked, the others
+// a moment after one of the steps that a child prints: a code is shown, paired. A
+// child that has told that it is linked is killed too, and examined, but does not
+// count.
+//
+// 9 kills are the default, CI sets WALINK_CRASHES to hundreds. The seed of the
 // moments is printed; WALINK_CRASH_SEED repeats them, as far as a clock can.
 package crash_test
 
@@ -23,6 +29,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -40,16 +47,17 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// The environment of a child: address, root key and file.
+// The environment of a child: address, root key, file and flow.
 const (
 	envAddress = "WALINK_CRASH_ADDRESS"
 	envRoot    = "WALINK_CRASH_ROOT"
 	envFile    = "WALINK_CRASH_FILE"
+	envFlow    = "WALINK_CRASH_FLOW" // the number, for a pairing code; empty for QR codes
 )
 
 func TestMain(m *testing.M) {
 	if address := os.Getenv(envAddress); address != "" {
-		if err := link(address, os.Getenv(envRoot), os.Getenv(envFile)); err != nil {
+		if err := link(address, os.Getenv(envRoot), os.Getenv(envFile), os.Getenv(envFlow)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -60,7 +68,7 @@ func TestMain(m *testing.M) {
 
 // link is the child: it links, tells on standard output what the parent has to
 // know, and waits to be killed.
-func link(address, rootKey, file string) error {
+func link(address, rootKey, file, number string) error {
 	key, err := hex.DecodeString(rootKey)
 	if err != nil {
 		return err
@@ -70,7 +78,15 @@ func link(address, rootKey, file string) error {
 	if err != nil {
 		return err
 	}
-	linker, err := walink.New(st, walink.Settings{HTTPClient: walinktest.RemoteClient(address, [32]byte(key))})
+	linker, err := walink.New(st, walink.Settings{
+		HTTPClient: walinktest.RemoteClient(address, [32]byte(key)), Phone: number, PreferPairingCode: number != "", CodeBudget: 100,
+		// The parent has the passkey.
+		Passkey: func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
+			fmt.Println("passkey", string(challenge))
+			answer, err := bufio.NewReader(os.Stdin).ReadBytes('\n')
+			return answer, err
+		},
+	})
 	if err != nil {
 		return err
 	}
@@ -82,6 +98,10 @@ func link(address, rootKey, file string) error {
 		switch e := event.(type) {
 		case walink.QRCode:
 			fmt.Println("qr", e.Payload)
+		case walink.PairingCode:
+			fmt.Println("code", e.Code)
+		case walink.Paired:
+			fmt.Println("paired")
 		case walink.Failed:
 			return e.Err
 		case walink.Linked:
@@ -98,9 +118,24 @@ type lab struct {
 	address string
 
 	random  *rand.Rand
-	whole   time.Duration // that a child needs from its start to Linked
-	shown   time.Duration // of that, until the QR code
-	figures map[string]int
+	whole   [3]time.Duration // that a child needs from its start to Linked, by flow
+	figures map[string]int   // what the next Link said
+	windows map[string]int   // how far the children had come when they were killed
+}
+
+// The flows, in turn.
+const (
+	byQR = iota
+	byCode
+	byPasskey
+)
+
+// phone returns a phone for a flow.
+func (l *lab) phone(flow int, number string) *walinktest.Phone {
+	if flow == byPasskey {
+		return l.srv.NewPhone(number, walinktest.WithPasskey())
+	}
+	return l.srv.NewPhone(number)
 }
 
 func TestCrash(t *testing.T) {
@@ -108,7 +143,7 @@ func TestCrash(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("there is no SIGKILL")
 	}
-	crashes := 8
+	crashes := 9
 	if text := os.Getenv("WALINK_CRASHES"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -125,19 +160,31 @@ func TestCrash(t *testing.T) {
 		seed = n
 	}
 	t.Logf("WALINK_CRASH_SEED=%d", seed)
-	l := &lab{srv: walinktest.NewServer(t), random: rand.New(rand.NewPCG(seed, 0)), figures: map[string]int{}}
+	l := &lab{
+		srv: walinktest.NewServer(t), random: rand.New(rand.NewPCG(seed, 0)), figures: map[string]int{}, windows: map[string]int{},
+	}
 	var err error
 	if l.address, err = l.srv.Listen("127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	l.measure(t)
-	// One after the other: two at once would wait for each other's moments.
-	for kills, number := 0, 0; kills < crashes && !t.Failed(); number++ {
-		inARow := min(1+l.random.IntN(6)/4, crashes-kills) // now and then two: what is resumed can be killed too
-		kills += inARow
-		t.Run(fmt.Sprintf("phone %d, killed %d times", number, inARow), func(t *testing.T) { l.round(t, number, inARow) })
+	for flow := range l.whole {
+		l.measure(t, flow)
 	}
-	t.Logf("%d kills within %v: %v", crashes, l.whole.Round(time.Millisecond), l.figures)
+	// One after the other: two at once would wait for each other's moments.
+	kills := 0
+	for number := 0; kills < crashes && number < 3*crashes && !t.Failed(); number++ {
+		inARow := 1 + l.random.IntN(6)/4 // now and then two: what is resumed can be killed too
+		t.Run(fmt.Sprintf("phone %d, killed %d times", number, inARow), func(t *testing.T) { kills += l.round(t, number, inARow) })
+	}
+	t.Logf("%d kills before Linked, within %v: %v, %v", kills, l.whole, l.windows, l.figures)
+	for _, window := range []string{"started", "shown", "paired"} {
+		if l.windows[window] < crashes/12 {
+			t.Errorf("%d of %d kills came when the child was %s: the moments are badly spread", l.windows[window], kills, window)
+		}
+	}
+	if kills < crashes {
+		t.Errorf("only %d kills of %d came before Linked", kills, crashes)
+	}
 	for _, outcome := range []string{"resumed", "absent"} {
 		if crashes >= 100 && l.figures[outcome] == 0 {
 			t.Errorf("no session was %s: the moments are badly spread", outcome)
@@ -146,47 +193,58 @@ func TestCrash(t *testing.T) {
 }
 
 // measure lets one child live until it is linked.
-func (l *lab) measure(t *testing.T) {
+func (l *lab) measure(t *testing.T, flow int) {
 	t.Helper()
-	phone := l.srv.NewPhone("+5511900000000")
+	number := fmt.Sprintf("+551190000000%d", flow)
 	start := time.Now()
-	c := l.start(t, phone, t.TempDir()+"/walink.db")
+	c := l.start(t, l.phone(flow, number), flow, number, t.TempDir()+"/walink.db")
 	select {
 	case <-c.linked:
 	case <-time.After(time.Minute):
 		t.Fatal("the child does not link")
 	}
-	l.whole, l.shown = time.Since(start), c.shown.Sub(start)
+	l.whole[flow] = time.Since(start)
 	c.kill(t)
 }
 
 // round kills children that link with one file and one phone, and looks at
-// what they have left.
-func (l *lab) round(t *testing.T, number, inARow int) {
-	phone := l.srv.NewPhone(fmt.Sprintf("+55119%08d", number+1))
+// what they have left. It returns how many of them had not linked yet.
+func (l *lab) round(t *testing.T, n, inARow int) (kills int) {
+	flow, number := n%len(l.whole), fmt.Sprintf("+55119%08d", n+1000)
+	phone := l.phone(flow, number)
 	file := t.TempDir() + "/walink.db"
+	whole := l.whole[flow]
 	for range inARow {
-		c := l.start(t, phone, file)
-		if l.random.IntN(2) == 0 { // anywhere
-			l.after(time.Duration(l.random.Int64N(int64(l.whole))), c.linked)
-		} else { // while the person links
-			l.after(10*l.whole, c.ready)
-			early := l.random.Float64() // the pairing comes first, and is the shorter part
-			l.after(time.Duration(early*early*float64(l.whole-l.shown)), c.linked)
+		c := l.start(t, phone, flow, number, file)
+		switch l.random.IntN(4) {
+		case 0, 1: // anywhere
+			l.after(time.Duration(l.random.Int64N(int64(whole))), nil, c.linked)
+		case 2: // while the person links
+			l.after(10*whole, c.shown, c.linked)
+			l.after(time.Duration(l.random.Int64N(int64(whole/4))), nil, c.linked)
+		default: // while it logs in
+			l.after(10*whole, c.paired, c.linked)
+			l.after(time.Duration(l.random.Int64N(int64(whole/4))), nil, c.linked)
 		}
-		c.kill(t)
+		window := c.kill(t)
+		l.windows[window]++
+		if window != "linked" {
+			kills++
+		}
 	}
 	l.examine(t, phone, file)
+	return kills
 }
 
-// after waits for d, or for less once done is closed: then the child has
-// nothing left to do.
-func (l *lab) after(d time.Duration, done <-chan struct{}) {
+// after waits for d, or for less once the child has reached a step or has linked:
+// then it has nothing left to do.
+func (l *lab) after(d time.Duration, reached, linked <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-done:
+	case <-reached:
+	case <-linked:
 	}
 }
 
@@ -194,53 +252,71 @@ func (l *lab) after(d time.Duration, done <-chan struct{}) {
 type child struct {
 	cmd    *exec.Cmd
 	errors strings.Builder
-	shown  time.Time     // when the first QR code came
-	ready  chan struct{} // closed with the first QR code
+	shown  chan struct{} // closed with the first code
+	paired chan struct{} // closed when the phone has accepted
 	linked chan struct{} // closed when it is linked
 	phone  sync.WaitGroup
 	reader sync.WaitGroup
 }
 
-// start starts a child, whose codes the phone scans as they are shown.
-func (l *lab) start(t *testing.T, phone *walinktest.Phone, file string) *child {
+// start starts a child, whose codes the phone takes as they are shown.
+func (l *lab) start(t *testing.T, phone *walinktest.Phone, flow int, number, file string) *child {
 	t.Helper()
-	c := &child{cmd: exec.Command(os.Args[0]), ready: make(chan struct{}), linked: make(chan struct{})}
+	c := &child{
+		cmd: exec.Command(os.Args[0]), shown: make(chan struct{}), paired: make(chan struct{}), linked: make(chan struct{}),
+	}
 	root := l.srv.RootKey()
 	c.cmd.Env = append(os.Environ(),
 		envAddress+"="+l.address, envRoot+"="+hex.EncodeToString(root[:]), envFile+"="+file)
+	if flow == byCode {
+		c.cmd.Env = append(c.cmd.Env, envFlow+"="+number)
+	}
 	c.cmd.Stderr = &c.errors
 	output, err := c.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.cmd.StdinPipe(); err != nil {
+	input, err := c.cmd.StdinPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	reached := map[chan struct{}]func(){}
+	for _, step := range []chan struct{}{c.shown, c.paired, c.linked} {
+		reached[step] = sync.OnceFunc(func() { close(step) })
+	}
 	c.reader.Go(func() {
 		lines := bufio.NewScanner(output)
 		for lines.Scan() {
 			what, payload, _ := strings.Cut(lines.Text(), " ")
-			switch {
-			case what == "linked":
-				close(c.linked)
-			case what == "qr" && c.shown.IsZero():
-				c.shown = time.Now()
-				close(c.ready)
-				fallthrough
-			case what == "qr":
+			switch what {
+			case "qr":
 				c.phone.Go(func() { _ = phone.ScanQR(t.Context(), payload) })
+				reached[c.shown]()
+			case "code":
+				c.phone.Go(func() { _ = phone.EnterCode(t.Context(), payload) })
+				reached[c.shown]()
+			case "passkey":
+				answer, err := phone.Assert([]byte(payload))
+				if err != nil {
+					t.Error(err)
+				}
+				_, _ = input.Write(append(answer, '\n')) // the child may be dead
+			case "paired":
+				reached[c.paired]()
+			case "linked":
+				reached[c.linked]()
 			}
 		}
 	})
 	return c
 }
 
-// kill ends the child as a power cut would, and waits until the phone has said
-// what became of it.
-func (c *child) kill(t *testing.T) {
+// kill ends the child as a power cut would, waits until the phone has said what
+// became of it, and returns how far it had come.
+func (c *child) kill(t *testing.T) (window string) {
 	t.Helper()
 	if err := c.cmd.Process.Kill(); err != nil {
 		t.Errorf("kill: %v", err)
@@ -251,4 +327,16 @@ func (c *child) kill(t *testing.T) {
 	if c.errors.Len() > 0 {
 		t.Errorf("the child says: %s", c.errors.String())
 	}
+	window = "started"
+	for _, step := range []struct {
+		name    string
+		reached chan struct{}
+	}{{"shown", c.shown}, {"paired", c.paired}, {"linked", c.linked}} {
+		select {
+		case <-step.reached:
+			window = step.name
+		default:
+		}
+	}
+	return window
 }

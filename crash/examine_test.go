@@ -1,7 +1,9 @@
 package crash_test
 
 import (
+	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"slices"
 	"testing"
@@ -15,11 +17,11 @@ import (
 // examine demands of a file what the package comment says.
 func (l *lab) examine(t *testing.T, phone *walinktest.Phone, file string) {
 	t.Helper()
-	integrity(t, file)
-	st, err := sqlite.Open(t.Context(), file)
+	st, err := sqlite.Open(t.Context(), file) // which recovers what the child has left in the WAL
 	if err != nil {
 		t.Fatal(err)
 	}
+	integrity(t, file)
 	defer func() {
 		if err := st.Close(); err != nil {
 			t.Error(err)
@@ -57,7 +59,12 @@ func (l *lab) examine(t *testing.T, phone *walinktest.Phone, file string) {
 // resume links again and says how that went.
 func (l *lab) resume(t *testing.T, phone *walinktest.Phone, st *sqlite.Store) (outcome string) {
 	t.Helper()
-	linker, err := walink.New(st, walink.Settings{HTTPClient: l.srv.HTTPClient(), Timeout: time.Minute})
+	linker, err := walink.New(st, walink.Settings{
+		HTTPClient: l.srv.HTTPClient(), Timeout: time.Minute,
+		Passkey: func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
+			return phone.Assert(challenge)
+		},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +110,10 @@ func (l *lab) resume(t *testing.T, phone *walinktest.Phone, st *sqlite.Store) (o
 	return outcome
 }
 
-// integrity asks SQLite itself. A file that no child came to make has none.
+// integrity asks SQLite itself, and makes no file where there is none.
 func integrity(t *testing.T, file string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+file)
+	db, err := sql.Open("sqlite", "file:"+file+"?mode=rw")
 	if err != nil {
 		t.Fatal(err)
 	}

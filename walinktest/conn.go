@@ -18,6 +18,8 @@ import (
 const (
 	handshakeTimeout = 30 * time.Second
 	writeTimeout     = 10 * time.Second
+	// overtakenLimit is how long a node waits for one that comes before it.
+	overtakenLimit = 3 * time.Second
 )
 
 // conn is one client's connection. Its reader goroutine never waits for a
@@ -37,6 +39,8 @@ type conn struct {
 	mu       sync.Mutex
 	closed   bool
 	writing  bool
+	order    actionKind // what happens to the next node: actionTwice, actionOvertaken
+	held     []byte     // waits for a node that comes before it
 	queue    [][]byte
 	timers   []*time.Timer
 	sent     uint32
@@ -108,7 +112,11 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 		if certificate, err = certify(keys.NewKeyPair(), c.srv.static.Pub, time.Now()); err != nil {
 			return nil
 		}
-	case actionPass, actionBadHMAC, actionMalformed, actionRefreshQR:
+	case actionExpired:
+		if certificate, err = certify(root(), c.srv.static.Pub, time.Now().Add(-2*certLife)); err != nil {
+			return nil
+		}
+	case actionPass, actionBadHMAC, actionMalformed, actionRefreshQR, actionTwice, actionOvertaken:
 	}
 	answer, err := n.serverHello(hello, c.srv.static, certificate)
 	if err != nil {
@@ -169,7 +177,10 @@ func (c *conn) perform(stage Stage, refuse, proceed func(Action)) {
 		case actionSilence:
 		case actionDrop:
 			c.after(settle, c.close)
-		case actionPass, actionBadHMAC, actionBadSignature, actionMalformed, actionRefreshQR:
+		case actionTwice, actionOvertaken:
+			c.reorder(action.kind)
+			proceed(action)
+		case actionPass, actionBadHMAC, actionBadSignature, actionMalformed, actionRefreshQR, actionExpired:
 			proceed(action)
 		}
 	})
@@ -199,8 +210,43 @@ func (c *conn) send(node waBinary.Node) {
 	if c.closed {
 		return
 	}
+	order := c.order
+	c.order = actionPass
+	if order == actionOvertaken {
+		c.held = data
+		c.timers = append(c.timers, time.AfterFunc(overtakenLimit, c.release))
+		return
+	}
+	if order == actionTwice {
+		c.queue = append(c.queue, data)
+	}
 	c.queue = append(c.queue, data)
-	if !c.writing {
+	c.wake()
+}
+
+// reorder has the next node said twice, or overtaken.
+func (c *conn) reorder(kind actionKind) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.order = kind
+}
+
+// release sends a node that nothing has overtaken.
+func (c *conn) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.wake()
+	}
+}
+
+// wake has what is queued written, and what was held back after it. The caller holds mu.
+func (c *conn) wake() {
+	if c.held != nil {
+		c.queue = append(c.queue, c.held)
+		c.held = nil
+	}
+	if !c.writing && len(c.queue) > 0 {
 		c.writing = true
 		c.srv.wg.Go(c.drain)
 	}

@@ -90,7 +90,8 @@
 // # Trouble
 //
 // [Server.Script] queues an [Action] for a [Stage]: refuse it, delay it, never
-// answer, drop the socket, send a failure or a stream error, spoil a signature.
+// answer, drop the socket, send a failure or a stream error, spoil a signature,
+// say it twice or out of order.
 // Each action is used up by one occurrence of its stage:
 //
 //	srv.Script(walinktest.StageCompanionHello, walinktest.Refuse(500), walinktest.RateLimit(time.Hour).Always())

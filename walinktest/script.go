@@ -10,7 +10,8 @@ import (
 // Stage is a point in a connection's life at which Script can make trouble.
 type Stage string
 
-// The stages, in the order in which a new link passes them.
+// The stages, in the order in which a new link passes them. Those after
+// StageHandshake at which the server sends a node take Twice and Overtaken, too.
 const (
 	// StageVersion is the request for the page that names the current client
 	// revision. It takes Refuse (an HTTP status), Malformed (a page without it),
@@ -20,7 +21,8 @@ const (
 	// Silence, Drop.
 	StageUpgrade Stage = "upgrade"
 	// StageHandshake is the answer to the Noise hello: Malformed,
-	// BadSignature (certificates of another root), Silence, Drop.
+	// BadSignature (certificates of another root), ExpiredCertificate, Silence,
+	// Drop.
 	StageHandshake Stage = "handshake"
 	// StagePairDevice is the sending of the refs to an unlinked companion:
 	// Failure, Refuse (the same), StreamError, Malformed (no refs), Silence, Drop.
@@ -103,6 +105,9 @@ const (
 	actionBadSignature
 	actionMalformed
 	actionRefreshQR
+	actionExpired
+	actionTwice
+	actionOvertaken
 )
 
 // Pass is the right thing. It lets an occurrence go by before the next action.
@@ -159,6 +164,16 @@ func Malformed() Action { return Action{kind: actionMalformed} }
 // to replace its secret (companion_reg_refresh) and the phone is refused with
 // ErrWithdrawnQR. It belongs to StagePairSuccess.
 func RefreshQR() Action { return Action{kind: actionRefreshQR} }
+
+// ExpiredCertificate shows a certificate that has run out. It belongs to StageHandshake.
+func ExpiredCertificate() Action { return Action{kind: actionExpired} }
+
+// Twice is the right thing, said twice: the same node, encrypted again, follows at once.
+func Twice() Action { return Action{kind: actionTwice} }
+
+// Overtaken is the right thing out of order: the next node of the connection
+// comes first. Where none follows, it comes by itself after 3 seconds.
+func Overtaken() Action { return Action{kind: actionOvertaken} }
 
 // After returns the action put off by d.
 func (a Action) After(d time.Duration) Action {

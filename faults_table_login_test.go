@@ -1,72 +1,12 @@
 package walink_test
 
-import "github.com/walink/walink/walinktest"
+import (
+	"github.com/walink/walink/walinktest"
+)
 
-// moreFlows are the tables of an account with a passkey, and of the login.
-func moreFlows() []*flow {
+// loginFlows are the tables of the login, first and later.
+func loginFlows() []*flow {
 	return []*flow{
-		{
-			name:    "Passkey",
-			about:   "The account has a passkey, which Settings.Passkey answers for; the person scans QR codes.",
-			passkey: true,
-			stages: []stage{
-				{name: "challenge", at: walinktest.StagePasskeyRequest, frame: [2]int{1, 3}},
-				{name: "ref", at: walinktest.StagePasskeyRef, frame: [2]int{1, 4}},
-				{name: "assertion", at: walinktest.StagePasskeyPrologue, frame: [2]int{1, 5}},
-				{name: "phone's identity", at: walinktest.StagePasskeyContinuation, frame: [2]int{1, 6}},
-				{name: "nonce", at: walinktest.StageCompanionNonce, frame: [2]int{1, 7}},
-				{name: "pairing request", at: walinktest.StagePairingRequest, frame: [2]int{1, 8}},
-				{name: "pair-success", at: walinktest.StagePairSuccess, frame: [2]int{1, 9}},
-			},
-			rows: rows(`
-drop                           | network, linked | = | = | = | = | = | =
-drop for ever                  | network repeatedly, failed: timeout (network) | = | = | = | = | = | =
-silence                        | linked | stalled, linked | = | = | = | = | =
-3 s late                       | linked | = | = | = | = | = | =
-90 s late                      | linked | stalled, linked | = | = | = | = | =
-malformed                      | linked | = | - | passkey, linked | - | - | pairing, linked
-bad HMAC                       | - | - | - | - | - | - | pairing, linked
-bad signature                  | - | - | - | - | - | - | pairing, linked
-frame spoilt                   | linked | stalled, linked | linked | stalled, linked | = | linked | stalled, linked
-rubbish before the frame       | linked | stalled, linked | = | = | = | = | =
-frame twice                    | stalled, linked | = | = | = | = | = | linked
-frame cut                      | network, linked | = | = | = | = | = | =
-wrong id                       | - | stalled, linked | = | - | stalled, linked | = | -
-unknown node                   | linked | = | = | = | = | = | =
-early success                  | linked | = | = | = | = | = | =
-early phone identity           | linked | passkey, linked | = | = | = | = | =
-challenge without content      | passkey, linked | = | linked | = | = | pairing, linked | =
-refused 400                    | - | linked | = | - | passkey, linked | = | -
-refused 401                    | - | linked | = | - | passkey, linked | = | -
-refused 403                    | - | linked | = | - | passkey, linked | = | -
-refused 405                    | - | linked | = | - | passkey, linked | = | -
-refused 406                    | - | linked | = | - | passkey, linked | = | -
-refused 409                    | - | linked | = | - | passkey, linked | = | -
-refused 429                    | - | failed: rate limited | = | - | failed: rate limited | = | -
-rate limit, one hour           | - | failed: rate limited | = | - | failed: rate limited | = | -
-refused 500                    | - | server, linked | = | - | server, linked | = | -
-refused 503                    | - | server, linked | = | - | server, linked | = | -
-failure 400                    | server, linked | = | = | = | = | = | =
-failure 401                    | forbidden, linked | = | = | = | = | = | =
-failure 402                    | failed: temporarily banned | = | = | = | = | = | =
-failure 403                    | forbidden, linked | = | = | = | = | = | =
-failure 405                    | client outdated, linked | = | = | = | = | = | =
-failure 406                    | failed: banned | = | = | = | = | = | =
-failure 409                    | client outdated, linked | = | = | = | = | = | =
-failure 429                    | failed: rate limited | = | = | = | = | = | =
-failure 500                    | server, linked | = | = | = | = | = | =
-failure 503                    | server, linked | = | = | = | = | = | =
-stream error 401 device_removed | forbidden, linked | = | = | = | = | = | =
-stream error 409 replaced      | failed: replaced | = | = | = | = | = | =
-stream error 503               | server, linked | = | = | = | = | = | =
-stream error 515               | network, linked | = | = | = | = | = | =
-stream error 777               | server, linked | = | = | = | = | = | =
-slow reader, drop              | network, linked | = | = | = | = | = | =
-ctx canceled                   | failed: canceled | = | = | = | = | = | =
-Close                          | failed: closed | = | = | = | = | = | =
-save the device: disk full     | - | - | - | - | - | - | failed: store
-`),
-		},
 		{
 			name:  "Login after pairing",
 			about: "The device is linked and stored; what follows is the reconnect that WhatsApp asks for, and the first login.",
@@ -79,13 +19,18 @@ save the device: disk full     | - | - | - | - | - | - | failed: store
 			},
 			rows: rows(`
 drop                           | linked | network, linked | = | = | =
-drop for ever                  | - | network repeatedly, failed: stalled | = | = | =
+drop for ever                  | - | network repeatedly, failed: stalled [stored] | = | = | =
 silence                        | linked | network, linked | = | stalled, linked | =
-silence for ever               | - | network repeatedly, failed: stalled | = | stalled repeatedly, failed: stalled | =
+silence for ever               | - | network repeatedly, failed: stalled [stored] | = | stalled repeatedly, failed: stalled [stored] | =
 3 s late                       | linked | = | = | = | =
 90 s late                      | linked | network, linked | = | stalled, linked | =
+twice                          | linked | - | - | linked | =
+overtaken                      | linked | - | - | linked | =
 malformed                      | - | - | network, linked | - | linked
-wrong root                     | - | - | network, linked | - | -
+wrong root                     | - | - | network [TLS], linked | - | -
+wrong root for ever            | - | - | network [TLS] repeatedly, failed: stalled [stored] | - | -
+expired certificate            | - | - | network [clock], linked | - | -
+expired certificate for ever   | - | - | network [clock] repeatedly, failed: stalled [stored] | - | -
 frame spoilt                   | linked | - | network, linked | stalled, linked | =
 rubbish before the frame       | linked | - | network, linked | stalled, linked | =
 frame twice                    | linked | - | stalled, linked | = | =
@@ -97,20 +42,20 @@ early phone identity           | linked | - | - | linked | =
 refused 400                    | - | server, linked | - | - | linked
 refused 401                    | - | forbidden, linked | - | - | linked
 refused 403                    | - | forbidden, linked | - | - | linked
-refused 429                    | - | failed: rate limited | - | - | linked
+refused 429                    | - | failed: rate limited [connections] | - | - | linked
 refused 500                    | - | server, linked | - | - | linked
 refused 503                    | - | server, linked | - | - | linked
 failure 400                    | server, linked | - | - | server, linked | =
-failure 401                    | logged out, linked | - | - | logged out, linked | =
+failure 401                    | logged out, linked, 2 codes | - | - | logged out, linked, 2 codes | =
 failure 402                    | failed: temporarily banned | - | - | failed: temporarily banned | =
-failure 403                    | logged out, linked | - | - | logged out, linked | =
+failure 403                    | logged out, linked, 2 codes | - | - | logged out, linked, 2 codes | =
 failure 405                    | client outdated, linked | - | - | client outdated, linked | =
 failure 406                    | failed: banned | - | - | failed: banned | =
 failure 409                    | client outdated, linked | - | - | client outdated, linked | =
-failure 429                    | failed: rate limited | - | - | failed: rate limited | =
+failure 429                    | failed: rate limited [connections] | - | - | failed: rate limited [connections] | =
 failure 500                    | server, linked | - | - | server, linked | =
 failure 503                    | server, linked | - | - | server, linked | =
-stream error 401 device_removed | logged out, linked | - | - | logged out, linked | =
+stream error 401 device_removed | logged out, linked, 2 codes | - | - | logged out, linked, 2 codes | =
 stream error 409 replaced      | failed: replaced | - | - | failed: replaced | =
 stream error 503               | server, linked | - | - | server, linked | =
 stream error 515               | - | - | - | network, linked | =
@@ -120,9 +65,13 @@ slow reader, drop              | linked | network, linked | = | = | =
 ctx canceled                   | failed: canceled | = | = | = | =
 Close                          | failed: closed | = | = | = | =
 count one-time keys: disk full | - | - | - | - | linked
+count one-time keys: hangs     | - | - | - | - | failed: store
 make one-time keys: disk full  | - | - | - | - | linked
+make one-time keys: hangs      | - | - | - | - | failed: store
 mark one-time keys: disk full  | - | - | - | - | linked
-count one-time keys: hangs     | - | - | - | - | stalled repeatedly, failed: stalled
+mark one-time keys: hangs      | - | - | - | - | failed: store
+forget the device: disk full   | - | - | - | logged out, linked, 2 codes | -
+forget the device: hangs       | - | - | - | logged out, linked, 2 codes | -
 `),
 		},
 		{
@@ -142,10 +91,13 @@ silence                        | network, resumed | = | stalled, resumed | =
 silence for ever               | network repeatedly, failed: timeout (network) | = | stalled repeatedly, failed: timeout (stalled) | =
 3 s late                       | resumed | = | = | =
 90 s late                      | network, resumed | = | stalled, resumed | =
+twice                          | - | - | resumed | =
+overtaken                      | - | - | resumed | =
 malformed                      | - | network, resumed | - | resumed
-wrong root                     | - | network, resumed | - | -
-wrong root for ever            | - | network repeatedly, failed: timeout (network) | - | -
-expired certificate            | - | network repeatedly, failed: timeout (network) | - | -
+wrong root                     | - | network [TLS], resumed | - | -
+wrong root for ever            | - | network [TLS] repeatedly, failed: timeout (network [TLS]) | - | -
+expired certificate            | - | network [clock], resumed | - | -
+expired certificate for ever   | - | network [clock] repeatedly, failed: timeout (network [clock]) | - | -
 frame spoilt                   | - | network, resumed | stalled, resumed | =
 rubbish before the frame       | - | network, resumed | stalled, resumed | =
 frame twice                    | - | stalled, resumed | = | =
@@ -157,7 +109,7 @@ early phone identity           | - | - | resumed | =
 refused 400                    | server, resumed | - | - | resumed
 refused 401                    | forbidden, resumed | - | - | resumed
 refused 403                    | forbidden, resumed | - | - | resumed
-refused 429                    | failed: rate limited | - | - | resumed
+refused 429                    | failed: rate limited [connections] | - | - | resumed
 refused 500                    | server, resumed | - | - | resumed
 refused 503                    | server, resumed | - | - | resumed
 failure 400                    | - | - | server, resumed | =
@@ -167,7 +119,7 @@ failure 403                    | - | - | logged out, linked | =
 failure 405                    | - | - | client outdated, resumed | =
 failure 406                    | - | - | failed: banned | =
 failure 409                    | - | - | client outdated, resumed | =
-failure 429                    | - | - | failed: rate limited | =
+failure 429                    | - | - | failed: rate limited [connections] | =
 failure 500                    | - | - | server, resumed | =
 failure 503                    | - | - | server, resumed | =
 stream error 401 device_removed | - | - | logged out, linked | =
@@ -179,12 +131,24 @@ stream error without a code    | - | - | server, resumed | =
 slow reader, drop              | network, resumed | = | = | =
 ctx canceled                   | failed: canceled | = | = | =
 Close                          | failed: closed | = | = | =
+take the lease: disk full      | failed: store | - | - | -
+take the lease: hangs          | failed: store | - | - | -
+renew the lease: disk full     | failed: store | - | - | -
+renew the lease: hangs         | failed: store | - | - | -
+release the lease: disk full   | failed: canceled | - | - | -
+release the lease: hangs       | failed: canceled | - | - | -
 load the session: disk full    | failed: store | - | - | -
 load the session: hangs        | failed: store | - | - | -
+count one-time keys: disk full | - | - | - | resumed
+count one-time keys: hangs     | - | - | - | failed: store
+make one-time keys: disk full  | - | - | - | resumed
+make one-time keys: hangs      | - | - | - | failed: store
+mark one-time keys: disk full  | - | - | - | resumed
+mark one-time keys: hangs      | - | - | - | failed: store
 delete the session: disk full  | - | - | failed: store | -
 delete the session: hangs      | - | - | failed: store | -
-count one-time keys: disk full | - | - | - | resumed
-count one-time keys: hangs     | - | - | - | stalled repeatedly, failed: timeout (stalled)
+forget the device: disk full   | - | - | logged out, linked | -
+forget the device: hangs       | - | - | logged out, linked | -
 `),
 		},
 	}

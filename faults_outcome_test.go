@@ -1,0 +1,189 @@
+package walink_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/walink/walink"
+)
+
+// teller makes a few words of what the events tell.
+type teller struct {
+	t    *testing.T
+	told []string
+
+	codes, challenges, attempts, retries int
+}
+
+// outcome tells in a few words what the events tell.
+func (r *faultRig) outcome() string {
+	tell := &teller{t: r.t}
+	for i, event := range r.seen {
+		switch e := event.(type) {
+		case walink.Connecting:
+			tell.attempts++
+		case walink.PairingCode:
+			tell.codes++
+		case walink.PasskeyRequired:
+			tell.challenges++
+		case walink.Retrying:
+			tell.retries++
+			tell.say("", e.Err)
+		case walink.Withdrawn:
+			if e.Err == nil {
+				continue
+			}
+			if _, code := r.seen[i+1].(walink.Withdrawn); code && i+2 < len(r.seen) {
+				continue // both are withdrawn for the same reason
+			}
+			switch r.seen[i+1].(type) {
+			case walink.Retrying, walink.Failed:
+				tell.check(e.Err)
+			default:
+				tell.say("code withdrawn: ", e.Err)
+			}
+		case walink.QRCode:
+			tell.codes++
+			if e.Fallback != nil {
+				tell.check(e.Fallback)
+				tell.told = append(tell.told, "QR instead")
+			}
+		case walink.Paired:
+			r.paired = true
+		case walink.Linked:
+			if e.Resumed {
+				tell.told = append(tell.told, "resumed")
+			} else {
+				tell.told = append(tell.told, "linked")
+			}
+		case walink.Failed:
+			tell.say("failed: ", e.Err)
+		}
+	}
+	return strings.Join(append(repeatedly(tell.told), tell.counts(r.cell)...), ", ")
+}
+
+// say tells an error.
+func (t *teller) say(prefix string, err *walink.Error) {
+	text := prefix + t.check(err)
+	var cause *walink.Error
+	if err.Reason == walink.ErrTimeout && errors.As(err.Err, &cause) {
+		text = prefix + "timeout (" + t.check(cause) + ")"
+	}
+	t.told = append(t.told, text)
+}
+
+// check returns an error's words, and demands the remedy that goes with them.
+func (t *teller) check(err *walink.Error) string {
+	words := strings.ReplaceAll(string(err.Reason), "_", " ")
+	for _, limited := range []walink.Reason{walink.ErrRateLimited, walink.ErrTemporarilyBanned} {
+		if err.Reason == limited && err.RetryAfter <= 0 {
+			t.t.Errorf("%v names no time to wait", err)
+		}
+	}
+	var cause *walink.Error
+	if err.Reason == walink.ErrTimeout && errors.As(err.Err, &cause) {
+		return words // its remedy is that of its cause
+	}
+	for _, r := range remedies() {
+		if plain, _, _ := strings.Cut(r.words, " ["); plain == words && r.text == err.Remedy() {
+			return r.words
+		}
+	}
+	t.t.Errorf("%v has a remedy that the table does not know: %q", err, err.Remedy())
+	return words
+}
+
+// mostAttempts is how often "repeatedly" may be, in the two minutes that a fault
+// for ever is given, or in the half minute that the login has.
+const mostAttempts = 31
+
+// mostCodes is how many codes an outcome may take that is not for ever.
+const mostCodes = 8
+
+// counts tells how many codes and challenges were shown and how many attempts
+// made, where that is not what the words say already.
+func (t *teller) counts(c *cell) []string {
+	if c.fault.forever {
+		if t.attempts > mostAttempts || t.codes > t.attempts+6 || t.challenges > t.attempts {
+			t.t.Errorf("%d attempts, %d codes, %d challenges", t.attempts, t.codes, t.challenges)
+		}
+		return nil
+	}
+	last := t.told[len(t.told)-1]
+	var list []string
+	count := func(is, usual int, what string) {
+		if is == usual || is == 0 && last != "linked" {
+			return
+		}
+		many := fmt.Sprint(is)
+		if is > 2 && what == "code" { // how many depends on which of two events at the same time comes first
+			many = "several"
+		}
+		if is > mostCodes {
+			t.t.Errorf("%d times: %s", is, what)
+		}
+		if is != 1 {
+			what += "s"
+		}
+		list = append(list, many+" "+what)
+	}
+	codes := 1
+	if last == "resumed" {
+		codes = 0
+	}
+	count(t.codes, codes, "code")
+	if c.flow.passkey {
+		count(t.challenges, codes, "challenge")
+	}
+	count(t.attempts, 1+t.retries, "attempt")
+	return list
+}
+
+// repeatedly says once what is told again and again.
+func repeatedly(told []string) []string {
+	var list []string
+	for i, text := range told {
+		switch {
+		case i == 0 || text != told[i-1]:
+			list = append(list, text)
+		case i == 1 || text != told[i-2]:
+			list[len(list)-1] += " repeatedly"
+		}
+	}
+	return list
+}
+
+// remedy is what a person is told to do about an error. Its words are the
+// error's, and where a reason has several remedies a key to this one.
+type remedy struct{ words, text string }
+
+// remedies are demands, like the tables.
+func remedies() []remedy {
+	return []remedy{
+		{"banned", "Open WhatsApp on the phone and follow what it says about the ban."},
+		{"canceled", "Start again when you are ready to link."},
+		{"client outdated", "Update walink and whatsmeow: WhatsApp no longer accepts this version."},
+		{"closed", "Make a new Linker."},
+		{"code refused", "Check the number, including its country code, or link by QR code."},
+		{"forbidden", "Check on the phone that the account may link devices, or link by QR code."},
+		{"logged out", "Link the account again."},
+		{"network", "Check that this machine can reach web.whatsapp.com on port 443, then try again."},
+		{"network [clock]", "Set the clock of this machine: by it WhatsApp's certificate is not valid now."},
+		{"network [TLS]", "Exempt web.whatsapp.com from whatever intercepts TLS here, such as a proxy or a firewall: somebody else answers in its place."},
+		{"pairing", "Try again with the new code, and update WhatsApp on the phone if it happens twice."},
+		{"passkey", "Answer the passkey on a page of web.whatsapp.com, or turn it off in the phone's settings, then try again."},
+		{"rate limited", "Wait before asking for another pairing code, or link by QR code."},
+		{"rate limited [connections]", "Wait as long as the error says, and connect less often: WhatsApp limits it."},
+		{"rate limited [passkey]", "Wait as long as the error says, then try again."},
+		{"replaced", "Stop the other program that is connected with this session."},
+		{"server", "Wait a few minutes and try again: WhatsApp has trouble at the moment."},
+		{"stalled", "Try again, with the phone unlocked, online and WhatsApp open."},
+		{"stalled [stored]", "Start again: the device is linked and stored, so no new code is needed."},
+		{"store", "Check that the database can be opened and written, and that its disk is not full."},
+		{"temporarily banned", "Wait until the ban has ended, then link again."},
+		{"timeout", "Start again and enter the code or scan the QR while it is on the screen."},
+	}
+}
