@@ -169,8 +169,8 @@ func same(a, b *wastore.Device) bool {
 // whole copies all records. Before the target stores them the lease of the
 // source is renewed, which fails if another has had the session meanwhile.
 func (c *copying) whole(ctx context.Context, name string, source *held) error {
-	exporter, _ := c.from.(Exporter) //nolint:errcheck // run has asked
-	importer, _ := c.to.(Importer)   //nolint:errcheck // run has asked
+	exporter, _ := c.from.(Exporter)
+	importer, _ := c.to.(Importer)
 	return importer.Import(ctx, name, func(yield func(Record, error) bool) {
 		for record, err := range exporter.Export(ctx, name) {
 			if !yield(record, err) || err != nil {
@@ -207,8 +207,8 @@ func (c *copying) login(ctx context.Context, to, from *wastore.Device, source *h
 func Bare(device *wastore.Device) *wastore.Device {
 	bare := *device
 	fields := reflect.ValueOf(&bare).Elem()
-	for i := range fields.NumField() {
-		if field := fields.Field(i); field.Kind() == reflect.Interface {
+	for _, field := range fields.Fields() {
+		if field.Kind() == reflect.Interface {
 			field.SetZero()
 		}
 	}

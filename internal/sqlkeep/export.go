@@ -62,10 +62,11 @@ func (k *Keeper) export(ctx context.Context, db *dbutil.Database, session string
 	}
 	for _, t := range tables() {
 		columns := slices.Concat(t.keys, t.columns)
-		query := fmt.Sprintf(`SELECT %s FROM %s WHERE %s=$1`, strings.Join(columns, ", "), t.name, t.owner)
+		where := []string{t.owner + `=$1`}
 		for _, key := range t.keys {
-			query += ` AND ` + key + ` IS NOT NULL` // SQLite has such rows, which nobody can ask for
+			where = append(where, key+` IS NOT NULL`) // SQLite has such rows, which nobody can ask for
 		}
+		query := fmt.Sprintf(`SELECT %s FROM %s WHERE %s`, strings.Join(columns, ", "), t.name, strings.Join(where, ` AND `))
 		if err := each(ctx, db, t.record, yield, query, jid.String()); err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}

@@ -138,7 +138,7 @@ func accountFields(account *waAdv.ADVSignedDeviceIdentity) [4][]byte {
 // are.
 func recordsOf(t *testing.T, st store.Store, session string) (all []string, kinds int) {
 	t.Helper()
-	exporter, _ := st.(store.Exporter) //nolint:errcheck // RunCopy has asked
+	exporter, _ := st.(store.Exporter)
 	met := map[string]bool{}
 	for record, err := range exporter.Export(t.Context(), session) {
 		if err != nil {
@@ -216,10 +216,13 @@ func copyBusy(t *testing.T, to, from store.Store) {
 func copyFailing(t *testing.T, to, from store.Store) {
 	t.Helper()
 	whole(t, from, "default", 1)
-	exporter, _ := from.(store.Exporter) //nolint:errcheck // RunCopy has asked
-	importer, _ := to.(store.Importer)   //nolint:errcheck // RunCopy has asked
+	exporter, _ := from.(store.Exporter)
+	importer, _ := to.(store.Importer)
 	total := 0
-	for range exporter.Export(t.Context(), "default") {
+	for _, err := range exporter.Export(t.Context(), "default") {
+		if err != nil {
+			t.Fatal(err)
+		}
 		total++
 	}
 	failure := errors.New("the failure")
@@ -247,7 +250,10 @@ func copyFailing(t *testing.T, to, from store.Store) {
 		cancel()
 	}
 	// A loop that ends early is no error, and nothing stays behind.
-	for range exporter.Export(t.Context(), "default") {
+	for _, err := range exporter.Export(t.Context(), "default") {
+		if err != nil {
+			t.Error(err)
+		}
 		break
 	}
 	if err := store.Copy(t.Context(), to, from); err != nil {
@@ -312,7 +318,7 @@ func copyNamed(t *testing.T, to, from store.Store) {
 	if got, want := names(t, to), []string{"two"}; !slices.Equal(got, want) {
 		t.Errorf("the target has %q, want %q", got, want)
 	}
-	exporter, _ := from.(store.Exporter) //nolint:errcheck // RunCopy has asked
+	exporter, _ := from.(store.Exporter)
 	for _, err := range exporter.Export(t.Context(), "none") {
 		if !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Export: %v, want ErrNotFound", err)

@@ -1,4 +1,4 @@
-package store_test
+package walink_test
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 
 // A session that was linked in a file goes on in an encrypted database, without
 // a new link.
-func ExampleCopy() {
+func Example_copy() {
 	ctx := context.Background()
 	srv, err := walinktest.Start() // a simulated WhatsApp, with a simulated phone
 	if err != nil {
@@ -31,7 +31,7 @@ func ExampleCopy() {
 		return
 	}
 	defer func() { _ = from.Close() }()
-	login(ctx, from, srv, phone)
+	resume(ctx, from, srv, phone)
 
 	// Nobody uses the session now. From here on only the copy may be used: Move
 	// would delete the other one.
@@ -41,14 +41,14 @@ func ExampleCopy() {
 		log.Println(err)
 		return
 	}
-	login(ctx, to, srv, phone)
+	resume(ctx, to, srv, phone)
 	// Output:
 	// linked, resumed: false
 	// linked, resumed: true
 }
 
-// login links what a Store has, or with a new device, and disconnects.
-func login(ctx context.Context, st store.Store, srv *walinktest.Server, phone *walinktest.Phone) {
+// resume links what a Store has, or with a new device, and disconnects.
+func resume(ctx context.Context, st store.Store, srv *walinktest.Server, phone *walinktest.Phone) {
 	linker, err := walink.New(st, walink.Settings{HTTPClient: srv.HTTPClient()})
 	if err != nil {
 		log.Println(err)
