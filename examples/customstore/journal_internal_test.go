@@ -11,6 +11,7 @@ import (
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/kvtest"
 	"github.com/walink/walink/store/kv/memory"
+	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/store/storetest"
 )
 
@@ -119,3 +120,25 @@ func TestMain(m *testing.M) {
 // warm makes a device before the tests do so side by side: libsignal makes its
 // global logger at first use, unguarded.
 func warm() { _, _ = kv.New(memory.New()).Device(context.Background(), "") }
+
+func TestCopyToAnotherStore(t *testing.T) {
+	t.Parallel()
+	var j journals
+	storetest.RunCopy(t, func(t *testing.T) (to, from store.Store) {
+		t.Helper()
+		return kv.New(memory.New()), j.store(t, nil)
+	})
+}
+
+func TestCopyFromSQLite(t *testing.T) {
+	t.Parallel()
+	var j journals
+	storetest.RunCopy(t, func(t *testing.T) (to, from store.Store) {
+		t.Helper()
+		st, err := sqlite.Open(t.Context(), ":memory:")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j.store(t, nil), st
+	})
+}

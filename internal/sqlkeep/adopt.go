@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.mau.fi/util/dbutil"
 	"go.mau.fi/whatsmeow/types"
@@ -51,7 +52,7 @@ func (k *Keeper) Adopt(ctx context.Context, session string, jid types.JID) error
 		case name != nil:
 			return fmt.Errorf("the device is already stored as session %q", name)
 		}
-		return k.record(ctx, session, jid)
+		return k.record(ctx, session, jid, time.Now())
 	})
 	if err != nil {
 		return k.fail("adopt session", session, err)

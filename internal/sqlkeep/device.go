@@ -80,7 +80,7 @@ func (c container) insert(ctx context.Context, device *wastore.Device) error {
 		if err := k.container.PutDevice(ctx, device); err != nil {
 			return err
 		}
-		return k.record(ctx, c.session, *device.ID)
+		return k.record(ctx, c.session, *device.ID, time.Now())
 	})
 }
 
@@ -101,14 +101,14 @@ func (c container) update(ctx context.Context, device *wastore.Device) error {
 }
 
 // record gives the session name to a stored device.
-func (k *Keeper) record(ctx context.Context, session string, jid types.JID) error {
+func (k *Keeper) record(ctx context.Context, session string, jid types.JID, linkedAt time.Time) error {
 	// A row without its device can only come from a program that deletes
 	// without foreign keys.
 	if _, err := k.db.Exec(ctx, `DELETE FROM walink_session WHERE name=$1 OR jid=$2`, k.name(session), jid); err != nil {
 		return err
 	}
 	_, err := k.db.Exec(ctx, `INSERT INTO walink_session (name, jid, linked_at) VALUES ($1, $2, $3)`,
-		k.name(session), jid, time.Now().UnixMilli())
+		k.name(session), jid, linkedAt.UnixMilli())
 	return err
 }
 

@@ -5,6 +5,7 @@ package sqlkeep
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"hash/fnv"
 	"time"
@@ -29,6 +30,9 @@ type Config struct {
 	// Lock keeps others away from what it is called for until the transaction
 	// of ctx ends. It is nil where one transaction at a time writes.
 	Lock func(ctx context.Context, id int64) error
+	// Snapshot begins a transaction that sees one state, and keeps nobody from
+	// writing, for reading at length.
+	Snapshot func(ctx context.Context) (*sql.Tx, error)
 	// Mark returns what others can tell by whether this Store is alive; an
 	// empty string where they cannot.
 	Mark func(ctx context.Context) (string, error)
@@ -40,7 +44,7 @@ type Config struct {
 }
 
 // Keeper implements [store.Store] but for Close, [store.Ledger],
-// [store.CodePeeker] and [store.Leaser].
+// [store.CodePeeker], [store.Leaser], [store.Exporter] and [store.Importer].
 type Keeper struct {
 	db        *dbutil.Database
 	container *sqlstore.Container
@@ -51,6 +55,8 @@ var (
 	_ store.Ledger     = (*Keeper)(nil)
 	_ store.CodePeeker = (*Keeper)(nil)
 	_ store.Leaser     = (*Keeper)(nil)
+	_ store.Exporter   = (*Keeper)(nil)
+	_ store.Importer   = (*Keeper)(nil)
 )
 
 // New returns a Keeper. The tables are there once [Upgrade] has been called.

@@ -29,8 +29,7 @@ func (d *data) PutAppStateSyncKey(ctx context.Context, id []byte, key wastore.Ap
 				return err
 			}
 		}
-		return tx.Set(at, newEncoder(len(key.Data)+len(key.Fingerprint)+len(id)).
-			bytes(id).bytes(key.Data).bytes(key.Fingerprint).int(key.Timestamp).b)
+		return tx.Set(at, syncKey{id: id, AppStateSyncKey: key}.encode())
 	})
 }
 
@@ -38,6 +37,11 @@ func (d *data) PutAppStateSyncKey(ctx context.Context, id []byte, key wastore.Ap
 type syncKey struct {
 	id []byte
 	wastore.AppStateSyncKey
+}
+
+func (k syncKey) encode() []byte {
+	return newEncoder(len(k.Data) + len(k.Fingerprint) + len(k.id)).
+		bytes(k.id).bytes(k.Data).bytes(k.Fingerprint).int(k.Timestamp).b
 }
 
 func decodeSyncKey(key, value []byte) (syncKey, error) {
@@ -169,7 +173,7 @@ func (d *data) PutAppStateMutationMACs(ctx context.Context, name string, version
 		taken := make(map[string]bool, len(mutations))
 		pairs := make([][2][]byte, 0, len(mutations))
 		for _, m := range mutations {
-			key := d.key(kindMAC, name, string(m.IndexMAC), fmt.Sprintf("%016x", math.MaxInt64-version))
+			key := d.macKey(name, m.IndexMAC, version)
 			stored, err := tx.Get(key)
 			if err != nil {
 				return err
@@ -187,6 +191,11 @@ func (d *data) PutAppStateMutationMACs(ctx context.Context, name string, version
 		}
 		return nil
 	})
+}
+
+// macKey is the key of a MAC: the highest version comes first.
+func (d *data) macKey(name string, index []byte, version uint64) []byte {
+	return d.key(kindMAC, name, string(index), fmt.Sprintf("%016x", math.MaxInt64-version))
 }
 
 // DeleteAppStateMutationMACs implements [wastore.AppStateStore].

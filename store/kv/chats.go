@@ -30,8 +30,12 @@ func (d *data) editChat(ctx context.Context, jid types.JID, edit func(*chat)) er
 			return err
 		}
 		edit(&c)
-		return tx.Set(key, newEncoder(12).int(c.mutedUntil).bool(c.pinned).bool(c.archived).b)
+		return d.set(tx, c.encode(), kindChat, jid.String())
 	})
+}
+
+func (c chat) encode() []byte {
+	return newEncoder(12).int(c.mutedUntil).bool(c.pinned).bool(c.archived).b
 }
 
 func (c *chat) decode(dec *decoder) {
@@ -85,12 +89,12 @@ func (d *data) GetChatSettings(ctx context.Context, jid types.JID) (types.LocalC
 
 // putSecret stores the secret of a message, unless it has one.
 func (d *data) putSecret(tx Tx, insert wastore.MessageSecretInsert) error {
-	key := d.key(kindSecret, insert.Chat.ToNonAD().String(), insert.Sender.ToNonAD().String(), insert.ID)
-	stored, err := tx.Get(key)
+	names := []string{insert.Chat.ToNonAD().String(), insert.Sender.ToNonAD().String(), insert.ID}
+	stored, err := tx.Get(d.key(kindSecret, names...))
 	if err != nil || stored != nil {
 		return err
 	}
-	return tx.Set(key, newEncoder(len(insert.Secret)).bytes(insert.Secret).b)
+	return d.set(tx, newEncoder(len(insert.Secret)).bytes(insert.Secret).b, kindSecret, names...)
 }
 
 // PutMessageSecrets implements [wastore.MsgSecretStore]. It passes over what
@@ -179,6 +183,10 @@ func (t *trust) decode(dec *decoder) {
 	t.token, t.at, t.sent, t.sentAt = dec.bytes(), dec.int(), dec.bool(), dec.int()
 }
 
+func (t trust) encode() []byte {
+	return newEncoder(len(t.token) + 24).bytes(t.token).int(t.at).bool(t.sent).int(t.sentAt).b
+}
+
 // PutPrivacyTokens implements [wastore.PrivacyTokenStore]. An older token
 // changes nothing, and a time of sending stays where the new token has none.
 func (d *data) PutPrivacyTokens(ctx context.Context, tokens ...wastore.PrivacyToken) error {
@@ -192,9 +200,9 @@ func (d *data) PutPrivacyTokens(ctx context.Context, tokens ...wastore.PrivacyTo
 	}
 	return d.write(ctx, func(tx Tx) error {
 		for _, token := range tokens {
-			key := d.key(kindTrustToken, token.User.ToNonAD().String())
+			user := token.User.ToNonAD().String()
 			stored := trust{at: token.Timestamp.Unix()}
-			if err := load(tx, key, stored.decode); err != nil {
+			if err := load(tx, d.key(kindTrustToken, user), stored.decode); err != nil {
 				return err
 			}
 			if token.Timestamp.Unix() < stored.at {
@@ -203,8 +211,8 @@ func (d *data) PutPrivacyTokens(ctx context.Context, tokens ...wastore.PrivacyTo
 			if !token.SenderTimestamp.IsZero() {
 				stored.sent, stored.sentAt = true, token.SenderTimestamp.Unix()
 			}
-			value := newEncoder(len(token.Token) + 24).bytes(token.Token).int(token.Timestamp.Unix()).bool(stored.sent).int(stored.sentAt)
-			if err := tx.Set(key, value.b); err != nil {
+			stored.token, stored.at = token.Token, token.Timestamp.Unix()
+			if err := d.set(tx, stored.encode(), kindTrustToken, user); err != nil {
 				return err
 			}
 		}

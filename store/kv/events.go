@@ -121,6 +121,10 @@ func (o *outgoing) decode(dec *decoder) {
 	o.format, o.plaintext, o.storedAt = dec.string(), dec.bytes(), dec.int()
 }
 
+func (o outgoing) encode() []byte {
+	return newEncoder(len(o.format) + len(o.plaintext) + 20).string(o.format).bytes(o.plaintext).int(o.storedAt).b
+}
+
 // GetOutgoingEvent implements [wastore.EventBuffer]. Where there is none, the
 // error wraps [sql.ErrNoRows]: that is what whatsmeow's own store returns.
 func (d *data) GetOutgoingEvent(ctx context.Context, chatJID, altChatJID types.JID, id types.MessageID) (string, []byte, error) {
@@ -161,8 +165,8 @@ func (d *data) AddOutgoingEvent(ctx context.Context, chatJID types.JID, id types
 	if chatJID.String() == "" {
 		return d.fail(errors.New("the chat is missing"))
 	}
-	return d.put(ctx, newEncoder(len(format)+len(plaintext)+20).string(format).bytes(plaintext).int(time.Now().UnixMilli()),
-		kindOutgoing, chatJID.String(), id)
+	o := outgoing{format: format, plaintext: plaintext, storedAt: time.Now().UnixMilli()}
+	return d.write(ctx, func(tx Tx) error { return d.set(tx, o.encode(), kindOutgoing, chatJID.String(), id) })
 }
 
 // DeleteOldOutgoingEvents implements [wastore.EventBuffer].

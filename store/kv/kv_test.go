@@ -253,3 +253,27 @@ func TestDecryptionIsOneTransaction(t *testing.T) {
 		}
 	}
 }
+
+// A key may hold what marks a long part in its escaped form: 0 and 3.
+func TestKeysWithAnyBytes(t *testing.T) {
+	t.Parallel()
+	st, _ := open(t)
+	one, _ := link(t, st)
+	var all [][]byte
+	var mutations []wastore.AppStateMutationMAC
+	for i := range 60 { // more than are deleted one by one
+		mac := append([]byte{0, 3, byte(i)}, make([]byte, 29)...)
+		all = append(all, mac)
+		mutations = append(mutations, wastore.AppStateMutationMAC{IndexMAC: mac, ValueMAC: mac})
+	}
+	if err := errors.Join(
+		one.AppState.PutAppStateVersion(t.Context(), "regular", 1, [128]byte{1}),
+		one.AppState.PutAppStateMutationMACs(t.Context(), "regular", 1, mutations),
+		one.AppState.DeleteAppStateMutationMACs(t.Context(), "regular", all),
+	); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := one.AppState.GetAppStateMutationMAC(t.Context(), "regular", all[7]); err != nil || got != nil {
+		t.Errorf("GetAppStateMutationMAC: %x, %v, want nothing", got, err)
+	}
+}

@@ -80,12 +80,9 @@ func parts(key []byte, first int, long func(hash string) (string, error)) ([]str
 			return nil, errors.New("the key has no end")
 		}
 		rest = after
-		var text string
-		var err error
-		if _, hash, ok := bytes.Cut(part, []byte{1, 3}); ok {
-			text, err = long(string(hash))
-		} else {
-			text, err = unescape(part)
+		text, hash, err := unescape(part)
+		if err == nil && hash != "" {
+			text, err = long(hash)
 		}
 		if err != nil {
 			return nil, err
@@ -95,18 +92,24 @@ func parts(key []byte, first int, long func(hash string) (string, error)) ([]str
 	return list, nil
 }
 
-func unescape(part []byte) (string, error) {
-	text := make([]byte, 0, len(part))
+// unescape gives back what escape was given, or the hash of a part that is too
+// long for a key.
+func unescape(part []byte) (text, hash string, err error) {
+	plain := make([]byte, 0, len(part))
 	for i := 0; i < len(part); i++ {
 		if part[i] != 1 {
-			text = append(text, part[i])
+			plain = append(plain, part[i])
 			continue
 		}
 		i++
-		if i == len(part) || part[i] < 1 || part[i] > 2 {
-			return "", errors.New("the key is not whole")
+		switch {
+		case i < len(part) && (part[i] == 1 || part[i] == 2):
+			plain = append(plain, part[i]-1)
+		case i < len(part)-1 && part[i] == 3:
+			return "", string(part[i+1:]), nil
+		default:
+			return "", "", errors.New("the key is not whole")
 		}
-		text = append(text, part[i]-1)
 	}
-	return string(text), nil
+	return string(plain), "", nil
 }

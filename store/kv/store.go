@@ -13,8 +13,8 @@ import (
 )
 
 // Store keeps sessions in a [DB]. It implements [store.Store], [store.Ledger],
-// [store.CodePeeker], [store.Leaser] and [store.Checker], and is safe for
-// concurrent use. Use [New].
+// [store.CodePeeker], [store.Leaser], [store.Checker], [store.Exporter] and
+// [store.Importer], and is safe for concurrent use. Use [New].
 type Store struct {
 	db    DB
 	known atomic.Bool // that the format of the DB is ours
@@ -30,6 +30,8 @@ var (
 	_ store.Checker    = (*Store)(nil)
 	_ store.CodePeeker = (*Store)(nil)
 	_ store.Leaser     = (*Store)(nil)
+	_ store.Exporter   = (*Store)(nil)
+	_ store.Importer   = (*Store)(nil)
 )
 
 // New returns a Store that keeps everything in db, and closes it where it is

@@ -29,8 +29,15 @@
 // side, in the schema that is first in search_path; a database holds one such
 // set, whatever schemas it has. Open brings them up to date in one transaction,
 // for which the role needs the right to create tables there. Devices that
-// another whatsmeow program has linked in the database can be taken over:
-// [Store.Adoptable] and [Store.Adopt].
+// another whatsmeow program has linked in the database can be taken over.
+// Stop it first, and keep a copy: once the tables are up to date an old version
+// of it may not read them.
+//
+//	jids, err := st.Adoptable(ctx)
+//	...
+//	err = st.Adopt(ctx, "default", jids[0])
+//
+// Sessions of other Stores come in by [store.Move].
 //
 // # What a crash may lose
 //

@@ -29,8 +29,8 @@ const closeTimeout = 5 * time.Second
 const leaseGrace = 4 * time.Second
 
 // keeper has the methods that do not depend on the kind of database: those of
-// [store.Store] but for Close, of [store.Ledger], [store.CodePeeker] and
-// [store.Leaser].
+// [store.Store] but for Close, of [store.Ledger], [store.CodePeeker],
+// [store.Leaser], [store.Exporter] and [store.Importer].
 type keeper = sqlkeep.Keeper
 
 // Store keeps sessions in a PostgreSQL database. It implements [store.Store]
@@ -49,6 +49,8 @@ var (
 	_ store.Ledger     = (*Store)(nil)
 	_ store.CodePeeker = (*Store)(nil)
 	_ store.Leaser     = (*Store)(nil)
+	_ store.Exporter   = (*Store)(nil)
+	_ store.Importer   = (*Store)(nil)
 	_ store.LeaseAlarm = (*Store)(nil)
 	_ store.Checker    = (*Store)(nil)
 )
@@ -98,7 +100,7 @@ func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
 	s.db = devices.Child(sqlkeep.VersionTable, sqlkeep.UpgradeTable(), nil)
 	s.keeper = sqlkeep.New(sqlkeep.Config{
 		DB: s.db, Container: sqlstore.NewWithWrappedDB(devices, nil), Fail: s.fail,
-		Now: s.now, Lock: s.lock, Mark: s.vital.mark, Dead: s.dead, Grace: leaseGrace,
+		Now: s.now, Lock: s.lock, Snapshot: s.snapshot, Mark: s.vital.mark, Dead: s.dead, Grace: leaseGrace,
 	})
 	if err := s.checkElsewhere(ctx); err != nil {
 		return err
@@ -156,6 +158,10 @@ func (s *Store) now(ctx context.Context) (now time.Time, err error) {
 func (s *Store) lock(ctx context.Context, id int64) error {
 	_, err := s.db.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, id)
 	return err
+}
+
+func (s *Store) snapshot(ctx context.Context) (*sql.Tx, error) {
+	return s.sql.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 }
 
 // LeaseAlarm implements [store.LeaseAlarm].

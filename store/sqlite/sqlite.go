@@ -33,13 +33,13 @@ const closeTimeout = 5 * time.Second
 const readers = 4
 
 // keeper has the methods that do not depend on the kind of database: those of
-// [store.Store] but for Close, of [store.Ledger], [store.CodePeeker] and
-// [store.Leaser].
+// [store.Store] but for Close, of [store.Ledger], [store.CodePeeker],
+// [store.Leaser], [store.Exporter] and [store.Importer].
 type keeper = sqlkeep.Keeper
 
 // Store keeps sessions in one SQLite file. It implements [store.Store] with all
-// that is optional: [store.Ledger], [store.Leaser] and what the doctor asks. It
-// is safe for concurrent use. Use [Open].
+// that is optional: [store.Ledger], [store.Leaser], what [store.Copy] needs and
+// what the doctor asks. It is safe for concurrent use. Use [Open].
 type Store struct {
 	*keeper
 	path   string
@@ -56,6 +56,8 @@ var (
 	_ store.Checker    = (*Store)(nil)
 	_ store.CodePeeker = (*Store)(nil)
 	_ store.Leaser     = (*Store)(nil)
+	_ store.Exporter   = (*Store)(nil)
+	_ store.Importer   = (*Store)(nil)
 )
 
 // Open opens the database at path, creating it with mode 0600 if there is
@@ -108,7 +110,14 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	s.db = devices.Child(sqlkeep.VersionTable, sqlkeep.UpgradeTable(), nil)
 	s.keeper = sqlkeep.New(sqlkeep.Config{
 		DB: s.db, Container: sqlstore.NewWithWrappedDB(devices, nil), Fail: s.fail,
-		Now:  func(context.Context) (time.Time, error) { return time.Now(), nil }, // of one machine
+		Now: func(context.Context) (time.Time, error) { return time.Now(), nil }, // of one machine
+		Snapshot: func(ctx context.Context) (*sql.Tx, error) {
+			db := s.reader
+			if db == nil { // in memory
+				db = s.writer
+			}
+			return db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		},
 		Mark: func(context.Context) (string, error) { return s.vital.mark(s.path) },
 		Dead: func(_ context.Context, mark string) bool { return s.vital.dead(mark) },
 	})

@@ -92,6 +92,10 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, opts ...Option) {
 	}
 	runCases(t, opened, o)
 	runLease(t, opened, reopened)
+	RunCopy(t, func(t *testing.T) (to, from store.Store) {
+		t.Helper()
+		return open(t), open(t)
+	})
 	runAgainst(t, opened, reopened, o)
 	if o.bubble {
 		runBubble(t, opened)

@@ -1,0 +1,233 @@
+package walink_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/memory"
+	"github.com/walink/walink/store/sqlite"
+	"github.com/walink/walink/store/storetest"
+)
+
+// stores are those of this module.
+func stores() map[string]func(t *testing.T) store.Store {
+	return map[string]func(t *testing.T) store.Store{
+		"sqlite": func(t *testing.T) store.Store {
+			t.Helper()
+			st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "walink.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return st
+		},
+		"memory":    func(*testing.T) store.Store { return kv.New(memory.New()) },
+		"encrypted": func(*testing.T) store.Store { return kv.New(kv.Encrypt(memory.New(), kv.NewKey())) },
+	}
+}
+
+func TestCopyBetweenStores(t *testing.T) {
+	t.Parallel()
+	for _, pair := range [][2]string{{"sqlite", "memory"}, {"memory", "sqlite"}, {"encrypted", "memory"}, {"sqlite", "encrypted"}} {
+		t.Run(pair[1]+" to "+pair[0], func(t *testing.T) {
+			t.Parallel()
+			storetest.RunCopy(t, func(t *testing.T) (to, from store.Store) {
+				t.Helper()
+				return stores()[pair[0]](t), stores()[pair[1]](t)
+			})
+		})
+	}
+}
+
+// resumes logs in from what a Store has, as the device that was linked before.
+func resumes(t *testing.T, r *rig, st store.Store, first walink.Linked) {
+	t.Helper()
+	if err := r.linker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := newRigOn(t, r.srv, st, walink.Settings{Session: "shop"})
+	again.link(t.Context())
+	if linked := again.linked(); !linked.Resumed || linked.Account.JID != first.Account.JID {
+		t.Errorf("resumed %v as %s, want %s", linked.Resumed, linked.Account.JID, first.Account.JID)
+	}
+	again.usable()
+	if err := again.linker.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCopiedSessionLogsIn(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, walink.Settings{Session: "shop"})
+		first := r.linkByQR()
+		err := store.Copy(t.Context(), kv.New(memory.New()), r.store)
+		if _, ok := errors.AsType[*store.BusyError](err); !ok {
+			t.Errorf("a Copy of a connected session: %v, want a BusyError", err)
+		}
+		if err := r.linker.Close(); err != nil {
+			t.Fatal(err)
+		}
+		// All the way round.
+		last := r.store
+		for _, next := range []store.Store{kv.New(memory.New()), kv.New(kv.Encrypt(memory.New(), kv.NewKey())), sqliteStore(t)} {
+			if err := store.Move(t.Context(), next, last); err != nil {
+				t.Fatal(err)
+			}
+			resumes(t, r, next, first)
+			last = next
+		}
+		if got := r.sessions(); len(got) != 0 {
+			t.Errorf("the first Store still has %q", got)
+		}
+	})
+}
+
+// thinStore has nothing but what a Store must have.
+type thinStore struct{ store.Store }
+
+func TestCopyOfAForeignStore(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, walink.Settings{Session: "shop"})
+		first := r.linkByQR()
+		if err := r.linker.Close(); err != nil {
+			t.Fatal(err)
+		}
+		inner := kv.New(memory.New())
+		foreign := thinStore{inner}
+		for _, err := range []error{store.Copy(t.Context(), foreign, r.store), store.Copy(t.Context(), inner, thinStore{r.store})} {
+			if !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("Copy: %v, want ErrUnsupported", err)
+			}
+		}
+		storetest.Link(t, inner, "other", first.Account.JID)
+		if err := store.Copy(t.Context(), foreign, r.store, store.LoginOnly()); !errors.Is(err, store.ErrTaken) {
+			t.Errorf("Copy of a device that is there: %v, want ErrTaken", err)
+		}
+		if err := inner.Delete(t.Context(), "other"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := store.Copy(t.Context(), foreign, r.store, store.LoginOnly()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		resumes(t, r, foreign, first)
+	})
+}
+
+// A target that stops answering leaves nothing, and the lease is given back.
+func TestCopyWhoseTargetFails(t *testing.T) {
+	t.Parallel()
+	from, to := kv.New(memory.New()), kv.New(memory.New())
+	storetest.Link(t, from, "shop", storetest.JID("5511987654321", 1))
+	failure := errors.New("the failure")
+	ctx, cancel := context.WithCancel(t.Context())
+	for _, target := range []failingStore{{to, func() error { return failure }}, {to, func() error { cancel(); return nil }}} {
+		if err := store.Copy(ctx, target, from); err == nil {
+			t.Error("Copy succeeded")
+		}
+		if sessions, err := to.Sessions(t.Context()); err != nil || len(sessions) != 0 {
+			t.Errorf("the target has %v, %v", sessions, err)
+		}
+		if lease, err := from.PeekLease(t.Context(), "shop"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the session is still lent: %v, %v", lease, err)
+		}
+	}
+}
+
+// failingStore fails, or does what fail does, after the first record.
+type failingStore struct {
+	*kv.Store
+	fail func() error
+}
+
+func (s failingStore) Import(ctx context.Context, session string, records iter.Seq2[store.Record, error]) error {
+	return s.Store.Import(ctx, session, func(yield func(store.Record, error) bool) {
+		for record, err := range records {
+			if !yield(record, err) {
+				return
+			}
+			if err := s.fail(); err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+	})
+}
+
+// A lease that another took while the copy ran ends it.
+func TestCopyThatLosesItsLease(t *testing.T) {
+	t.Parallel()
+	from, to := kv.New(memory.New()), kv.New(memory.New())
+	storetest.Link(t, from, "shop", storetest.JID("5511987654321", 1))
+	target := failingStore{to, func() error {
+		lease, err := from.PeekLease(t.Context(), "shop")
+		if err == nil {
+			err = from.ReleaseLease(t.Context(), lease)
+		}
+		if err == nil {
+			_, err = from.TakeLease(t.Context(), "shop", "another", time.Hour)
+		}
+		return err
+	}}
+	if err := store.Copy(t.Context(), target, from); !errors.Is(err, store.ErrLeaseLost) {
+		t.Errorf("Copy: %v, want ErrLeaseLost", err)
+	}
+	if sessions, err := to.Sessions(t.Context()); err != nil || len(sessions) != 0 {
+		t.Errorf("the target has %v, %v", sessions, err)
+	}
+}
+
+func TestCopyOfALargeSession(t *testing.T) {
+	t.Parallel()
+	const contacts, secrets = 2_000, 20_000
+	from := stores()["sqlite"](t)
+	device := storetest.Link(t, from, "shop", storetest.JID("5511987654321", 1))
+	var names []wastore.ContactEntry
+	var inserts []wastore.MessageSecretInsert
+	for i := range secrets {
+		jid := storetest.JID("4915"+strconv.Itoa(10_000_000+i%contacts), 0)
+		if i < contacts {
+			names = append(names, wastore.ContactEntry{JID: jid, FirstName: "Ana"})
+		}
+		inserts = append(inserts, wastore.MessageSecretInsert{Chat: jid, Sender: jid, ID: strconv.Itoa(i), Secret: []byte("secret")})
+	}
+	if err := errors.Join(device.Contacts.PutAllContactNames(t.Context(), names), device.MsgSecrets.PutMessageSecrets(t.Context(), inserts)); err != nil {
+		t.Fatal(err)
+	}
+	to, middle := stores()["sqlite"](t), kv.New(memory.New())
+	if err := errors.Join(
+		store.Copy(t.Context(), middle, from), store.Copy(t.Context(), to, middle),
+		from.Close(), middle.Close(),
+	); err != nil {
+		t.Fatal(err)
+	}
+	exporter, ok := to.(store.Exporter)
+	if !ok {
+		t.Fatal("no Exporter")
+	}
+	count := 0
+	for _, err := range exporter.Export(t.Context(), "shop") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		count++
+	}
+	if want := 1 + contacts + secrets; count != want {
+		t.Errorf("%d records, want %d", count, want)
+	}
+	if err := to.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,73 @@
+package walink_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/memory"
+	"github.com/walink/walink/store/sqlite"
+	"github.com/walink/walink/walinktest"
+)
+
+// A session that was linked in a file goes on in an encrypted database, without
+// a new link.
+func Example_copy() {
+	ctx := context.Background()
+	srv, err := walinktest.Start() // a simulated WhatsApp, with a simulated phone
+	if err != nil {
+		log.Println(err)
+		return
+	}
+	defer srv.Close()
+	phone := srv.NewPhone("+5511987654321")
+
+	from, err := sqlite.Open(ctx, ":memory:") // or "walink.db"
+	if err != nil {
+		log.Println(err)
+		return
+	}
+	defer func() { _ = from.Close() }()
+	resume(ctx, from, srv, phone)
+
+	// Nobody uses the session now. From here on only the copy may be used: Move
+	// would delete the other one.
+	to := kv.New(kv.Encrypt(memory.New(), kv.NewKey())) // or kv/bolt, kv/redis, and a key that is kept
+	defer func() { _ = to.Close() }()
+	if err := store.Copy(ctx, to, from); err != nil {
+		log.Println(err)
+		return
+	}
+	resume(ctx, to, srv, phone)
+	// Output:
+	// linked, resumed: false
+	// linked, resumed: true
+}
+
+// resume links what a Store has, or with a new device, and disconnects.
+func resume(ctx context.Context, st store.Store, srv *walinktest.Server, phone *walinktest.Phone) {
+	linker, err := walink.New(st, walink.Settings{HTTPClient: srv.HTTPClient()})
+	if err != nil {
+		log.Println(err)
+		return
+	}
+	defer func() { _ = linker.Close() }()
+	events, err := linker.Link(ctx)
+	if err != nil {
+		log.Println(err)
+		return
+	}
+	for event := range events {
+		if code, ok := event.(walink.QRCode); ok {
+			if err := phone.ScanQR(ctx, code.Payload); err != nil {
+				log.Println(err)
+			}
+		}
+		if linked, ok := event.(walink.Linked); ok {
+			fmt.Println("linked, resumed:", linked.Resumed)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+package sqlkeep
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/store/sqlstore"
+	"go.mau.fi/whatsmeow/types"
+
+	"github.com/walink/walink/store"
+)
+
+var errStop = errors.New("the loop has ended")
+
+// Export implements [store.Exporter].
+func (k *Keeper) Export(ctx context.Context, session string) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		err := k.snapshot(ctx, func(db *dbutil.Database) error { return k.export(ctx, db, session, yield) })
+		if err != nil && !errors.Is(err, errStop) {
+			yield(nil, k.fail("export session", session, err))
+		}
+	}
+}
+
+// snapshot runs fn with the database in a transaction that sees one state and
+// keeps nobody from writing.
+func (k *Keeper) snapshot(ctx context.Context, fn func(db *dbutil.Database) error) error {
+	tx, err := k.config.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // it has written nothing
+	db := k.db.Child("", nil, nil)
+	db.LoggingDB.UnderlyingExecable = tx
+	return fn(db)
+}
+
+func (k *Keeper) export(ctx context.Context, db *dbutil.Database, session string, yield func(store.Record, error) bool) error {
+	var jid types.JID
+	var linkedAt int64
+	err := db.QueryRow(ctx, `SELECT jid, linked_at FROM walink_session WHERE name=$1`, k.name(session)).Scan(&jid, &linkedAt)
+	var device *wastore.Device
+	if err == nil {
+		device, err = sqlstore.NewWithWrappedDB(db, nil).GetDevice(ctx, jid)
+	}
+	switch {
+	case errors.Is(err, sql.ErrNoRows), err == nil && device == nil:
+		return store.ErrNotFound
+	case err != nil:
+		return err
+	}
+	if !yield(store.DeviceRecord{Device: store.Bare(device), LinkedAt: time.UnixMilli(linkedAt).UTC()}, nil) {
+		return errStop
+	}
+	for _, t := range tables() {
+		columns := slices.Concat(t.keys, t.columns)
+		where := []string{t.owner + `=$1`}
+		for _, key := range t.keys {
+			where = append(where, key+` IS NOT NULL`) // SQLite has such rows, which nobody can ask for
+		}
+		query := fmt.Sprintf(`SELECT %s FROM %s WHERE %s`, strings.Join(columns, ", "), t.name, strings.Join(where, ` AND `))
+		if err := each(ctx, db, t.record, yield, query, jid.String()); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+// each calls yield for what read makes of the rows of a query.
+func each[T any](
+	ctx context.Context, db *dbutil.Database, read func(scan func(to ...any) error) (T, error), yield func(T, error) bool, query string, args ...any,
+) (err error) {
+	rows, err := db.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		item, err := read(rows.Scan)
+		if err != nil {
+			return err
+		}
+		if !yield(item, nil) {
+			return errStop
+		}
+	}
+	return rows.Err()
+}
+
+// ExportLIDs implements [store.Exporter].
+func (k *Keeper) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, error] {
+	return func(yield func(wastore.LIDMapping, error) bool) {
+		err := k.snapshot(ctx, func(db *dbutil.Database) error {
+			return each(ctx, db, scanPair, yield, `SELECT lid, pn FROM whatsmeow_lid_map`)
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(wastore.LIDMapping{}, k.config.Fail("export the LID map", err))
+		}
+	}
+}
+
+func scanPair(scan func(to ...any) error) (pair wastore.LIDMapping, err error) {
+	pair.LID.Server, pair.PN.Server = types.HiddenUserServer, types.DefaultUserServer
+	err = scan(&pair.LID.User, &pair.PN.User)
+	return pair, err
+}

@@ -1,0 +1,199 @@
+package sqlkeep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+
+	"github.com/walink/walink/store"
+)
+
+// Import implements [store.Importer].
+func (k *Keeper) Import(ctx context.Context, session string, records iter.Seq2[store.Record, error]) error {
+	err := k.locked(ctx, "session", session, func(ctx context.Context) error {
+		var w *writer
+		for record, err := range records {
+			if err != nil {
+				return err
+			}
+			device, first := record.(store.DeviceRecord)
+			switch {
+			case first != (w == nil):
+				return errors.New("the records do not begin with the device, or have two")
+			case first:
+				if err := k.importDevice(ctx, session, device); err != nil {
+					return err
+				}
+				w = newWriter(k, *device.Device.ID)
+			default:
+				if err := w.add(ctx, record); err != nil {
+					return err
+				}
+			}
+		}
+		if w == nil {
+			return errors.New("there are no records")
+		}
+		return w.flush(ctx)
+	})
+	if err != nil {
+		return k.fail("import session", session, err)
+	}
+	return nil
+}
+
+// importDevice stores the device if neither it nor its session is there.
+func (k *Keeper) importDevice(ctx context.Context, session string, record store.DeviceRecord) error {
+	device := *record.Device // PutDevice gives it stores
+	if device.ID == nil || device.ID.IsEmpty() || device.Account == nil {
+		return errors.New("the device is not linked")
+	}
+	held, _, err := k.holder(ctx, session)
+	if err != nil {
+		return err
+	}
+	var stored bool
+	err = k.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM whatsmeow_device WHERE jid=$1)`, *device.ID).Scan(&stored)
+	switch {
+	case err != nil:
+		return err
+	case !held.IsEmpty():
+		return fmt.Errorf("the session has a device: %w", store.ErrTaken)
+	case stored:
+		return fmt.Errorf("the database has the device already, under another name or under none (see Adopt): %w", store.ErrTaken)
+	}
+	// What a program has left that deleted without foreign keys.
+	if err := k.forget(ctx, *device.ID); err != nil {
+		return err
+	}
+	if err := k.container.PutDevice(ctx, &device); err != nil {
+		return err
+	}
+	return k.record(ctx, session, *device.ID, record.LinkedAt)
+}
+
+// importRows is how many rows are stored with one statement.
+const importRows = 100
+
+// writer stores rows, many of one table at once.
+type writer struct {
+	keeper *Keeper
+	jid    types.JID
+	tables map[string]table
+	table  string // that of what waits
+	rows   int
+	args   []any // the JID, and the values of the rows that wait
+}
+
+func newWriter(k *Keeper, jid types.JID) *writer {
+	w := &writer{keeper: k, jid: jid, tables: map[string]table{}}
+	for _, t := range tables() {
+		w.tables[t.name] = t
+	}
+	return w
+}
+
+func (w *writer) add(ctx context.Context, record store.Record) error {
+	table, values := row(record)
+	if w.rows == importRows || w.rows > 0 && w.table != table {
+		if err := w.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if w.rows == 0 {
+		w.table, w.args = table, []any{w.jid.String()}
+	}
+	w.args = append(w.args, values...)
+	w.rows++
+	return nil
+}
+
+// flush stores what waits.
+func (w *writer) flush(ctx context.Context) error {
+	if w.rows == 0 {
+		return nil
+	}
+	t := w.tables[w.table]
+	columns := slices.Concat([]string{t.owner}, t.keys, t.columns)
+	var query strings.Builder
+	fmt.Fprintf(&query, `INSERT INTO %s (%s) VALUES `, t.name, strings.Join(columns, ", "))
+	next := 2
+	for i := range w.rows {
+		if i > 0 {
+			query.WriteByte(',')
+		}
+		query.WriteString("($1")
+		for range columns[1:] {
+			fmt.Fprintf(&query, ",$%d", next)
+			next++
+		}
+		query.WriteByte(')')
+	}
+	w.rows = 0
+	if _, err := w.keeper.db.Exec(ctx, query.String(), w.args...); err != nil {
+		return fmt.Errorf("%s: %w", t.name, err)
+	}
+	return nil
+}
+
+// importPairs is how many pairs of the LID map are stored at once.
+const importPairs = 500
+
+// ImportLIDs implements [store.Importer]. It goes through the container, whose
+// cache would not know of the pairs otherwise.
+func (k *Keeper) ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapping, error]) error {
+	err := func() error {
+		batch := make([]wastore.LIDMapping, 0, importPairs)
+		for pair, err := range pairs {
+			if err != nil {
+				return err
+			}
+			if batch = append(batch, pair); len(batch) == importPairs {
+				if err := k.addPairs(ctx, batch); err != nil {
+					return err
+				}
+				batch = batch[:0]
+			}
+		}
+		return k.addPairs(ctx, batch)
+	}()
+	if err != nil {
+		return k.config.Fail("import the LID map", err)
+	}
+	return nil
+}
+
+// addPairs adds those of which neither side is known.
+func (k *Keeper) addPairs(ctx context.Context, batch []wastore.LIDMapping) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	known := map[types.JID]bool{}
+	var lids, numbers strings.Builder
+	args := make([]any, 0, 2*len(batch))
+	for i, pair := range batch {
+		if i > 0 {
+			lids.WriteByte(',')
+			numbers.WriteByte(',')
+		}
+		fmt.Fprintf(&lids, "$%d", 2*i+1)
+		fmt.Fprintf(&numbers, "$%d", 2*i+2)
+		args = append(args, pair.LID.User, pair.PN.User)
+	}
+	query := fmt.Sprintf(`SELECT lid, pn FROM whatsmeow_lid_map WHERE lid IN (%s) OR pn IN (%s)`, &lids, &numbers)
+	err := each(ctx, k.db, scanPair, func(pair wastore.LIDMapping, _ error) bool {
+		known[pair.LID], known[pair.PN] = true, true
+		return true
+	}, query, args...)
+	if err != nil {
+		return err
+	}
+	fresh := slices.DeleteFunc(slices.Clone(batch), func(pair wastore.LIDMapping) bool { return known[pair.LID] || known[pair.PN] })
+	return k.container.LIDMap.PutManyLIDMappings(ctx, fresh)
+}

@@ -1,0 +1,180 @@
+package kv
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"iter"
+	"time"
+
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+
+	"github.com/walink/walink/store"
+)
+
+// errChanged is the error of an export that has met two states.
+var errChanged = errors.New("the session was written to while it was exported")
+
+// errStop ends an export whose loop has ended.
+var errStop = errors.New("the loop has ended")
+
+// stream hands on what a transaction reads. A reading transaction may begin
+// anew: what was handed on must then be there again, which the hash tells, and
+// is not handed on a second time.
+type stream struct {
+	sum   hash.Hash
+	count int // how many were handed on in all
+	past  int // how many were met in this round
+	want  []byte
+}
+
+// restart is called when a transaction begins.
+func (s *stream) restart() {
+	if s.count > 0 && s.past == s.count { // not where it came less far than the round before
+		s.want = s.sum.Sum(nil)
+	}
+	s.sum, s.past = sha256.New(), 0
+}
+
+// next reports whether what was read is to be handed on.
+func (s *stream) next(key, value []byte) (bool, error) {
+	for _, b := range [][]byte{key, value} {
+		s.sum.Write(binary.AppendUvarint(nil, uint64(len(b))))
+		s.sum.Write(b)
+	}
+	s.past++
+	if s.past == s.count && !bytes.Equal(s.sum.Sum(nil), s.want) {
+		return false, errChanged
+	}
+	if s.past <= s.count {
+		return false, nil
+	}
+	s.count++
+	return true, nil
+}
+
+// end is called when all was read.
+func (s *stream) end() error {
+	if s.past < s.count {
+		return errChanged
+	}
+	return nil
+}
+
+// Export implements [store.Exporter].
+func (s *Store) Export(ctx context.Context, session string) iter.Seq2[store.Record, error] {
+	return func(yield func(store.Record, error) bool) {
+		var done stream
+		err := s.txn(ctx, false, func(tx Tx) error {
+			done.restart()
+			if err := s.export(tx, session, &done, yield); err != nil {
+				return err
+			}
+			return done.end()
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(nil, s.fail("export session", session, err))
+		}
+	}
+}
+
+func (s *Store) export(tx Tx, session string, done *stream, yield func(store.Record, error) bool) error {
+	hand := func(key, value []byte, record func() (store.Record, error)) error {
+		fresh, err := done.next(key, value)
+		if err != nil || !fresh {
+			return err
+		}
+		r, err := record()
+		if err != nil {
+			return err
+		}
+		if !yield(r, nil) {
+			return errStop
+		}
+		return nil
+	}
+	found, err := lookUp(tx, session)
+	if err != nil {
+		return err
+	}
+	key := name(spaceDevice, found.id)
+	value, err := tx.Get(key)
+	switch {
+	case err != nil:
+		return err
+	case found.id == "" || value == nil:
+		return store.ErrNotFound
+	}
+	err = hand(key, value, func() (store.Record, error) {
+		device, err := decodeDevice(key, value)
+		return store.DeviceRecord{Device: device, LinkedAt: time.UnixMilli(found.linkedAt).UTC()}, err
+	})
+	if err != nil {
+		return err
+	}
+	d := newData(s, session, found.id)
+	for _, kind := range kinds() {
+		err := tx.Scan(d.key(kind), func(key, value []byte) error {
+			return hand(key, value, func() (store.Record, error) {
+				if kind == kindSalt { // there is one
+					return decodeRecord(kind, key, value, nil)
+				}
+				names, err := d.suffix(tx, key)
+				if err != nil {
+					return nil, err
+				}
+				return decodeRecord(kind, key, value, names)
+			})
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+// ExportLIDs implements [store.Exporter].
+func (s *Store) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, error] {
+	return func(yield func(wastore.LIDMapping, error) bool) {
+		var done stream
+		err := s.txn(ctx, false, func(tx Tx) error {
+			done.restart()
+			err := tx.Scan([]byte(spaceLID), func(key, value []byte) error {
+				fresh, err := done.next(key, value)
+				if err != nil || !fresh {
+					return err
+				}
+				list, err := parts(key, len(spaceLID), noLong)
+				if err != nil || len(list) != 1 {
+					return damaged(key, errors.New("it is no key of a LID"))
+				}
+				dec := decode(key, value)
+				pair := wastore.LIDMapping{
+					LID: types.JID{User: list[0], Server: types.HiddenUserServer},
+					PN:  types.JID{User: dec.string(), Server: types.DefaultUserServer},
+				}
+				if err := dec.end(); err != nil {
+					return err
+				}
+				if !yield(pair, nil) {
+					return errStop
+				}
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			return done.end()
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			yield(wastore.LIDMapping{}, fmt.Errorf("kv: export the LID map of %s: %w", s.title(), err))
+		}
+	}
+}
+
+func noLong(string) (string, error) { return "", errors.New("a LID is not that long") }

@@ -1,0 +1,135 @@
+package kv
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"iter"
+
+	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink/store"
+)
+
+// Import implements [store.Importer]. How much one transaction can hold is a
+// matter of the DB: most keep it in memory until it is stored.
+func (s *Store) Import(ctx context.Context, session string, records iter.Seq2[store.Record, error]) error {
+	err := s.txn(ctx, true, func(tx Tx) error {
+		var d *data
+		for record, err := range records {
+			if err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			device, first := record.(store.DeviceRecord)
+			switch {
+			case first != (d == nil):
+				return errors.New("the records do not begin with the device, or have two")
+			case first:
+				id, err := importDevice(tx, session, device)
+				if err != nil {
+					return err
+				}
+				d = newData(s, session, id)
+			default:
+				if err := d.importRecord(tx, record); err != nil {
+					return fmt.Errorf("%s: %w", record.Kind(), err)
+				}
+			}
+		}
+		if d == nil {
+			return errors.New("there are no records")
+		}
+		return nil
+	})
+	if err != nil {
+		return s.fail("import session", session, err)
+	}
+	return nil
+}
+
+// importDevice stores the device if neither it nor its session is there, and
+// returns its id.
+func importDevice(tx Tx, session string, r store.DeviceRecord) (id string, err error) {
+	device := r.Device
+	if device.ID == nil || device.ID.IsEmpty() || device.Account == nil {
+		return "", errors.New("the device is not linked")
+	}
+	held, err := lookUp(tx, session)
+	if err != nil {
+		return "", err
+	}
+	twin, err := byJID(tx, *device.ID)
+	switch {
+	case err != nil:
+		return "", err
+	case held.id != "":
+		return "", fmt.Errorf("the session has a device: %w", store.ErrTaken)
+	case twin.id != "":
+		return "", fmt.Errorf("the device is stored already, as session %q: %w", twin.name, store.ErrTaken)
+	}
+	value, err := encodeDevice(device)
+	if err != nil {
+		return "", err
+	}
+	e := entry{name: session, id: rand.Text(), jid: *device.ID, lid: device.LID, linkedAt: r.LinkedAt.UnixMilli()}
+	if err := tx.Set(name(spaceDevice, e.id), value); err != nil {
+		return "", err
+	}
+	return e.id, record(tx, e)
+}
+
+// importPairs is how many pairs of the LID map are stored at once.
+const importPairs = 500
+
+// ImportLIDs implements [store.Importer].
+func (s *Store) ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapping, error]) error {
+	err := func() error {
+		batch := make([]wastore.LIDMapping, 0, importPairs)
+		for pair, err := range pairs {
+			if err != nil {
+				return err
+			}
+			if batch = append(batch, pair); len(batch) == importPairs {
+				if err := s.addPairs(ctx, batch); err != nil {
+					return err
+				}
+				batch = batch[:0]
+			}
+		}
+		return s.addPairs(ctx, batch)
+	}()
+	if err != nil {
+		return lids{s}.fail(err)
+	}
+	return nil
+}
+
+// addPairs adds those of which neither side is known.
+func (s *Store) addPairs(ctx context.Context, batch []wastore.LIDMapping) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	return s.txn(ctx, true, func(tx Tx) error {
+		for _, p := range batch {
+			number, err := other(tx, spaceLID, p.LID.User)
+			if err != nil {
+				return err
+			}
+			lid, err := other(tx, spaceNumber, p.PN.User)
+			if err != nil {
+				return err
+			}
+			if number != "" || lid != "" {
+				continue
+			}
+			if err := pair(tx, p.LID.User, p.PN.User); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,108 @@
+package postgres_test
+
+import (
+	"database/sql"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver named "pgx"
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/store/sqlstore"
+	"go.mau.fi/whatsmeow/types/events"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/memory"
+	"github.com/walink/walink/walinktest"
+)
+
+// A database that plain whatsmeow has made is opened, its device adopted, and
+// logged in; then it moves on to another Store, and logs in from there.
+func TestDeviceOfAPlainWhatsmeowLogsIn(t *testing.T) {
+	t.Parallel()
+	s := running(t)
+	url := s.url(s.create(t, ""))
+	srv := walinktest.NewServer(t)
+	phone := srv.NewPhone("+5511987654321")
+	db, err := sql.Open("pgx", strings.TrimSuffix(url, "&pool_max_conns=8"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	container := sqlstore.NewWithDB(db, "pgx", nil)
+	if err := container.Upgrade(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	client := whatsmeow.NewClient(container.NewDevice(), nil)
+	client.SetPreLoginHTTPClient(srv.HTTPClient())
+	client.SetWebsocketHTTPClient(srv.HTTPClient())
+	codes, connected := make(chan string, 1), make(chan struct{})
+	client.AddEventHandler(func(event any) {
+		switch e := event.(type) {
+		case *events.QR:
+			codes <- e.Codes[0]
+		case *events.Connected:
+			close(connected)
+		}
+	})
+	if err := client.ConnectContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := phone.ScanQR(t.Context(), <-codes); err != nil {
+		t.Fatal(err)
+	}
+	<-connected
+	client.Disconnect()
+	jid := *client.Store.ID
+	if err := container.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	st := open(t, url)
+	jids, err := st.Adoptable(t.Context())
+	if err != nil || len(jids) != 1 || jids[0] != jid {
+		t.Fatalf("adoptable %v, %v, want %v", jids, err, jid)
+	}
+	for range 2 {
+		if err := st.Adopt(t.Context(), "shop", jids[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resumes(t, srv, st)
+	next := kv.New(memory.New())
+	defer func() { _ = next.Close() }()
+	if err := store.Move(t.Context(), next, st); err != nil {
+		t.Fatal(err)
+	}
+	resumes(t, srv, next)
+	if err := store.Move(t.Context(), st, next); err != nil {
+		t.Fatal(err)
+	}
+	resumes(t, srv, st)
+}
+
+// resumes logs in from what a Store has.
+func resumes(t *testing.T, srv *walinktest.Server, st store.Store) {
+	t.Helper()
+	linker, err := walink.New(st, walink.Settings{Session: "shop", HTTPClient: srv.HTTPClient()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = linker.Close() }()
+	updates, err := linker.Link(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last walink.Event
+	for last = range updates {
+		if code, ok := last.(walink.QRCode); ok {
+			t.Fatalf("a new link is wanted: %v", code)
+		}
+	}
+	if linked, ok := last.(walink.Linked); !ok || !linked.Resumed {
+		t.Fatalf("the Link ended with %v, want resumed", last)
+	}
+	if err := linker.Client().SetPassive(t.Context(), false); err != nil {
+		t.Errorf("the client is not usable: %v", err)
+	}
+}
