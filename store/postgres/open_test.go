@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -145,16 +144,7 @@ func TestDamagedDevice(t *testing.T) {
 // TestServerThatIsStartedAnew has a server of its own.
 func TestServerThatIsStartedAnew(t *testing.T) {
 	t.Parallel()
-	running(t)
-	s, err := startServer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(s.ctl("stop", "-m", "immediate"), os.RemoveAll(s.dir)); err != nil {
-			t.Error(err)
-		}
-	})
+	s := own(t)
 	st, other := open(t, s.url("postgres")), open(t, s.url("postgres"))
 	device := storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
 	lease, err := st.TakeLease(t.Context(), "default", "one", time.Hour)

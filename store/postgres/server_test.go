@@ -17,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store/postgres"
 )
 
@@ -32,6 +33,9 @@ type server struct {
 var shared = sync.OnceValues(startServer) // one server for all tests
 
 func TestMain(m *testing.M) {
+	if storecrash.Child(openStore) {
+		return
+	}
 	code := m.Run()
 	if s, err := shared(); err == nil {
 		_ = s.ctl("stop", "-m", "immediate")

@@ -188,29 +188,6 @@ func TestLockOfTheDead(t *testing.T) {
 	}
 }
 
-func TestCrashOfTheServer(t *testing.T) {
-	t.Parallel()
-	s := start(t, "--appendfsync", "always")
-	db := s.open(t, "walink")
-	t.Cleanup(func() { _ = db.Close() })
-	for round := range 5 {
-		for i := range 20 {
-			set(t, db, strconv.Itoa(i), strconv.Itoa(round))
-		}
-		s.kill()
-		if err := db.Txn(t.Context(), true, func(tx kv.Tx) error { return tx.Set([]byte("b"), []byte("1")) }); err == nil {
-			t.Error("Txn without a server succeeded")
-		}
-		s.run(t)
-		for i := range 20 {
-			if got := get(t, s.open(t, "walink"), strconv.Itoa(i)); got != strconv.Itoa(round) {
-				t.Fatalf("after crash %d key %d is %q", round, i, got)
-			}
-		}
-		db = s.open(t, "walink")
-	}
-}
-
 func TestTimeIsTheServers(t *testing.T) {
 	t.Parallel()
 	s := start(t)
