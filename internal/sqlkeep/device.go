@@ -25,9 +25,12 @@ var _ wastore.DeviceContainer = container{}
 func (k *Keeper) wrap(device *wastore.Device, session string) {
 	device.Container = container{keeper: k, session: session}
 	if device.Initialized {
-		device.Identities = identities{IdentityStore: device.Identities, keeper: k, jid: *device.ID}
-		device.Sessions = &sessions{SessionStore: device.Sessions, keeper: k, jid: *device.ID}
-		device.PreKeys = &preKeys{PreKeyStore: device.PreKeys, keeper: k, jid: *device.ID}
+		of := owner{keeper: k, session: session}
+		device.Identities = identities{IdentityStore: device.Identities, owner: of, jid: *device.ID}
+		device.Sessions = &sessions{SessionStore: device.Sessions, owner: of, jid: *device.ID}
+		device.PreKeys = &preKeys{PreKeyStore: device.PreKeys, owner: of, jid: *device.ID}
+		device.AppState = appState{AppStateStore: device.AppState, owner: of}
+		device.MsgSecrets = messageSecrets{MsgSecretStore: device.MsgSecrets, owner: of}
 		device.Contacts = &contacts{ContactStore: device.Contacts}
 		device.PrivacyTokens = privacyTokens{PrivacyTokenStore: device.PrivacyTokens, keeper: k}
 		device.EventBuffer = eventBuffer{device.EventBuffer}

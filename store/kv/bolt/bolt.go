@@ -55,11 +55,17 @@ import (
 )
 
 // ErrLocked is in the chain of the error about a file that is in use.
-var ErrLocked = errors.New("it is in use: stop the process that has it open, or open it once in this process and share the Store")
+var ErrLocked error = &hinted{
+	errors.New("it is in use: stop the process that has it open, or open it once in this process and share the Store"),
+	"Stop the program that has the file open, or open it once in this program and share the Store.",
+}
 
 // ErrDamaged is in the chain of the error about a file that is no database of
 // bbolt, or has been cut off or overwritten. It is not changed.
-var ErrDamaged = errors.New("it is not a whole bbolt file: restore a copy, or give the path of a file that does not exist yet")
+var ErrDamaged error = &hinted{
+	errors.New("it is not a whole bbolt file: restore a copy, or give the path of a file that does not exist yet"),
+	"Bring the file back from a backup, or give the path of a file that does not exist yet.",
+}
 
 // lockTimeout is how long Open waits for who has the file.
 const lockTimeout = time.Second
@@ -86,7 +92,7 @@ var (
 func Open(ctx context.Context, path string) (*DB, error) {
 	db, err := open(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("bolt: open %q: %w", path, err)
+		return nil, fmt.Errorf("bolt: open %q: %w", path, explain(err))
 	}
 	return db, nil
 }
@@ -183,6 +189,10 @@ func (db *DB) String() string { return strconv.Quote(db.path) }
 
 // Txn implements [kv.DB].
 func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
+	return explain(db.txn(ctx, write, fn))
+}
+
+func (db *DB) txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	if write {
 		return db.writer.Txn(ctx, fn)
 	}
