@@ -85,7 +85,9 @@ func (b *book) hear(line string) {
 	}
 }
 
-func (b *book) wrongf(format string, args ...any) { b.wrong = append(b.wrong, fmt.Sprintf(format, args...)) }
+func (b *book) wrongf(format string, args ...any) {
+	b.wrong = append(b.wrong, fmt.Sprintf(format, args...))
+}
 
 // progress is how often each of the load's steps came to its end.
 func (b *book) progress() [writers + linkers]int {

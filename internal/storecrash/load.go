@@ -83,7 +83,9 @@ func (l *load) write(ctx context.Context, number int) error {
 
 // sessionOf is a session by which its round is known. Its size changes, so
 // that pages split and join.
-func sessionOf(round int) []byte { return fmt.Appendf(nil, "%d%s", round, strings.Repeat(".", round%3000)) }
+func sessionOf(round int) []byte {
+	return fmt.Appendf(nil, "%d%s", round, strings.Repeat(".", round%3000))
+}
 
 func roundOf(session []byte) int {
 	round, _ := strconv.Atoi(strings.TrimRight(string(session), ".")) // none is round 0
