@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/kvtest"
@@ -112,6 +113,9 @@ func TestCutOffAnywhere(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
+	if storecrash.Child(openStore) {
+		return
+	}
 	warm()
 	os.Exit(m.Run())
 }

@@ -33,7 +33,7 @@ func (k *Keeper) wrap(device *wastore.Device, session string) {
 		device.MsgSecrets = messageSecrets{MsgSecretStore: device.MsgSecrets, owner: of}
 		device.Contacts = &contacts{ContactStore: device.Contacts}
 		device.PrivacyTokens = privacyTokens{PrivacyTokenStore: device.PrivacyTokens, keeper: k}
-		device.EventBuffer = eventBuffer{device.EventBuffer}
+		device.EventBuffer = eventBuffer{EventBuffer: device.EventBuffer, owner: of}
 	}
 }
 
@@ -138,11 +138,23 @@ func (c container) DeleteDevice(ctx context.Context, device *wastore.Device) err
 
 // eventBuffer gives the writing connection back if the code inside of a
 // decryption transaction panics; see Store.txn.
-type eventBuffer struct{ wastore.EventBuffer }
+// An error that is not of that code is the transaction's, and names the session.
+type eventBuffer struct {
+	wastore.EventBuffer
+	owner
+}
 
 // DoDecryptionTxn implements [wastore.EventBuffer].
 func (b eventBuffer) DoDecryptionTxn(ctx context.Context, fn func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return b.EventBuffer.DoDecryptionTxn(ctx, fn)
+	var own error
+	err := b.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
+		own = fn(ctx)
+		return own
+	})
+	if err != nil && own == nil {
+		return b.keeper.fail("decrypt for session", b.session, err)
+	}
+	return err
 }

@@ -50,7 +50,10 @@ func (s *sessions) PutSession(ctx context.Context, address string, session []byt
 
 // PutManySessions implements [wastore.SessionStore].
 func (s *sessions) PutManySessions(ctx context.Context, list map[string][]byte) error {
-	return s.fail("Signal sessions", "", s.SessionStore.PutManySessions(ctx, list))
+	if err := s.SessionStore.PutManySessions(ctx, list); err != nil {
+		return s.keeper.fail("Signal sessions of session", s.session, err)
+	}
+	return nil
 }
 
 // GetPreKey implements [wastore.PreKeyStore].
@@ -81,6 +84,14 @@ type messageSecrets struct {
 func (m messageSecrets) GetMessageSecret(ctx context.Context, chat, sender types.JID, id types.MessageID) ([]byte, types.JID, error) {
 	secret, realSender, err := m.MsgSecretStore.GetMessageSecret(ctx, chat, sender, id)
 	return secret, realSender, m.fail("secret of message", id, err)
+}
+
+// PutMessageSecrets implements [wastore.MsgSecretStore].
+func (m messageSecrets) PutMessageSecrets(ctx context.Context, inserts []wastore.MessageSecretInsert) error {
+	if err := m.MsgSecretStore.PutMessageSecrets(ctx, inserts); err != nil {
+		return m.keeper.fail("secrets of messages of session", m.session, err)
+	}
+	return nil
 }
 
 // PutMessageSecret implements [wastore.MsgSecretStore].

@@ -30,6 +30,9 @@
 // this package changes that. Transactions that waited for each other share
 // one commit. After a crash of the program or of the machine the next Open
 // finds the state of the last commit: each transaction in full, or not at all.
+// On a full disk what needs room fails with an error that says so, reading goes
+// on, and with room again so does all else. TestCrash kills a writing program,
+// hundreds of times, and TestFullDisk fills a disk.
 //
 // # One process
 //

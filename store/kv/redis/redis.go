@@ -34,6 +34,13 @@
 // can no longer read what its contacts send, until they notice: choose
 // "always".
 //
+// While the server is away calls fail, and work again once it is back; after
+// its crash those that write may have to wait ten seconds for a lock. Where its
+// disk is full, a server with "everysec" refuses to write, and one with
+// "always" ends itself, until there is room. TestCrash kills a writing program,
+// TestCrashOfTheServer the server under load, hundreds of times, and
+// TestFullDisk and TestFullDiskAlways fill its disk.
+//
 // # Many processes
 //
 // Writing transactions take the lock, which is theirs alone across all
