@@ -31,7 +31,7 @@ func TestRemedies(t *testing.T) {
 		kv.ErrForeign: "Give walink a database or a prefix of its own, or the key if this one is encrypted.",
 		kv.ErrDamaged: "Bring the database back from a backup, or delete the session and link it again: one of its values is damaged.",
 	} {
-		if hint, ok := err.(interface{ Remedy() string }); !ok || hint.Remedy() != want { //nolint:errorlint // the sentinel itself
+		if hint, ok := err.(interface{ Remedy() string }); !ok || hint.Remedy() != want {
 			t.Errorf("%v has no remedy, or another than %q", err, want)
 		}
 	}
