@@ -38,8 +38,8 @@ const (
 // the channel closes: when ctx ends or the Linker is closed, and for what no
 // repetition can cure: [ErrBanned], [ErrTemporarilyBanned], [ErrClientOutdated],
 // [ErrReplaced], since two programs on one session would throw each other out
-// for ever, [ErrWrongAccount], [ErrMultideviceOff], and [ErrStore] before the
-// first Linked or where a removed session cannot be deleted.
+// for ever, [ErrWrongAccount], [ErrMultideviceOff], and [ErrStore] at the
+// start, or where a removed session cannot be deleted.
 //
 // The error is [ErrClosed], or [ErrInProgress] while a Link or another
 // Supervise is running; while it runs, Link and Unlink return that too. Read
@@ -65,7 +65,7 @@ type supervisor struct {
 	inbox *inbox
 	pause time.Duration // before the next Link, where one has failed
 
-	linked bool   // once at least
+	stored bool   // the store has been good once at least
 	lost   *Error // why the connection is down; nil while it is up
 }
 
@@ -73,8 +73,8 @@ func (s *supervisor) run(ctx context.Context) {
 	for {
 		err := s.link(ctx)
 		over := err != nil && s.hopeless(err)
+		s.stored = s.stored || err == nil || err.Reason != ErrStore
 		if err == nil {
-			s.linked = true
 			err = s.stay(ctx)
 			over = hopeless(err.Reason) && err.Reason != ErrClientOutdated && // for which a Link fetches the version
 				!errors.Is(err, errNotRenewed)
@@ -106,7 +106,7 @@ func hopeless(reason Reason) bool {
 // hopeless reports whether a Link that failed is the last one. A store that has
 // been good once may be so again, as a database that is started anew.
 func (s *supervisor) hopeless(err *Error) bool {
-	return hopeless(err.Reason) && (!s.linked || err.Reason != ErrStore)
+	return hopeless(err.Reason) && (!s.stored || err.Reason != ErrStore)
 }
 
 // link runs one Link, and waits for a while if it failed.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/kvtest"
@@ -113,6 +114,9 @@ func TestCutOffAnywhere(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
+	if storecrash.Child(openStore) {
+		return
+	}
 	warm()
 	os.Exit(m.Run())
 }

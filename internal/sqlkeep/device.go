@@ -25,12 +25,15 @@ var _ wastore.DeviceContainer = container{}
 func (k *Keeper) wrap(device *wastore.Device, session string) {
 	device.Container = container{keeper: k, session: session}
 	if device.Initialized {
-		device.Identities = identities{IdentityStore: device.Identities, keeper: k, jid: *device.ID}
-		device.Sessions = &sessions{SessionStore: device.Sessions, keeper: k, jid: *device.ID}
-		device.PreKeys = &preKeys{PreKeyStore: device.PreKeys, keeper: k, jid: *device.ID}
+		of := owner{keeper: k, session: session}
+		device.Identities = identities{IdentityStore: device.Identities, owner: of, jid: *device.ID}
+		device.Sessions = &sessions{SessionStore: device.Sessions, owner: of, jid: *device.ID}
+		device.PreKeys = &preKeys{PreKeyStore: device.PreKeys, owner: of, jid: *device.ID}
+		device.AppState = appState{AppStateStore: device.AppState, owner: of}
+		device.MsgSecrets = messageSecrets{MsgSecretStore: device.MsgSecrets, owner: of}
 		device.Contacts = &contacts{ContactStore: device.Contacts}
 		device.PrivacyTokens = privacyTokens{PrivacyTokenStore: device.PrivacyTokens, keeper: k}
-		device.EventBuffer = eventBuffer{device.EventBuffer}
+		device.EventBuffer = eventBuffer{EventBuffer: device.EventBuffer, owner: of}
 	}
 }
 
@@ -135,11 +138,23 @@ func (c container) DeleteDevice(ctx context.Context, device *wastore.Device) err
 
 // eventBuffer gives the writing connection back if the code inside of a
 // decryption transaction panics; see Store.txn.
-type eventBuffer struct{ wastore.EventBuffer }
+// An error that is not of that code is the transaction's, and names the session.
+type eventBuffer struct {
+	wastore.EventBuffer
+	owner
+}
 
 // DoDecryptionTxn implements [wastore.EventBuffer].
 func (b eventBuffer) DoDecryptionTxn(ctx context.Context, fn func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	return b.EventBuffer.DoDecryptionTxn(ctx, fn)
+	var own error
+	err := b.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
+		own = fn(ctx)
+		return own
+	})
+	if err != nil && own == nil {
+		return b.keeper.fail("decrypt for session", b.session, err)
+	}
+	return err
 }

@@ -19,8 +19,8 @@ import (
 // write lock that all devices share.
 type preKeys struct {
 	wastore.PreKeyStore
-	keeper *Keeper
-	jid    types.JID
+	owner
+	jid types.JID
 
 	// mu is held before a transaction begins. sqlstore takes a lock of its own
 	// in both methods below; taking that one with and without the transaction
@@ -36,6 +36,14 @@ const preKeyRows = 128
 func (p *preKeys) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKey, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	batch, err := p.getOrGen(ctx, count)
+	if err != nil {
+		return nil, p.keeper.fail("prekeys of session", p.session, err)
+	}
+	return batch, nil
+}
+
+func (p *preKeys) getOrGen(ctx context.Context, count uint32) ([]*keys.PreKey, error) {
 	waiting, _, err := p.stored(ctx)
 	if err != nil {
 		return nil, err
@@ -124,5 +132,8 @@ func (p *preKeys) GenOnePreKey(ctx context.Context) (key *keys.PreKey, err error
 		key, err = p.PreKeyStore.GenOnePreKey(ctx)
 		return err
 	})
-	return key, err
+	if err != nil {
+		return nil, p.keeper.fail("prekeys of session", p.session, err)
+	}
+	return key, nil
 }

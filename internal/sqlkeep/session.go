@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -39,26 +40,69 @@ func (k *Keeper) load(ctx context.Context, session string) (*wastore.Device, err
 	return k.container.GetDevice(ctx, jid)
 }
 
-// Sessions returns all stored sessions, sorted by name, byte for byte.
+// Sessions returns all stored sessions, sorted by name, byte for byte. Where
+// what is stored of one cannot be read, it returns the others with the error,
+// which names that one.
 func (k *Keeper) Sessions(ctx context.Context) ([]store.Session, error) {
 	rows, err := k.db.Query(ctx, `
 		SELECT s.name, s.jid, d.lid, s.linked_at
 		FROM walink_session s JOIN whatsmeow_device d ON d.jid=s.jid
 		ORDER BY s.name
 	`)
-	sessions, err := dbutil.NewRowIterWithError(rows, scanSession, err).AsList()
+	var bad []error
+	sessions, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (listed, error) {
+		s, broken, err := scanSession(row)
+		bad = append(bad, broken)
+		return listed{s, broken == nil}, err
+	}, err).AsList()
 	if err != nil {
 		return nil, k.config.Fail("list sessions", err)
 	}
-	return sessions, nil
+	var whole []store.Session
+	for _, s := range sessions {
+		if s.whole {
+			whole = append(whole, s.Session)
+		}
+	}
+	if err := errors.Join(bad...); err != nil {
+		return whole, k.config.Fail("list sessions", err)
+	}
+	return whole, nil
 }
 
-func scanSession(row dbutil.Scannable) (session store.Session, err error) {
+// listed is a session, and whether all of it could be read.
+type listed struct {
+	store.Session
+	whole bool
+}
+
+// scanSession returns a broken session with its name.
+func scanSession(row dbutil.Scannable) (session store.Session, broken, err error) {
 	var linkedAt int64
 	var name []byte
-	err = row.Scan(&name, &session.JID, &session.LID, &linkedAt)
+	var jid, lid sql.NullString
+	if err := row.Scan(&name, &jid, &lid, &linkedAt); err != nil {
+		return session, nil, err
+	}
 	session.Name, session.LinkedAt = string(name), time.UnixMilli(linkedAt).UTC()
-	return session, err
+	var errJID, errLID error
+	session.JID, errJID = parseJID(jid.String)
+	session.LID, errLID = parseJID(lid.String)
+	switch {
+	case errJID != nil:
+		broken = fmt.Errorf("session %q: its JID cannot be read", session.Name)
+	case errLID != nil:
+		broken = fmt.Errorf("session %q: its LID cannot be read", session.Name)
+	}
+	return session, broken, nil
+}
+
+// parseJID reads what a column holds, which for no JID is nothing.
+func parseJID(text string) (types.JID, error) {
+	if text == "" {
+		return types.EmptyJID, nil
+	}
+	return types.ParseJID(text)
 }
 
 // Delete forgets session and everything stored for its device. An unknown

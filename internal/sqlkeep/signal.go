@@ -18,8 +18,8 @@ import (
 // they are a range of the index.
 type identities struct {
 	wastore.IdentityStore
-	keeper *Keeper
-	jid    types.JID
+	owner
+	jid types.JID
 }
 
 // DeleteAllIdentities implements [wastore.IdentityStore].
@@ -58,8 +58,8 @@ func (k *Keeper) behind(user, column string) (expression string, argument int) {
 
 type sessions struct {
 	wastore.SessionStore
-	keeper *Keeper
-	jid    types.JID
+	owner
+	jid types.JID
 
 	// migrated has the users that need not be looked for again: whatsmeow
 	// migrates the sender of every message. sqlstore also remembers those for

@@ -4,13 +4,18 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/walink/walink/internal/digits"
 )
 
 // ErrDamaged is in the chain of the error about a value that is not what was
 // stored: it has been cut off, or changed, or, behind [Encrypt], moved to
-// another key. The error names the key, and the session where it belongs to
-// one. Nothing else is affected by it.
-var ErrDamaged = errors.New("the stored value is damaged")
+// another key. The error names the key, without the digits of phone numbers, and
+// the session where it belongs to one. Nothing else is affected by it.
+var ErrDamaged error = &fault{
+	"the stored value is damaged",
+	"Bring the database back from a backup, or delete the session and link it again: one of its values is damaged.",
+}
 
 // valueVersion is the first byte of every value. It changes with the fields.
 const valueVersion = 1
@@ -138,5 +143,5 @@ func (d *decoder) end() error {
 }
 
 func damaged(key []byte, why error) error {
-	return fmt.Errorf("key %q: %w: %w", key, ErrDamaged, why)
+	return fmt.Errorf("key %q: %w: %w", digits.Mask(string(key)), ErrDamaged, why)
 }

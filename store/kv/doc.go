@@ -22,7 +22,13 @@
 // What the DB loses, and never a part of a transaction. A device and its
 // session name are one transaction, and so are all prekeys of a first login,
 // and so is everything inside of DoDecryptionTxn. Each DB says in its own
-// documentation what it may lose.
+// documentation what it may lose: memory all, bolt nothing, redis what its
+// server does. The TestCrash of each that is durable kills a writing program,
+// hundreds of times.
+//
+// A value that was cut off or changed is an error that wraps [ErrDamaged], and
+// names the session and the key. Other sessions do not suffer, and the session
+// can be deleted. TestTruncatedValues tries that with each value of a session.
 //
 // # Where it differs from sqlstore
 //

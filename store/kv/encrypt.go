@@ -17,11 +17,17 @@ import (
 
 // ErrKey is in the chain of the error about an encrypted DB for which none of
 // the keys is right. Nothing in it has been changed.
-var ErrKey = errors.New("none of the keys opens it: give the key with which it was encrypted")
+var ErrKey error = &fault{
+	"none of the keys opens it: give the key with which it was encrypted",
+	"Give the key with which the database was encrypted: without it nothing in it can be read.",
+}
 
 // ErrPlain is in the chain of the error about a DB that holds data which is not
 // encrypted. Nothing in it has been changed.
-var ErrPlain = errors.New("it holds data that is not encrypted: begin with an empty database, or use it without Encrypt")
+var ErrPlain error = &fault{
+	"it holds data that is not encrypted: begin with an empty database, or use it without Encrypt",
+	"Begin with an empty database, or use this one without Encrypt.",
+}
 
 // Key is a key for [Encrypt]: 32 bytes of [crypto/rand], which [NewKey] gives,
 // or that a key service keeps. It is not a password. It does not print itself.

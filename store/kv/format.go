@@ -1,17 +1,20 @@
 package kv
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // ErrNewer is in the chain of the error about a DB whose layout was written by
 // a newer version of this package. Nothing in it has been changed.
-var ErrNewer = errors.New("its layout is newer than this program: use the newer version of the program")
+var ErrNewer error = &fault{
+	"its layout is newer than this program: use the newer version of the program",
+	"Update this program: a newer one has changed the database.",
+}
 
 // ErrForeign is in the chain of the error about a DB that holds something
 // else. Nothing in it has been changed.
-var ErrForeign = errors.New("it holds data that walink has not stored: give walink a database or a prefix of its own")
+var ErrForeign error = &fault{
+	"it holds data that walink has not stored: give walink a database or a prefix of its own",
+	"Give walink a database or a prefix of its own, or the key if this one is encrypted.",
+}
 
 // layout is the version of the layout that this package reads and writes.
 const layout = 1

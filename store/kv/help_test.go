@@ -109,3 +109,12 @@ func TestMain(m *testing.M) {
 // warm makes a device before the tests do so side by side: libsignal makes its
 // global logger at first use, unguarded.
 func warm() { _, _ = kv.New(memory.New()).Device(context.Background(), "") }
+
+// remedyOf returns the remedy of an error, "" if it has none.
+func remedyOf(err error) string {
+	var hint interface{ Remedy() string }
+	if errors.As(err, &hint) {
+		return hint.Remedy()
+	}
+	return ""
+}

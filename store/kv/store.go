@@ -40,7 +40,7 @@ var (
 // for that and no more.
 func New(db DB) *Store { return &Store{db: db} }
 
-var errClosed = errors.New("the store is closed")
+var errClosed error = &fault{"the store is closed", "Open the store again: this program has closed it."}
 
 // Close closes the DB. It may be called twice. What is called later, also
 // through a device of the Store, returns an error.

@@ -45,7 +45,11 @@
 // and synchronous_commit is not off. A device and its session name are one
 // transaction, and so are the 812 prekeys of a first login. A server that is
 // started anew gets new connections; what was called meanwhile has returned an
-// error.
+// error, after which it may be stored or not: a COMMIT whose answer was lost
+// may have been done. A server without room for the tables refuses what needs
+// some, and one without room for its log stops until there is. TestCrash kills
+// a writing program, TestCrashOfTheServer the server under load, hundreds of
+// times, and TestFullDisk fills a disk.
 //
 // # Leases
 //

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -9,11 +8,7 @@ import (
 	"testing"
 
 	"github.com/walink/walink/internal/leasetest"
-	"github.com/walink/walink/store"
-	"github.com/walink/walink/store/postgres"
 )
-
-func openByURL(ctx context.Context, url string) (store.Store, error) { return postgres.Open(ctx, url) }
 
 // TestLeases has several programs share the sessions of one database. They are
 // killed, stopped, and cut off from the database, whose server sees nothing of
@@ -27,7 +22,7 @@ func TestLeases(t *testing.T) {
 	var mu sync.Mutex
 	proxies := map[int]*leasetest.Proxy{}
 	config := leasetest.Config{
-		Open: openByURL, Children: 2, Sessions: 3, Kills: 1,
+		Open: openStore, Children: 2, Sessions: 3, Kills: 1,
 		Name: func(child int) string { // each has a cable of its own
 			mu.Lock()
 			defer mu.Unlock()

@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -117,44 +116,10 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A value that cannot be read is an error that names the session, and no other
-// session suffers.
-func TestDamagedDevice(t *testing.T) {
-	t.Parallel()
-	s := running(t)
-	database := s.database(t)
-	st := open(t, s.url(database))
-	storetest.Link(t, st, "damaged", storetest.JID("5511987654321", 1))
-	storetest.Link(t, st, "whole", storetest.JID("5511987654321", 2))
-	err := s.exec(t.Context(), database, `ALTER TABLE whatsmeow_device DROP CONSTRAINT whatsmeow_device_noise_key_check`,
-		`UPDATE whatsmeow_device SET noise_key='\x0102' WHERE jid LIKE '%:1@%'`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := st.Device(t.Context(), "damaged"); err == nil || !strings.Contains(err.Error(), `"damaged"`) {
-		t.Errorf("Device: %v", err)
-	}
-	if device, err := st.Device(t.Context(), "whole"); err != nil || device.ID == nil {
-		t.Errorf("Device: %v, %v", device, err)
-	}
-	if list, err := st.Sessions(t.Context()); err != nil || len(list) != 2 {
-		t.Errorf("Sessions: %v, %v", list, err)
-	}
-}
-
 // TestServerThatIsStartedAnew has a server of its own.
 func TestServerThatIsStartedAnew(t *testing.T) {
 	t.Parallel()
-	running(t)
-	s, err := startServer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(s.ctl("stop", "-m", "immediate"), os.RemoveAll(s.dir)); err != nil {
-			t.Error(err)
-		}
-	})
+	s := own(t)
 	st, other := open(t, s.url("postgres")), open(t, s.url("postgres"))
 	device := storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
 	lease, err := st.TakeLease(t.Context(), "default", "one", time.Hour)

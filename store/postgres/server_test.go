@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/walink/walink/internal/leasetest"
+	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store/postgres"
 )
 
@@ -33,7 +34,7 @@ type server struct {
 var shared = sync.OnceValues(startServer) // one server for all tests
 
 func TestMain(m *testing.M) {
-	if leasetest.Child(openByURL) {
+	if leasetest.Child(openStore) || storecrash.Child(openStore) {
 		return
 	}
 	code := m.Run()
@@ -82,8 +83,21 @@ func startServer() (*server, error) {
 	if err := s.run("initdb", "-D", s.dir+"/data", "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale", "C.UTF-8"); err != nil {
 		return nil, err
 	}
+	if err := s.demandPassword("locked"); err != nil {
+		return nil, err
+	}
 	err = s.start()
 	return s, err
+}
+
+// demandPassword lets a role in with its password only.
+func (s *server) demandPassword(role string) error {
+	path := filepath.Join(s.dir, "data", "pg_hba.conf")
+	rest, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append([]byte("local all "+role+" scram-sha-256\n"), rest...), 0o600)
 }
 
 func (s *server) start() error {
@@ -194,4 +208,13 @@ func open(tb testing.TB, url string) *postgres.Store {
 		}
 	})
 	return st
+}
+
+// remedyOf returns the remedy of an error, "" if it has none.
+func remedyOf(err error) string {
+	var hint interface{ Remedy() string }
+	if errors.As(err, &hint) {
+		return hint.Remedy()
+	}
+	return ""
 }

@@ -34,7 +34,10 @@
 // A device and its session name are one transaction, and so are the 812
 // prekeys of a first login, and so is an upgrade of the schema: after a crash
 // each of them is there in full or not at all. The WAL needs a disk of this
-// machine: not NFS or any other network file system.
+// machine: not NFS or any other network file system. On a full disk calls fail
+// with an error that says so, reading goes on, and with room again so does all
+// else. TestCrash, which kills a writing program hundreds of times, and
+// TestFullDisk hold the package to this.
 //
 // # Many devices, one file
 //

@@ -30,6 +30,9 @@
 // this package changes that. Transactions that waited for each other share
 // one commit. After a crash of the program or of the machine the next Open
 // finds the state of the last commit: each transaction in full, or not at all.
+// On a full disk what needs room fails with an error that says so, reading goes
+// on, and with room again so does all else. TestCrash kills a writing program,
+// hundreds of times, and TestFullDisk fills a disk.
 //
 // # One process
 //
@@ -55,11 +58,17 @@ import (
 )
 
 // ErrLocked is in the chain of the error about a file that is in use.
-var ErrLocked = errors.New("it is in use: stop the process that has it open, or open it once in this process and share the Store")
+var ErrLocked error = &hinted{
+	errors.New("it is in use: stop the process that has it open, or open it once in this process and share the Store"),
+	"Stop the program that has the file open, or open it once in this program and share the Store.",
+}
 
 // ErrDamaged is in the chain of the error about a file that is no database of
 // bbolt, or has been cut off or overwritten. It is not changed.
-var ErrDamaged = errors.New("it is not a whole bbolt file: restore a copy, or give the path of a file that does not exist yet")
+var ErrDamaged error = &hinted{
+	errors.New("it is not a whole bbolt file: restore a copy, or give the path of a file that does not exist yet"),
+	"Bring the file back from a backup, or give the path of a file that does not exist yet.",
+}
 
 // lockTimeout is how long Open waits for who has the file.
 const lockTimeout = time.Second
@@ -86,7 +95,7 @@ var (
 func Open(ctx context.Context, path string) (*DB, error) {
 	db, err := open(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("bolt: open %q: %w", path, err)
+		return nil, fmt.Errorf("bolt: open %q: %w", path, explain(err))
 	}
 	return db, nil
 }
@@ -183,6 +192,10 @@ func (db *DB) String() string { return strconv.Quote(db.path) }
 
 // Txn implements [kv.DB].
 func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
+	return explain(db.txn(ctx, write, fn))
+}
+
+func (db *DB) txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	if write {
 		return db.writer.Txn(ctx, fn)
 	}

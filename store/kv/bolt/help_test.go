@@ -1,6 +1,7 @@
 package bolt_test
 
 import (
+	"errors"
 	"sync"
 	"testing"
 
@@ -25,4 +26,13 @@ func (p *paths) open(t *testing.T) *bolt.DB {
 	db := open(t, path)
 	p.add(db, path)
 	return db
+}
+
+// remedyOf returns the remedy of an error, "" if it has none.
+func remedyOf(err error) string {
+	var hint interface{ Remedy() string }
+	if errors.As(err, &hint) {
+		return hint.Remedy()
+	}
+	return ""
 }

@@ -23,42 +23,44 @@ func TestOpenRefuses(t *testing.T) {
 		make func(t *testing.T, path string)
 		want error
 		text string
+		// remedy is what the error tells a person to do.
+		remedy string
 	}{
 		{"a directory that is not there", func(t *testing.T, path string) {
 			t.Helper()
 			if err := os.Remove(filepath.Dir(path)); err != nil {
 				t.Fatal(err)
 			}
-		}, fs.ErrNotExist, "directory"},
+		}, fs.ErrNotExist, "directory", "Make the directory first, or correct the path."},
 		{"a directory", func(t *testing.T, path string) {
 			t.Helper()
 			if err := os.Mkdir(path, 0o700); err != nil {
 				t.Fatal(err)
 			}
-		}, nil, "it is a directory"},
+		}, nil, "it is a directory", "Give the path of a file, which need not exist yet, in a directory that does."},
 		{"a file that is read-only", func(t *testing.T, path string) {
 			t.Helper()
 			write(t, path, nil, 0o400)
-		}, fs.ErrPermission, "read-only"},
+		}, fs.ErrPermission, "read-only", "Let the user that this program runs as write to the file and to its directory."},
 		{"a short file of something else", func(t *testing.T, path string) {
 			t.Helper()
 			write(t, path, []byte("hello"), 0o644)
-		}, bolt.ErrDamaged, "restore a copy"},
+		}, bolt.ErrDamaged, "restore a copy", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
 		{"a long file of something else", func(t *testing.T, path string) {
 			t.Helper()
 			write(t, path, bytes.Repeat([]byte("hello "), 10000), 0o644)
-		}, bolt.ErrDamaged, "restore a copy"},
+		}, bolt.ErrDamaged, "restore a copy", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
 		{"a database of SQLite", func(t *testing.T, path string) {
 			t.Helper()
 			write(t, path, append([]byte("SQLite format 3\x00"), make([]byte, 40000)...), 0o644)
-		}, bolt.ErrDamaged, "restore a copy"},
+		}, bolt.ErrDamaged, "restore a copy", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
 		{"a file that was cut off", func(t *testing.T, path string) {
 			t.Helper()
 			fill(t, path)
 			if err := os.Truncate(path, 12<<10); err != nil {
 				t.Fatal(err)
 			}
-		}, bolt.ErrDamaged, "bytes of"},
+		}, bolt.ErrDamaged, "bytes of", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
 		{"a file whose pages were overwritten", func(t *testing.T, path string) {
 			t.Helper()
 			fill(t, path)
@@ -68,7 +70,7 @@ func TestOpenRefuses(t *testing.T) {
 			}
 			page := os.Getpagesize()
 			write(t, path, append(content[:2*page:2*page], make([]byte, len(content)-2*page)...), 0o600)
-		}, bolt.ErrDamaged, "restore a copy"},
+		}, bolt.ErrDamaged, "restore a copy", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -86,6 +88,9 @@ func TestOpenRefuses(t *testing.T) {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("Open: %v, want it to say %q", err, part)
 				}
+			}
+			if got := remedyOf(err); got != test.remedy {
+				t.Errorf("Open: %v, with the remedy %q, want %q", err, got, test.remedy)
 			}
 			if after := look(path); after != before {
 				t.Error("the file has changed")
@@ -114,6 +119,9 @@ func TestLocked(t *testing.T) {
 	_, err := bolt.Open(t.Context(), path)
 	if !errors.Is(err, bolt.ErrLocked) || !strings.Contains(err.Error(), path) {
 		t.Errorf("Open of a file that is in use: %v, want ErrLocked and the path", err)
+	}
+	if want := "Stop the program that has the file open, or open it once in this program and share the Store."; remedyOf(err) != want {
+		t.Errorf("the remedy is %q, want %q", remedyOf(err), want)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
@@ -144,16 +152,20 @@ func TestPrivate(t *testing.T) {
 	if err := st.Check(t.Context()); err != nil {
 		t.Errorf("Check: %v", err)
 	}
-	for _, spoil := range []func() error{
-		func() error { return os.Chmod(path, 0o640) },
-		func() error { return os.Chmod(path, 0o400) },
-		func() error { return os.Remove(path) },
+	for _, test := range []struct {
+		spoil  func() error
+		remedy string
+	}{
+		{func() error { return os.Chmod(path, 0o640) }, "Run chmod 600 on the file: whoever can read it can use the accounts in it."},
+		{func() error { return os.Chmod(path, 0o400) }, "Let the user that this program runs as write to the file and to its directory."},
+		{func() error { return os.Remove(path) }, "Bring the file back, or restart this program, which makes a new one."},
+		{st.Close, "Open the store again: this program has closed it."},
 	} {
-		if err := spoil(); err != nil {
+		if err := test.spoil(); err != nil {
 			t.Fatal(err)
 		}
-		if err := st.Check(t.Context()); err == nil || !strings.Contains(err.Error(), path) {
-			t.Errorf("Check: %v, want an error with the path", err)
+		if err := st.Check(t.Context()); err == nil || !strings.Contains(err.Error(), path) || remedyOf(err) != test.remedy {
+			t.Errorf("Check: %v, with the remedy %q, want the path and %q", err, remedyOf(err), test.remedy)
 		}
 	}
 }

@@ -3,10 +3,14 @@
 //
 //	st := kv.New(memory.New())
 //
-// Everything is gone with the process, and after Close: a crash loses all of
-// it, and who links with it must link again. Transactions are as real as those
-// of any other DB: what fails, panics or runs out of time leaves no trace, and
-// readers see one state without waiting for writers.
+// # What a crash may lose
+//
+// Everything: it is gone with the process, and after Close, and who links with
+// it must link again. TestCloseDropsEverything shows it.
+//
+// Transactions are as real as those of any other DB: what fails, panics or runs
+// out of time leaves no trace, and readers see one state without waiting for
+// writers.
 package memory
 
 import (

@@ -20,6 +20,22 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) store.Store { return kv.New(memory.New()) })
 }
 
+func TestCloseDropsEverything(t *testing.T) {
+	t.Parallel()
+	db := memory.New()
+	st := kv.New(db)
+	storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Sessions(t.Context()); err == nil {
+		t.Error("Sessions after Close returns no error")
+	}
+	if sessions, err := kv.New(memory.New()).Sessions(t.Context()); err != nil || len(sessions) != 0 {
+		t.Errorf("another DB has %v, %v", sessions, err)
+	}
+}
+
 func BenchmarkMessages(b *testing.B) {
 	kvtest.Benchmark(b, func(*testing.B) store.Store { return kv.New(memory.New()) })
 }

@@ -23,18 +23,19 @@ func TestOpenRefuses(t *testing.T) {
 		url    func(*server) string
 		want   error
 		text   string
+		remedy string // how it begins
 	}{
-		{"a server that evicts", []string{"--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb"}, (*server).url, redis.ErrEvicts, "allkeys-lru"},
-		{"a server that evicts what has a time", []string{"--maxmemory-policy", "volatile-ttl"}, (*server).url, redis.ErrEvicts, "noeviction"},
-		{"a server without a disk", []string{"--appendonly", "no"}, (*server).url, redis.ErrVolatile, "appendonly"},
-		{"a password that is missing", []string{"--requirepass", "the password"}, (*server).url, nil, "NOAUTH"},
+		{"a server that evicts", []string{"--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb"}, (*server).url, redis.ErrEvicts, "allkeys-lru", "Set maxmemory-policy of the server to noeviction"},
+		{"a server that evicts what has a time", []string{"--maxmemory-policy", "volatile-ttl"}, (*server).url, redis.ErrEvicts, "noeviction", "Set maxmemory-policy of the server to noeviction"},
+		{"a server without a disk", []string{"--appendonly", "no"}, (*server).url, redis.ErrVolatile, "appendonly", "Set appendonly of the server to yes"},
+		{"a password that is missing", []string{"--requirepass", "the password"}, (*server).url, nil, "NOAUTH", "Check the user and the password in the URL"},
 		{"a password that is wrong", []string{"--requirepass", "the password"}, func(s *server) string {
 			return (&url.URL{Scheme: "unix", User: url.UserPassword("", "secret"), Path: s.socket}).String()
-		}, nil, "WRONGPASS"},
+		}, nil, "WRONGPASS", "Check the user and the password in the URL"},
 		{"a server that is not there", nil, func(s *server) string {
 			return (&url.URL{Scheme: "unix", User: url.UserPassword("", "secret"), Path: s.socket + "2"}).String()
-		}, nil, "no such file"},
-		{"a URL of something else", nil, func(*server) string { return "postgres://user:secret@host" }, nil, "redis://"},
+		}, nil, "no such file", "Check the host and the port in the URL, that Redis runs there"},
+		{"a URL of something else", nil, func(*server) string { return "postgres://user:secret@host" }, nil, "redis://", "Write it like rediss://user:password@host:6379/0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -49,12 +50,46 @@ func TestOpenRefuses(t *testing.T) {
 			if !strings.Contains(err.Error(), test.text) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("Open: %v, want %q in it and no password", err, test.text)
 			}
+			if got := remedyOf(err); !strings.HasPrefix(got, test.remedy) {
+				t.Errorf("Open: %v, with the remedy %q, want %q", err, got, test.remedy)
+			}
 			if len(test.server) > 0 && test.server[0] != "--requirepass" {
 				if size := s.cli(t, "dbsize"); size != "0" {
 					t.Errorf("the server holds %s keys", size)
 				}
 			}
 		})
+	}
+}
+
+// remedyOf returns the remedy of an error, "" if it has none.
+func remedyOf(err error) string {
+	var hint interface{ Remedy() string }
+	if errors.As(err, &hint) {
+		return hint.Remedy()
+	}
+	return ""
+}
+
+// TestMissingPermission opens a server as a user who may not run scripts.
+func TestMissingPermission(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.cli(t, "acl", "setuser", "weak", "on", ">hunter2", "~*", "+@all", "-@scripting")
+	db, err := redis.Open(t.Context(), (&url.URL{Scheme: "unix", User: url.UserPassword("weak", "hunter2"), Path: s.socket}).String(), "walink")
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := kv.New(db)
+	t.Cleanup(func() { _ = st.Close() })
+	err = st.Check(t.Context())
+	if got := remedyOf(err); !strings.HasPrefix(got, "Let the user run scripts") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("Check: %v, with the remedy %q", err, got)
+	}
+	for _, key := range strings.Fields(s.cli(t, "keys", "*")) {
+		if key != "{walink}:lock" { // which ends by itself
+			t.Errorf("%q was written", key)
+		}
 	}
 }
 
@@ -88,8 +123,8 @@ func TestFullMemory(t *testing.T) {
 	device := storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
 	s.cli(t, "config", "set", "maxmemory", "1")
 	err := device.Sessions.PutSession(t.Context(), "1:0", []byte("session"))
-	if err == nil || !strings.Contains(err.Error(), "OOM") {
-		t.Errorf("PutSession: %v, want the server's OOM", err)
+	if err == nil || !strings.Contains(err.Error(), "OOM") || remedyOf(err) != "Raise maxmemory of the server, or make room in it." {
+		t.Errorf("PutSession: %v, with the remedy %q, want the server's OOM", err, remedyOf(err))
 	}
 	if got, err := device.Sessions.GetSession(t.Context(), "1:0"); err != nil || got != nil {
 		t.Errorf("GetSession: %q, %v, want nothing", got, err)
@@ -185,29 +220,6 @@ func TestLockOfTheDead(t *testing.T) {
 	set(t, db, "a", "1") // once the time of the lock is up
 	if got := s.cli(t, "exists", "{walink}:lock"); got != "0" {
 		t.Error("the lock is still there")
-	}
-}
-
-func TestCrashOfTheServer(t *testing.T) {
-	t.Parallel()
-	s := start(t, "--appendfsync", "always")
-	db := s.open(t, "walink")
-	t.Cleanup(func() { _ = db.Close() })
-	for round := range 5 {
-		for i := range 20 {
-			set(t, db, strconv.Itoa(i), strconv.Itoa(round))
-		}
-		s.kill()
-		if err := db.Txn(t.Context(), true, func(tx kv.Tx) error { return tx.Set([]byte("b"), []byte("1")) }); err == nil {
-			t.Error("Txn without a server succeeded")
-		}
-		s.run(t)
-		for i := range 20 {
-			if got := get(t, s.open(t, "walink"), strconv.Itoa(i)); got != strconv.Itoa(round) {
-				t.Fatalf("after crash %d key %d is %q", round, i, got)
-			}
-		}
-		db = s.open(t, "walink")
 	}
 }
 

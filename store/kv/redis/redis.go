@@ -34,6 +34,13 @@
 // can no longer read what its contacts send, until they notice: choose
 // "always".
 //
+// While the server is away calls fail, and work again once it is back; after
+// its crash those that write may have to wait ten seconds for a lock. Where its
+// disk is full, a server with "everysec" refuses to write, and one with
+// "always" ends itself, until there is room. TestCrash kills a writing program,
+// TestCrashOfTheServer the server under load, hundreds of times, and
+// TestFullDisk and TestFullDiskAlways fill its disk.
+//
 // # Many processes
 //
 // Writing transactions take the lock, which is theirs alone across all
@@ -64,15 +71,24 @@ import (
 
 // ErrEvicts is in the chain of the error about a server that deletes keys by
 // itself. Nothing in it has been changed.
-var ErrEvicts = errors.New("it deletes keys when its memory is full: set maxmemory-policy to noeviction")
+var ErrEvicts error = &hinted{
+	errors.New("it deletes keys when its memory is full: set maxmemory-policy to noeviction"),
+	"Set maxmemory-policy of the server to noeviction, or use another server: this one deletes keys by itself.",
+}
 
 // ErrVolatile is in the chain of the error about a server that keeps nothing
 // on its disk. Nothing in it has been changed.
-var ErrVolatile = errors.New("it keeps nothing on its disk: set appendonly to yes, and appendfsync to always")
+var ErrVolatile error = &hinted{
+	errors.New("it keeps nothing on its disk: set appendonly to yes, and appendfsync to always"),
+	"Set appendonly of the server to yes and appendfsync to always, or use another server: this one keeps nothing on its disk.",
+}
 
 // ErrLockLost is in the chain of the error about a transaction that took
 // longer than its lock. It has stored nothing, and can be tried again.
-var ErrLockLost = errors.New("the lock was lost before the end of the transaction")
+var ErrLockLost error = &hinted{
+	errors.New("the lock was lost before the end of the transaction"),
+	"Try again, and look why this program or the server was so slow.",
+}
 
 // DB is a part of a Redis server. It is safe for concurrent use. Use [Open].
 type DB struct {
@@ -111,7 +127,7 @@ func Open(ctx context.Context, url, prefix string) (*DB, error) {
 	options, err := redis.ParseURL(url)
 	if err != nil {
 		// Its text may hold the URL, and with it the password.
-		return nil, errors.New("redis: open: the URL is not one of redis://, rediss:// or unix:// that can be used")
+		return nil, fmt.Errorf("redis: open: %w", &hinted{errURL, remedyURL})
 	}
 	// Tried again after an answer was lost, a commit could be done twice.
 	options.MaxRetries = -1
@@ -157,7 +173,9 @@ func (db *DB) String() string {
 
 // Check implements [kv.Checker]: the server answers, evicts nothing and keeps
 // what it is given. What it does not let its user see is not checked.
-func (db *DB) Check(ctx context.Context) error {
+func (db *DB) Check(ctx context.Context) error { return explain(db.check(ctx)) }
+
+func (db *DB) check(ctx context.Context) error {
 	if err := db.client.Ping(ctx).Err(); err != nil {
 		return err
 	}
@@ -185,7 +203,10 @@ func (db *DB) Check(ctx context.Context) error {
 }
 
 // Now implements [kv.Clock] with the time of the server.
-func (db *DB) Now(ctx context.Context) (time.Time, error) { return db.client.Time(ctx).Result() }
+func (db *DB) Now(ctx context.Context) (time.Time, error) {
+	now, err := db.client.Time(ctx).Result()
+	return now, explain(err)
+}
 
 // Close waits for the transactions that run, and closes the connections. It
 // may be called twice.

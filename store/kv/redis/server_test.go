@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/kv/redis"
@@ -108,6 +109,9 @@ func (s *server) open(t *testing.T, prefix string) *redis.DB {
 }
 
 func TestMain(m *testing.M) {
+	if storecrash.Child(openStore) {
+		return
+	}
 	warm()
 	os.Exit(m.Run())
 }

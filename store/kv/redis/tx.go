@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/walink/walink/internal/digits"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/internal/group"
 )
@@ -159,7 +160,7 @@ func (r *reader) page(from, to string, size int) (keys, values []string, err err
 	for i, key := range keyList {
 		name, _ := key.(string)
 		if i >= len(valueList) || valueList[i] == nil {
-			return nil, nil, fmt.Errorf("key %q has no value: the server has lost it", name)
+			return nil, nil, fmt.Errorf("key %q has no value: the server has lost it", digits.Mask(name))
 		}
 		value, _ := valueList[i].(string)
 		keys, values = append(keys, name), append(values, value)
@@ -199,6 +200,10 @@ const tornTimes = 10
 
 // Txn implements [kv.DB].
 func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
+	return explain(db.txn(ctx, write, fn))
+}
+
+func (db *DB) txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	if write {
 		return db.writer.Txn(ctx, fn)
 	}

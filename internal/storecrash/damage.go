@@ -1,0 +1,126 @@
+package storecrash
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/storetest"
+)
+
+// damageNumber is a phone number that no error may hold.
+const damageNumber = "5511976543210"
+
+// SQL is a store in whatsmeow's tables, for [Damage].
+type SQL struct {
+	Open func(t *testing.T) store.Store
+	// Set puts a value into a column of the rows of one session, past every
+	// constraint.
+	Set func(t *testing.T, st store.Store, table, column, where string, value any)
+}
+
+// Damage puts values into the tables of an SQL store that cannot be what was
+// stored. It demands an error that names the session and the key and no phone
+// number, that another session does not suffer, and that the damaged one can be
+// deleted.
+func Damage(t *testing.T, sql SQL) {
+	t.Helper()
+	load := func(ctx context.Context, st store.Store, _ *wastore.Device, session string) error {
+		_, err := st.Device(ctx, session)
+		return err
+	}
+	for _, test := range []struct {
+		name, table, column, owner string
+		value                      any
+		use                        func(ctx context.Context, st store.Store, device *wastore.Device, session string) error
+		key                        string
+		unlisted                   bool
+	}{
+		{"a noise key that is cut off", "whatsmeow_device", "noise_key", "jid", []byte{1, 2}, load, "load session", false},
+		{"a signature that is cut off", "whatsmeow_device", "signed_pre_key_sig", "jid", []byte{1, 2}, load, "load session", false},
+		{"a LID that is none", "whatsmeow_device", "lid", "jid", "1:x@lid", load, "load session", true},
+		{
+			"an identity that is cut off", "whatsmeow_identity_keys", "identity", "our_jid",
+			[]byte{1, 2},
+			func(ctx context.Context, _ store.Store, device *wastore.Device, _ string) error {
+				_, err := device.Identities.IsTrustedIdentity(ctx, damageNumber+":7", [32]byte{1})
+				return err
+			}, `identity "[redacted]:7"`, false,
+		},
+		{
+			"a prekey that is cut off", "whatsmeow_pre_keys", "key", "jid",
+			[]byte{1, 2},
+			func(ctx context.Context, _ store.Store, device *wastore.Device, _ string) error {
+				_, err := device.PreKeys.GetPreKey(ctx, 3)
+				return err
+			}, `prekey "3"`, false,
+		},
+		{
+			"prekeys that are cut off", "whatsmeow_pre_keys", "key", "jid",
+			[]byte{},
+			func(ctx context.Context, _ store.Store, device *wastore.Device, _ string) error {
+				_, err := device.PreKeys.GetOrGenPreKeys(ctx, 5)
+				return err
+			}, "prekeys", false,
+		},
+		{
+			"a hash that is cut off", "whatsmeow_app_state_version", "hash", "jid",
+			[]byte{1, 2},
+			func(ctx context.Context, _ store.Store, device *wastore.Device, _ string) error {
+				_, _, err := device.AppState.GetAppStateVersion(ctx, "regular")
+				return err
+			}, `app state "regular"`, false,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			st := sql.Open(t)
+			devices := map[string]*wastore.Device{}
+			for i, name := range []string{"one", "two"} {
+				devices[name] = storetest.Link(t, st, name, storetest.JID(damageNumber, uint16(i)+1))
+				fill(t, devices[name])
+			}
+			sql.Set(t, st, test.table, test.column, test.owner+"='"+devices["one"].ID.String()+"'", test.value)
+
+			err := test.use(t.Context(), st, devices["one"], "one")
+			if err == nil || !strings.Contains(err.Error(), `"one"`) || !strings.Contains(err.Error(), test.key) || strings.Contains(err.Error(), damageNumber) {
+				t.Errorf("%v, want an error with the session and %q, and without the number", err, test.key)
+			}
+			if err := test.use(t.Context(), st, devices["two"], "two"); err != nil {
+				t.Errorf("the other session suffers: %v", err)
+			}
+			sessions, err := st.Sessions(t.Context())
+			if (err != nil) != test.unlisted || err != nil && !strings.Contains(err.Error(), `"one"`) {
+				t.Errorf("Sessions: %v", err)
+			}
+			if !slices.ContainsFunc(sessions, func(s store.Session) bool { return s.Name == "two" }) {
+				t.Errorf("Sessions: %v, want the other one in it", sessions)
+			}
+			if err := st.Delete(t.Context(), "one"); err != nil {
+				t.Errorf("Delete: %v", err)
+			}
+			if err := test.use(t.Context(), st, devices["two"], "two"); err != nil {
+				t.Errorf("the other session suffers: %v", err)
+			}
+		})
+	}
+}
+
+// fill stores something of each kind that is to be damaged.
+func fill(t *testing.T, device *wastore.Device) {
+	t.Helper()
+	ctx := t.Context()
+	if err := device.Identities.PutIdentity(ctx, damageNumber+":7", [32]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := device.PreKeys.GetOrGenPreKeys(ctx, 5); err != nil {
+		t.Fatal(err)
+	}
+	if err := device.AppState.PutAppStateVersion(ctx, "regular", 1, [128]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+}

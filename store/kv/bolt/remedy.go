@@ -1,0 +1,51 @@
+package bolt
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"github.com/walink/walink/store/kv/internal/group"
+)
+
+// hinted is an error that knows what to do about it.
+type hinted struct {
+	error
+	remedy string
+}
+
+// Unwrap returns the error.
+func (h *hinted) Unwrap() error { return h.error }
+
+// Remedy tells what to do about it, in one sentence for a person.
+func (h *hinted) Remedy() string { return h.remedy }
+
+const (
+	remedyPath        = "Give the path of a file, which need not exist yet, in a directory that does."
+	remedyNoDirectory = "Make the directory first, or correct the path."
+)
+
+// explain adds to an error what to do about it, where that is known.
+func explain(err error) error {
+	var known interface{ Remedy() string }
+	if err == nil || errors.As(err, &known) {
+		return err
+	}
+	remedy := ""
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+		remedy = "Make room on the disk of the file."
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		remedy = "Let the user that this program runs as write to the file and to its directory."
+	case errors.Is(err, fs.ErrNotExist):
+		remedy = "Bring the file back, or restart this program, which makes a new one."
+	case errors.Is(err, syscall.EIO):
+		remedy = "Look at the disk of the file: the system can read or write it no longer."
+	case errors.Is(err, group.ErrClosed):
+		remedy = "Open the store again: this program has closed it."
+	}
+	if remedy == "" {
+		return err
+	}
+	return &hinted{err, remedy}
+}

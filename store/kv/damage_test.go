@@ -1,0 +1,46 @@
+package kv_test
+
+import (
+	"testing"
+
+	"github.com/walink/walink/internal/storecrash"
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/memory"
+)
+
+func TestTruncatedValues(t *testing.T) {
+	t.Parallel()
+	t.Run("in clear", func(t *testing.T) {
+		t.Parallel()
+		db := memory.New()
+		storecrash.DamageKV(t, db, db)
+	})
+	t.Run("sealed", func(t *testing.T) {
+		t.Parallel()
+		db := memory.New()
+		storecrash.DamageKV(t, db, kv.Encrypt(db, kv.NewKey()))
+	})
+}
+
+func TestRemedies(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]string{
+		kv.ErrKey:     "Give the key with which the database was encrypted: without it nothing in it can be read.",
+		kv.ErrPlain:   "Begin with an empty database, or use this one without Encrypt.",
+		kv.ErrNewer:   "Update this program: a newer one has changed the database.",
+		kv.ErrForeign: "Give walink a database or a prefix of its own, or the key if this one is encrypted.",
+		kv.ErrDamaged: "Bring the database back from a backup, or delete the session and link it again: one of its values is damaged.",
+	} {
+		if hint, ok := err.(interface{ Remedy() string }); !ok || hint.Remedy() != want {
+			t.Errorf("%v has no remedy, or another than %q", err, want)
+		}
+	}
+	closed := kv.New(memory.New())
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := closed.Device(t.Context(), "default")
+	if got := remedyOf(err); got != "Open the store again: this program has closed it." {
+		t.Errorf("after Close: %v, with the remedy %q", err, got)
+	}
+}

@@ -1,0 +1,74 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/walink/walink/store/kv/internal/group"
+)
+
+// hinted is an error that knows what to do about it.
+type hinted struct {
+	error
+	remedy string
+}
+
+// Unwrap returns the error.
+func (h *hinted) Unwrap() error { return h.error }
+
+// Remedy tells what to do about it, in one sentence for a person.
+func (h *hinted) Remedy() string { return h.remedy }
+
+var errURL = errors.New("the URL is not one of redis://, rediss:// or unix:// that can be used")
+
+const remedyURL = "Write it like rediss://user:password@host:6379/0, with special characters percent-encoded." //nolint:gosec // no password
+
+// explain adds to an error of Redis what to do about it, where that is known.
+func explain(err error) error {
+	var known interface{ Remedy() string }
+	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	remedy := ""
+	var answer redis.Error
+	var network net.Error
+	switch {
+	case errors.As(err, &answer):
+		remedy = remedyOf(answer.Error())
+	case errors.Is(err, group.ErrClosed), errors.Is(err, redis.ErrClosed):
+		remedy = "Open the store again: this program has closed it."
+	case strings.Contains(err.Error(), "tls"), strings.Contains(err.Error(), "certificate"):
+		remedy = "Write rediss:// for a server with TLS and redis:// for one without, and look at the certificate of the server."
+	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		remedy = "Check the host and the port in the URL, that Redis runs there, and that it listens to this machine."
+	}
+	if remedy == "" {
+		return err
+	}
+	return &hinted{err, remedy}
+}
+
+// remedyOf goes by the first word of an answer, which is its code.
+func remedyOf(answer string) string {
+	code, _, _ := strings.Cut(answer, " ")
+	switch code {
+	case "NOAUTH", "WRONGPASS":
+		return "Check the user and the password in the URL, and requirepass or the users of the server."
+	case "NOPERM":
+		return "Let the user run scripts and use all keys that begin with the prefix in braces (ACL SETUSER)."
+	case "OOM":
+		return "Raise maxmemory of the server, or make room in it."
+	case "MISCONF":
+		return "Make room on the disk of the server, and look at its log: it cannot save what it is given."
+	case "READONLY":
+		return "Name the primary server in the URL: this one is a replica."
+	case "LOADING", "MASTERDOWN", "CLUSTERDOWN":
+		return "Wait until the server has started, then try again."
+	}
+	return ""
+}

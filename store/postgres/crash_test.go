@@ -1,0 +1,56 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/walink/walink/internal/storecrash"
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/postgres"
+)
+
+func openStore(ctx context.Context, url string) (store.Store, error) {
+	st, err := postgres.Open(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// TestCrash holds the package to what it says of a program that crashes.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	s := running(t)
+	storecrash.Kill(t, storecrash.Config{Where: s.url(s.create(t, "")), Open: openStore})
+}
+
+// own starts a server for one test.
+func own(t *testing.T) *server {
+	t.Helper()
+	running(t)
+	s, err := startServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(s.ctl("stop", "-m", "immediate"), os.RemoveAll(s.dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// TestCrashOfTheServer holds the package to what it says of a server that
+// crashes, which is what an immediate restart is.
+func TestCrashOfTheServer(t *testing.T) {
+	t.Parallel()
+	s := own(t)
+	st := open(t, s.url("postgres"))
+	storecrash.Restart(t, st, func() {
+		if err := s.ctl("restart", "-m", "immediate", "-l", s.dir+"/log", "-o", "-k "+s.dir+" -h ''"); err != nil {
+			t.Error(err)
+		}
+	})
+}
