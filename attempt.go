@@ -227,6 +227,7 @@ func (a *attempt) emit(event Event) {
 // load takes the session's device from the store.
 func (a *attempt) load(epoch int) {
 	a.goodbye() // before two connections of one session throw each other out
+	a.linker.evictions.Wait()
 	if err := a.hold(); err != nil {
 		a.inbox.post(inDevice{epoch: epoch, err: err})
 		return

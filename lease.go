@@ -20,7 +20,8 @@ const (
 	leaseRetry  = time.Second      // how soon again after a failure
 	leaseMargin = 5 * time.Second  // how long before its end the connection is given up
 	leasePoll   = 5 * time.Second  // how often Supervise asks for one that another has
-	leaseAlarm  = time.Second      // how long after an alarm of the Store it may take to renew it
+	leaseAlarm  = 6 * time.Second  // how long after an alarm of the Store it may take to renew it
+	leaseAsk    = time.Second / 2  // how long it may take to hear who has a lease that is lost
 )
 
 // tenure is the lease of a session for as long as a Linker has it. One
@@ -45,7 +46,7 @@ type tenure struct {
 func takeTenure(ctx, life context.Context, leaser store.Leaser, session string, evicted func(*tenure, *Error)) (*tenure, *Error) {
 	const op = "lease session"
 	asked := time.Now()
-	lease, err := leaser.TakeLease(ctx, session, holder(), leaseTTL)
+	lease, err := takeLease(ctx, leaser, session)
 	if busy, ok := errors.AsType[*store.BusyError](err); ok {
 		return nil, sessionBusy(op, busy.Lease)
 	} else if err != nil {
@@ -55,6 +56,35 @@ func takeTenure(ctx, life context.Context, leaser store.Leaser, session string, 
 	life, t.stop = context.WithCancel(context.WithoutCancel(life))
 	go t.keep(life)
 	return t, nil
+}
+
+// takeLease is TakeLease for one who may not wait for the answer: the lease
+// that comes with it is given back.
+func takeLease(ctx context.Context, leaser store.Leaser, session string) (store.Lease, error) {
+	type answer struct {
+		lease store.Lease
+		err   error
+	}
+	answered := make(chan answer)
+	go func() {
+		// Not canceled with ctx: a lease might be stored all the same, and nobody would know.
+		calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTTL)
+		defer cancel()
+		lease, err := leaser.TakeLease(calling, session, holder(), leaseTTL)
+		select {
+		case answered <- answer{lease, err}:
+		case <-ctx.Done():
+			if err == nil {
+				_ = leaser.ReleaseLease(calling, lease) // it ends by itself, too
+			}
+		}
+	}()
+	select {
+	case a := <-answered:
+		return a.lease, a.err
+	case <-ctx.Done():
+		return store.Lease{}, ctx.Err()
+	}
 }
 
 // holder is what people of other programs are told of this one.
@@ -91,7 +121,7 @@ func (t *tenure) keep(ctx context.Context) {
 			return
 		case <-timer.C:
 		case <-alarm:
-			limit, retry = min(usual, t.age()+leaseAlarm), leaseAlarm/4
+			limit, retry = min(usual, t.age()+leaseAlarm), leaseRetry/4
 		}
 		alarm = t.alarm() // before: what is lost during the renewal may be what it relies on
 		err := t.renew(ctx, limit)
@@ -124,7 +154,7 @@ func (t *tenure) alarm() <-chan struct{} {
 // renew renews the lease. It returns when the lease has the age limit, also
 // where the Store does not heed its context.
 func (t *tenure) renew(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, max(limit-t.age(), leaseAlarm))
+	ctx, cancel := context.WithTimeout(ctx, max(limit-t.age(), leaseRetry/4))
 	defer cancel()
 	t.mu.Lock()
 	lease, asked := t.lease, time.Now()
@@ -155,17 +185,34 @@ func (t *tenure) renew(ctx context.Context, limit time.Duration) error {
 func (t *tenure) lose(ctx context.Context, err error) *Error {
 	const op = "renew lease"
 	lost := storeFailed(op, t.session, errors.Join(errNotRenewed, err))
-	if errors.Is(err, store.ErrLeaseLost) {
-		ctx, cancel := context.WithTimeout(ctx, leaseRetry)
-		defer cancel()
-		if other, err := t.leaser.PeekLease(ctx, t.session); err == nil {
-			lost = sessionBusy(op, other)
-		}
+	t.noteLost(lost) // from here on nothing passes on the connection
+	if !errors.Is(err, store.ErrLeaseLost) {
+		return lost
 	}
+	ctx, cancel := context.WithTimeout(ctx, leaseAsk)
+	defer cancel()
+	others := make(chan store.Lease, 1)
+	go func() {
+		if other, err := t.leaser.PeekLease(ctx, t.session); err == nil {
+			others <- other
+		}
+		cancel()
+	}()
+	<-ctx.Done()
+	select {
+	case other := <-others:
+		lost = sessionBusy(op, other)
+	default:
+		lost = &Error{Reason: ErrSessionBusy, Op: op, Err: err}
+	}
+	t.noteLost(lost)
+	return lost
+}
+
+func (t *tenure) noteLost(err *Error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.lost = lost
-	return lost
+	t.lost = err
 }
 
 // age is how long ago the lease was last known to be ours. The wall clock
@@ -217,16 +264,18 @@ func (t *tenure) giveBack(ctx context.Context) {
 
 // evicted ends whatever uses a session whose lease is lost.
 func (l *Linker) evicted(t *tenure, err *Error) {
+	l.settings.logger.Warn("the lease of the session is lost", "session", mask(l.settings.session), "error", err)
 	l.mu.Lock()
-	running, supervisor, mine := l.inbox, l.supervisor, l.tenure == t
-	l.mu.Unlock()
+	defer l.mu.Unlock()
 	switch {
-	case running != nil:
-		running.post(inStop{err})
-	case mine && supervisor != nil:
-		supervisor.inbox.post(inLost{err: err, tries: -1})
-	case mine:
-		l.forget(Status{State: StateFailed, Err: err})
+	case l.inbox != nil:
+		l.inbox.post(inStop{err})
+	case l.tenure != t:
+	case l.supervisor != nil:
+		l.supervisor.inbox.post(inLost{err: err, tries: -1})
+	default:
+		letGo := l.release(Status{State: StateFailed, Err: err})
+		l.evictions.Go(letGo)
 	}
 }
 

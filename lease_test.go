@@ -353,7 +353,7 @@ func TestLeaseAlarm(t *testing.T) {
 		down := errors.New("the database is gone")
 		st.fail.Store(&down)
 		close(*st.alarm.Load())
-		<-time.After(2500 * time.Millisecond)
+		<-time.After(7500 * time.Millisecond)
 		if client.IsConnected() {
 			t.Error("still connected")
 		}

@@ -39,6 +39,7 @@ type Linker struct {
 	live      *socket                 // of the last Linked
 	kill      context.CancelFunc      // ends the life of live
 	tenure    *tenure                 // the lease of the last Link; nil if there is none
+	evictions sync.WaitGroup          // what lets go of a connection whose lease is lost
 
 	supervisor     *supervisor // of the running Supervise; nil when none is running
 	stopSupervisor context.CancelCauseFunc
@@ -239,9 +240,10 @@ func (l *Linker) Unlink(ctx context.Context) error {
 	if err := sock.logout(ctx); err != nil {
 		return err
 	}
+	deleted := l.deleteSession(ctx, op) // while the lease is ours
 	l.forget(Status{State: StateIdle})
-	if err := l.deleteSession(ctx, op); err != nil {
-		return err
+	if deleted != nil {
+		return deleted
 	}
 	return nil
 }
@@ -257,10 +259,20 @@ func (l *Linker) deleteSession(ctx context.Context, op string) *Error {
 // forget lets go of the connection, if there is one.
 func (l *Linker) forget(status Status) {
 	l.mu.Lock()
+	letGo := l.release(status)
+	l.mu.Unlock()
+	letGo()
+}
+
+// release takes the connection out of the Linker, and returns what lets go of
+// it. It is called with l.mu held.
+func (l *Linker) release(status Status) (letGo func()) {
 	live, kill, lease := l.live, l.kill, l.tenure
 	l.live, l.kill, l.tenure, l.status = nil, nil, nil, status
-	l.mu.Unlock()
-	if live != nil {
+	if live == nil {
+		return func() {}
+	}
+	return func() {
 		live.shut()
 		kill()
 		lease.giveBack(live.life)
@@ -284,6 +296,7 @@ func (l *Linker) Close() error {
 		<-done
 	}
 	l.forget(l.Status().closed())
+	l.evictions.Wait()
 	if l.settings.proxy != nil {
 		l.http.CloseIdleConnections() // of a transport that is walink's own
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package leases_test has several programs share the sessions of one SQLite
 // file, and kills and stops them: two are never connected for one session.
 //

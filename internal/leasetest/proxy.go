@@ -16,6 +16,7 @@ type Proxy struct {
 	mu    sync.Mutex
 	cond  *sync.Cond
 	cut   bool
+	keep  bool
 	conns map[*link]bool
 }
 
@@ -68,6 +69,20 @@ func (p *Proxy) Cut() {
 	p.cut = true
 }
 
+// Keep leaves connections open for the program when the server ends them, as
+// where the news is lost on the way.
+func (p *Proxy) Keep() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keep = true
+}
+
+func (p *Proxy) keeps() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.keep
+}
+
 // Mend ends what Cut began.
 func (p *Proxy) Mend() {
 	p.mu.Lock()
@@ -109,7 +124,12 @@ func (p *Proxy) serve(near net.Conn) {
 	p.mu.Unlock()
 	var group sync.WaitGroup
 	group.Go(func() { p.copy(l.far, l.near, &l.sent); l.close() })
-	group.Go(func() { p.copy(l.near, l.far, nil); l.close() })
+	group.Go(func() {
+		p.copy(l.near, l.far, nil)
+		if !p.keeps() {
+			l.close()
+		}
+	})
 	group.Wait()
 	p.mu.Lock()
 	delete(p.conns, l)

@@ -75,11 +75,15 @@ func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl tim
 func (k *Keeper) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
 	mark, err := k.config.Mark(ctx)
 	if err == nil {
-		var now time.Time
-		if now, err = k.config.Now(ctx); err == nil {
+		// Alone with the session: whoever is taking it has read what is changed here.
+		err = k.locked(ctx, "lease", lease.Session, func(ctx context.Context) error {
+			now, err := k.config.Now(ctx)
+			if err != nil {
+				return err
+			}
 			lease.Until = milli(now.Add(ttl))
-			err = k.update(ctx, lease, `until=$4, mark=$5, doubt=0`, lease.Until.UnixMilli(), mark)
-		}
+			return k.update(ctx, lease, `until=$4, mark=$5, doubt=0`, lease.Until.UnixMilli(), mark)
+		})
 	}
 	if err != nil {
 		return store.Lease{}, k.fail("renew the lease of session", lease.Session, err)
@@ -102,7 +106,7 @@ func (k *Keeper) PeekLease(ctx context.Context, session string) (store.Lease, er
 	if err == nil {
 		held, err = k.last(ctx, session)
 	}
-	if err == nil && (!held.inForce(now) || k.dead(ctx, held.mark)) {
+	if err == nil && (!held.inForce(now) || k.dead(ctx, held.mark) && !held.doubted(now, k.config.Grace)) {
 		err = fmt.Errorf("nobody has a lease of it: %w", store.ErrNotFound)
 	}
 	if err != nil {
@@ -147,6 +151,11 @@ func (k *Keeper) last(ctx context.Context, session string) (held record, err err
 	held.Since, held.Until = time.UnixMilli(since).UTC(), time.UnixMilli(until).UTC()
 	held.doubt = time.UnixMilli(doubt)
 	return held, nil
+}
+
+// doubted reports whether a dead holder may still show that it is alive.
+func (r record) doubted(now time.Time, grace time.Duration) bool {
+	return grace > 0 && (r.doubt.UnixMilli() == 0 || r.doubt.Add(grace).After(now))
 }
 
 func (r record) inForce(now time.Time) bool { return r.Token > 0 && r.Until.After(now) }

@@ -56,10 +56,15 @@
 // The Store lends each session to one holder at a time ([store.Leaser]), by the
 // clock of the database. A connection beside the pool holds an advisory lock as
 // long as the program lives. When the database sees that connection go, the
-// sessions are lent to others four seconds later; a program that is alive after
-// all learns of it at once, and takes another lock in time or lets go. After a
-// restart of the server, and when the network is cut so that the server sees
-// nothing, a lease ends with its time.
+// sessions are lent to others 13 seconds later; a program that is alive after
+// all learns of it, at the latest when it renews its leases, and takes another
+// lock in time or lets go. After a restart of the server, and when the network
+// is cut so that the server sees nothing, a lease ends with its time. A
+// connection is needed for this beside those of the pool, and one more while the
+// store is opened; where there is none, leases end with their time.
+//
+// A standby that takes over with asynchronous replication may not have the last
+// renewals: a lease can pass before its time then.
 //
 // # PgBouncer
 //

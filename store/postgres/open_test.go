@@ -126,7 +126,7 @@ func TestServerThatIsStartedAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alarm := st.LeaseAlarm()
+	alarm := armed(t, st, lease)
 	if err := s.ctl("restart", "-m", "immediate", "-o", "-k "+s.dir+" -h ''"); err != nil {
 		t.Fatal(err)
 	}

@@ -25,8 +25,10 @@ import (
 const closeTimeout = 5 * time.Second
 
 // leaseGrace is how long a program whose connection has gone may show that it
-// is alive. The Linker lets go of its session in half of it.
-const leaseGrace = 4 * time.Second
+// is alive. A Linker renews its lease every eight seconds, which shows it, and
+// when it learns that the connection has gone and can renew nothing, it has let
+// go of its session in nine.
+const leaseGrace = 13 * time.Second
 
 // keeper has the methods that do not depend on the kind of database: those of
 // [store.Store] but for Close, of [store.Ledger], [store.CodePeeker],
@@ -64,13 +66,12 @@ var (
 func Open(ctx context.Context, url string) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		// pgx hides the password of a URL that it can parse, and of others only what looks like one.
-		return nil, fmt.Errorf("postgres: open: %w", &hinted{errURL, remedyURL})
+		return nil, fmt.Errorf("postgres: open: %w: %w", &hinted{errURL, remedyURL}, reasonOf(err))
 	}
 	at := config.ConnConfig
 	s := &Store{
 		where: net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))) + "/" + at.Database,
-		vital: &vital{config: at.Copy()},
+		vital: newVital(at.Copy()),
 	}
 	if err := s.open(ctx, config); err != nil {
 		return nil, errors.Join(s.fail("open", err), s.Close())
@@ -100,7 +101,7 @@ func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
 	s.db = devices.Child(sqlkeep.VersionTable, sqlkeep.UpgradeTable(), nil)
 	s.keeper = sqlkeep.New(sqlkeep.Config{
 		DB: s.db, Container: sqlstore.NewWithWrappedDB(devices, nil), Fail: s.fail,
-		Now: s.now, Lock: s.lock, Snapshot: s.snapshot, Mark: s.vital.mark, Dead: s.dead, Grace: leaseGrace,
+		Now: s.now, Lock: s.lock, Snapshot: s.snapshot, Mark: s.mark, Dead: s.dead, Grace: leaseGrace,
 	})
 	if err := s.checkElsewhere(ctx); err != nil {
 		return err

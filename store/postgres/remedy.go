@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"net"
+	"net/url"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -62,6 +63,21 @@ func explain(err error) error {
 	return &hinted{err, remedy}
 }
 
+// reasonOf is why a URL cannot be understood, without the URL, which may hold a
+// password.
+func reasonOf(err error) error {
+	if whole, ok := errors.AsType[*url.Error](err); ok {
+		return whole.Err
+	}
+	if parse, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
+		if cause := errors.Unwrap(parse); cause != nil {
+			return cause
+		}
+		return errors.New("a part of it is wrong")
+	}
+	return err // of the pool's settings
+}
+
 func remedyOf(code string) string {
 	switch code {
 	case "28P01", "28000":
@@ -74,6 +90,8 @@ func remedyOf(code string) string {
 		return "Lower pool_max_conns in the URL, or raise max_connections on the server."
 	case "53100":
 		return "Make room on the disk of the server."
+	case "08P01":
+		return "Set what the URL sets with ALTER ROLE instead, or name it in PgBouncer's ignore_startup_parameters."
 	case "25006":
 		return remedyStandby
 	case "57P03", "57P01", "57P02":

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -118,7 +119,7 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 			}
 			return db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		},
-		Mark: func(context.Context) (string, error) { return s.vital.mark(s.path) },
+		Mark: func(context.Context) (string, error) { return s.vital.mark() },
 		Dead: func(_ context.Context, mark string) bool { return s.vital.dead(mark) },
 	})
 	if !asItIs {
@@ -132,6 +133,15 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	if s.file, err = os.Stat(s.path); err != nil {
 		return err
 	}
+	// Whatever name the others have for it, and wherever this program goes.
+	whole, err := filepath.Abs(s.path)
+	if err == nil {
+		whole, err = filepath.EvalSymlinks(whole)
+	}
+	if err != nil {
+		return err
+	}
+	s.vital.path = whole
 
 	if s.reader, err = connect(ctx, s.path, "rw", readerPragmas(busy), readers); err != nil {
 		return err

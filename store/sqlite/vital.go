@@ -11,6 +11,8 @@ import (
 // be taken at once. Where there are no such locks it shows nothing, and a lease
 // ends with its time.
 type vital struct {
+	path string // of the database; empty in memory
+
 	mu   sync.Mutex
 	file *os.File // nil before the first mark, and after close
 	own  string   // the mark

@@ -14,13 +14,13 @@ import (
 )
 
 // mark returns what the others can tell from whether this process is alive:
-// the file's inode, since it may be deleted and made anew, and the position of
+// which file it is, since it may be deleted and made anew, and the position of
 // a byte in it that is locked as long as the Store is open. The lock is of the
 // open file and not of the process (F_OFD_SETLK in fcntl(2)), so that two
 // Stores of one process are two holders, and closing another descriptor of the
 // file does no harm.
-func (v *vital) mark(path string) (string, error) {
-	if path == memory {
+func (v *vital) mark() (string, error) {
+	if v.path == "" {
 		return "", nil
 	}
 	v.mu.Lock()
@@ -31,11 +31,14 @@ func (v *vital) mark(path string) (string, error) {
 	case v.file != nil:
 		return v.own, nil
 	}
-	file, err := os.OpenFile(path+vitalSuffix, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(v.path+vitalSuffix, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return "", fmt.Errorf("the file beside the database that shows who is alive: %w", err)
 	}
 	own, err := lockByte(file)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.ENOTSUP) {
+		return "", file.Close() // a file system without such locks: a lease ends with its time
+	}
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("lock in %q: %w", file.Name(), err), file.Close())
 	}
@@ -45,7 +48,7 @@ func (v *vital) mark(path string) (string, error) {
 
 // lockByte locks a byte that nobody else has.
 func lockByte(file *os.File) (mark string, err error) {
-	node, err := inode(file)
+	where, err := identity(file)
 	if err != nil {
 		return "", err
 	}
@@ -56,7 +59,7 @@ func lockByte(file *os.File) (mark string, err error) {
 	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &lock); err != nil {
 		return "", err
 	}
-	return strconv.FormatUint(node, 10) + ":" + strconv.FormatInt(position, 10), nil
+	return where + ":" + strconv.FormatInt(position, 10), nil
 }
 
 // dead reports whether the holder with that mark is known to be dead. It is
@@ -72,8 +75,7 @@ func (v *vital) dead(mark string) bool {
 	if err != nil {
 		return false
 	}
-	node, err := inode(v.file)
-	if err != nil || where != strconv.FormatUint(node, 10) {
+	if own, err := identity(v.file); err != nil || where != own {
 		return false
 	}
 	lock := byteLock(unix.F_WRLCK, position)
@@ -87,8 +89,9 @@ func byteLock(kind int16, position int64) unix.Flock_t {
 	return unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: position, Len: 1}
 }
 
-func inode(file *os.File) (uint64, error) {
+// identity is the file's device and inode, whatever its name.
+func identity(file *os.File) (string, error) {
 	var stat unix.Stat_t
 	err := unix.Fstat(int(file.Fd()), &stat)
-	return stat.Ino, err
+	return fmt.Sprintf("%d.%d", stat.Dev, stat.Ino), err
 }

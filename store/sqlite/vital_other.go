@@ -3,7 +3,7 @@
 package sqlite
 
 // mark has nothing to show here: there are no locks that end with the open file.
-func (*vital) mark(string) (string, error) { return "", nil }
+func (*vital) mark() (string, error) { return "", nil }
 
 // dead knows nothing here.
 func (*vital) dead(string) bool { return false }
