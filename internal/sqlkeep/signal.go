@@ -22,6 +22,19 @@ type identities struct {
 	jid    types.JID
 }
 
+// PutIdentity implements [wastore.IdentityStore]. What is stored already is not
+// stored again: whatsmeow puts the identity of the sender with every message,
+// and what changes nothing need not be committed.
+func (i identities) PutIdentity(ctx context.Context, address string, key [32]byte) error {
+	var stored bool
+	err := i.keeper.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM whatsmeow_identity_keys WHERE our_jid=$1 AND their_id=$2 AND identity=$3)`,
+		i.jid, address, key[:]).Scan(&stored)
+	if err != nil || stored {
+		return err
+	}
+	return i.IdentityStore.PutIdentity(ctx, address, key)
+}
+
 // DeleteAllIdentities implements [wastore.IdentityStore].
 func (i identities) DeleteAllIdentities(ctx context.Context, phone string) error {
 	from, to := devicesOf(phone)
