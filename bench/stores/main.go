@@ -3,7 +3,7 @@
 //
 //	go run .
 //
-// takes about a quarter of an hour, and with -short some seconds, for CI. In
+// takes about eight minutes, and with -short some seconds, for CI. In
 // each round every backend does the same once, one after the other, so that
 // what disturbs the machine disturbs them alike. PostgreSQL and Redis are
 // started for it; where one is not installed its rows are left out, and a line
@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	amount := size{rounds: 7, opens: 5, sessions: 10_000, preKeys: 812, messages: 1000}
+	amount := size{rounds: 3, opens: 5, sessions: 10_000, preKeys: 812, messages: 1000}
 	if *short {
 		amount = size{rounds: 1, opens: 1, sessions: 20, preKeys: 10, messages: 64}
 	}
@@ -134,7 +134,7 @@ func backends(ctx context.Context, out io.Writer, dir string) (list []backend, s
 }
 
 // measureWork takes the samples of all backends in turns, from the first to the
-// last and back. The first round does not count if there is more than one.
+// last and back.
 func measureWork(ctx context.Context, w work, list []backend, rounds int, results *results) error {
 	samplers := make([]sampler, len(list))
 	for i, b := range list {
@@ -147,8 +147,7 @@ func measureWork(ctx context.Context, w work, list []backend, rounds int, result
 	for i := range order {
 		order[i] = i
 	}
-	warm := rounds > 1
-	for round := range rounds + map[bool]int{true: 1}[warm] {
+	for range rounds {
 		for _, i := range order {
 			if results.failed(list[i], w) {
 				continue
@@ -159,7 +158,7 @@ func measureWork(ctx context.Context, w work, list []backend, rounds int, result
 				results.fail(list[i], w, "database is locked")
 			case err != nil:
 				return fmt.Errorf("%s: %s: %w", list[i].name, w.columns[0], err)
-			case !warm || round > 0:
+			default:
 				results.add(list[i], w, times)
 			}
 		}

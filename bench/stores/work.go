@@ -310,4 +310,3 @@ func (m messages) run(ctx context.Context, traffic []*kvtest.Traffic) error {
 }
 
 func (messages) end(context.Context) error { return nil }
-
