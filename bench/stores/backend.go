@@ -71,7 +71,8 @@ func link(ctx context.Context, st opened, session, number string) (*wastore.Devi
 		return nil, err
 	}
 	storetest.Pair(device, storetest.JID(number, 1))
-	return device, device.Save(ctx)
+	err = device.Save(ctx)
+	return device, err
 }
 
 // The names of the rivals.

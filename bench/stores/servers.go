@@ -48,7 +48,8 @@ func startPostgres(ctx context.Context, dir string) (*postgresServer, error) {
 	if err := s.run(ctx, "initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale", "C.UTF-8"); err != nil {
 		return nil, err
 	}
-	return s, s.run(ctx, "pg_ctl", "-D", "data", "-w", "start", "-l", "log", "-o", "-k "+s.dir+" -h '' -c max_connections=100")
+	err := s.run(ctx, "pg_ctl", "-D", "data", "-w", "start", "-l", "log", "-o", "-k "+s.dir+" -h '' -c max_connections=100")
+	return s, err
 }
 
 // yield gives the folder to the user postgres.
@@ -66,7 +67,7 @@ func (s *postgresServer) yield() error {
 		return err
 	}
 	s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	return os.Chown(s.dir, int(uid), int(gid)) //nolint:gosec // 32 bits
+	return os.Chown(s.dir, int(uid), int(gid))
 }
 
 func (s *postgresServer) run(ctx context.Context, name string, args ...string) error {

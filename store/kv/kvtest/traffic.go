@@ -36,7 +36,7 @@ type Traffic struct {
 // the messages come as to a client with EnableDecryptedEventBuffer.
 func NewTraffic(ctx context.Context, device *wastore.Device, messages int, buffered bool) (*Traffic, error) {
 	t := &Traffic{device: device, buffered: buffered, session: bytes.Repeat([]byte("s"), 1500)}
-	made, err := device.PreKeys.GetOrGenPreKeys(ctx, uint32(messages/establishing)+1) //nolint:gosec // a count
+	made, err := device.PreKeys.GetOrGenPreKeys(ctx, uint32(messages/establishing)+1)
 	if err != nil {
 		return nil, err
 	}
