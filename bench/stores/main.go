@@ -3,7 +3,7 @@
 //
 //	go run .
 //
-// takes about eight minutes, and with -short some seconds, for CI. In
+// takes about a quarter of an hour, and with -short less than a minute, for CI. In
 // each round every backend does the same once, one after the other, so that
 // what disturbs the machine disturbs them alike. PostgreSQL and Redis are
 // started for it; where one is not installed its rows are left out, and a line
