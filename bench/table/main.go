@@ -83,7 +83,7 @@ func machine(out io.Writer, dir string) error {
 		}
 	}
 	_, err = fmt.Fprintf(out, "%s, %s/%s, %d cores; whatsmeow %s; a synced write of 4 KiB takes %s here\n\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), version, short(sync))
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), version, measure.Short(sync))
 	return err
 }
 
@@ -99,7 +99,7 @@ func times(ctx context.Context, out io.Writer, dir string, amount size, only str
 	plain := func(sample measure.Sample) func() (measure.Sample, func(), error) {
 		return func() (measure.Sample, func(), error) { return sample, func() {}, nil }
 	}
-	header(out, "time", "walink", "whatsmeow", "ratio", "95 %", "undisturbed", "longest", "goal", "pairs")
+	measure.Header(out, "time", "walink", "whatsmeow", "ratio", "95 %", "undisturbed", "longest", "goal", "pairs")
 	for _, row := range []struct {
 		name, goal string
 		n          int
@@ -125,16 +125,16 @@ func times(ctx context.Context, out io.Writer, dir string, amount size, only str
 			return fmt.Errorf("%s: %w", row.name, err)
 		}
 		median, best := c.Median(), c.Undisturbed()
-		line(out, row.name, short(median.Walink), short(median.Plain), fmt.Sprintf("%.3f", median.Ratio),
+		measure.Line(out, row.name, measure.Short(median.Walink), measure.Short(median.Plain), fmt.Sprintf("%.3f", median.Ratio),
 			fmt.Sprintf("%.3f–%.3f", median.Low, median.High), fmt.Sprintf("%.3f", best.Ratio),
-			short(slices.Max(c.Walink))+" / "+short(slices.Max(c.Plain)), row.goal, fmt.Sprint(row.n))
+			measure.Short(slices.Max(c.Walink))+" / "+measure.Short(slices.Max(c.Plain)), row.goal, fmt.Sprint(row.n))
 	}
 	return nil
 }
 
 func memory(ctx context.Context, out io.Writer, dir string, amount size, only string) error {
 	_, _ = fmt.Fprintln(out)
-	header(out, "per device", "walink heap", "whatsmeow heap", "ratio", "goal", "stacks", "goroutines")
+	measure.Header(out, "per device", "walink heap", "whatsmeow heap", "ratio", "goal", "stacks", "goroutines")
 	for _, linked := range []bool{false, true} {
 		for _, n := range amount.memory {
 			name := fmt.Sprintf("%d %s", n, map[bool]string{false: "waiting", true: "linked"}[linked])
@@ -149,7 +149,7 @@ func memory(ctx context.Context, out io.Writer, dir string, amount size, only st
 					return fmt.Errorf("%s: %w", name, err)
 				}
 			}
-			line(out, name, kibi(weight[0].Heap), kibi(weight[1].Heap), fmt.Sprintf("%.3f", weight[0].Heap/weight[1].Heap), "≤ 1.05",
+			measure.Line(out, name, kibi(weight[0].Heap), kibi(weight[1].Heap), fmt.Sprintf("%.3f", weight[0].Heap/weight[1].Heap), "≤ 1.05",
 				kibi(weight[0].Stack)+" / "+kibi(weight[1].Stack),
 				fmt.Sprintf("%.2f / %.2f", weight[0].Goroutines, weight[1].Goroutines))
 		}
@@ -159,26 +159,6 @@ func memory(ctx context.Context, out io.Writer, dir string, amount size, only st
 
 func progress(name string) {
 	fmt.Fprintf(os.Stderr, "%s %s\n", time.Now().Format(time.TimeOnly), name)
-}
-
-func header(out io.Writer, cells ...string) {
-	line(out, cells...)
-	_, _ = fmt.Fprintln(out, "|---|"+strings.Repeat("---:|", len(cells)-1))
-}
-
-func line(out io.Writer, cells ...string) {
-	_, _ = fmt.Fprintln(out, "| "+strings.Join(cells, " | ")+" |")
-}
-
-// short writes a time with three digits.
-func short(d time.Duration) string {
-	switch {
-	case d < time.Millisecond:
-		return fmt.Sprintf("%.2f ms", d.Seconds()*1e3)
-	case d < time.Second:
-		return fmt.Sprintf("%.3g ms", d.Seconds()*1e3)
-	}
-	return fmt.Sprintf("%.3g s", d.Seconds())
 }
 
 func kibi(bytes float64) string { return fmt.Sprintf("%.1f KiB", bytes/1024) }

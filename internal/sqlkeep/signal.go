@@ -22,6 +22,22 @@ type identities struct {
 	jid types.JID
 }
 
+// PutIdentity implements [wastore.IdentityStore]. What is stored already is not
+// stored again: whatsmeow puts the identity of the sender with every message,
+// and PostgreSQL would commit it each time. SQLite does not: it leaves a page
+// alone that stays the same.
+func (i identities) PutIdentity(ctx context.Context, address string, key [32]byte) error {
+	if i.keeper.db.Dialect == dbutil.Postgres {
+		var stored bool
+		err := i.keeper.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM whatsmeow_identity_keys WHERE our_jid=$1 AND their_id=$2 AND identity=$3)`,
+			i.jid, address, key[:]).Scan(&stored)
+		if err != nil || stored {
+			return err
+		}
+	}
+	return i.IdentityStore.PutIdentity(ctx, address, key)
+}
+
 // DeleteAllIdentities implements [wastore.IdentityStore].
 func (i identities) DeleteAllIdentities(ctx context.Context, phone string) error {
 	from, to := devicesOf(phone)

@@ -1,15 +1,27 @@
 package kv
 
 import (
+	"bytes"
 	"context"
 	"strings"
 
 	"go.mau.fi/whatsmeow/types"
 )
 
-// PutIdentity implements [wastore.IdentityStore].
+// PutIdentity implements [wastore.IdentityStore]. What is stored already is not
+// stored again: whatsmeow puts the identity of the sender with every message,
+// and a transaction that changes nothing need not wait for a disk.
 func (d *data) PutIdentity(ctx context.Context, address string, key [32]byte) error {
-	return d.put(ctx, newEncoder(32).bytes(key[:]), kindIdentity, address)
+	value := newEncoder(32).bytes(key[:]).b
+	return d.write(ctx, func(tx Tx) error {
+		// In a transaction that could write, since one that reads may see what
+		// another has not stored for good yet.
+		stored, err := tx.Get(d.key(kindIdentity, address))
+		if err != nil || bytes.Equal(stored, value) {
+			return err
+		}
+		return d.set(tx, value, kindIdentity, address)
+	})
 }
 
 // DeleteAllIdentities implements [wastore.IdentityStore].

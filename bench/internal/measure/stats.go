@@ -68,7 +68,7 @@ func (c Comparison) Undisturbed() Estimate { return c.estimate(0.1) }
 
 // estimate compares a quantile. The bounds are from resampling the pairs.
 func (c Comparison) estimate(q float64) Estimate {
-	e := Estimate{Walink: quantile(c.Walink, q), Plain: quantile(c.Plain, q)}
+	e := Estimate{Walink: Quantile(c.Walink, q), Plain: Quantile(c.Plain, q)}
 	e.Ratio = float64(e.Walink) / float64(e.Plain)
 	const resamples = 2000
 	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same bounds for the same samples
@@ -79,16 +79,16 @@ func (c Comparison) estimate(q float64) Estimate {
 			k := random.IntN(len(walink))
 			walink[j], plain[j] = c.Walink[k], c.Plain[k]
 		}
-		ratios[i] = float64(quantile(walink, q)) / float64(quantile(plain, q))
+		ratios[i] = float64(Quantile(walink, q)) / float64(Quantile(plain, q))
 	}
 	slices.Sort(ratios)
 	e.Low, e.High = ratios[resamples/40], ratios[resamples-resamples/40-1]
 	return e
 }
 
-// quantile returns a quantile of times, which is not empty, between the two
+// Quantile returns a quantile of times, which is not empty, between the two
 // nearest.
-func quantile(times []time.Duration, q float64) time.Duration {
+func Quantile(times []time.Duration, q float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(times))
 	at := q * float64(len(sorted)-1)
 	below := int(at)

@@ -197,5 +197,5 @@ func SyncTime(folder string) (time.Duration, error) {
 		}
 		times[i] = time.Since(began)
 	}
-	return quantile(times, 0.5), nil
+	return Quantile(times, 0.5), nil
 }

@@ -4,13 +4,15 @@
 //
 // The fn of each transaction runs alone, in the goroutine of its caller, on an
 // overlay of its own, so that one that fails takes nothing along. Who finds
-// nobody waiting commits for all since the last commit, at once: nothing is
-// ever held back in the hope of company.
+// nobody waiting lets those run that can, and if still nobody waits, commits for
+// all since the last commit: no clock ever holds anything back in the hope of
+// company.
 package group
 
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -35,6 +37,10 @@ var ErrClosed = errors.New("the database is closed")
 // most is the number of transactions that are committed together at most, so
 // that the first of them does not wait too long.
 const most = 128
+
+// yields is how often who would commit lets others run first. Each time all that
+// are ready to run on the same processor do, and several come a step closer.
+const yields = 3
 
 // Writer runs writing transactions. Use [New].
 type Writer struct {
@@ -143,7 +149,7 @@ func (w *Writer) enter(ctx context.Context) error {
 
 // leave gives the turn to the next, with the batch, or ends the batch before.
 func (w *Writer) leave(ctx context.Context) {
-	if b := w.batch; b != nil && (b.err != nil || b.size >= most || w.last()) {
+	if b := w.batch; b != nil && (b.err != nil || b.size >= most || w.alone()) {
 		w.batch = nil
 		w.finish(ctx, b)
 	}
@@ -163,6 +169,20 @@ func (w *Writer) leave(ctx context.Context) {
 	next := w.waiting[0]
 	w.waiting = slices.Delete(w.waiting, 0, 1)
 	close(next)
+}
+
+// alone reports whether nobody is waiting for the turn, and nobody is about to.
+// Those whose batch has just ended are awake but have not run yet, and most of
+// them come back with what they do next: without them each batch of many would
+// be followed by one of few. Where nothing else can run this takes no time.
+func (w *Writer) alone() bool {
+	for range yields {
+		if !w.last() {
+			return false
+		}
+		runtime.Gosched()
+	}
+	return w.last()
 }
 
 // last reports whether nobody is waiting for the turn.

@@ -1,0 +1,131 @@
+package kvtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"strconv"
+	"time"
+
+	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink/store/storetest"
+)
+
+const (
+	// peers is how many contacts write to a device, in turns.
+	peers = 8
+	// establishing is one in how many messages begins a new Signal session.
+	establishing = 10
+)
+
+// Traffic is what whatsmeow asks of the stores of one device when messages come
+// in, without the cryptography between. It is for one goroutine. Use
+// [NewTraffic].
+type Traffic struct {
+	device   *wastore.Device
+	buffered bool
+	session  []byte
+	preKeys  []uint32
+	count    int
+}
+
+// NewTraffic prepares a device that is stored: the sessions and the identities
+// of eight contacts, and the prekeys that so many messages take. With buffered
+// the messages come as to a client with EnableDecryptedEventBuffer.
+func NewTraffic(ctx context.Context, device *wastore.Device, messages int, buffered bool) (*Traffic, error) {
+	t := &Traffic{device: device, buffered: buffered, session: bytes.Repeat([]byte("s"), 1500)}
+	made, err := device.PreKeys.GetOrGenPreKeys(ctx, uint32(messages/establishing)+1)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range made {
+		t.preKeys = append(t.preKeys, key.KeyID)
+	}
+	if err := device.PreKeys.MarkPreKeysAsUploaded(ctx, made[len(made)-1].KeyID); err != nil {
+		return nil, err
+	}
+	return t, device.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
+		for i := range peers {
+			if err := device.Identities.PutIdentity(ctx, address(i), identity(i)); err != nil {
+				return err
+			}
+			if err := device.Sessions.PutSession(ctx, address(i), t.session); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func number(i int) string { return strconv.Itoa(4915100000000 + i) }
+
+func address(i int) string { return number(i) + ":0" }
+
+func identity(i int) [32]byte { return sha256.Sum256([]byte(number(i))) }
+
+// Message is what is asked for one message, in this order: the session, and
+// for one in ten, which begins a new session, a prekey; whether the identity is
+// trusted; then the identity and the session are stored, and the prekey is
+// removed. At last the secret of the message is stored. With the buffer all
+// but the last is in one transaction with the event, which is forgotten in the
+// end.
+func (t *Traffic) Message(ctx context.Context) error {
+	n := t.count
+	t.count++
+	id := "3EB0" + strconv.Itoa(n)
+	if !t.buffered {
+		if err := t.decrypt(ctx, n); err != nil {
+			return err
+		}
+		return t.secret(ctx, n, id)
+	}
+	buffer := t.device.EventBuffer
+	hash := sha256.Sum256([]byte(id))
+	if known, err := buffer.GetBufferedEvent(ctx, hash); err != nil || known != nil {
+		return fmt.Errorf("message %s, known before %t: %w", id, known != nil, err)
+	}
+	err := buffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
+		if err := t.decrypt(ctx, n); err != nil {
+			return err
+		}
+		return buffer.PutBufferedEvent(ctx, hash, t.session[:120], time.Now())
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.secret(ctx, n, id); err != nil {
+		return err
+	}
+	return buffer.ClearBufferedEventPlaintext(ctx, hash)
+}
+
+func (t *Traffic) decrypt(ctx context.Context, n int) error {
+	from := n % peers
+	begins := n%establishing == 0 && n/establishing < len(t.preKeys)
+	if _, err := t.device.Sessions.GetSession(ctx, address(from)); err != nil {
+		return err
+	}
+	if begins {
+		if key, err := t.device.PreKeys.GetPreKey(ctx, t.preKeys[n/establishing]); err != nil || key == nil {
+			return fmt.Errorf("prekey, there %t: %w", key != nil, err)
+		}
+	}
+	if trusted, err := t.device.Identities.IsTrustedIdentity(ctx, address(from), identity(from)); err != nil || !trusted {
+		return fmt.Errorf("identity, trusted %t: %w", trusted, err)
+	}
+	if err := t.device.Identities.PutIdentity(ctx, address(from), identity(from)); err != nil {
+		return err
+	}
+	t.session[n%len(t.session)]++
+	if err := t.device.Sessions.PutSession(ctx, address(from), bytes.Clone(t.session)); err != nil || !begins {
+		return err
+	}
+	return t.device.PreKeys.RemovePreKey(ctx, t.preKeys[n/establishing])
+}
+
+func (t *Traffic) secret(ctx context.Context, n int, id string) error {
+	chat := storetest.JID(number(n%peers), 0)
+	return t.device.MsgSecrets.PutMessageSecret(ctx, chat, chat, id, t.session[:32])
+}
