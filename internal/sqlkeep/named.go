@@ -26,11 +26,6 @@ func (o owner) fail(what, key string, err error) error {
 	return o.keeper.fail(fmt.Sprintf("the %s %q of session", what, digits.Mask(key)), o.session, err)
 }
 
-// PutIdentity implements [wastore.IdentityStore].
-func (i identities) PutIdentity(ctx context.Context, address string, key [32]byte) error {
-	return i.fail("identity", address, i.IdentityStore.PutIdentity(ctx, address, key))
-}
-
 // IsTrustedIdentity implements [wastore.IdentityStore].
 func (i identities) IsTrustedIdentity(ctx context.Context, address string, key [32]byte) (bool, error) {
 	trusted, err := i.IdentityStore.IsTrustedIdentity(ctx, address, key)

@@ -32,10 +32,10 @@ func (i identities) PutIdentity(ctx context.Context, address string, key [32]byt
 		err := i.keeper.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM whatsmeow_identity_keys WHERE our_jid=$1 AND their_id=$2 AND identity=$3)`,
 			i.jid, address, key[:]).Scan(&stored)
 		if err != nil || stored {
-			return err
+			return i.fail("identity", address, err)
 		}
 	}
-	return i.IdentityStore.PutIdentity(ctx, address, key)
+	return i.fail("identity", address, i.IdentityStore.PutIdentity(ctx, address, key))
 }
 
 // DeleteAllIdentities implements [wastore.IdentityStore].
