@@ -122,8 +122,9 @@ func (t *sealedTx) clearPrefix(prefix []byte) error {
 // that MAC: the same part after the same parts is always the same, and
 // nothing else is to be seen in it.
 type namer struct {
-	mac   []byte
-	block cipher.Block
+	secret []byte // from which the others are derived
+	mac    []byte
+	block  cipher.Block
 }
 
 const (
@@ -136,7 +137,7 @@ func newNamer(secret []byte) *namer {
 	if err != nil {
 		panic(err) // not reached: it fails for other lengths only
 	}
-	return &namer{mac: derive(secret, "walink kv name authentication"), block: block}
+	return &namer{secret: secret, mac: derive(secret, "walink kv name authentication"), block: block}
 }
 
 // seal returns the sealed form of a name.

@@ -100,12 +100,13 @@ func (s *Store) txn(ctx context.Context, write bool, fn func(tx Tx) error) error
 		}
 		return fn(c.tx)
 	}
-	if s.known.Load() {
+	before := s.known.Load()
+	if before && !write {
 		return s.db.Txn(ctx, write, fn)
 	}
 	var known bool
 	err := s.db.Txn(ctx, write, func(tx Tx) (err error) {
-		if known, err = checkFormat(tx, write); err != nil {
+		if known, err = checkFormat(tx, write, before); err != nil {
 			return err
 		}
 		return fn(tx)
