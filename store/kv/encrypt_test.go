@@ -195,7 +195,7 @@ func TestSealedDamage(t *testing.T) {
 		}
 		update(t, db, func(tx kv.Tx) error { return tx.Set([]byte(entry), []byte(value)) })
 		_, err := st.Device(t.Context(), "one")
-		if !errors.Is(err, kv.ErrDamaged) || !strings.Contains(err.Error(), `"one"`) || !strings.Contains(err.Error(), `key "sone\x00"`) {
+		if !errors.Is(err, kv.ErrDamaged) || !strings.Contains(err.Error(), `"one"`) || !strings.Contains(err.Error(), `key "s\x00one\x00"`) {
 			t.Errorf("%s: Device: %v, want ErrDamaged with the session and the key", name, err)
 		}
 		sessions, err := st.Sessions(t.Context())
