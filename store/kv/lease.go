@@ -97,9 +97,10 @@ func (s *Store) RenewLease(ctx context.Context, lease store.Lease, ttl time.Dura
 
 // ReleaseLease implements [store.Leaser].
 func (s *Store) ReleaseLease(ctx context.Context, lease store.Lease) error {
-	err := s.lend(ctx, lease.Session, func(tx Tx, _ time.Time, last lend) error {
-		if !last.is(lease) {
-			return nil
+	err := s.txn(ctx, true, func(tx Tx) error {
+		last, err := lastLease(tx, lease.Session)
+		if err != nil || !last.is(lease) {
+			return err
 		}
 		last.released = true
 		return tx.Set(name(spaceLease, lease.Session), last.encode())
@@ -116,12 +117,13 @@ func (s *Store) lend(ctx context.Context, session string, fn func(tx Tx, now tim
 	if err != nil {
 		return err
 	}
+	asked := time.Now()
 	return s.txn(ctx, true, func(tx Tx) error {
 		last, err := lastLease(tx, session)
 		if err != nil {
 			return err
 		}
-		return fn(tx, now, last)
+		return fn(tx, now.Add(time.Since(asked)), last) // which may have waited for other writers
 	})
 }
 

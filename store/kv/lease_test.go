@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,6 +36,11 @@ func (c *clock) pass(d time.Duration) {
 
 func TestLease(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testLease) // where nothing takes time
+}
+
+func testLease(t *testing.T) {
+	t.Helper()
 	ctx := t.Context()
 	start := time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
 	db := &clock{DB: memory.New(), now: start}
@@ -183,6 +189,55 @@ func TestLeaseOfLostData(t *testing.T) {
 	}
 	if got, err := st.PeekLease(t.Context(), "a"); err != nil || got != second {
 		t.Errorf("PeekLease: %v, %v, want %v", got, err, second)
+	}
+}
+
+// Who waits for another writer has the whole ttl from then on.
+func TestLeaseBeginsWhenItIsGiven(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
+		db := &clock{DB: memory.New(), now: start}
+		st := reopen(t, db)
+		writing, taken := make(chan struct{}), make(chan store.Lease)
+		go func() {
+			<-writing
+			lease, err := st.TakeLease(t.Context(), "a", "one", time.Minute)
+			if err != nil {
+				t.Errorf("TakeLease: %v", err)
+			}
+			taken <- lease
+		}()
+		update(t, db, func(kv.Tx) error {
+			close(writing)
+			synctest.Wait()
+			<-time.After(10 * time.Second)
+			return nil
+		})
+		want := start.Add(10 * time.Second)
+		if lease := <-taken; !lease.Since.Equal(want) || !lease.Until.Equal(want.Add(time.Minute)) {
+			t.Errorf("the lease is from %v until %v, want it from %v", lease.Since, lease.Until, want)
+		}
+	})
+}
+
+// broken is a DB whose clock does not answer.
+type broken struct{ keep }
+
+func (broken) Now(context.Context) (time.Time, error) { return time.Time{}, errDown }
+
+func TestReleaseLeaseNeedsNoClock(t *testing.T) {
+	t.Parallel()
+	db := keep{memory.New()}
+	lease, err := reopen(t, db).TakeLease(t.Context(), "a", "one", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reopen(t, broken{db}).ReleaseLease(t.Context(), lease); err != nil {
+		t.Errorf("ReleaseLease: %v", err)
+	}
+	if _, err := reopen(t, db).PeekLease(t.Context(), "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("PeekLease: %v, want ErrNotFound", err)
 	}
 }
 
