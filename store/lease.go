@@ -25,9 +25,12 @@ var ErrLeaseLost = errors.New("the lease is lost")
 // leaves its lease alone. Close releases no lease: who closes a Store has
 // released what it held, or loses it like one that was killed.
 //
-// The calls take effect one after the other, and are durable like a session,
-// so that tokens do not start again after a crash. A Store whose data does not
-// outlive a crash loses its leases with it.
+// The calls take effect one after the other, and are durable like a session. A
+// Store whose data does not outlive a crash loses its leases with it. Tokens
+// grow, and are not consecutive: the Stores of this repository take the time in
+// microseconds where that is greater than the last token, so that tokens do not
+// start again when all data was lost. Where they could, a lease is told from
+// another by its Holder and Since too.
 type Leaser interface {
 	// TakeLease lends session to holder for ttl. While another lease of the
 	// session is in force the error is a [*BusyError], even if the holder has
@@ -36,10 +39,11 @@ type Leaser interface {
 	// RenewLease puts the end of lease at ttl from now, and returns the lease
 	// with its new Until. One whose time is up, but that nobody has taken
 	// since, can still be renewed. The error wraps [ErrLeaseLost] where the
-	// session has been lent again, or lease has been released.
+	// session has been lent again, lease has been released, or its Session,
+	// Holder, Token and Since are not those of one lease.
 	RenewLease(ctx context.Context, lease Lease, ttl time.Duration) (Lease, error)
 	// ReleaseLease ends lease, so that the session can be lent at once. It is
-	// not an error if lease has ended before.
+	// not an error if lease has ended before, or is none.
 	ReleaseLease(ctx context.Context, lease Lease) error
 	// PeekLease returns the lease of session that is in force. Where there is
 	// none the error wraps [ErrNotFound].

@@ -5,22 +5,20 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"encoding/gob"
 	"errors"
 	"hash/crc32"
 	"io"
 	"maps"
 	"os"
-	"slices"
 	"strings"
 	"sync/atomic"
 
 	"github.com/walink/walink/store/kv"
 )
 
-// Journal is a kv.DB in one file to which every transaction is appended: the
-// length and the checksum of what follows, and then the pairs that it changed.
-// All is in memory too. It is for one process, and never gets shorter.
+// Journal is a kv.DB in one file to which every transaction is appended, with
+// its length, a checksum and an end mark. All is in memory too. It is for one
+// process, and never gets shorter.
 //
 // A crash loses nothing that was reported as stored, since Txn returns once the
 // transaction is on the disk, and no part of a transaction is there without the
@@ -32,6 +30,17 @@ type Journal struct {
 	size   int64
 }
 
+const (
+	magic = "walink journal 1\n" // begins every journal
+	head  = 12                   // of a record: its length, the same with all bits turned, its checksum
+	mark  = '\n'                 // ends a record: zeros, which a crash may leave, do not
+)
+
+var (
+	errForeign = errors.New("the file is no journal, and is left as it is: give another path")
+	errDamaged = errors.New("the journal is damaged, and is left as it is: bring it back from a backup")
+)
+
 // OpenJournal reads the file at path, or makes one. What a crash has left of a
 // transaction at the end goes: it was not reported as stored.
 func OpenJournal(path string) (*Journal, error) {
@@ -40,28 +49,43 @@ func OpenJournal(path string) (*Journal, error) {
 		return nil, err
 	}
 	j := &Journal{writer: make(chan struct{}, 1), file: file}
+	if err := cmp.Or(lock(file), j.read()); err != nil {
+		return nil, errors.Join(err, release(file))
+	}
+	return j, nil
+}
+
+func (j *Journal) read() error {
+	all, err := io.ReadAll(j.file)
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(all, []byte(magic)) {
+		if !strings.HasPrefix(magic, string(all)) {
+			return errForeign
+		}
+		all = []byte(magic) // a new one, or a crash while it was made
+		if _, err := j.file.WriteAt(all, 0); err != nil {
+			return err
+		}
+	}
 	t := &tx{state: map[string]string{}, changes: map[string]string{}, write: true}
-	rest, err := io.ReadAll(file)
-	for err == nil && len(rest) >= 8 {
-		end := 8 + int(binary.BigEndian.Uint32(rest))
-		if len(rest) < end || crc32.ChecksumIEEE(rest[8:end]) != binary.BigEndian.Uint32(rest[4:]) {
+	j.size = int64(len(magic))
+	for rest := bytes.TrimRight(all[len(magic):], "\x00"); len(rest) >= head; {
+		size := binary.BigEndian.Uint32(rest)
+		if size == 0 || size != ^binary.BigEndian.Uint32(rest[4:]) {
+			return errDamaged
+		} else if uint64(len(rest)-head) < uint64(size) {
 			break
 		}
-		var changes map[string]string
-		err = gob.NewDecoder(bytes.NewReader(rest[8:end])).Decode(&changes)
-		for key, value := range changes {
-			_ = t.Set([]byte(key), []byte(value))
+		body := rest[head : head+int(size)]
+		if crc32.ChecksumIEEE(body) != binary.BigEndian.Uint32(rest[8:]) || !t.replay(body[:len(body)-1]) {
+			return errDamaged
 		}
-		rest, j.size = rest[end:], j.size+int64(end)
-	}
-	if err == nil {
-		err = errors.Join(file.Truncate(j.size), file.Sync())
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		rest, j.size = rest[head+len(body):], j.size+int64(head+len(body))
 	}
 	j.state.Store(&t.state)
-	return j, nil
+	return errors.Join(j.file.Truncate(j.size), j.file.Sync())
 }
 
 // Txn implements kv.DB. A transaction that writes does so on a copy.
@@ -82,24 +106,31 @@ func (j *Journal) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) err
 		t.state = maps.Clone(*state)
 	}
 	defer func() { t.write = false }()
-	err := fn(t)
-	if err = errors.Join(err, ctx.Err()); err != nil || len(t.changes) == 0 {
+	if err := errors.Join(fn(t), ctx.Err()); err != nil || len(t.changes) == 0 {
 		return err
 	}
 	return j.commit(t)
 }
 
-// commit appends what has changed, and waits for the disk. What failed is written over by the next.
+// commit appends what has changed, and waits for the disk. What failed goes, or
+// else the Journal is closed, so that nothing follows what may be there.
 func (j *Journal) commit(t *tx) error {
-	record := bytes.NewBuffer(make([]byte, 8))
-	if err := gob.NewEncoder(record).Encode(t.changes); err != nil {
-		return err
+	b := make([]byte, head)
+	for key, value := range t.changes {
+		b = append(append(binary.AppendUvarint(b, uint64(len(key))), key...), binary.AppendUvarint(nil, uint64(len(value)))...)
+		b = append(b, value...)
 	}
-	b := record.Bytes()
-	binary.BigEndian.PutUint32(b, uint32(len(b)-8)) //nolint:gosec // no transaction has 4 GiB
-	binary.BigEndian.PutUint32(b[4:], crc32.ChecksumIEEE(b[8:]))
+	b = append(b, mark)
+	size := uint32(len(b) - head) //nolint:gosec // no transaction has 4 GiB
+	binary.BigEndian.PutUint32(b, size)
+	binary.BigEndian.PutUint32(b[4:], ^size)
+	binary.BigEndian.PutUint32(b[8:], crc32.ChecksumIEEE(b[head:]))
 	_, err := j.file.WriteAt(b, j.size)
-	if err := cmp.Or(err, j.file.Sync()); err != nil {
+	if err = cmp.Or(err, j.file.Sync()); err != nil {
+		if undo := cmp.Or(j.file.Truncate(j.size), j.file.Sync()); undo != nil {
+			j.state.Store(nil)
+			err = errors.Join(err, undo, release(j.file))
+		}
 		return err
 	}
 	j.size += int64(len(b))
@@ -114,40 +145,5 @@ func (j *Journal) Close() error {
 	if j.state.Swap(nil) == nil {
 		return nil
 	}
-	return j.file.Close()
-}
-
-// tx implements kv.Tx. A change to no value is that of a deleted key.
-type tx struct {
-	state, changes map[string]string
-	write          bool
-}
-
-func (t *tx) Get(key []byte) ([]byte, error) {
-	return append([]byte(nil), t.state[string(key)]...), nil
-}
-
-func (t *tx) Set(key, value []byte) error {
-	if !t.write {
-		return errors.New("the transaction only reads, or has ended")
-	}
-	t.state[string(key)], t.changes[string(key)] = string(value), string(value)
-	if len(value) == 0 {
-		delete(t.state, string(key))
-	}
-	return nil
-}
-
-func (t *tx) Delete(key []byte) error { return t.Set(key, nil) }
-
-func (t *tx) Scan(prefix []byte, fn func(key, value []byte) error) error {
-	keys := slices.Collect(maps.Keys(t.state))
-	keys = slices.DeleteFunc(keys, func(key string) bool { return !strings.HasPrefix(key, string(prefix)) })
-	slices.Sort(keys)
-	for _, key := range keys {
-		if err := fn([]byte(key), []byte(t.state[key])); err != nil {
-			return err
-		}
-	}
-	return nil
+	return release(j.file)
 }

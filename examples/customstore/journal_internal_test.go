@@ -67,7 +67,7 @@ func TestCutOffAnywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	const count = 5
-	ends := map[int64]int{0: 0}
+	ends := map[int64]int{}
 	for i := range count {
 		err := db.Txn(t.Context(), true, func(tx kv.Tx) error {
 			if err := tx.Set([]byte{'a', byte(i)}, []byte("value")); err != nil {

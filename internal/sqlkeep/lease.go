@@ -62,7 +62,9 @@ func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl tim
 			return lease, &store.BusyError{Lease: held.Lease}, nil
 		}
 	}
-	lease = store.Lease{Session: session, Holder: holder, Token: held.Token + 1, Since: milli(now), Until: milli(now.Add(ttl))}
+	// The time, so that tokens grow also when the database has lost the last.
+	token := max(held.Token+1, uint64(max(now.UnixMicro(), 0))) //nolint:gosec // not negative
+	lease = store.Lease{Session: session, Holder: holder, Token: token, Since: milli(now), Until: milli(now.Add(ttl))}
 	_, err = k.db.Exec(ctx, `
 		INSERT INTO walink_lease (session, holder, token, since, until, mark, doubt) VALUES ($1, $2, $3, $4, $5, $6, 0)
 		ON CONFLICT (session) DO UPDATE
@@ -82,7 +84,7 @@ func (k *Keeper) RenewLease(ctx context.Context, lease store.Lease, ttl time.Dur
 				return err
 			}
 			lease.Until = milli(now.Add(ttl))
-			return k.update(ctx, lease, `until=$4, mark=$5, doubt=0`, lease.Until.UnixMilli(), mark)
+			return k.update(ctx, lease, `until=$6, mark=$7, doubt=0`, lease.Until.UnixMilli(), mark)
 		})
 	}
 	if err != nil {
@@ -93,7 +95,7 @@ func (k *Keeper) RenewLease(ctx context.Context, lease store.Lease, ttl time.Dur
 
 // ReleaseLease implements [store.Leaser].
 func (k *Keeper) ReleaseLease(ctx context.Context, lease store.Lease) error {
-	if err := k.update(ctx, lease, `until=$4`, released); err != nil && !errors.Is(err, store.ErrLeaseLost) {
+	if err := k.update(ctx, lease, `until=$6`, released); err != nil && !errors.Is(err, store.ErrLeaseLost) {
 		return k.fail("release the lease of session", lease.Session, err)
 	}
 	return nil
@@ -120,10 +122,15 @@ func (k *Keeper) PeekLease(ctx context.Context, session string) (store.Lease, er
 const released = -1
 
 // update changes the row of a lease, unless it has been released, or the
-// session has been lent again.
+// session has been lent again. A database that has lost its data may have given
+// another lease the same token.
 func (k *Keeper) update(ctx context.Context, lease store.Lease, set string, values ...any) error {
-	args := append([]any{k.name(lease.Session), int64(lease.Token), released}, values...) //nolint:gosec // a count
-	result, err := k.db.Exec(ctx, `UPDATE walink_lease SET `+set+` WHERE session=$1 AND token=$2 AND until<>$3`, args...)
+	args := append([]any{
+		k.name(lease.Session), int64(lease.Token), released, k.name(lease.Holder), lease.Since.UnixMilli(), //nolint:gosec // a count
+	}, values...)
+	result, err := k.db.Exec(ctx, `
+		UPDATE walink_lease SET `+set+` WHERE session=$1 AND token=$2 AND until<>$3 AND holder=$4 AND since=$5
+	`, args...)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -13,7 +14,7 @@ type Checker interface {
 
 // Check implements [store.Checker]. It looks whether the layout of the DB is
 // known, asks the DB where that is a [Checker], and stores something that the
-// same transaction deletes again.
+// same transaction deletes again. An empty DB stays empty.
 func (s *Store) Check(ctx context.Context) error {
 	err := s.check(ctx)
 	if err != nil {
@@ -34,11 +35,25 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.txn(ctx, true, func(tx Tx) error {
+	err := s.db.Txn(ctx, true, func(tx Tx) error {
+		known, err := checkFormat(tx, false, s.known.Load())
+		if err != nil {
+			return err
+		}
 		key := name(spaceFormat, "check")
 		if err := tx.Set(key, newEncoder(0).b); err != nil {
 			return err
 		}
-		return tx.Delete(key)
+		if err := tx.Delete(key); err != nil {
+			return err
+		}
+		if !known {
+			return errEnough // and what Encrypt has made for it goes
+		}
+		return nil
 	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return err
 }

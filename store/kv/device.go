@@ -219,6 +219,12 @@ func (c container) DeleteDevice(ctx context.Context, device *wastore.Device) err
 	if device.ID != nil && !device.ID.IsEmpty() {
 		err = c.store.txn(ctx, true, func(tx Tx) error {
 			held, err := c.store.holder(tx, c.session)
+			if err == nil && c.id != "" && held.id == noDevice {
+				if err := forgetData(tx, c.id); err != nil {
+					return err
+				}
+				_, err = sweep(tx, c.session)
+			}
 			if err != nil || c.id == "" || held.id != c.id {
 				return err
 			}

@@ -48,12 +48,12 @@
 // device has all of it.
 //
 //	f                                 the version of the layout: 1
-//	s session                         the entry of a session
-//	j JID                             the same entry
+//	s 0 session                       the entry of a session
+//	j 0 JID                           the same entry
 //	d device                          the device; its name is random and used once
 //	l LID user                        the user of the phone number
 //	n phone number user               the user of the LID
-//	p number                          pairing codes and refusals
+//	p 0 number                        pairing codes and refusals
 //	t session                         the last lease
 //	x device kind ...                 what belongs to the device
 //

@@ -30,7 +30,8 @@ var ErrPlain error = &fault{
 }
 
 // Key is a key for [Encrypt]: 32 bytes of [crypto/rand], which [NewKey] gives,
-// or that a key service keeps. It is not a password. It does not print itself.
+// or that a key service keeps. It is not a password. It does not print itself,
+// but where package fmt asks nobody: in an unexported field of what is printed.
 type Key [32]byte
 
 // NewKey returns a random key.
@@ -78,7 +79,8 @@ var (
 // is lost.
 //
 // The first key seals, and older ones open what they have sealed:
-// [Encrypted.Rotate] seals everything anew, after which they are not needed. A
+// [Encrypted.Rotate] seals all values anew, after which they are not needed.
+// Before that nothing is stored with a new first key, see [ErrNotCurrent]. A
 // key should seal no more than 2^32 values, which are 100 a second for a year:
 // rotate before.
 //
@@ -122,12 +124,12 @@ func (e *Encrypted) Check(ctx context.Context) error {
 // Txn implements [DB].
 func (e *Encrypted) Txn(ctx context.Context, write bool, fn func(Tx) error) error {
 	names := e.names.Load()
-	if names != nil {
+	if names != nil && !write {
 		return e.db.Txn(ctx, write, func(tx Tx) error { return fn(&sealedTx{tx: tx, names: names, keys: e.keys}) })
 	}
 	var kept bool
 	err := e.db.Txn(ctx, write, func(tx Tx) (err error) {
-		if names, kept, err = e.open(tx, write); err != nil {
+		if names, kept, err = e.open(tx, write, names); err != nil {
 			return err
 		}
 		return fn(&sealedTx{tx: tx, names: names, keys: e.keys})
@@ -143,20 +145,32 @@ func (e *Encrypted) Txn(ctx context.Context, write bool, fn func(Tx) error) erro
 const headName = "walink"
 
 // open returns what names are sealed with, and whether the DB keeps it. For an
-// empty DB it makes it, which a transaction that only reads cannot keep.
-func (e *Encrypted) open(tx Tx, write bool) (names *namer, kept bool, err error) {
+// empty DB it makes it, which a transaction that only reads cannot keep. known
+// is what it was before, if that is known.
+func (e *Encrypted) open(tx Tx, write bool, known *namer) (names *namer, kept bool, err error) {
 	value, err := tx.Get([]byte(headName))
 	if err != nil {
 		return nil, false, err
 	}
 	if value != nil {
+		if value[0] > sealVersion {
+			return nil, false, fmt.Errorf("it is sealed as version %d and this program knows %d: %w", value[0], sealVersion, ErrNewer)
+		}
 		secret, err := unseal(e.keys, []byte(headName), value)
-		if errors.Is(err, errNoKey) {
+		switch {
+		case errors.Is(err, errNoKey):
 			return nil, false, ErrKey
-		} else if err != nil {
+		case err != nil:
 			return nil, false, damaged([]byte(headName), err)
+		case known != nil && !hmac.Equal(known.secret, secret):
+			return nil, false, ErrEmptied
+		case write && !e.keys[0].sealed(value):
+			return nil, false, ErrNotCurrent
 		}
 		return newNamer(secret), true, nil
+	}
+	if known != nil {
+		return nil, false, ErrEmptied
 	}
 	key, _, err := first(tx, nil)
 	if err != nil {
@@ -170,73 +184,6 @@ func (e *Encrypted) open(tx Tx, write bool) (names *namer, kept bool, err error)
 		err = tx.Set([]byte(headName), e.keys[0].seal([]byte(headName), secret))
 	}
 	return newNamer(secret), write, err
-}
-
-// rotateStep is how many values one transaction of Rotate seals.
-const rotateStep = 500
-
-// Rotate seals all that is sealed with an older key with the first one. It
-// does so in many transactions, beside which others go on; what it has done
-// when it fails stays done, and it can be called again. Values that do not
-// open are passed over, and named in the error. When it has returned
-// nil the older keys open nothing in the DB any more. They still open copies
-// that were made before.
-func (e *Encrypted) Rotate(ctx context.Context) error {
-	var old [][]byte
-	err := e.Txn(ctx, false, func(tx Tx) error {
-		old = nil
-		own, ok := tx.(*sealedTx)
-		if !ok {
-			return nil // not reached
-		}
-		return own.tx.Scan(nil, func(key, value []byte) error {
-			if !e.keys[0].sealed(value) {
-				old = append(old, bytes.Clone(key))
-			}
-			return nil
-		})
-	})
-	var bad []error
-	for err == nil && len(old) > 0 {
-		step := old[:min(rotateStep, len(old))]
-		old = old[len(step):]
-		var found []error
-		err = e.db.Txn(ctx, true, func(tx Tx) (err error) {
-			found, err = e.reseal(tx, step)
-			return err
-		})
-		bad = append(bad, found...)
-	}
-	if err = errors.Join(append(bad, err)...); err != nil {
-		return fmt.Errorf("kv: rotate the key of %s: %w", e, err)
-	}
-	return nil
-}
-
-// reseal seals what is under the sealed names with the first key, and returns
-// what is wrong with those that do not open.
-func (e *Encrypted) reseal(tx Tx, sealedNames [][]byte) (bad []error, err error) {
-	for _, key := range sealedNames {
-		value, err := tx.Get(key)
-		if err != nil {
-			return nil, err
-		}
-		if value == nil || e.keys[0].sealed(value) {
-			continue // deleted or written since
-		}
-		plain, err := unseal(e.keys, key, value)
-		if err != nil {
-			if names := e.names.Load(); names != nil && string(key) != headName {
-				key = names.clear(key)
-			}
-			bad = append(bad, damaged(key, err))
-			continue
-		}
-		if err := tx.Set(key, e.keys[0].seal(key, plain)); err != nil {
-			return nil, err
-		}
-	}
-	return bad, nil
 }
 
 // A sealed value is the byte 1, the first bytes of the key's hash, the nonce,

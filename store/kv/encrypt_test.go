@@ -70,7 +70,7 @@ func TestWrongKey(t *testing.T) {
 	}{
 		{"another key", kv.Encrypt(db, kv.NewKey()), kv.ErrKey},
 		{"other keys", kv.Encrypt(db, kv.NewKey(), kv.NewKey()), kv.ErrKey},
-		{"no Encrypt", db, kv.ErrForeign},
+		{"no Encrypt", db, kv.ErrEncrypted},
 	} {
 		st := reopen(t, test.db)
 		_, deviceErr := st.Device(t.Context(), "one")
@@ -114,10 +114,18 @@ func TestRotate(t *testing.T) {
 	}
 	read("before, with both keys", second, first)
 	rotating := kv.Encrypt(db, second, first)
-	// What is written before the rotation is sealed with the first key of these.
-	if err := device(t, reopen(t, rotating), "two").Sessions.PutSession(t.Context(), "2:0", []byte("new")); err != nil {
+	// Two keys that both write would not be told apart by who has one of them.
+	put := func(st *kv.Store) error {
+		return device(t, st, "two").Sessions.PutSession(t.Context(), "2:0", []byte("new"))
+	}
+	if err := put(reopen(t, rotating)); !errors.Is(err, kv.ErrNotCurrent) {
+		t.Errorf("PutSession with the new key before Rotate: %v, want ErrNotCurrent", err)
+	}
+	old, both := reopen(t, kv.Encrypt(db, first)), reopen(t, kv.Encrypt(db, first, second))
+	if err := errors.Join(put(old), put(both)); err != nil {
 		t.Fatal(err)
 	}
+	oldTwo := device(t, old, "two")
 	names := slices.Sorted(maps.Keys(dump(t, db)))
 	for range 2 {
 		if err := rotating.Rotate(t.Context()); err != nil {
@@ -125,6 +133,15 @@ func TestRotate(t *testing.T) {
 		}
 	}
 	read("after, with the new key", second)
+	if err := oldTwo.Sessions.PutSession(t.Context(), "3:0", []byte("new")); !errors.Is(err, kv.ErrKey) {
+		t.Errorf("PutSession with the old key, by who had it open: %v, want ErrKey", err)
+	}
+	if err := put(both); !errors.Is(err, kv.ErrNotCurrent) {
+		t.Errorf("PutSession with the old key first: %v, want ErrNotCurrent", err)
+	}
+	if err := put(reopen(t, rotating)); err != nil {
+		t.Errorf("PutSession with the new key: %v", err)
+	}
 	if _, err := reopen(t, kv.Encrypt(db, first)).Device(t.Context(), "one"); !errors.Is(err, kv.ErrKey) {
 		t.Errorf("Device with the old key: %v, want ErrKey", err)
 	}
@@ -178,7 +195,7 @@ func TestSealedDamage(t *testing.T) {
 		}
 		update(t, db, func(tx kv.Tx) error { return tx.Set([]byte(entry), []byte(value)) })
 		_, err := st.Device(t.Context(), "one")
-		if !errors.Is(err, kv.ErrDamaged) || !strings.Contains(err.Error(), `"one"`) || !strings.Contains(err.Error(), `key "sone\x00"`) {
+		if !errors.Is(err, kv.ErrDamaged) || !strings.Contains(err.Error(), `"one"`) || !strings.Contains(err.Error(), `key "s\x00one\x00"`) {
 			t.Errorf("%s: Device: %v, want ErrDamaged with the session and the key", name, err)
 		}
 		sessions, err := st.Sessions(t.Context())

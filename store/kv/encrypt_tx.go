@@ -20,8 +20,8 @@ type sealedTx struct {
 }
 
 var (
-	_ Tx      = (*sealedTx)(nil)
-	_ clearer = (*sealedTx)(nil)
+	_ Tx     = (*sealedTx)(nil)
+	_ lister = (*sealedTx)(nil)
 )
 
 // Get implements [Tx].
@@ -51,20 +51,19 @@ func (t *sealedTx) Set(key, value []byte) error {
 func (t *sealedTx) Delete(key []byte) error { return t.tx.Delete(t.names.seal(key)) }
 
 // Scan implements [Tx]. Sealed names have another order, so it collects what
-// there is before it calls fn. A value that does not open does not keep fn
+// there is before it calls fn. What does not open does not keep fn
 // from those that do: the error comes at the end.
 func (t *sealedTx) Scan(prefix []byte, fn func(key, value []byte) error) error {
 	type pair struct{ key, value []byte }
 	var pairs []pair
-	var bad []error
-	err := t.scan(prefix, func(sealed, key, value []byte) error {
+	var damagedValues []error
+	bad, err := t.scan(prefix, func(sealed, key, value []byte) {
 		plain, err := unseal(t.keys, sealed, value)
 		if err != nil {
-			bad = append(bad, damaged(key, err))
-			return nil
+			damagedValues = append(damagedValues, damaged(key, err))
+			return
 		}
 		pairs = append(pairs, pair{key, plain})
-		return nil
 	})
 	if err != nil {
 		return err
@@ -75,44 +74,34 @@ func (t *sealedTx) Scan(prefix []byte, fn func(key, value []byte) error) error {
 			return err
 		}
 	}
-	return errors.Join(bad...)
+	return errors.Join(append(bad, damagedValues...)...)
 }
 
 // scan calls fn for each name that begins with prefix, as it is sealed and as
-// it is, with the sealed value, in no order.
-func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte) error) error {
+// it is, with the sealed value, in no order, and returns what is wrong with
+// those names that do not open.
+func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte)) (bad []error, err error) {
 	whole := prefix[:bytes.LastIndexByte(prefix, 0)+1]
-	return t.tx.Scan(t.names.seal(whole), func(sealed, value []byte) error {
+	err = t.tx.Scan(t.names.seal(whole), func(sealed, value []byte) error {
 		if string(sealed) == headName {
 			return nil
 		}
-		key := t.names.clear(sealed)
-		if key == nil {
-			return damaged(sealed, errors.New("its name does not open"))
+		switch key := t.names.clear(sealed); {
+		case key == nil:
+			bad = append(bad, damaged(sealed, errors.New("its name does not open")))
+		case bytes.HasPrefix(key, prefix):
+			fn(sealed, key, value)
 		}
-		if !bytes.HasPrefix(key, prefix) {
-			return nil
-		}
-		return fn(sealed, key, value)
-	})
-}
-
-// clearPrefix implements clearer.
-func (t *sealedTx) clearPrefix(prefix []byte) error {
-	var doomed [][]byte
-	err := t.scan(prefix, func(sealed, _, _ []byte) error {
-		doomed = append(doomed, sealed)
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	for _, key := range doomed {
-		if err := t.tx.Delete(key); err != nil {
-			return err
-		}
-	}
-	return nil
+	return bad, err
+}
+
+// keysOf implements lister. A name that does not open is nobody's.
+func (t *sealedTx) keysOf(prefix []byte) ([][]byte, error) {
+	var keys [][]byte
+	_, err := t.scan(prefix, func(_, key, _ []byte) { keys = append(keys, key) })
+	return keys, err
 }
 
 // namer seals names part by part, a part being what ends with a zero byte, so
@@ -122,8 +111,9 @@ func (t *sealedTx) clearPrefix(prefix []byte) error {
 // that MAC: the same part after the same parts is always the same, and
 // nothing else is to be seen in it.
 type namer struct {
-	mac   []byte
-	block cipher.Block
+	secret []byte // from which the others are derived
+	mac    []byte
+	block  cipher.Block
 }
 
 const (
@@ -136,7 +126,7 @@ func newNamer(secret []byte) *namer {
 	if err != nil {
 		panic(err) // not reached: it fails for other lengths only
 	}
-	return &namer{mac: derive(secret, "walink kv name authentication"), block: block}
+	return &namer{secret: secret, mac: derive(secret, "walink kv name authentication"), block: block}
 }
 
 // seal returns the sealed form of a name.

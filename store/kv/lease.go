@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/walink/walink/store"
@@ -27,6 +28,29 @@ func (l lend) lease(session string) store.Lease {
 	}
 }
 
+// lendFrom returns what is stored of a lease from now on. A token is the time
+// in microseconds where that is more than one above the last, so that tokens
+// grow also when the DB has lost those before.
+func lendFrom(now time.Time, holder string, last uint64, ttl time.Duration) lend {
+	token := max(last+1, uint64(max(now.UnixMicro(), 0))) //nolint:gosec // not negative
+	return lend{token: token, holder: holder, since: now.UnixNano(), until: end(now, ttl)}
+}
+
+// end is when a lease ends that is in force for ttl from now, or the latest
+// time that can be stored.
+func end(now time.Time, ttl time.Duration) int64 {
+	if ttl > 0 && int64(ttl) > math.MaxInt64-now.UnixNano() {
+		return math.MaxInt64
+	}
+	return now.Add(ttl).UnixNano()
+}
+
+// is reports whether lease is the one that is stored, and not released. A DB
+// that has lost its data may have given another the same token.
+func (l lend) is(lease store.Lease) bool {
+	return l.token != 0 && !l.released && l.token == lease.Token && l.holder == lease.Holder && l.since == lease.Since.UnixNano()
+}
+
 func (l lend) inForce(now time.Time) bool { return !l.released && l.until > now.UnixNano() }
 
 func lastLease(tx Tx, session string) (lend, error) {
@@ -45,7 +69,7 @@ func (s *Store) TakeLease(ctx context.Context, session, holder string, ttl time.
 		if last.inForce(now) {
 			return &store.BusyError{Lease: last.lease(session)}
 		}
-		taken = lend{token: last.token + 1, holder: holder, since: now.UnixNano(), until: now.Add(ttl).UnixNano()}
+		taken = lendFrom(now, holder, last.token, ttl)
 		return tx.Set(name(spaceLease, session), taken.encode())
 	})
 	if err != nil {
@@ -58,11 +82,11 @@ func (s *Store) TakeLease(ctx context.Context, session, holder string, ttl time.
 func (s *Store) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
 	var renewed lend
 	err := s.lend(ctx, lease.Session, func(tx Tx, now time.Time, last lend) error {
-		if last.token != lease.Token || last.released || last.token == 0 {
+		if !last.is(lease) {
 			return store.ErrLeaseLost
 		}
 		renewed = last
-		renewed.until = now.Add(ttl).UnixNano()
+		renewed.until = end(now, ttl)
 		return tx.Set(name(spaceLease, lease.Session), renewed.encode())
 	})
 	if err != nil {
@@ -73,9 +97,10 @@ func (s *Store) RenewLease(ctx context.Context, lease store.Lease, ttl time.Dura
 
 // ReleaseLease implements [store.Leaser].
 func (s *Store) ReleaseLease(ctx context.Context, lease store.Lease) error {
-	err := s.lend(ctx, lease.Session, func(tx Tx, _ time.Time, last lend) error {
-		if last.token != lease.Token || last.released || last.token == 0 {
-			return nil
+	err := s.txn(ctx, true, func(tx Tx) error {
+		last, err := lastLease(tx, lease.Session)
+		if err != nil || !last.is(lease) {
+			return err
 		}
 		last.released = true
 		return tx.Set(name(spaceLease, lease.Session), last.encode())
@@ -92,12 +117,13 @@ func (s *Store) lend(ctx context.Context, session string, fn func(tx Tx, now tim
 	if err != nil {
 		return err
 	}
+	asked := time.Now()
 	return s.txn(ctx, true, func(tx Tx) error {
 		last, err := lastLease(tx, session)
 		if err != nil {
 			return err
 		}
-		return fn(tx, now, last)
+		return fn(tx, now.Add(time.Since(asked)), last) // which may have waited for other writers
 	})
 }
 

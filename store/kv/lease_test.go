@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,6 +36,11 @@ func (c *clock) pass(d time.Duration) {
 
 func TestLease(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testLease) // where nothing takes time
+}
+
+func testLease(t *testing.T) {
+	t.Helper()
 	ctx := t.Context()
 	start := time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
 	db := &clock{DB: memory.New(), now: start}
@@ -67,7 +73,7 @@ func TestLease(t *testing.T) {
 		t.Errorf("PeekLease of nothing: %v, want ErrNotFound", err)
 	}
 	first := take("a", "one")
-	if diff := cmp.Diff(store.Lease{Session: "a", Holder: "one", Token: 1, Since: start, Until: start.Add(time.Minute)}, first); diff != "" {
+	if diff := cmp.Diff(store.Lease{Session: "a", Holder: "one", Token: uint64(start.UnixMicro()), Since: start, Until: start.Add(time.Minute)}, first); diff != "" {
 		t.Errorf("lease (-want +got):\n%s", diff)
 	}
 	busy(first)
@@ -75,7 +81,7 @@ func TestLease(t *testing.T) {
 
 	db.pass(59 * time.Second)
 	renewed, err := st.RenewLease(ctx, first, time.Minute)
-	if err != nil || !renewed.Until.Equal(start.Add(119*time.Second)) || !renewed.Since.Equal(start) || renewed.Token != 1 {
+	if err != nil || !renewed.Until.Equal(start.Add(119*time.Second)) || !renewed.Since.Equal(start) || renewed.Token != first.Token {
 		t.Fatalf("RenewLease: %v, %v", renewed, err)
 	}
 	db.pass(time.Minute - 1)
@@ -153,6 +159,85 @@ func TestLeaseIsOnes(t *testing.T) {
 	group.Wait()
 	if len(taken) != 1 {
 		t.Errorf("%d leases, want one: %v", len(taken), taken)
+	}
+}
+
+// A DB that has lost its data lends the session again, and the holder of
+// before has neither its lease nor the greater token.
+func TestLeaseOfLostData(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
+	before := &clock{DB: memory.New(), now: start}
+	first, err := reopen(t, before).TakeLease(t.Context(), "a", "one", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := &clock{DB: memory.New(), now: start.Add(time.Second)}
+	st := reopen(t, after)
+	second, err := st.TakeLease(t.Context(), "a", "two", time.Hour)
+	if err != nil || second.Token <= first.Token {
+		t.Errorf("the second lease is %v, %v, want a token beyond %d", second, err, first.Token)
+	}
+	for _, token := range []uint64{first.Token, second.Token} {
+		first.Token = token
+		if _, err := st.RenewLease(t.Context(), first, time.Hour); !errors.Is(err, store.ErrLeaseLost) {
+			t.Errorf("RenewLease of the first: %v, want ErrLeaseLost", err)
+		}
+		if err := st.ReleaseLease(t.Context(), first); err != nil {
+			t.Errorf("ReleaseLease: %v", err)
+		}
+	}
+	if got, err := st.PeekLease(t.Context(), "a"); err != nil || got != second {
+		t.Errorf("PeekLease: %v, %v, want %v", got, err, second)
+	}
+}
+
+// Who waits for another writer has the whole ttl from then on.
+func TestLeaseBeginsWhenItIsGiven(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
+		db := &clock{DB: memory.New(), now: start}
+		st := reopen(t, db)
+		writing, taken := make(chan struct{}), make(chan store.Lease)
+		go func() {
+			<-writing
+			lease, err := st.TakeLease(t.Context(), "a", "one", time.Minute)
+			if err != nil {
+				t.Errorf("TakeLease: %v", err)
+			}
+			taken <- lease
+		}()
+		update(t, db, func(kv.Tx) error {
+			close(writing)
+			synctest.Wait()
+			<-time.After(10 * time.Second)
+			return nil
+		})
+		want := start.Add(10 * time.Second)
+		if lease := <-taken; !lease.Since.Equal(want) || !lease.Until.Equal(want.Add(time.Minute)) {
+			t.Errorf("the lease is from %v until %v, want it from %v", lease.Since, lease.Until, want)
+		}
+	})
+}
+
+// broken is a DB whose clock does not answer.
+type broken struct{ keep }
+
+func (broken) Now(context.Context) (time.Time, error) { return time.Time{}, errDown }
+
+func TestReleaseLeaseNeedsNoClock(t *testing.T) {
+	t.Parallel()
+	db := keep{memory.New()}
+	lease, err := reopen(t, db).TakeLease(t.Context(), "a", "one", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reopen(t, broken{db}).ReleaseLease(t.Context(), lease); err != nil {
+		t.Errorf("ReleaseLease: %v", err)
+	}
+	if _, err := reopen(t, db).PeekLease(t.Context(), "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("PeekLease: %v, want ErrNotFound", err)
 	}
 }
 

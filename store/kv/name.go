@@ -9,17 +9,19 @@ import (
 )
 
 // The first byte of a key says what it is of. The layout is in the package's
-// documentation; what is stored stands in the way of changing it.
+// documentation; what is stored stands in the way of changing it. A zero byte
+// follows where all keys of the space are scanned, which makes it a part of its
+// own: behind [Encrypt] a scan is one of the whole parts of its prefix.
 const (
-	spaceDevice  = "d" // device id: the device itself
-	spaceFormat  = "f" // the version of the layout
-	spaceJID     = "j" // JID: the id and the session of its device
-	spaceLID     = "l" // LID user: phone number
-	spaceNumber  = "n" // phone number: LID user
-	spaceLedger  = "p" // number: its pairing codes and refusals
-	spaceSession = "s" // session name: its device
-	spaceLease   = "t" // session name: its lease
-	spaceData    = "x" // device id, kind, names: what belongs to a device
+	spaceDevice  = "d"     // device id: the device itself
+	spaceFormat  = "f"     // the version of the layout
+	spaceJID     = "j\x00" // JID: the id and the session of its device
+	spaceLID     = "l"     // LID user: phone number
+	spaceNumber  = "n"     // phone number: LID user
+	spaceLedger  = "p\x00" // number: its pairing codes and refusals
+	spaceSession = "s\x00" // session name: its device
+	spaceLease   = "t"     // session name: its lease
+	spaceData    = "x"     // device id, kind, names: what belongs to a device
 )
 
 // A part that is longer than longPart stands in a key with its first bytes and

@@ -126,47 +126,6 @@ func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 	return sessions, nil
 }
 
-// Delete forgets session and everything stored for its device, also where
-// that is damaged. An unknown session gets an error that wraps
-// [store.ErrNotFound].
-func (s *Store) Delete(ctx context.Context, session string) error {
-	err := s.txn(ctx, true, func(tx Tx) error {
-		found, err := s.holder(tx, session)
-		if err != nil {
-			return err
-		} else if found.id == "" {
-			return store.ErrNotFound
-		}
-		return forget(tx, found)
-	})
-	if err != nil {
-		return s.fail("delete session", session, err)
-	}
-	return nil
-}
-
-// holder is lookUp for who deletes. Where the entry is damaged it looks for
-// the device by the other end.
-func (s *Store) holder(tx Tx, session string) (entry, error) {
-	found, err := lookUp(tx, session)
-	if !errors.Is(err, ErrDamaged) {
-		return found, err
-	}
-	found = entry{name: session, id: "?"} // no device's: what is left goes without one
-	err = tx.Scan([]byte(spaceJID), func(key, value []byte) error {
-		link, err := decodeEntry(key, value)
-		if err == nil && link.name == session {
-			found = link
-			return errEnough
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errEnough) && !errors.Is(err, ErrDamaged) {
-		return entry{}, err
-	}
-	return found, nil
-}
-
 // byJID returns the entry of the device that has a JID, with an empty id where
 // there is none.
 func byJID(tx Tx, jid types.JID) (entry, error) {
@@ -176,20 +135,6 @@ func byJID(tx Tx, jid types.JID) (entry, error) {
 		return entry{}, err
 	}
 	return decodeEntry(key, value)
-}
-
-// forget deletes a device with its data, its session name and its JID.
-func forget(tx Tx, e entry) error {
-	keys := [][]byte{name(spaceSession, e.name), name(spaceDevice, e.id)}
-	if !e.jid.IsEmpty() {
-		keys = append(keys, name(spaceJID, e.jid.String()))
-	}
-	for _, key := range keys {
-		if err := tx.Delete(key); err != nil {
-			return err
-		}
-	}
-	return clearPrefix(tx, name(spaceData, e.id))
 }
 
 // record writes the entry of a session under its name and its JID.

@@ -100,12 +100,13 @@ func (s *Store) txn(ctx context.Context, write bool, fn func(tx Tx) error) error
 		}
 		return fn(c.tx)
 	}
-	if s.known.Load() {
+	before := s.known.Load()
+	if before && !write {
 		return s.db.Txn(ctx, write, fn)
 	}
 	var known bool
 	err := s.db.Txn(ctx, write, func(tx Tx) (err error) {
-		if known, err = checkFormat(tx, write); err != nil {
+		if known, err = checkFormat(tx, write, before); err != nil {
 			return err
 		}
 		return fn(tx)
@@ -180,25 +181,35 @@ func first(tx Tx, prefix []byte) (key, value []byte, err error) {
 	return key, value, err
 }
 
-// clearer is a Tx that clears a prefix by itself, also of what is damaged.
-type clearer interface {
-	clearPrefix(prefix []byte) error
+// lister is a Tx that lists keys by itself, also those of damaged values.
+type lister interface {
+	keysOf(prefix []byte) ([][]byte, error)
+}
+
+// keysOf returns all keys with the prefix.
+func keysOf(tx Tx, prefix []byte) ([][]byte, error) {
+	if own, ok := tx.(lister); ok {
+		return own.keysOf(prefix)
+	}
+	var keys [][]byte
+	err := tx.Scan(prefix, func(key, _ []byte) error {
+		keys = append(keys, key)
+		return nil
+	})
+	return keys, err
 }
 
 // clearPrefix deletes all keys with the prefix.
 func clearPrefix(tx Tx, prefix []byte) error {
-	if own, ok := tx.(clearer); ok {
-		return own.clearPrefix(prefix)
-	}
-	var doomed [][]byte
-	err := tx.Scan(prefix, func(key, _ []byte) error {
-		doomed = append(doomed, key)
-		return nil
-	})
+	keys, err := keysOf(tx, prefix)
 	if err != nil {
 		return err
 	}
-	for _, key := range doomed {
+	return deleteAll(tx, keys)
+}
+
+func deleteAll(tx Tx, keys [][]byte) error {
+	for _, key := range keys {
 		if err := tx.Delete(key); err != nil {
 			return err
 		}

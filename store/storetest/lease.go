@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,8 @@ func leaseCases() map[string]func(tb testing.TB, leaser store.Leaser) {
 		"a lease whose time is up can be taken, and is then lost":      leaseTaken,
 		"a lease whose time is up and that nobody took is renewed":     leaseRenewed,
 		"a lease ends by itself":                                       leasePasses,
+		"a lease is more than its token":                               leaseWhole,
+		"the longest ttl is in force":                                  leaseLongest,
 		"releasing ends a lease, once, and no other":                   leaseReleased,
 		"any string is a session":                                      leaseNames,
 		"ctx is obeyed and nothing is lent":                            leaseContext,
@@ -136,6 +139,35 @@ func leaseRenewed(tb testing.TB, leaser store.Leaser) {
 	over := renew(tb, leaser, renewed, 0)
 	wantNoLease(tb, leaser, "default")
 	wantLease(tb, leaser, renew(tb, leaser, over, long))
+}
+
+// A Store that has lost its data may give another holder the same token.
+func leaseWhole(tb testing.TB, leaser store.Leaser) {
+	tb.Helper()
+	lease := take(tb, leaser, "default", "one", long)
+	for _, change := range []func(*store.Lease){
+		func(l *store.Lease) { l.Holder = "two" },
+		func(l *store.Lease) { l.Since = l.Since.Add(-time.Hour) },
+		func(l *store.Lease) { l.Token-- },
+		func(l *store.Lease) { l.Session = "other" },
+	} {
+		other := lease
+		change(&other)
+		if _, err := leaser.RenewLease(tb.Context(), other, 2*long); !errors.Is(err, store.ErrLeaseLost) {
+			tb.Errorf("RenewLease of %v: %v, want ErrLeaseLost", other, err)
+		}
+		release(tb, leaser, other)
+		wantLease(tb, leaser, lease)
+	}
+}
+
+func leaseLongest(tb testing.TB, leaser store.Leaser) {
+	tb.Helper()
+	lease := take(tb, leaser, "default", "one", math.MaxInt64)
+	wantLease(tb, leaser, lease)
+	_, err := leaser.TakeLease(tb.Context(), "default", "two", math.MaxInt64)
+	wantBusy(tb, err, lease)
+	wantLease(tb, leaser, renew(tb, leaser, lease, math.MaxInt64))
 }
 
 func leasePasses(tb testing.TB, leaser store.Leaser) {

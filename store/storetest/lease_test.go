@@ -51,6 +51,9 @@ func (l *leaser) TakeLease(ctx context.Context, session, holder string, ttl time
 		l.token = l.leases[session].Token + 1
 	}
 	lease := store.Lease{Session: session, Holder: holder, Token: l.token, Since: now, Until: now.Add(ttl)}
+	if l.wrong == "longest is over" && ttl > 1<<62 {
+		lease.Until = now
+	}
 	if l.wrong == "local time" {
 		lease.Since = lease.Since.In(time.FixedZone("", 3600))
 	}
@@ -74,7 +77,7 @@ func (l *leaser) RenewLease(ctx context.Context, lease store.Lease, ttl time.Dur
 	switch {
 	case l.wrong == "any renewal":
 		held = lease
-	case !ok, held.Token != lease.Token, l.wrong == "late is lost" && !now.Before(held.Until):
+	case !ok, !l.same(held, lease), l.wrong == "late is lost" && !now.Before(held.Until):
 		return store.Lease{}, fmt.Errorf("renew: %w", store.ErrLeaseLost)
 	}
 	held.Until = now.Add(ttl)
@@ -91,7 +94,7 @@ func (l *leaser) ReleaseLease(ctx context.Context, lease store.Lease) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if l.leases[l.key(lease.Session)].Token == lease.Token || l.wrong == "any release" {
+	if l.same(l.leases[l.key(lease.Session)], lease) || l.wrong == "any release" {
 		delete(l.leases, l.key(lease.Session))
 	} else if l.wrong == "release once" {
 		return store.ErrLeaseLost
@@ -110,6 +113,10 @@ func (l *leaser) PeekLease(ctx context.Context, session string) (store.Lease, er
 		return store.Lease{}, fmt.Errorf("peek: %w", store.ErrNotFound)
 	}
 	return lease, nil
+}
+
+func (l *leaser) same(held, lease store.Lease) bool {
+	return held.Token == lease.Token && (l.wrong == "token alone" || held.Holder == lease.Holder && held.Since.Equal(lease.Since))
 }
 
 func (l *leaser) key(session string) string {
@@ -133,6 +140,8 @@ func TestLeaserCasesFindWhatIsBroken(t *testing.T) {
 		"late is lost":         "a lease whose time is up and that nobody took is renewed",
 		"over is in force":     "a lease whose time is up can be taken, and is then lost",
 		"any release":          "releasing ends a lease, once, and no other",
+		"token alone":          "a lease is more than its token",
+		"longest is over":      "the longest ttl is in force",
 		"release once":         "releasing ends a lease, once, and no other",
 		"names without case":   "any string is a session",
 		"no ctx":               "ctx is obeyed and nothing is lent",

@@ -91,7 +91,8 @@ var (
 // The directory must exist. A file that others may use gets the mode 0600.
 //
 // A file that cannot be used gets an error that names the path and the reason,
-// and is not changed: see [ErrLocked] and [ErrDamaged].
+// and is not changed: see [ErrLocked], [ErrDamaged] and, where another program's
+// buckets are in it, [kv.ErrForeign].
 func Open(ctx context.Context, path string) (*DB, error) {
 	db, err := open(ctx, path)
 	if err != nil {
@@ -107,7 +108,7 @@ func open(ctx context.Context, path string) (*DB, error) {
 	if err := prepareFile(path); err != nil {
 		return nil, err
 	}
-	if err := checkWhole(path); err != nil {
+	if err := checkFile(path); err != nil {
 		return nil, err
 	}
 	file, err := openFile(path, false)
@@ -154,29 +155,31 @@ func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	return db, err
 }
 
-// checkWhole looks whether the file is as long as it says. A shorter one would
-// end the process where it is read.
-func checkWhole(path string) error {
-	info, err := os.Stat(path)
-	if err != nil || info.Size() == 0 {
+// checkFile looks whether the file is as long as it says, and nobody else's. A
+// shorter one would end the process where it is read.
+func checkFile(path string) error {
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return err
 	}
 	db, err := openFile(path, true)
 	if err != nil {
 		return err
 	}
-	var due int64
-	err = db.View(func(tx *bbolt.Tx) error {
-		due = tx.Size()
+	err = db.View(func(tx *bbolt.Tx) (err error) {
+		defer guard(&err)
+		info, err := os.Stat(path) // while nobody writes there
+		switch {
+		case err != nil:
+			return err
+		case info.Size() < tx.Size():
+			return fmt.Errorf("%w: it has %d bytes of %d", ErrDamaged, info.Size(), tx.Size())
+		}
+		if other, _ := tx.Cursor().First(); other != nil && tx.Bucket(bucketName()) == nil {
+			return fmt.Errorf("it has another program's buckets: %w", kv.ErrForeign)
+		}
 		return nil
 	})
-	if err := errors.Join(err, db.Close()); err != nil {
-		return err
-	}
-	if info.Size() < due {
-		return fmt.Errorf("%w: it has %d bytes of %d", ErrDamaged, info.Size(), due)
-	}
-	return nil
+	return errors.Join(err, db.Close())
 }
 
 // guard makes an error of a panic of bbolt, which is how it says that what it

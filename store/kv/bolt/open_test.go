@@ -10,6 +10,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/bolt"
@@ -61,6 +64,24 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, bolt.ErrDamaged, "bytes of", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
+		{"a file of another program", func(t *testing.T, path string) {
+			t.Helper()
+			write(t, path, nil, 0o644)
+			db, err := bbolt.Open(path, 0o644, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = db.Update(func(tx *bbolt.Tx) error {
+				bucket, err := tx.CreateBucket([]byte("theirs"))
+				if err != nil {
+					return err
+				}
+				return bucket.Put([]byte("key"), []byte("value"))
+			})
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}, kv.ErrForeign, "another program's", "Give walink a database or a prefix of its own, or the key if this one is encrypted."},
 		{"a file whose pages were overwritten", func(t *testing.T, path string) {
 			t.Helper()
 			fill(t, path)
@@ -241,5 +262,33 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
+	}
+}
+
+// A program takes the file over from one that writes to it until its end.
+func TestHandOver(t *testing.T) {
+	t.Parallel()
+	path := temp(t)
+	first, err := bolt.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, ended := make(chan struct{}), make(chan error)
+	go func() {
+		close(begun)
+		second, err := bolt.Open(t.Context(), path)
+		if err == nil {
+			err = second.Close()
+		}
+		ended <- err
+	}()
+	<-begun
+	<-time.After(100 * time.Millisecond) // it has looked at the file, and waits for it
+	err = first.Txn(t.Context(), true, func(tx kv.Tx) error { return tx.Set([]byte("key"), make([]byte, 4<<20)) })
+	if err := errors.Join(err, first.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil && !errors.Is(err, bolt.ErrLocked) { // a slow disk
+		t.Errorf("Open: %v", err)
 	}
 }

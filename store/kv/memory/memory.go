@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/tidwall/btree"
@@ -28,7 +29,10 @@ import (
 type DB struct {
 	state  atomic.Pointer[tree] // nothing changes a tree that is here
 	writer chan struct{}        // holds a value while a transaction writes
-	closed atomic.Bool
+
+	mu      sync.Mutex
+	closed  bool
+	readers sync.WaitGroup // nobody is added once closed is set
 }
 
 type tree = btree.Map[string, []byte]
@@ -54,9 +58,10 @@ func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 		return err
 	}
 	if !write {
-		if db.closed.Load() {
+		if !db.beginReading() {
 			return errClosed
 		}
+		defer db.readers.Done()
 		t := &tx{tree: db.state.Load()}
 		defer t.end()
 		if err := fn(t); err != nil {
@@ -70,7 +75,7 @@ func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if db.closed.Load() {
+	if db.isClosed() {
 		return errClosed
 	}
 	t := &tx{tree: db.state.Load(), write: true}
@@ -87,12 +92,30 @@ func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	return nil
 }
 
-// Close waits for the transaction that writes, and drops everything. It may be
+func (db *DB) beginReading() bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if !db.closed {
+		db.readers.Add(1)
+	}
+	return !db.closed
+}
+
+func (db *DB) isClosed() bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.closed
+}
+
+// Close waits for the transactions that run, and drops everything. It may be
 // called twice.
 func (db *DB) Close() error {
 	db.writer <- struct{}{}
 	defer func() { <-db.writer }()
-	db.closed.Store(true)
+	db.mu.Lock()
+	db.closed = true
+	db.mu.Unlock()
+	db.readers.Wait()
 	db.state.Store(&tree{})
 	return nil
 }

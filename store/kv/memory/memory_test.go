@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
@@ -34,6 +35,33 @@ func TestCloseDropsEverything(t *testing.T) {
 	if sessions, err := kv.New(memory.New()).Sessions(t.Context()); err != nil || len(sessions) != 0 {
 		t.Errorf("another DB has %v, %v", sessions, err)
 	}
+}
+
+func TestCloseWaitsForReaders(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db := memory.New()
+		closed := make(chan struct{})
+		err := db.Txn(t.Context(), false, func(kv.Tx) error {
+			go func() {
+				defer close(closed)
+				if err := db.Close(); err != nil {
+					t.Errorf("Close: %v", err)
+				}
+			}()
+			synctest.Wait()
+			select {
+			case <-closed:
+				t.Error("Close returned beside a reader")
+			default:
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("Txn: %v", err)
+		}
+		<-closed
+	})
 }
 
 func BenchmarkMessages(b *testing.B) {
