@@ -93,20 +93,19 @@ var ErrLockLost error = &hinted{
 // DB is a part of a Redis server. It is safe for concurrent use. Use [Open].
 type DB struct {
 	address string
+	prefix  string
 	client  redis.UniversalClient
-	names   names
+	names   []string // of the Redis keys, in the order of the scripts
 	writer  *group.Writer
 	holder  string // of locks, not of leases
 	batches atomic.Uint64
 
-	mu      sync.RWMutex // held for reading by readers, so that Close waits
+	calls   sync.WaitGroup // what reads, and what goes on in the background
+	mu      sync.Mutex
 	closed  bool
 	closing sync.Once
 	err     error
 }
-
-// names are the Redis keys of a DB.
-type names struct{ values, index, version, lock string }
 
 var (
 	_ kv.DB      = (*DB)(nil)
@@ -147,10 +146,14 @@ func OpenClient(ctx context.Context, client redis.UniversalClient, prefix string
 	db := &DB{
 		address: address(client),
 		client:  client,
-		names:   names{values: slot + "values", index: slot + "index", version: slot + "version", lock: slot + "lock"},
+		prefix:  prefix,
 		holder:  rand.Text(),
 	}
+	for _, name := range []string{"version", "values", "index", "lock", "queue", "seen", "sets", "deletes", "done:" + db.holder} {
+		db.names = append(db.names, slot+name)
+	}
 	db.writer = group.New(db.begin)
+	db.writer.Span = batchTime
 	if err := db.Check(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("redis: open %s: %w", db, err), client.Close())
 	}
@@ -168,7 +171,7 @@ func address(client redis.UniversalClient) string {
 
 // String names the server and the keys.
 func (db *DB) String() string {
-	return fmt.Sprintf("%s, prefix %s", db.address, strconv.Quote(strings.TrimSuffix(db.names.values, ":values")))
+	return fmt.Sprintf("%s, prefix %s", db.address, strconv.Quote(db.prefix))
 }
 
 // Check implements [kv.Checker]: the server answers, evicts nothing and keeps
@@ -202,10 +205,34 @@ func (db *DB) check(ctx context.Context) error {
 	return nil
 }
 
-// Now implements [kv.Clock] with the time of the server.
+// Now implements [kv.Clock] with the time of the server that has the keys.
 func (db *DB) Now(ctx context.Context) (time.Time, error) {
-	now, err := db.client.Time(ctx).Result()
-	return now, explain(err)
+	end, err := db.enter()
+	if err != nil {
+		return time.Time{}, explain(err)
+	}
+	defer end()
+	parts, err := db.run(ctx, timeScript).StringSlice()
+	if err != nil {
+		return time.Time{}, explain(err)
+	}
+	if len(parts) != 2 {
+		return time.Time{}, errShort
+	}
+	seconds, err := strconv.ParseInt(parts[0], 10, 64)
+	micros, err2 := strconv.ParseInt(parts[1], 10, 64)
+	return time.Unix(seconds, micros*1000), errors.Join(err, err2)
+}
+
+// enter keeps the connections open until end is called.
+func (db *DB) enter() (end func(), err error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return nil, group.ErrClosed
+	}
+	db.calls.Add(1)
+	return db.calls.Done, nil
 }
 
 // Close waits for the transactions that run, and closes the connections. It
@@ -214,8 +241,9 @@ func (db *DB) Close() error {
 	db.closing.Do(func() {
 		db.writer.Close()
 		db.mu.Lock()
-		defer db.mu.Unlock()
 		db.closed = true
+		db.mu.Unlock()
+		db.calls.Wait()
 		if err := db.client.Close(); err != nil {
 			db.err = fmt.Errorf("redis: close %s: %w", db, err)
 		}

@@ -5,54 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/walink/walink/internal/digits"
 	"github.com/walink/walink/store/kv"
-	"github.com/walink/walink/store/kv/internal/group"
 )
-
-// The scripts are sent by their hash, and in full where the server does not
-// know them yet. Each answers with the version, which tells a reader whether
-// what it has read is of one state.
-const (
-	getScript = `
-return {redis.call('GET', KEYS[1]) or '0', redis.call('HGET', KEYS[2], ARGV[1])}`
-
-	// A page of a scan: names from one on, below another, and their values.
-	scanScript = `
-local keys = redis.call('ZRANGE', KEYS[3], ARGV[1], ARGV[2], 'BYLEX', 'LIMIT', 0, ARGV[3])
-local values = {}
-if #keys > 0 then values = redis.call('HMGET', KEYS[2], unpack(keys)) end
-return {redis.call('GET', KEYS[1]) or '0', keys, values}`
-
-	// What a batch has changed, as an operation, a name and a value each. The
-	// lock ends with it.
-	commitScript = `
-if redis.call('GET', KEYS[4]) ~= ARGV[1] then return 0 end
-for i = 2, #ARGV, 3 do
-	if ARGV[i] == 's' then
-		redis.call('HSET', KEYS[2], ARGV[i + 1], ARGV[i + 2])
-		redis.call('ZADD', KEYS[3], 0, ARGV[i + 1])
-	else
-		redis.call('HDEL', KEYS[2], ARGV[i + 1])
-		redis.call('ZREM', KEYS[3], ARGV[i + 1])
-	end
-end
-redis.call('INCR', KEYS[1])
-redis.call('DEL', KEYS[4])
-return 1`
-
-	unlockScript = `
-if redis.call('GET', KEYS[4]) == ARGV[1] then return redis.call('DEL', KEYS[4]) end
-return 0`
-)
-
-// run runs a script with the keys of the DB.
-func (db *DB) run(ctx context.Context, script string, args ...any) *redis.Cmd {
-	keys := []string{db.names.version, db.names.values, db.names.index, db.names.lock}
-	return redis.NewScript(script).Run(ctx, db.client, keys, args...)
-}
 
 // How many names a page of a scan has: few at first, since many scans look for
 // one thing.
@@ -65,8 +20,11 @@ const (
 type reader struct {
 	ctx     context.Context //nolint:containedctx // a transaction is for the ctx that it was begun with
 	db      *DB
-	version string // of what was read; empty before the first read
-	torn    bool   // there was another version meanwhile
+	lock    *lock   // nil without the lock
+	plan    *plan   // notes what is read, if it is not nil
+	known   planned // what was read before it was asked for
+	version string  // of what was read; empty before the first read
+	torn    bool    // there was another version meanwhile
 	ended   bool
 }
 
@@ -80,13 +38,33 @@ func (r *reader) usable() error {
 	return nil
 }
 
+// ask runs a script that reads.
+func (r *reader) ask(script string, args ...any) ([]any, error) {
+	token := ""
+	if r.lock != nil {
+		token = r.lock.token
+	}
+	answer, err := r.db.run(r.ctx, script, append([]any{token}, args...)...).Slice()
+	if err != nil {
+		return nil, err
+	}
+	if len(answer) == 0 {
+		return nil, errShort
+	}
+	return answer, r.saw(answer[0])
+}
+
 // saw notes the version of what was read.
 func (r *reader) saw(version any) error {
 	text, _ := version.(string)
 	if r.version == "" {
 		r.version = text
 	}
-	if r.version != text {
+	switch {
+	case r.lock != nil && (text == "lost" || r.version != text):
+		r.lock.lose()
+		return ErrLockLost
+	case r.version != text:
 		r.torn = true
 		return errTorn
 	}
@@ -98,14 +76,15 @@ func (r *reader) Get(key []byte) ([]byte, error) {
 	if err := r.usable(); err != nil {
 		return nil, err
 	}
-	answer, err := r.db.run(r.ctx, getScript, key).Slice()
-	if err != nil {
-		return nil, err
+	name := string(key)
+	if value, ok := r.known.gets[name]; ok {
+		return value, r.ctx.Err()
 	}
-	if len(answer) == 0 {
-		return nil, errors.New("the server gave no answer")
+	if r.plan != nil {
+		r.plan.gets[name] = true
 	}
-	if err := r.saw(answer[0]); err != nil || len(answer) < 2 {
+	answer, err := r.ask(getScript, name)
+	if err != nil || len(answer) < 2 {
 		return nil, err
 	}
 	value, ok := answer[1].(string)
@@ -127,36 +106,47 @@ func (r *reader) Scan(prefix []byte, fn func(key, value []byte) error) error {
 			to = "(" + string(end)
 		}
 	}
+	whole, count := span{from, to}, 0
+	next, ok := r.known.scans[whole]
 	for size := firstPage; ; size = min(4*size, lastPage) {
-		keys, values, err := r.page(from, to, size)
-		if err != nil {
-			return err
-		}
-		for i, key := range keys {
-			if err := fn([]byte(key), []byte(values[i])); err != nil {
+		if !ok || len(next.keys) == 0 && !next.whole {
+			var err error
+			if next, err = r.page(from, to, size); err != nil {
 				return err
 			}
 		}
-		if len(keys) < size {
-			return nil
+		ok = false
+		if count += len(next.keys); r.plan != nil {
+			r.plan.scans[whole] = max(r.plan.scans[whole], count)
 		}
-		from = "(" + keys[len(keys)-1]
+		for i, key := range next.keys {
+			if err := fn([]byte(key), []byte(next.values[i])); err != nil {
+				return err
+			}
+		}
+		if next.whole {
+			return r.ctx.Err()
+		}
+		from = "(" + next.keys[len(next.keys)-1]
 	}
 }
 
-func (r *reader) page(from, to string, size int) (keys, values []string, err error) {
-	answer, err := r.db.run(r.ctx, scanScript, from, to, size).Slice()
+func (r *reader) page(from, to string, size int) (page, error) {
+	answer, err := r.ask(scanScript, from, to, size)
 	if err != nil {
-		return nil, nil, err
+		return page{}, err
 	}
 	if len(answer) != 3 {
-		return nil, nil, errors.New("the server gave no whole answer")
+		return page{}, errShort
 	}
-	if err := r.saw(answer[0]); err != nil {
-		return nil, nil, err
-	}
-	keyList, _ := answer[1].([]any)
-	valueList, _ := answer[2].([]any)
+	keys, values, err := pairs(answer[1], answer[2])
+	return page{keys, values, len(keys) < size}, err
+}
+
+// pairs returns the names and the values that a script has answered.
+func pairs(names, list any) (keys, values []string, err error) {
+	keyList, _ := names.([]any)
+	valueList, _ := list.([]any)
 	for i, key := range keyList {
 		name, _ := key.(string)
 		if i >= len(valueList) || valueList[i] == nil {
@@ -207,39 +197,34 @@ func (db *DB) txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	if write {
 		return db.writer.Txn(ctx, fn)
 	}
+	end, err := db.enter()
+	if err != nil {
+		return err
+	}
+	defer end()
+	read := newPlan()
 	for range tornTimes {
-		torn, err := db.read(ctx, fn)
+		torn, err := db.read(ctx, read, fn)
 		if !torn {
 			return err
 		}
 	}
-	return db.writer.Txn(ctx, func(tx kv.Tx) error { return fn(getScan{tx}) })
+	return db.readLocked(ctx, func(r *reader) error { return fn(readOnly{r}) })
 }
 
 // read runs fn once, and tells whether it saw more than one state.
-func (db *DB) read(ctx context.Context, fn func(kv.Tx) error) (torn bool, err error) {
+func (db *DB) read(ctx context.Context, read *plan, fn func(kv.Tx) error) (torn bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	db.mu.RLock()
-	defer db.mu.RUnlock()
-	if db.closed {
-		return false, group.ErrClosed
-	}
-	r := &reader{ctx: ctx, db: db}
+	r := &reader{ctx: ctx, db: db, plan: read}
 	defer func() { r.ended = true }()
+	if err := r.load(read); err != nil {
+		return false, err
+	}
 	err = fn(readOnly{r})
 	if err == nil {
 		err = ctx.Err()
 	}
 	return r.torn, err
 }
-
-// getScan is a transaction that could write, for who only reads.
-type getScan struct{ kv.Tx }
-
-// Set implements [kv.Tx].
-func (getScan) Set(_, _ []byte) error { return errReadOnly }
-
-// Delete implements [kv.Tx].
-func (getScan) Delete([]byte) error { return errReadOnly }
