@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-
-	"github.com/walink/walink/store/kv/internal/group"
 )
 
 // lockTime is how long the lock of a process that died keeps others waiting,
@@ -35,8 +33,7 @@ type lock struct {
 // lock takes the lock, once it is its turn among all that wait for it.
 func (db *DB) lock(ctx context.Context) (*lock, error) {
 	l := &lock{db: db, ctx: ctx, token: db.holder + " " + strconv.FormatUint(db.batches.Add(1), 10)}
-	most := 50 * time.Millisecond
-	for pause := time.Millisecond; ; pause = min(2*pause, most) {
+	for pause := time.Millisecond; ; pause *= 2 {
 		place, err := db.run(ctx, lockScript, l.token, lockTime.Milliseconds(), queueTime.Milliseconds()).Int()
 		if err != nil {
 			// An answer that was lost may have been a yes, or a place.
@@ -47,9 +44,9 @@ func (db *DB) lock(ctx context.Context) (*lock, error) {
 			l.hold(ctx)
 			return l, nil
 		}
-		most = 50 * time.Millisecond
-		if place < 3 {
-			most = 8 * time.Millisecond
+		pause = min(pause, 50*time.Millisecond)
+		if place < 3 { // its turn comes soon
+			pause = min(pause, 8*time.Millisecond)
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // so that those who wait do not ask at once
 		select {
@@ -157,5 +154,3 @@ func (db *DB) readLocked(ctx context.Context, fn func(tx *reader) error) error {
 }
 
 var errBusy = errors.New("and the lock is held by others")
-
-var _ group.Breakable = (*base)(nil)

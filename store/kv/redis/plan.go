@@ -1,91 +1,139 @@
 package redis
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 )
 
-// mostPlanned is how many keys the server looks up at once for a reader.
-const mostPlanned = 20_000
+// What the server looks up at once for a reader at most, and for all of what
+// a reader does.
+const (
+	mostPlanned    = 20_000
+	mostLookedUp   = 100_000
+	mostRemembered = 64 << 20 // bytes
+)
 
-// plan is what a reader has asked for so far. If that was torn, all of it is
-// read at once before the reader begins again, which then mostly asks for
-// nothing else: so readers end also beside writers that never pause.
-type plan struct {
-	gets  map[string]bool
-	scans map[span]int // how many keys of it were read
-}
-
-// span is where a scan begins and ends.
-type span struct{ from, to string }
-
-func newPlan() *plan { return &plan{gets: map[string]bool{}, scans: map[span]int{}} }
-
-// planned is what was read at once.
+// planned is what a reader has read so far. When somebody writes meanwhile, all
+// of it is read again at once: if it is the same the reader goes on in the
+// newer state, and otherwise it begins again with it. So those who read end
+// also beside those who never pause to write something else.
 type planned struct {
 	gets  map[string][]byte
-	scans map[span]page
+	pages map[span]page
+	size  int // how many keys that is
+	bytes int
+}
+
+// span is where a page of a scan begins and ends, and how many keys it has at
+// most.
+type span struct {
+	from, to string
+	size     int
 }
 
 // page is a part of what a scan gives.
-type page struct {
-	keys, values []string
-	whole        bool // there is no more
+type page struct{ keys, values []string }
+
+func newPlanned() *planned { return &planned{gets: map[string][]byte{}, pages: map[span]page{}} }
+
+func (p *planned) get(name string, value []byte) {
+	p.gets[name] = value
+	p.size++
+	p.bytes += len(name) + len(value)
 }
 
-// load reads what the plan says, where that is not too much.
-func (r *reader) load(p *plan) error {
-	names := make([]any, 1, 1+len(p.gets)+3*len(p.scans))
-	names[0] = len(p.gets)
-	for name := range p.gets {
-		names = append(names, name)
+func (p *planned) page(s span, found page) {
+	p.pages[s] = found
+	p.size += s.size
+	for i, key := range found.keys {
+		p.bytes += len(key) + len(found.values[i])
 	}
-	spans := make([]span, 0, len(p.scans))
-	total := len(p.gets)
-	for s, size := range p.scans {
-		size += firstPage // in case that there are some more by now
-		total += size
-		spans = append(spans, s)
-		names = append(names, s.from, s.to, size)
+}
+
+// tooMuch reports whether the server cannot look all of it up at once.
+func (p *planned) tooMuch() bool { return p.size > mostPlanned || p.bytes > mostRemembered }
+
+// equal reports whether what was read before is the same as now.
+func (p *planned) equal(now *planned) bool {
+	for name, value := range p.gets {
+		if !bytes.Equal(value, now.gets[name]) {
+			return false
+		}
 	}
-	if total == 0 || total > mostPlanned {
-		return nil
+	for s, found := range p.pages {
+		if !slices.Equal(found.keys, now.pages[s].keys) || !slices.Equal(found.values, now.pages[s].values) {
+			return false
+		}
 	}
-	answer, err := r.db.run(r.ctx, planScript, names...).Slice()
+	return true
+}
+
+// renew reads what is known again, in the state of now. Where that differs from
+// what was read before it returns errTorn.
+func (r *reader) renew(before *planned) error {
+	r.looked += r.known.size
+	if r.known.tooMuch() || r.looked > mostLookedUp {
+		r.torn = true
+		return errTorn
+	}
+	version, now, err := r.db.load(r)
 	if err != nil {
 		return err
 	}
+	r.version, r.known = version, now
+	if before != nil && !before.equal(now) {
+		r.torn = true
+		return errTorn
+	}
+	return nil
+}
+
+// load reads what r knows once more, all of one state.
+func (db *DB) load(r *reader) (version string, now *planned, err error) {
+	args := []any{len(r.known.gets)}
+	names := make([]string, 0, len(r.known.gets))
+	for name := range r.known.gets {
+		names, args = append(names, name), append(args, name)
+	}
+	spans := make([]span, 0, len(r.known.pages))
+	for s := range r.known.pages {
+		spans, args = append(spans, s), append(args, s.from, s.to, s.size)
+	}
+	answer, err := db.run(r.ctx, planScript, args...).Slice()
+	if err != nil {
+		return "", nil, err
+	}
 	if len(answer) != 3 {
-		return errShort
+		return "", nil, errShort
 	}
-	gets, _ := answer[1].([]any)
-	scans, _ := answer[2].([]any)
-	if len(gets) != len(p.gets) || len(scans) != len(spans) {
-		return errShort
+	version, _ = answer[0].(string)
+	values, _ := answer[1].([]any)
+	pages, _ := answer[2].([]any)
+	if len(values) != len(names) || len(pages) != len(spans) {
+		return "", nil, errShort
 	}
-	if err := r.saw(answer[0]); err != nil {
-		return err
-	}
-	known := planned{gets: map[string][]byte{}, scans: map[span]page{}}
-	for i, value := range gets {
-		name, _ := names[1+i].(string)
-		known.gets[name] = nil
-		if text, ok := value.(string); ok {
-			known.gets[name] = []byte(text)
+	now = newPlanned()
+	for i, name := range names {
+		value, ok := values[i].(string)
+		if ok {
+			now.get(name, []byte(value))
+		} else {
+			now.get(name, nil)
 		}
 	}
 	for i, s := range spans {
-		parts, _ := scans[i].([]any)
+		parts, _ := pages[i].([]any)
 		if len(parts) != 2 {
-			return errShort
+			return "", nil, errShort
 		}
-		keys, values, err := pairs(parts[0], parts[1])
+		found, err := pageOf(parts[0], parts[1])
 		if err != nil {
-			return err
+			return "", nil, err
 		}
-		known.scans[s] = page{keys, values, len(keys) < p.scans[s]+firstPage}
+		now.page(s, found)
 	}
-	r.known = known
-	return nil
+	return version, now, nil
 }
 
 var errShort = errors.New("the server gave no whole answer")

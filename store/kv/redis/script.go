@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"errors"
+	"net"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -156,6 +158,11 @@ func (db *DB) run(ctx context.Context, script string, args ...any) *redis.Cmd {
 	db.calls.Go(func() { answer <- redis.NewScript(script).Run(ctx, db.client, db.names, args...) })
 	select {
 	case cmd := <-answer:
+		// The connection may notice it a moment before ctx does.
+		var network net.Error
+		if end, ok := ctx.Deadline(); ok && errors.As(cmd.Err(), &network) && network.Timeout() && time.Until(end) <= 0 {
+			cmd.SetErr(context.DeadlineExceeded)
+		}
 		return cmd
 	case <-ctx.Done():
 		cmd := redis.NewCmd(ctx)
@@ -165,7 +172,7 @@ func (db *DB) run(ctx context.Context, script string, args ...any) *redis.Cmd {
 }
 
 // runTwice is run for a script that may be run twice. Where the first answer
-// was lost it asks again, some times. The error wraps errUnknown where it is
+// was lost it asks again, some times. The error is an unknownError where it is
 // not known whether the script has run.
 func (db *DB) runTwice(ctx context.Context, times int, script string, args ...any) (done bool, err error) {
 	unknown := false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/walink/walink/internal/digits"
 	"github.com/walink/walink/store/kv"
@@ -20,11 +21,11 @@ const (
 type reader struct {
 	ctx     context.Context //nolint:containedctx // a transaction is for the ctx that it was begun with
 	db      *DB
-	lock    *lock   // nil without the lock
-	plan    *plan   // notes what is read, if it is not nil
-	known   planned // what was read before it was asked for
-	version string  // of what was read; empty before the first read
-	torn    bool    // there was another version meanwhile
+	lock    *lock    // nil without the lock
+	known   *planned // what was read; nil with the lock
+	version string   // of what was read; empty before the first read
+	looked  int      // how many keys were read again
+	torn    bool     // there was another version meanwhile
 	ended   bool
 }
 
@@ -38,37 +39,30 @@ func (r *reader) usable() error {
 	return nil
 }
 
-// ask runs a script that reads.
-func (r *reader) ask(script string, args ...any) ([]any, error) {
+// ask runs a script that reads, and tells whether its answer is of the state
+// that was read before. Without the lock it may be of another.
+func (r *reader) ask(script string, args ...any) (answer []any, same bool, err error) {
 	token := ""
 	if r.lock != nil {
 		token = r.lock.token
 	}
-	answer, err := r.db.run(r.ctx, script, append([]any{token}, args...)...).Slice()
+	answer, err = r.db.run(r.ctx, script, append([]any{token}, args...)...).Slice()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(answer) == 0 {
-		return nil, errShort
+		return nil, false, errShort
 	}
-	return answer, r.saw(answer[0])
-}
-
-// saw notes the version of what was read.
-func (r *reader) saw(version any) error {
-	text, _ := version.(string)
+	version, _ := answer[0].(string)
 	if r.version == "" {
-		r.version = text
+		r.version = version
 	}
-	switch {
-	case r.lock != nil && (text == "lost" || r.version != text):
+	same = r.version == version
+	if r.lock != nil && (version == "lost" || !same) {
 		r.lock.lose()
-		return ErrLockLost
-	case r.version != text:
-		r.torn = true
-		return errTorn
+		return nil, false, ErrLockLost
 	}
-	return nil
+	return answer, same, nil
 }
 
 // Get implements [kv.Tx].
@@ -77,21 +71,38 @@ func (r *reader) Get(key []byte) ([]byte, error) {
 		return nil, err
 	}
 	name := string(key)
-	if value, ok := r.known.gets[name]; ok {
-		return value, r.ctx.Err()
+	if r.known != nil {
+		if value, ok := r.known.gets[name]; ok {
+			return value, r.ctx.Err()
+		}
 	}
-	if r.plan != nil {
-		r.plan.gets[name] = true
-	}
-	answer, err := r.ask(getScript, name)
-	if err != nil || len(answer) < 2 {
+	answer, same, err := r.ask(getScript, name)
+	if err != nil {
 		return nil, err
 	}
-	value, ok := answer[1].(string)
-	if !ok {
-		return nil, nil // the end of a list that a nil cuts short, or the nil
+	var value []byte
+	if len(answer) > 1 { // a nil at its end cuts a list short
+		if text, ok := answer[1].(string); ok {
+			value = []byte(text)
+		}
 	}
-	return []byte(value), nil
+	if r.known == nil {
+		return value, nil
+	}
+	if same {
+		r.known.get(name, value)
+		return value, nil
+	}
+	before := *r.known
+	before.gets = maps.Clone(before.gets)
+	r.known.get(name, nil)
+	if err := r.renew(&before); err != nil {
+		if !r.torn {
+			delete(r.known.gets, name)
+		}
+		return nil, err
+	}
+	return r.known.gets[name], nil
 }
 
 // Scan implements [kv.Tx].
@@ -106,56 +117,70 @@ func (r *reader) Scan(prefix []byte, fn func(key, value []byte) error) error {
 			to = "(" + string(end)
 		}
 	}
-	whole, count := span{from, to}, 0
-	next, ok := r.known.scans[whole]
 	for size := firstPage; ; size = min(4*size, lastPage) {
-		if !ok || len(next.keys) == 0 && !next.whole {
-			var err error
-			if next, err = r.page(from, to, size); err != nil {
+		found, err := r.page(span{from, to, size})
+		if err != nil {
+			return err
+		}
+		for i, key := range found.keys {
+			if err := fn([]byte(key), []byte(found.values[i])); err != nil {
 				return err
 			}
 		}
-		ok = false
-		if count += len(next.keys); r.plan != nil {
-			r.plan.scans[whole] = max(r.plan.scans[whole], count)
+		if len(found.keys) < size {
+			return nil
 		}
-		for i, key := range next.keys {
-			if err := fn([]byte(key), []byte(next.values[i])); err != nil {
-				return err
-			}
-		}
-		if next.whole {
-			return r.ctx.Err()
-		}
-		from = "(" + next.keys[len(next.keys)-1]
+		from = "(" + found.keys[len(found.keys)-1]
 	}
 }
 
-func (r *reader) page(from, to string, size int) (page, error) {
-	answer, err := r.ask(scanScript, from, to, size)
+func (r *reader) page(s span) (page, error) {
+	if r.known != nil {
+		if found, ok := r.known.pages[s]; ok {
+			return found, r.ctx.Err()
+		}
+	}
+	answer, same, err := r.ask(scanScript, s.from, s.to, s.size)
 	if err != nil {
 		return page{}, err
 	}
 	if len(answer) != 3 {
 		return page{}, errShort
 	}
-	keys, values, err := pairs(answer[1], answer[2])
-	return page{keys, values, len(keys) < size}, err
+	found, err := pageOf(answer[1], answer[2])
+	if err != nil || r.known == nil {
+		return found, err
+	}
+	if same {
+		r.known.page(s, found)
+		return found, nil
+	}
+	before := *r.known
+	before.pages = maps.Clone(before.pages)
+	r.known.page(s, page{})
+	if err := r.renew(&before); err != nil {
+		if !r.torn {
+			delete(r.known.pages, s)
+		}
+		return page{}, err
+	}
+	return r.known.pages[s], nil
 }
 
-// pairs returns the names and the values that a script has answered.
-func pairs(names, list any) (keys, values []string, err error) {
-	keyList, _ := names.([]any)
-	valueList, _ := list.([]any)
-	for i, key := range keyList {
+// pageOf returns the names and the values that a script has answered.
+func pageOf(names, list any) (page, error) {
+	var found page
+	keys, _ := names.([]any)
+	values, _ := list.([]any)
+	for i, key := range keys {
 		name, _ := key.(string)
-		if i >= len(valueList) || valueList[i] == nil {
-			return nil, nil, fmt.Errorf("key %q has no value: the server has lost it", digits.Mask(name))
+		if i >= len(values) || values[i] == nil {
+			return page{}, fmt.Errorf("key %q has no value: the server has lost it", digits.Mask(name))
 		}
-		value, _ := valueList[i].(string)
-		keys, values = append(keys, name), append(values, value)
+		value, _ := values[i].(string)
+		found.keys, found.values = append(found.keys, name), append(found.values, value)
 	}
-	return keys, values, nil
+	return found, nil
 }
 
 // after returns the first name after all that begin with prefix, or nil where
@@ -202,9 +227,10 @@ func (db *DB) txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 		return err
 	}
 	defer end()
-	read := newPlan()
+	known := newPlanned()
 	for range tornTimes {
-		torn, err := db.read(ctx, read, fn)
+		var torn bool
+		known, torn, err = db.read(ctx, known, fn)
 		if !torn {
 			return err
 		}
@@ -212,19 +238,24 @@ func (db *DB) txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	return db.readLocked(ctx, func(r *reader) error { return fn(readOnly{r}) })
 }
 
-// read runs fn once, and tells whether it saw more than one state.
-func (db *DB) read(ctx context.Context, read *plan, fn func(kv.Tx) error) (torn bool, err error) {
+// read runs fn once with what an earlier call of it has read, and tells whether
+// it saw more than one state.
+func (db *DB) read(ctx context.Context, known *planned, fn func(kv.Tx) error) (now *planned, torn bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return false, err
+		return nil, false, err
 	}
-	r := &reader{ctx: ctx, db: db, plan: read}
+	r := &reader{ctx: ctx, db: db, known: known}
 	defer func() { r.ended = true }()
-	if err := r.load(read); err != nil {
-		return false, err
+	if known.tooMuch() {
+		r.known = newPlanned()
+	} else if known.size > 0 {
+		if err := r.renew(nil); err != nil {
+			return nil, false, err
+		}
 	}
 	err = fn(readOnly{r})
 	if err == nil {
 		err = ctx.Err()
 	}
-	return r.torn, err
+	return r.known, r.torn, err
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/walink/walink/store/kv/internal/group"
@@ -35,7 +36,10 @@ type base struct {
 	lock   *lock
 }
 
-var _ group.Base = (*base)(nil)
+var (
+	_ group.Base      = (*base)(nil)
+	_ group.Breakable = (*base)(nil)
+)
 
 // begin takes the lock.
 func (db *DB) begin(ctx context.Context) (group.Base, error) {
@@ -98,7 +102,7 @@ func (b *base) commit(ctx context.Context) (stored bool, err error) {
 		// The answer may take longer than the client waits for one.
 		return db.runTwice(ctx, 10, commitScript, append(head, sets, deletes)...)
 	}
-	args := append(head, 0, 0)
+	args := slices.Concat(head, []any{0, 0})
 	err = b.Each(func(key string, value []byte) error {
 		if value == nil {
 			args = append(args, "d", key, "")
