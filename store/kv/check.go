@@ -2,7 +2,10 @@ package kv
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/walink/walink/store"
 )
 
 // Checker is an optional interface of a [DB]. [Store.Check] asks it whether
@@ -29,16 +32,21 @@ func (s *Store) check(ctx context.Context) error {
 	if s.closed.Load() {
 		return errClosed
 	}
+	var advice *store.Advice
 	if checker, ok := s.db.(Checker); ok {
-		if err := checker.Check(ctx); err != nil {
+		if err := checker.Check(ctx); err != nil && !errors.As(err, &advice) {
 			return err
 		}
 	}
-	return s.txn(ctx, true, func(tx Tx) error {
+	err := s.txn(ctx, true, func(tx Tx) error {
 		key := name(spaceFormat, "check")
 		if err := tx.Set(key, newEncoder(0).b); err != nil {
 			return err
 		}
 		return tx.Delete(key)
 	})
+	if err == nil && advice != nil {
+		return advice // no more than a warning
+	}
+	return err
 }
