@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/walink/walink/store"
 )
 
 // Checker is an optional interface of a [DB]. [Store.Check] asks it whether
@@ -30,8 +32,9 @@ func (s *Store) check(ctx context.Context) error {
 	if s.closed.Load() {
 		return errClosed
 	}
+	var advice *store.Advice
 	if checker, ok := s.db.(Checker); ok {
-		if err := checker.Check(ctx); err != nil {
+		if err := checker.Check(ctx); err != nil && !errors.As(err, &advice) {
 			return err
 		}
 	}
@@ -54,6 +57,9 @@ func (s *Store) check(ctx context.Context) error {
 	})
 	if errors.Is(err, errEnough) {
 		err = nil
+	}
+	if err == nil && advice != nil {
+		return advice // no more than a warning
 	}
 	return err
 }

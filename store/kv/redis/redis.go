@@ -17,9 +17,11 @@
 // read the server, its files or its network can be those accounts. Use
 // [kv.Encrypt], TLS and a password.
 //
-// Everything is in four Redis keys: a hash of values, a sorted set of names, a
-// number that each commit raises, and a lock. Their names are the prefix in
-// braces and a word, so that a cluster keeps them in one slot.
+// Everything is in a few Redis keys: a hash of values, a sorted set of names, a
+// number that each commit raises, a lock, the queue for it and when each in it
+// has last asked, two lists of what a large commit is yet to store, and for ten
+// minutes the last commit of each process. Their names are the prefix in braces
+// and a word, so that a cluster keeps them in one slot.
 //
 // # What a crash may lose
 //
@@ -27,7 +29,9 @@
 // transaction is one script on the server, done in full or not at all. What a
 // crash of the server loses is for its settings to say: with "appendonly yes"
 // and "appendfsync always" nothing, with "everysec" the last second, with
-// snapshots alone the minutes since the last, and without either all. A
+// snapshots alone the minutes since the last, and without either all. A lease
+// can be lost like anything else, and its token be given again: Check advises
+// against snapshots alone with a [*store.Advice]. A
 // failover can lose what the replica had not yet got. Open refuses a server
 // with no persistence, and one that evicts keys when its memory is full:
 // "maxmemory-policy" must be "noeviction". A device whose last writes are lost
@@ -45,11 +49,18 @@
 //
 // Writing transactions take the lock, which is theirs alone across all
 // processes, so that each runs once and after the other; those of one process
-// that wait for each other share it and one commit. A process that dies with
-// the lock loses it after ten seconds. One that is so slow that it lost the
-// lock gets an error that wraps [ErrLockLost], and has stored nothing. Where
-// the network fails under a commit, the error says that the outcome is not
-// known. The time by which leases end is the server's.
+// that wait for each other share it and one commit. Processes get it in the
+// order in which they asked. It is renewed as long as its transaction runs; a
+// process that dies with it loses it after ten seconds. One that stood still
+// for longer gets an error that wraps [ErrLockLost], and has stored nothing.
+// Where the network fails under a commit it is asked for again, which does no
+// harm; if there is no answer either, the error says that the outcome is not
+// known. The time by which leases end is the server's, on a cluster that of the
+// node with the keys.
+//
+// A commit of more than a thousand changes is sent in steps and then done at
+// once, during which the server does nothing else: about a second for some
+// hundred thousand. More than two million or a GiB are refused.
 package redis
 
 import (
@@ -65,6 +76,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/internal/group"
 )
@@ -84,29 +96,30 @@ var ErrVolatile error = &hinted{
 }
 
 // ErrLockLost is in the chain of the error about a transaction that took
-// longer than its lock. It has stored nothing, and can be tried again.
+// outlived its lock. It has stored nothing, and can be tried again.
 var ErrLockLost error = &hinted{
 	errors.New("the lock was lost before the end of the transaction"),
 	"Try again, and look why this program or the server was so slow.",
 }
 
+var errPrefix = errors.New("the prefix is empty or has a brace in it")
+
 // DB is a part of a Redis server. It is safe for concurrent use. Use [Open].
 type DB struct {
 	address string
+	prefix  string
 	client  redis.UniversalClient
-	names   names
+	names   []string // of the Redis keys, in the order of the scripts
 	writer  *group.Writer
 	holder  string // of locks, not of leases
 	batches atomic.Uint64
 
-	mu      sync.RWMutex // held for reading by readers, so that Close waits
+	calls   sync.WaitGroup // what reads, and what goes on in the background
+	mu      sync.Mutex
 	closed  bool
 	closing sync.Once
 	err     error
 }
-
-// names are the Redis keys of a DB.
-type names struct{ values, index, version, lock string }
 
 var (
 	_ kv.DB      = (*DB)(nil)
@@ -117,8 +130,8 @@ var (
 // Open connects to the server at url, which is of the form redis://, rediss://
 // with TLS, or unix:// for a socket, and can hold a user, a password and the
 // number of a database. The options that can follow after a question mark are
-// those of go-redis. The names of all Redis keys begin with prefix: two that
-// differ share nothing.
+// those of go-redis. The names of all Redis keys begin with prefix, which is
+// not empty and without braces: two that differ share nothing.
 //
 // A server that cannot be reached or that must not be used gets an error that
 // names the address and the reason, and is not changed: see [ErrEvicts] and
@@ -129,8 +142,7 @@ func Open(ctx context.Context, url, prefix string) (*DB, error) {
 		// Its text may hold the URL, and with it the password.
 		return nil, fmt.Errorf("redis: open: %w", &hinted{errURL, remedyURL})
 	}
-	// Tried again after an answer was lost, a commit could be done twice.
-	options.MaxRetries = -1
+	options.MaxRetries = -1 // what is worth it is asked again anyway
 	options.ContextTimeoutEnabled = true
 	db, err := OpenClient(ctx, redis.NewClient(options), prefix)
 	if err != nil {
@@ -140,18 +152,25 @@ func Open(ctx context.Context, url, prefix string) (*DB, error) {
 }
 
 // OpenClient is [Open] for a client of go-redis, such as one of a cluster or a
-// sentinel. The client must not repeat what failed, which MaxRetries of -1
-// says. The DB owns it, and closes it, also when OpenClient fails.
+// sentinel. The DB owns it, and closes it, also when OpenClient fails.
 func OpenClient(ctx context.Context, client redis.UniversalClient, prefix string) (*DB, error) {
-	slot := "{" + strings.NewReplacer("{", "(", "}", ")").Replace(prefix) + "}:"
+	if prefix == "" || strings.ContainsAny(prefix, "{}") {
+		return nil, errors.Join(fmt.Errorf("redis: open: %w", &hinted{errPrefix, "Choose a prefix such as walink."}), client.Close())
+	}
+	slot := "{" + prefix + "}:"
 	db := &DB{
 		address: address(client),
 		client:  client,
-		names:   names{values: slot + "values", index: slot + "index", version: slot + "version", lock: slot + "lock"},
+		prefix:  prefix,
 		holder:  rand.Text(),
 	}
+	for _, name := range []string{"version", "values", "index", "lock", "queue", "seen", "sets", "deletes", "done:" + db.holder} {
+		db.names = append(db.names, slot+name)
+	}
 	db.writer = group.New(db.begin)
-	if err := db.Check(ctx); err != nil {
+	db.writer.Span = batchTime
+	var advice *store.Advice
+	if err := db.Check(ctx); err != nil && !errors.As(err, &advice) {
 		return nil, errors.Join(fmt.Errorf("redis: open %s: %w", db, err), client.Close())
 	}
 	return db, nil
@@ -168,44 +187,37 @@ func address(client redis.UniversalClient) string {
 
 // String names the server and the keys.
 func (db *DB) String() string {
-	return fmt.Sprintf("%s, prefix %s", db.address, strconv.Quote(strings.TrimSuffix(db.names.values, ":values")))
+	return fmt.Sprintf("%s, prefix %s", db.address, strconv.Quote(db.prefix))
 }
 
-// Check implements [kv.Checker]: the server answers, evicts nothing and keeps
-// what it is given. What it does not let its user see is not checked.
-func (db *DB) Check(ctx context.Context) error { return explain(db.check(ctx)) }
-
-func (db *DB) check(ctx context.Context) error {
-	if err := db.client.Ping(ctx).Err(); err != nil {
-		return err
-	}
-	info, err := db.client.Info(ctx, "memory", "persistence").Result()
-	if err != nil {
-		return nil //nolint:nilerr // a user may be denied it, and the server be in order
-	}
-	settings := map[string]string{}
-	for line := range strings.Lines(info) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			settings[name] = value
-		}
-	}
-	if policy := settings["maxmemory_policy"]; policy != "" && policy != "noeviction" {
-		return fmt.Errorf("its maxmemory-policy is %s: %w", policy, ErrEvicts)
-	}
-	if settings["aof_enabled"] != "0" {
-		return nil
-	}
-	saves, err := db.client.ConfigGet(ctx, "save").Result()
-	if err == nil && saves["save"] == "" {
-		return ErrVolatile
-	}
-	return nil
-}
-
-// Now implements [kv.Clock] with the time of the server.
+// Now implements [kv.Clock] with the time of the server that has the keys.
 func (db *DB) Now(ctx context.Context) (time.Time, error) {
-	now, err := db.client.Time(ctx).Result()
-	return now, explain(err)
+	end, err := db.enter()
+	if err != nil {
+		return time.Time{}, explain(err)
+	}
+	defer end()
+	parts, err := db.run(ctx, timeScript).StringSlice()
+	if err != nil {
+		return time.Time{}, explain(err)
+	}
+	if len(parts) != 2 {
+		return time.Time{}, errShort
+	}
+	seconds, err := strconv.ParseInt(parts[0], 10, 64)
+	micros, err2 := strconv.ParseInt(parts[1], 10, 64)
+	return time.Unix(seconds, micros*1000), errors.Join(err, err2)
+}
+
+// enter keeps the connections open until end is called.
+func (db *DB) enter() (end func(), err error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.closed {
+		return nil, group.ErrClosed
+	}
+	db.calls.Add(1)
+	return db.calls.Done, nil
 }
 
 // Close waits for the transactions that run, and closes the connections. It
@@ -214,8 +226,9 @@ func (db *DB) Close() error {
 	db.closing.Do(func() {
 		db.writer.Close()
 		db.mu.Lock()
-		defer db.mu.Unlock()
 		db.closed = true
+		db.mu.Unlock()
+		db.calls.Wait()
 		if err := db.client.Close(); err != nil {
 			db.err = fmt.Errorf("redis: close %s: %w", db, err)
 		}

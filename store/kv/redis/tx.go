@@ -4,55 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/redis/go-redis/v9"
+	"maps"
 
 	"github.com/walink/walink/internal/digits"
 	"github.com/walink/walink/store/kv"
-	"github.com/walink/walink/store/kv/internal/group"
 )
-
-// The scripts are sent by their hash, and in full where the server does not
-// know them yet. Each answers with the version, which tells a reader whether
-// what it has read is of one state.
-const (
-	getScript = `
-return {redis.call('GET', KEYS[1]) or '0', redis.call('HGET', KEYS[2], ARGV[1])}`
-
-	// A page of a scan: names from one on, below another, and their values.
-	scanScript = `
-local keys = redis.call('ZRANGE', KEYS[3], ARGV[1], ARGV[2], 'BYLEX', 'LIMIT', 0, ARGV[3])
-local values = {}
-if #keys > 0 then values = redis.call('HMGET', KEYS[2], unpack(keys)) end
-return {redis.call('GET', KEYS[1]) or '0', keys, values}`
-
-	// What a batch has changed, as an operation, a name and a value each. The
-	// lock ends with it.
-	commitScript = `
-if redis.call('GET', KEYS[4]) ~= ARGV[1] then return 0 end
-for i = 2, #ARGV, 3 do
-	if ARGV[i] == 's' then
-		redis.call('HSET', KEYS[2], ARGV[i + 1], ARGV[i + 2])
-		redis.call('ZADD', KEYS[3], 0, ARGV[i + 1])
-	else
-		redis.call('HDEL', KEYS[2], ARGV[i + 1])
-		redis.call('ZREM', KEYS[3], ARGV[i + 1])
-	end
-end
-redis.call('INCR', KEYS[1])
-redis.call('DEL', KEYS[4])
-return 1`
-
-	unlockScript = `
-if redis.call('GET', KEYS[4]) == ARGV[1] then return redis.call('DEL', KEYS[4]) end
-return 0`
-)
-
-// run runs a script with the keys of the DB.
-func (db *DB) run(ctx context.Context, script string, args ...any) *redis.Cmd {
-	keys := []string{db.names.version, db.names.values, db.names.index, db.names.lock}
-	return redis.NewScript(script).Run(ctx, db.client, keys, args...)
-}
 
 // How many names a page of a scan has: few at first, since many scans look for
 // one thing.
@@ -65,8 +21,11 @@ const (
 type reader struct {
 	ctx     context.Context //nolint:containedctx // a transaction is for the ctx that it was begun with
 	db      *DB
-	version string // of what was read; empty before the first read
-	torn    bool   // there was another version meanwhile
+	lock    *lock    // nil without the lock
+	known   *planned // what was read; nil with the lock
+	version string   // of what was read; empty before the first read
+	looked  int      // how many keys were read again
+	torn    bool     // there was another version meanwhile
 	ended   bool
 }
 
@@ -80,17 +39,30 @@ func (r *reader) usable() error {
 	return nil
 }
 
-// saw notes the version of what was read.
-func (r *reader) saw(version any) error {
-	text, _ := version.(string)
+// ask runs a script that reads, and tells whether its answer is of the state
+// that was read before. Without the lock it may be of another.
+func (r *reader) ask(script string, args ...any) (answer []any, same bool, err error) {
+	token := ""
+	if r.lock != nil {
+		token = r.lock.token
+	}
+	answer, err = r.db.run(r.ctx, script, append([]any{token}, args...)...).Slice()
+	if err != nil {
+		return nil, false, err
+	}
+	if len(answer) == 0 {
+		return nil, false, errShort
+	}
+	version, _ := answer[0].(string)
 	if r.version == "" {
-		r.version = text
+		r.version = version
 	}
-	if r.version != text {
-		r.torn = true
-		return errTorn
+	same = r.version == version
+	if r.lock != nil && (version == "lost" || !same) {
+		r.lock.lose()
+		return nil, false, ErrLockLost
 	}
-	return nil
+	return answer, same, nil
 }
 
 // Get implements [kv.Tx].
@@ -98,21 +70,39 @@ func (r *reader) Get(key []byte) ([]byte, error) {
 	if err := r.usable(); err != nil {
 		return nil, err
 	}
-	answer, err := r.db.run(r.ctx, getScript, key).Slice()
+	name := string(key)
+	if r.known != nil {
+		if value, ok := r.known.gets[name]; ok {
+			return value, r.ctx.Err()
+		}
+	}
+	answer, same, err := r.ask(getScript, name)
 	if err != nil {
 		return nil, err
 	}
-	if len(answer) == 0 {
-		return nil, errors.New("the server gave no answer")
+	var value []byte
+	if len(answer) > 1 { // a nil at its end cuts a list short
+		if text, ok := answer[1].(string); ok {
+			value = []byte(text)
+		}
 	}
-	if err := r.saw(answer[0]); err != nil || len(answer) < 2 {
+	if r.known == nil {
+		return value, nil
+	}
+	if same {
+		r.known.get(name, value)
+		return value, nil
+	}
+	before := *r.known
+	before.gets = maps.Clone(before.gets)
+	r.known.get(name, nil)
+	if err := r.renew(&before); err != nil {
+		if !r.torn {
+			delete(r.known.gets, name)
+		}
 		return nil, err
 	}
-	value, ok := answer[1].(string)
-	if !ok {
-		return nil, nil // the end of a list that a nil cuts short, or the nil
-	}
-	return []byte(value), nil
+	return r.known.gets[name], nil
 }
 
 // Scan implements [kv.Tx].
@@ -128,44 +118,69 @@ func (r *reader) Scan(prefix []byte, fn func(key, value []byte) error) error {
 		}
 	}
 	for size := firstPage; ; size = min(4*size, lastPage) {
-		keys, values, err := r.page(from, to, size)
+		found, err := r.page(span{from, to, size})
 		if err != nil {
 			return err
 		}
-		for i, key := range keys {
-			if err := fn([]byte(key), []byte(values[i])); err != nil {
+		for i, key := range found.keys {
+			if err := fn([]byte(key), []byte(found.values[i])); err != nil {
 				return err
 			}
 		}
-		if len(keys) < size {
+		if len(found.keys) < size {
 			return nil
 		}
-		from = "(" + keys[len(keys)-1]
+		from = "(" + found.keys[len(found.keys)-1]
 	}
 }
 
-func (r *reader) page(from, to string, size int) (keys, values []string, err error) {
-	answer, err := r.db.run(r.ctx, scanScript, from, to, size).Slice()
+func (r *reader) page(s span) (page, error) {
+	if r.known != nil {
+		if found, ok := r.known.pages[s]; ok {
+			return found, r.ctx.Err()
+		}
+	}
+	answer, same, err := r.ask(scanScript, s.from, s.to, s.size)
 	if err != nil {
-		return nil, nil, err
+		return page{}, err
 	}
 	if len(answer) != 3 {
-		return nil, nil, errors.New("the server gave no whole answer")
+		return page{}, errShort
 	}
-	if err := r.saw(answer[0]); err != nil {
-		return nil, nil, err
+	found, err := pageOf(answer[1], answer[2])
+	if err != nil || r.known == nil {
+		return found, err
 	}
-	keyList, _ := answer[1].([]any)
-	valueList, _ := answer[2].([]any)
-	for i, key := range keyList {
-		name, _ := key.(string)
-		if i >= len(valueList) || valueList[i] == nil {
-			return nil, nil, fmt.Errorf("key %q has no value: the server has lost it", digits.Mask(name))
+	if same {
+		r.known.page(s, found)
+		return found, nil
+	}
+	before := *r.known
+	before.pages = maps.Clone(before.pages)
+	r.known.page(s, page{})
+	if err := r.renew(&before); err != nil {
+		if !r.torn {
+			delete(r.known.pages, s)
 		}
-		value, _ := valueList[i].(string)
-		keys, values = append(keys, name), append(values, value)
+		return page{}, err
 	}
-	return keys, values, nil
+	return r.known.pages[s], nil
+}
+
+// pageOf returns the names and the values that a script has answered.
+func pageOf(names, list any) (page, error) {
+	var found page
+	keys, _ := names.([]any)
+	values, _ := list.([]any)
+	for i, key := range keys {
+		name, _ := key.(string)
+		if i >= len(values) || values[i] == nil {
+			return page{}, fmt.Errorf("key %q has no value: the server has lost it", digits.Mask(name))
+		}
+		value, _ := values[i].(string)
+		found.keys, found.values = append(found.keys, name), append(found.values, value)
+	}
+	return found, nil
 }
 
 // after returns the first name after all that begin with prefix, or nil where
@@ -207,39 +222,40 @@ func (db *DB) txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	if write {
 		return db.writer.Txn(ctx, fn)
 	}
+	end, err := db.enter()
+	if err != nil {
+		return err
+	}
+	defer end()
+	known := newPlanned()
 	for range tornTimes {
-		torn, err := db.read(ctx, fn)
+		var torn bool
+		known, torn, err = db.read(ctx, known, fn)
 		if !torn {
 			return err
 		}
 	}
-	return db.writer.Txn(ctx, func(tx kv.Tx) error { return fn(getScan{tx}) })
+	return db.readLocked(ctx, func(r *reader) error { return fn(readOnly{r}) })
 }
 
-// read runs fn once, and tells whether it saw more than one state.
-func (db *DB) read(ctx context.Context, fn func(kv.Tx) error) (torn bool, err error) {
+// read runs fn once with what an earlier call of it has read, and tells whether
+// it saw more than one state.
+func (db *DB) read(ctx context.Context, known *planned, fn func(kv.Tx) error) (now *planned, torn bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return false, err
+		return nil, false, err
 	}
-	db.mu.RLock()
-	defer db.mu.RUnlock()
-	if db.closed {
-		return false, group.ErrClosed
-	}
-	r := &reader{ctx: ctx, db: db}
+	r := &reader{ctx: ctx, db: db, known: known}
 	defer func() { r.ended = true }()
+	if known.tooMuch() {
+		r.known = newPlanned()
+	} else if known.size > 0 {
+		if err := r.renew(nil); err != nil {
+			return nil, false, err
+		}
+	}
 	err = fn(readOnly{r})
 	if err == nil {
 		err = ctx.Err()
 	}
-	return r.torn, err
+	return r.known, r.torn, err
 }
-
-// getScan is a transaction that could write, for who only reads.
-type getScan struct{ kv.Tx }
-
-// Set implements [kv.Tx].
-func (getScan) Set(_, _ []byte) error { return errReadOnly }
-
-// Delete implements [kv.Tx].
-func (getScan) Delete([]byte) error { return errReadOnly }

@@ -2,72 +2,108 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"strconv"
+	"slices"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/walink/walink/store/kv/internal/group"
 )
 
-// lockTime is how long the lock of a process that died keeps others waiting.
-const lockTime = 10 * time.Second
-
-// commitTime is how long a commit may take. It does not end with a ctx, since
-// it is of several transactions.
+// commitTime is how long a call of a commit may take. It does not end with a
+// ctx, since it is of several transactions.
 const commitTime = 5 * time.Second
 
+// batchTime is how long a batch takes more transactions.
+const batchTime = lockTime / 10
+
+// doneTime is how long the server remembers the last commit of a process.
+const doneTime = 10 * time.Minute
+
+// What is more than a step goes to the server in several, and what is more
+// than the most is refused, since the server does nothing else meanwhile.
+const (
+	stepChanges = 1000
+	stepBytes   = 1 << 20
+	mostChanges = 2_000_000
+	mostBytes   = 1 << 30
+)
+
 // base is a batch under the lock. What is set in it goes to the server with
-// Commit, in one script.
+// Commit.
 type base struct {
 	*group.Overlay
 	reader *reader
-	token  string // in the lock
+	lock   *lock
 }
 
-var _ group.Base = (*base)(nil)
+var (
+	_ group.Base      = (*base)(nil)
+	_ group.Breakable = (*base)(nil)
+)
 
 // begin takes the lock.
 func (db *DB) begin(ctx context.Context) (group.Base, error) {
-	r := &reader{ctx: ctx, db: db}
-	b := &base{
-		Overlay: group.NewOverlay(readOnly{r}), reader: r,
-		token: db.holder + " " + strconv.FormatUint(db.batches.Add(1), 10),
+	l, err := db.lock(ctx)
+	if err != nil {
+		return nil, err
 	}
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		err := db.client.SetArgs(ctx, db.names.lock, b.token, redis.SetArgs{Mode: "NX", TTL: lockTime}).Err()
-		if err == nil {
-			return b, nil
-		}
-		if !errors.Is(err, redis.Nil) {
-			b.Rollback() // an answer that was lost may have been a yes
-			return nil, err
-		}
-		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // so that those who wait do not ask at once
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
-		}
-	}
+	r := &reader{ctx: ctx, db: db, lock: l}
+	return &base{Overlay: group.NewOverlay(readOnly{r}), reader: r, lock: l}, nil
 }
 
 // Use implements [group.Base].
-func (b *base) Use(ctx context.Context) { b.reader.ctx = ctx }
+func (b *base) Use(ctx context.Context) {
+	b.reader.ctx = ctx
+	b.lock.use(ctx)
+}
+
+// Broken implements [group.Breakable].
+func (b *base) Broken() error { return b.lock.broken() }
 
 // Commit implements [group.Base].
 func (b *base) Commit(ctx context.Context) error {
-	defer b.End()
-	if b.reader.torn {
-		b.Rollback()
-		return ErrLockLost
+	b.lock.use(ctx)
+	stored, err := b.commit(ctx)
+	if err == nil && stored {
+		b.end()
+		return nil
 	}
-	args := append(make([]any, 0, 1+3*b.Len()), b.token)
-	err := b.Each(func(key string, value []byte) error {
+	b.Rollback()
+	if err == nil {
+		err = ErrLockLost
+	}
+	return err
+}
+
+func (b *base) commit(ctx context.Context) (stored bool, err error) {
+	if err := b.lock.broken(); err != nil {
+		return false, err
+	}
+	db, bytes := b.reader.db, 0
+	err = b.Each(func(key string, value []byte) error {
+		bytes += len(key) + len(value)
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	head := []any{b.lock.token, doneTime.Milliseconds()}
+	switch {
+	case b.Len() > mostChanges || bytes > mostBytes:
+		return false, &hinted{
+			fmt.Errorf("a transaction of %d changes and %d MiB, where %d and %d are possible", b.Len(), bytes>>20, mostChanges, mostBytes>>20),
+			"Do it in smaller parts.",
+		}
+	case b.Len() > stepChanges || bytes > stepBytes:
+		sets, deletes, err := b.stage(ctx)
+		if err != nil {
+			return false, err
+		}
+		// The answer may take longer than the client waits for one.
+		return db.runTwice(ctx, 10, commitScript, append(head, sets, deletes)...)
+	}
+	args := slices.Concat(head, []any{0, 0})
+	err = b.Each(func(key string, value []byte) error {
 		if value == nil {
 			args = append(args, "d", key, "")
 		} else {
@@ -76,29 +112,72 @@ func (b *base) Commit(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, commitTime)
-	defer cancel()
-	done, err := b.reader.db.run(ctx, commitScript, args...).Int()
-	var refused redis.Error
-	switch {
-	case errors.As(err, &refused):
-		b.Rollback()
-		return err
-	case err != nil:
-		return fmt.Errorf("whether the transaction is stored is not known: %w", err)
-	case done == 0:
-		return ErrLockLost
+	return db.runTwice(ctx, 2, commitScript, args...)
+}
+
+// stage sends what has changed in steps, to lists that nobody reads yet, and
+// returns how long they are.
+func (b *base) stage(ctx context.Context) (sets, deletes int, err error) {
+	set, deleted := &step{base: b, list: setList}, &step{base: b, list: deleteList}
+	err = b.Each(func(key string, value []byte) error {
+		if value == nil {
+			return deleted.add(ctx, len(key), key)
+		}
+		return set.add(ctx, len(key)+len(value), key, value)
+	})
+	if err == nil {
+		err = set.send(ctx)
 	}
+	if err == nil {
+		err = deleted.send(ctx)
+	}
+	return set.sent, deleted.sent, err
+}
+
+// step is what is sent to a list at once.
+type step struct {
+	base  *base
+	list  int
+	sent  int // how long the list is
+	items []any
+	bytes int
+}
+
+func (s *step) add(ctx context.Context, bytes int, items ...any) error {
+	if len(s.items) > 0 && (len(s.items) >= stepChanges || s.bytes+bytes > stepBytes) {
+		if err := s.send(ctx); err != nil {
+			return err
+		}
+	}
+	s.items, s.bytes = append(s.items, items...), s.bytes+bytes
 	return nil
 }
 
-// Rollback implements [group.Base]. A lock that it cannot take away ends by
-// itself.
-func (b *base) Rollback() {
+func (s *step) send(ctx context.Context) error {
+	if len(s.items) == 0 {
+		return nil
+	}
+	args := append([]any{s.base.lock.token, doneTime.Milliseconds(), s.list, s.sent}, s.items...)
+	done, err := s.base.reader.db.runTwice(ctx, 2, stageScript, args...)
+	if unknown, ok := err.(*unknownError); ok { //nolint:errorlint // it is this one's own
+		return unknown.err // nothing is applied before all is staged
+	}
+	if err == nil && !done {
+		return ErrLockLost
+	}
+	s.sent, s.items, s.bytes = s.sent+len(s.items), nil, 0
+	return err
+}
+
+func (b *base) end() {
 	b.End()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.reader.ctx), commitTime)
-	defer cancel()
-	_ = b.reader.db.run(ctx, unlockScript, b.token).Err()
+	b.lock.end()
+}
+
+// Rollback implements [group.Base].
+func (b *base) Rollback() {
+	b.end()
+	b.lock.unlock(context.WithoutCancel(b.reader.ctx))
 }

@@ -12,9 +12,11 @@ package group
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/walink/walink/store/kv"
 )
@@ -31,6 +33,11 @@ type Base interface {
 	Rollback()
 }
 
+// Breakable is an optional interface of a [Base] that can end by itself, as
+// one under a lock that was lost. Broken then says why nothing of it can be
+// stored any more; it is nil as long as the Base holds.
+type Breakable interface{ Broken() error }
+
 // ErrClosed is returned by a Writer that is closed.
 var ErrClosed = errors.New("the database is closed")
 
@@ -44,6 +51,10 @@ const yields = 3
 
 // Writer runs writing transactions. Use [New].
 type Writer struct {
+	// Span is how long a batch takes more transactions, if it is not zero. It
+	// is set before the first of them.
+	Span time.Duration
+
 	begin func(ctx context.Context) (Base, error)
 
 	mu      sync.Mutex
@@ -59,6 +70,7 @@ type Writer struct {
 type batch struct {
 	base Base
 	size int           // how many transactions have changed something
+	from time.Time     // when it was begun
 	done chan struct{} // closed when the batch has ended
 	err  error         // set before
 }
@@ -78,20 +90,32 @@ func (w *Writer) Txn(ctx context.Context, fn func(kv.Tx) error) error {
 	if b == nil {
 		return err
 	}
-	<-b.done
-	return errors.Join(err, b.err)
+	select {
+	case <-b.done:
+		return errors.Join(err, b.err)
+	case <-ctx.Done():
+	}
+	select {
+	case <-b.done:
+		return errors.Join(err, b.err)
+	default:
+	}
+	if err != nil {
+		return err // what it has changed is not in the batch
+	}
+	return fmt.Errorf("whether the transaction is stored is not known: %w", ctx.Err())
 }
 
 // run is Txn for who has the turn, which it gives away. It returns the batch
 // on whose end the answer depends.
 func (w *Writer) run(ctx context.Context, fn func(kv.Tx) error) (b *batch, err error) {
-	defer w.leave(ctx) // also when fn panics
+	defer w.leave() // also when fn panics
 	if w.batch == nil {
 		base, err := w.begin(ctx)
 		if err != nil {
 			return nil, err
 		}
-		w.batch = &batch{base: base, done: make(chan struct{})}
+		w.batch = &batch{base: base, from: time.Now(), done: make(chan struct{})}
 	}
 	b = w.batch
 	b.base.Use(ctx)
@@ -101,7 +125,11 @@ func (w *Writer) run(ctx context.Context, fn func(kv.Tx) error) (b *batch, err e
 	if err == nil {
 		err = ctx.Err()
 	}
+	if breakable, ok := b.base.(Breakable); ok && b.err == nil {
+		b.err = breakable.Broken()
+	}
 	switch {
+	case b.err != nil: // also for who has only read: it may be out of date
 	case err == nil && tx.Len() > 0:
 		b.size++
 		// What fails here fails for all: it may be half done.
@@ -143,32 +171,44 @@ func (w *Writer) enter(ctx context.Context) error {
 		return ctx.Err()
 	}
 	w.mu.Unlock()
-	w.leave(ctx) // it has the turn by now, and others count on it
+	w.leave() // it has the turn by now, and others count on it
 	return ctx.Err()
 }
 
-// leave gives the turn to the next, with the batch, or ends the batch before.
-func (w *Writer) leave(ctx context.Context) {
-	if b := w.batch; b != nil && (b.err != nil || b.size >= most || w.alone()) {
+// leave gives the turn to the next, with the batch, or ends the batch before:
+// in the background, so that nobody waits for a commit longer than its ctx.
+func (w *Writer) leave() {
+	b := w.batch
+	switch {
+	case b == nil:
+	case b.err != nil, b.size >= most, w.Span > 0 && time.Since(b.from) >= w.Span, w.alone():
 		w.batch = nil
-		w.finish(ctx, b)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.waiting) == 0 {
-		if w.batch == nil {
-			w.busy = false
-			return
-		}
-		// Who was waiting has given up since: one more round, for the batch.
-		w.mu.Unlock()
-		w.leave(ctx)
-		w.mu.Lock()
+		go func() { // Close waits for it, since it has the turn
+			b.finish()
+			w.pass()
+		}()
 		return
 	}
-	next := w.waiting[0]
-	w.waiting = slices.Delete(w.waiting, 0, 1)
-	close(next)
+	w.pass()
+}
+
+// pass gives the turn to the next.
+func (w *Writer) pass() {
+	w.mu.Lock()
+	if len(w.waiting) > 0 {
+		next := w.waiting[0]
+		w.waiting = slices.Delete(w.waiting, 0, 1)
+		close(next)
+		w.mu.Unlock()
+		return
+	}
+	if w.batch == nil {
+		w.busy = false
+		w.mu.Unlock()
+		return
+	}
+	w.mu.Unlock()
+	w.leave() // who was waiting has given up since
 }
 
 // alone reports whether nobody is waiting for the turn, and nobody is about to.
@@ -192,15 +232,14 @@ func (w *Writer) last() bool {
 	return len(w.waiting) == 0
 }
 
-// finish ends a batch.
-func (w *Writer) finish(ctx context.Context, b *batch) {
+// finish ends a batch. It has no ctx, since it is of several transactions.
+func (b *batch) finish() {
 	defer close(b.done)
 	if b.err != nil || b.size == 0 {
 		b.base.Rollback()
 		return
 	}
-	// One whose ctx ends now commits for others too.
-	b.err = b.base.Commit(context.WithoutCancel(ctx))
+	b.err = b.base.Commit(context.Background()) //nolint:forbidigo // no caller's ctx may end what is of others too
 }
 
 // Close waits for the transactions that run or wait, and lets no other begin.
@@ -215,6 +254,6 @@ func (w *Writer) Close() {
 	w.waiting = append(w.waiting, turn)
 	w.mu.Unlock()
 	<-turn
-	w.leave(context.Background()) //nolint:forbidigo // io.Closer has no ctx
+	w.leave()
 	w.mu.Lock()
 }

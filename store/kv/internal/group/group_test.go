@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/internal/group"
@@ -159,5 +160,111 @@ func TestACommitThatFailsFailsForAll(t *testing.T) {
 	d.fail = nil
 	if err := d.Txn(t.Context(), true, func(tx kv.Tx) error { return tx.Set([]byte("a"), []byte("1")) }); err != nil {
 		t.Errorf("Txn afterwards: %v", err)
+	}
+}
+
+// broken is a Base that ends by itself.
+type broken struct {
+	*base
+	err error
+}
+
+func (b *broken) Broken() error { return b.err }
+
+func TestABrokenBaseEndsItsBatch(t *testing.T) {
+	t.Parallel()
+	lost := errors.New("the lock is lost")
+	d := newDB()
+	bases := 0
+	d.Writer = group.New(func(context.Context) (group.Base, error) {
+		bases++
+		b := &broken{base: &base{db: d, state: maps.Clone(d.now())}}
+		if bases == 1 {
+			b.err = lost
+		}
+		return b, nil
+	})
+	var errs []error
+	var wait sync.WaitGroup
+	first := d.Txn(t.Context(), true, func(kv.Tx) error {
+		errs = begun(t, d, &wait, 10)
+		return nil
+	})
+	wait.Wait()
+	if !errors.Is(first, lost) {
+		t.Errorf("Txn on the broken base: %v, want %v", first, lost)
+	}
+	for i, err := range errs {
+		if err != nil {
+			t.Errorf("transaction %d, begun later: %v", i, err)
+		}
+	}
+}
+
+// begun begins count transactions, and returns before they end.
+func begun(t *testing.T, d *db, wait *sync.WaitGroup, count int) []error {
+	t.Helper()
+	errs := make([]error, count)
+	var started sync.WaitGroup
+	for i := range count {
+		started.Add(1)
+		wait.Go(func() {
+			started.Done()
+			errs[i] = d.Txn(t.Context(), true, func(tx kv.Tx) error { return tx.Set([]byte{byte(i)}, []byte("value")) })
+		})
+	}
+	started.Wait()
+	return errs
+}
+
+func TestABatchIsBoundedInTime(t *testing.T) {
+	t.Parallel()
+	d := newDB()
+	d.Span = time.Nanosecond // so that every transaction is its own batch
+	const count = 20
+	for i, err := range together(t, d, count, func(i int) func(kv.Tx) error {
+		return func(tx kv.Tx) error { return tx.Set([]byte{byte(i)}, []byte("value")) }
+	}) {
+		if err != nil {
+			t.Errorf("transaction %d: %v", i, err)
+		}
+	}
+	if d.commits != count {
+		t.Errorf("%d commits of %d transactions that took longer than a batch may", d.commits, count)
+	}
+}
+
+// stuck is a Base whose commit waits.
+type stuck struct {
+	*base
+	begun, end chan struct{}
+}
+
+func (b *stuck) Commit(ctx context.Context) error {
+	close(b.begun)
+	<-b.end
+	return b.base.Commit(ctx)
+}
+
+func TestNobodyWaitsForACommitLongerThanItsCtx(t *testing.T) {
+	t.Parallel()
+	d := newDB()
+	b := &stuck{base: &base{db: d, state: maps.Clone(d.now())}, begun: make(chan struct{}), end: make(chan struct{})}
+	d.Writer = group.New(func(context.Context) (group.Base, error) { return b, nil })
+	ctx, cancel := context.WithCancel(t.Context())
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		<-b.begun
+		cancel()
+	})
+	err := d.Txn(ctx, true, func(tx kv.Tx) error { return tx.Set([]byte("a"), []byte("1")) })
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "is not known") {
+		t.Errorf("Txn: %v, want context.Canceled and that the outcome is not known", err)
+	}
+	wait.Wait()
+	close(b.end)
+	d.Close()
+	if got := string(d.now()["a"]); got != "1" {
+		t.Errorf("Close did not wait for the commit: %q is stored", got)
 	}
 }
