@@ -75,7 +75,7 @@ func (j *Journal) read() error {
 		size := binary.BigEndian.Uint32(rest)
 		if size == 0 || size != ^binary.BigEndian.Uint32(rest[4:]) {
 			return errDamaged
-		} else if uint64(len(rest)-head) < uint64(size) {
+		} else if int64(len(rest)-head) < int64(size) {
 			break
 		}
 		body := rest[head : head+int(size)]

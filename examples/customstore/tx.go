@@ -50,7 +50,7 @@ func (t *tx) replay(record []byte) bool {
 		var pair [2][]byte
 		for i := range pair {
 			size, n := binary.Uvarint(record)
-			if n <= 0 || size > uint64(len(record)-n) {
+			if n <= 0 || size > uint64(len(record)-n) { //nolint:gosec // not negative
 				return false
 			}
 			pair[i], record = record[n:n+int(size)], record[n+int(size):] //nolint:gosec // no more than there is

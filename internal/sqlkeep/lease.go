@@ -63,7 +63,7 @@ func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl tim
 		}
 	}
 	// The time, so that tokens grow also when the database has lost the last.
-	token := max(held.Token+1, uint64(max(now.UnixMicro(), 0))) //nolint:gosec // not negative
+	token := max(held.Token+1, uint64(max(now.UnixMicro(), 0)))
 	lease = store.Lease{Session: session, Holder: holder, Token: token, Since: milli(now), Until: milli(now.Add(ttl))}
 	_, err = k.db.Exec(ctx, `
 		INSERT INTO walink_lease (session, holder, token, since, until, mark, doubt) VALUES ($1, $2, $3, $4, $5, $6, 0)

@@ -32,7 +32,7 @@ func (l lend) lease(session string) store.Lease {
 // in microseconds where that is more than one above the last, so that tokens
 // grow also when the DB has lost those before.
 func lendFrom(now time.Time, holder string, last uint64, ttl time.Duration) lend {
-	token := max(last+1, uint64(max(now.UnixMicro(), 0))) //nolint:gosec // not negative
+	token := max(last+1, uint64(max(now.UnixMicro(), 0)))
 	return lend{token: token, holder: holder, since: now.UnixNano(), until: end(now, ttl)}
 }
 
