@@ -256,7 +256,7 @@
 //
 // No key and no session is stored before WhatsApp's pair-success has been
 // verified; then device and session name are stored in one transaction. When a
-// pairing code was asked for is kept before that, with the number, for a month.
+// pairing code was asked for is kept before that, with the number, for a day.
 //
 // A Store that is a [store.Leaser], as store/sqlite is, lends a session to one
 // Linker at a time, in this process or another one, from before its socket opens

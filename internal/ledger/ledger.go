@@ -11,9 +11,8 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// memory is how long requests are remembered at least: a month, since others may
-// count in longer windows than who calls.
-const memory = 31 * 24 * time.Hour
+// memory is how long requests are remembered at least.
+const memory = 24 * time.Hour
 
 // Memory is a [store.Ledger] that lasts as long as the process. The zero
 // value is ready to use, by several goroutines at once.

@@ -7,15 +7,14 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// ledgerMemory is how long requests for pairing codes are remembered at least: a
-// month, since others may count in longer windows than who calls.
-const ledgerMemory = 31 * 24 * time.Hour
+// ledgerMemory is how long requests for pairing codes are remembered at least.
+const ledgerMemory = 24 * time.Hour
 
 // clockSlack is how much clocks of several processes may differ.
 const clockSlack = time.Minute
 
 // TakeCode implements [store.Ledger]. The numbers stand in the database as they
-// are, beside the accounts that they belong to. Those of more than a month ago
+// are, beside the accounts that they belong to. Those of more than a day ago
 // go with the next call, or when the database is opened.
 func (k *Keeper) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error) {
 	err = k.locked(ctx, "codes", number, func(ctx context.Context) error {

@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	// ledgerMemory is how long requests for pairing codes are remembered at
-	// least: a month, since others may count in longer windows than who calls.
-	ledgerMemory = 31 * 24 * time.Hour
+	// ledgerMemory is how long requests for pairing codes are remembered at least.
+	ledgerMemory = 24 * time.Hour
 	// clockSlack is how much clocks of several processes may differ.
 	clockSlack = time.Minute
 )
@@ -88,7 +87,7 @@ func (p *page) next(now time.Time, limit int, window time.Duration) (left int, n
 }
 
 // TakeCode implements [store.Ledger]. The numbers stand in the database as they
-// are. What was more than a month ago goes with the next call for any number.
+// are. What was more than a day ago goes with the next call for any number.
 func (s *Store) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error) {
 	err = s.editPage(ctx, number, now, window, func(p *page) {
 		if _, next = p.next(now, limit, window); next.IsZero() {

@@ -19,7 +19,7 @@
 // walink.db-wal and walink.db-shm beside it. Keep it out of repositories,
 // images and shared folders, and keep backups as safe as the file. What was
 // deleted may stay in unused parts of the file until they are used again. The
-// numbers for which pairing codes were asked for stand in it for a month, and
+// numbers for which pairing codes were asked for stand in it for a day, and
 // then until the next code is asked for or the file is opened again.
 //
 // Copy the file only after Close, or with SQLite's own backup; a copy of

@@ -64,27 +64,6 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 		}
 	})
 
-	t.Run("Ledger: a long window holds beside shorter ones and refusals", func(t *testing.T) {
-		t.Parallel()
-		ledger := open(t)
-		const month = 30 * 24 * time.Hour
-		if next, err := ledger.TakeCode(t.Context(), number, start, 1, month); err != nil || !next.IsZero() {
-			t.Fatalf("TakeCode: next %v, %v", next, err)
-		}
-		if _, err := ledger.RefuseCode(t.Context(), number, start.Add(30*time.Hour), time.Second); err != nil {
-			t.Fatal(err)
-		}
-		for _, of := range []string{number, peer} {
-			if _, err := ledger.TakeCode(t.Context(), of, start.Add(50*time.Hour), 1, window); err != nil {
-				t.Fatal(err)
-			}
-		}
-		next, err := ledger.TakeCode(t.Context(), number, start.Add(51*time.Hour), 2, month)
-		if err != nil || !next.Equal(start.Add(month)) {
-			t.Errorf("TakeCode: next %v, %v, want %v", next, err, start.Add(month))
-		}
-	})
-
 	t.Run("Ledger: a limit of zero allows none", func(t *testing.T) {
 		t.Parallel()
 		next, err := open(t).TakeCode(t.Context(), number, start, 0, window)
