@@ -75,7 +75,9 @@ type Ledger interface {
 	// limit codes were already asked for after now-window, it records
 	// nothing and returns the time at which the next one may be asked for.
 	// The same it does while a refusal is in force. The check and the record
-	// are one atomic step.
+	// are one atomic step. A number is remembered for a day at most, unless it
+	// is asked for with a longer window, so a window is a day at most where
+	// others of the same Ledger are shorter.
 	TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error)
 	// RefuseCode records at now that WhatsApp has refused number a code, and
 	// returns until when that is in force: for wait, doubled for each refusal

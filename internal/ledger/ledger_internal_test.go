@@ -28,6 +28,6 @@ func TestNumbersAreForgotten(t *testing.T) {
 	}
 	take("4", memory+time.Minute)
 	if _, kept := ledger.taken["4"]; len(ledger.taken) != 1 || !kept {
-		t.Errorf("%d numbers are remembered, want the one of the last month", len(ledger.taken))
+		t.Errorf("%d numbers are remembered, want the one of the last day", len(ledger.taken))
 	}
 }
