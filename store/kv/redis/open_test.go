@@ -86,7 +86,7 @@ func TestMissingPermission(t *testing.T) {
 	if got := remedyOf(err); !strings.HasPrefix(got, "Let the user run scripts") || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("Check: %v, with the remedy %q", err, got)
 	}
-	for _, key := range strings.Fields(s.cli(t, "keys", "*")) {
+	for key := range strings.FieldsSeq(s.cli(t, "keys", "*")) {
 		if key != "{walink}:lock" { // which ends by itself
 			t.Errorf("%q was written", key)
 		}

@@ -59,8 +59,8 @@
 // node with the keys.
 //
 // A commit of more than a thousand changes is sent in steps and then done at
-// once, during which the server does nothing else: about a second for some
-// hundred thousand. More than two million or a GiB are refused.
+// once, during which the server does nothing else: one or two seconds for four
+// hundred thousand. More than a million or a GiB are refused.
 package redis
 
 import (

@@ -24,7 +24,7 @@ const doneTime = 10 * time.Minute
 const (
 	stepChanges = 1000
 	stepBytes   = 1 << 20
-	mostChanges = 2_000_000
+	mostChanges = 1_000_000
 	mostBytes   = 1 << 30
 )
 
