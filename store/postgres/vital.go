@@ -69,7 +69,7 @@ func (v *vital) mark(ctx context.Context) (string, error) {
 		return "", ctx.Err()
 	case err != nil:
 		v.lost = nil   // a lease is good all the same, and ends with its time
-		return "", nil //nolint:nilerr // as has just been said
+		return "", nil
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	v.own, v.stop = own, stop
