@@ -68,7 +68,7 @@ func (v *vital) mark(ctx context.Context) (string, error) {
 	case ctx.Err() != nil:
 		return "", ctx.Err()
 	case err != nil:
-		v.lost = nil   // a lease is good all the same, and ends with its time
+		v.lost = nil // a lease is good all the same, and ends with its time
 		return "", nil
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
