@@ -65,26 +65,34 @@ func takeLease(ctx context.Context, leaser store.Leaser, session string) (store.
 		lease store.Lease
 		err   error
 	}
-	answered := make(chan answer)
+	// Not canceled with ctx: a lease might be stored all the same, and nobody would know.
+	calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTTL)
+	answered := make(chan answer, 1)
 	go func() {
-		// Not canceled with ctx: a lease might be stored all the same, and nobody would know.
-		calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTTL)
-		defer cancel()
 		lease, err := leaser.TakeLease(calling, session, holder(), leaseTTL)
-		select {
-		case answered <- answer{lease, err}:
-		case <-ctx.Done():
-			if err == nil {
-				_ = leaser.ReleaseLease(calling, lease) // it ends by itself, too
-			}
-		}
+		answered <- answer{lease, err}
 	}()
 	select {
 	case a := <-answered:
+		cancel()
 		return a.lease, a.err
 	case <-ctx.Done():
-		return store.Lease{}, ctx.Err()
 	}
+	giveBack := func(a answer) {
+		defer cancel()
+		if a.err == nil {
+			_ = leaser.ReleaseLease(calling, a.lease) // it ends by itself, too
+		}
+	}
+	timer := time.NewTimer(leaseRetry)
+	defer timer.Stop()
+	select {
+	case a := <-answered: // most often at once, and then the next Link finds the session free
+		giveBack(a)
+	case <-timer.C:
+		go func() { giveBack(<-answered) }()
+	}
+	return store.Lease{}, ctx.Err()
 }
 
 // holder is what people of other programs are told of this one.

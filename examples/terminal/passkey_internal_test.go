@@ -188,6 +188,13 @@ func TestPasskeyByExtension(t *testing.T) {
 	}
 	base, token, _ := strings.Cut(c.shows(`(http://127\.0\.0\.1:\d+/#[\w-]+)`), "#")
 	challenge, err := post(c.ctx, base+"challenge", token, nil)
+	for range 100 { // the line is shown a moment before it is good
+		if err == nil {
+			break
+		}
+		<-time.After(20 * time.Millisecond)
+		challenge, err = post(c.ctx, base+"challenge", token, nil)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
