@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store"
@@ -23,7 +26,27 @@ func openStore(ctx context.Context, url string) (store.Store, error) {
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	s := running(t)
-	storecrash.Kill(t, storecrash.Config{Where: s.url(s.create(t, "")), Open: openStore})
+	database := s.create(t, "")
+	storecrash.Kill(t, storecrash.Config{Where: s.url(database), Open: openStore, After: func(t *testing.T) {
+		t.Helper()
+		s.alone(t, database)
+	}})
+}
+
+// alone waits until the server has ended what a dead program has begun: it may
+// still commit what it had been told.
+func (s *server) alone(t *testing.T, database string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), strings.ReplaceAll(s.url("postgres"), "&pool_max_conns=8", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	for others := 1; others > 0; {
+		if err := conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname=$1`, database).Scan(&others); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // own starts a server for one test.
