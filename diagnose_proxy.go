@@ -172,7 +172,7 @@ func (d *doctor) judgeProxy(ctx context.Context, page *visit) {
 		switch {
 		case isTimeout(page.err):
 			detail = d.proxyName() + " accepts connections and does not answer"
-		case errors.Is(page.err, io.EOF), strings.Contains(page.err.Error(), "reset"):
+		case errors.Is(page.err, io.EOF), errors.Is(page.err, io.ErrUnexpectedEOF), strings.Contains(page.err.Error(), "reset"):
 			detail = d.proxyName() + " accepts connections and breaks them off"
 			remedy = "Check the scheme of the proxy (http or https) and its credentials, and let it connect to " + whatsappHost + " on port 443."
 		}

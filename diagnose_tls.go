@@ -68,7 +68,7 @@ func diagnoseTLS(err error, now time.Time, who string) tlsFault {
 		f.remedy = "Log in to the network if it has a login page, or let this machine connect to " + whatsappHost + " on port 443."
 	case isTimeout(err):
 		f.detail = who + " accepts connections and does not answer the TLS handshake"
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		f.cause = errors.New("the connection was closed")
 	}
 	return f
