@@ -240,33 +240,16 @@ func said(reason Reason, text, remedy string) *Error {
 func within[T any](ctx context.Context, limit time.Duration, step func(context.Context) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	type result struct {
-		value T
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		var r result
+	value, answered, err := ask(ctx, stepGrace, func(ctx context.Context) (value T, err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				r.err = fmt.Errorf("it panicked: %v", p)
+				err = fmt.Errorf("it panicked: %v", p)
 			}
-			done <- r
 		}()
-		r.value, r.err = step(ctx)
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
+		return step(ctx)
+	})
+	if !answered {
+		err = fmt.Errorf("no answer within %s: %w", spoken(limit), err)
 	}
-	grace := time.NewTimer(stepGrace)
-	defer grace.Stop()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-grace.C:
-		var none T
-		return none, fmt.Errorf("no answer within %s: %w", spoken(limit), ctx.Err())
-	}
+	return value, err
 }

@@ -22,37 +22,44 @@ const (
 	heedGrace        = time.Second     // for a store to heed the end of its context
 )
 
-// bounded calls a store, and returns [slowStore] if it has not answered when
-// limit has passed. The store's own goroutine is left to it, if it does not
-// heed its context.
-func bounded[T any](ctx context.Context, limit time.Duration, call func(context.Context) (T, error)) (T, error) {
+// ask makes a call of somebody else's code, which may not heed its context: when
+// this has ended it is given the grace, and then left to itself. answered is
+// false then, and err that of the context.
+func ask[T any](ctx context.Context, grace time.Duration, call func(context.Context) (T, error)) (value T, answered bool, err error) {
 	type answer struct {
 		value T
 		err   error
 	}
+	answers := make(chan answer, 1)
+	go func() {
+		value, err := call(ctx)
+		answers <- answer{value, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.value, true, a.err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case a := <-answers:
+		return a.value, true, a.err
+	case <-timer.C:
+		return value, false, ctx.Err()
+	}
+}
+
+// bounded calls a store, and returns [slowStore] if it has not answered when
+// limit has passed.
+func bounded[T any](ctx context.Context, limit time.Duration, call func(context.Context) (T, error)) (T, error) {
 	inner, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	answered := make(chan answer, 1)
-	go func() {
-		value, err := call(inner)
-		answered <- answer{value, err}
-	}()
-	var a answer
-	select {
-	case a = <-answered:
-	case <-inner.Done():
-		timer := time.NewTimer(heedGrace)
-		defer timer.Stop()
-		select {
-		case a = <-answered:
-		case <-timer.C:
-			a.err = inner.Err()
-		}
+	value, _, err := ask(inner, heedGrace, call)
+	if err != nil && ctx.Err() == nil && errors.Is(inner.Err(), context.DeadlineExceeded) {
+		err = slowStore(limit)
 	}
-	if a.err != nil && ctx.Err() == nil && errors.Is(inner.Err(), context.DeadlineExceeded) {
-		a.err = slowStore(limit)
-	}
-	return a.value, a.err
+	return value, err
 }
 
 // slowStore is the cause of an ErrStore: no answer in this time.

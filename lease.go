@@ -167,26 +167,18 @@ func (t *tenure) renew(ctx context.Context, limit time.Duration) error {
 	t.mu.Lock()
 	lease, asked := t.lease, time.Now()
 	t.mu.Unlock()
-	type answer struct {
-		lease store.Lease
-		err   error
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		lease, err := t.leaser.RenewLease(ctx, lease, leaseTTL)
-		answered <- answer{lease, err}
-	}()
-	select {
-	case <-ctx.Done():
+	lease, answered, err := ask(ctx, 0, func(ctx context.Context) (store.Lease, error) {
+		return t.leaser.RenewLease(ctx, lease, leaseTTL)
+	})
+	switch {
+	case !answered:
 		return errStoreStalled
-	case a := <-answered:
-		if a.err == nil {
-			t.mu.Lock()
-			t.lease, t.asked = a.lease, asked
-			t.mu.Unlock()
-		}
-		return a.err
+	case err == nil:
+		t.mu.Lock()
+		t.lease, t.asked = lease, asked
+		t.mu.Unlock()
 	}
+	return err
 }
 
 // lose notes that the lease is lost, and returns why.
@@ -199,19 +191,10 @@ func (t *tenure) lose(ctx context.Context, err error) *Error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaseAsk)
 	defer cancel()
-	others := make(chan store.Lease, 1)
-	go func() {
-		if other, err := t.leaser.PeekLease(ctx, t.session); err == nil {
-			others <- other
-		}
-		cancel()
-	}()
-	<-ctx.Done()
-	select {
-	case other := <-others:
+	lost = &Error{Reason: ErrSessionBusy, Op: op, Err: err}
+	other, _, err := ask(ctx, 0, func(ctx context.Context) (store.Lease, error) { return t.leaser.PeekLease(ctx, t.session) })
+	if err == nil {
 		lost = sessionBusy(op, other)
-	default:
-		lost = &Error{Reason: ErrSessionBusy, Op: op, Err: err}
 	}
 	t.noteLost(lost)
 	return lost
@@ -259,15 +242,9 @@ func (t *tenure) giveBack(ctx context.Context) {
 	t.mu.Lock()
 	lease := t.lease
 	t.mu.Unlock()
-	released := make(chan struct{})
-	go func() {
-		_ = t.leaser.ReleaseLease(ctx, lease) // it ends by itself, too
-		close(released)
-	}()
-	select {
-	case <-released:
-	case <-ctx.Done(): // nor is a Store waited for that does not heed its context
-	}
+	_, _, _ = ask(ctx, 0, func(ctx context.Context) (struct{}, error) { // a lease ends by itself, too
+		return struct{}{}, t.leaser.ReleaseLease(ctx, lease)
+	})
 }
 
 // evicted ends whatever uses a session whose lease is lost.

@@ -244,18 +244,16 @@ func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
 	if why.Reason != ErrLoggedOut && why.Reason != ErrRemoved {
 		return why
 	}
-	// A Store that does not heed its context must not hold up the supervision.
 	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
 	defer cancel()
-	done := make(chan *Error, 1)
-	go func() { done <- s.linker.deleteSession(ctx, "drop session") }()
-	select {
-	case err := <-done:
-		if err != nil {
-			return err
-		}
-	case <-ctx.Done():
+	failure, answered, _ := ask(ctx, 0, func(ctx context.Context) (*Error, error) {
+		return s.linker.deleteSession(ctx, "drop session"), nil
+	})
+	switch {
+	case !answered:
 		return &Error{Reason: ErrStore, Op: "drop session", Err: errStoreStalled}
+	case failure != nil:
+		return failure
 	}
 	return why
 }
