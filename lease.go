@@ -165,10 +165,10 @@ func (t *tenure) renew(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, max(limit-t.age(), leaseRetry/4))
 	defer cancel()
 	t.mu.Lock()
-	lease, asked := t.lease, time.Now()
+	held, asked := t.lease, time.Now()
 	t.mu.Unlock()
 	lease, answered, err := ask(ctx, 0, func(ctx context.Context) (store.Lease, error) {
-		return t.leaser.RenewLease(ctx, lease, leaseTTL)
+		return t.leaser.RenewLease(ctx, held, leaseTTL)
 	})
 	switch {
 	case !answered:
