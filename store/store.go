@@ -13,6 +13,8 @@ import (
 
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
+
+	_ "github.com/walink/walink/internal/signallog" // before any device exists
 )
 
 // ErrNotFound is returned, wrapped, where a session is named that is not stored.

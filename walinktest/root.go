@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"go.mau.fi/libsignal/ecc"
-	"go.mau.fi/libsignal/logger"
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/proto/waCert"
 	"go.mau.fi/whatsmeow/util/keys"
@@ -25,7 +24,6 @@ const certLife = 10 * 365 * 24 * time.Hour
 //nolint:gochecknoglobals // whatsmeow's trust is a global, so is its counterpart
 var root = sync.OnceValue(func() *keys.KeyPair {
 	pair := keys.NewKeyPair()
-	logger.Debug("") // libsignal makes its global logger at first use, unguarded
 	whatsmeow.WACertPubKey = *pair.Pub
 	return pair
 })
