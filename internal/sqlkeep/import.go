@@ -11,6 +11,7 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 
+	"github.com/walink/walink/internal/batch"
 	"github.com/walink/walink/store"
 )
 
@@ -148,21 +149,7 @@ const importPairs = 500
 // ImportLIDs implements [store.Importer]. It goes through the container, whose
 // cache would not know of the pairs otherwise.
 func (k *Keeper) ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapping, error]) error {
-	err := func() error {
-		batch := make([]wastore.LIDMapping, 0, importPairs)
-		for pair, err := range pairs {
-			if err != nil {
-				return err
-			}
-			if batch = append(batch, pair); len(batch) == importPairs {
-				if err := k.addPairs(ctx, batch); err != nil {
-					return err
-				}
-				batch = batch[:0]
-			}
-		}
-		return k.addPairs(ctx, batch)
-	}()
+	err := batch.Each(pairs, importPairs, func(list []wastore.LIDMapping) error { return k.addPairs(ctx, list) })
 	if err != nil {
 		return k.config.Fail("import the LID map", err)
 	}

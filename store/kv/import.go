@@ -9,6 +9,7 @@ import (
 
 	wastore "go.mau.fi/whatsmeow/store"
 
+	"github.com/walink/walink/internal/batch"
 	"github.com/walink/walink/store"
 )
 
@@ -87,21 +88,7 @@ const importPairs = 500
 
 // ImportLIDs implements [store.Importer].
 func (s *Store) ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapping, error]) error {
-	err := func() error {
-		batch := make([]wastore.LIDMapping, 0, importPairs)
-		for pair, err := range pairs {
-			if err != nil {
-				return err
-			}
-			if batch = append(batch, pair); len(batch) == importPairs {
-				if err := s.addPairs(ctx, batch); err != nil {
-					return err
-				}
-				batch = batch[:0]
-			}
-		}
-		return s.addPairs(ctx, batch)
-	}()
+	err := batch.Each(pairs, importPairs, func(list []wastore.LIDMapping) error { return s.addPairs(ctx, list) })
 	if err != nil {
 		return lids{s}.fail(err)
 	}
