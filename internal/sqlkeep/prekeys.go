@@ -7,11 +7,11 @@ import (
 	"strings"
 	"sync"
 
-	"filippo.io/edwards25519"
-	"go.mau.fi/util/random"
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
+
+	"github.com/walink/walink/internal/prekey"
 )
 
 // preKeys stores the prekeys of a first login, 812 of them, in one commit
@@ -52,7 +52,7 @@ func (p *preKeys) getOrGen(ctx context.Context, count uint32) ([]*keys.PreKey, e
 	if waiting == 0 {
 		batch = make([]*keys.PreKey, count)
 		for i := range batch {
-			batch[i] = newPreKey()
+			batch[i] = prekey.New()
 		}
 	}
 	err = p.keeper.txn(ctx, func(ctx context.Context) error {
@@ -73,24 +73,6 @@ func (p *preKeys) getOrGen(ctx context.Context, count uint32) ([]*keys.PreKey, e
 		return nil, err
 	}
 	return batch, nil
-}
-
-// newPreKey makes a key that has no ID yet. It differs from keys.NewPreKey in
-// how it multiplies the base point: by precomputed tables where crypto/ecdh
-// climbs a ladder, which takes more than twice as long, and at a first login these
-// multiplications are most of the work. By RFC 7748, section 4.1, both give
-// the same point.
-func newPreKey() *keys.PreKey {
-	priv := [32]byte(random.Bytes(32))
-	priv[0] &= 248
-	priv[31] &= 127
-	priv[31] |= 64
-	scalar, err := edwards25519.NewScalar().SetBytesWithClamping(priv[:])
-	if err != nil {
-		return keys.NewPreKey(0) // not reached: it fails for other lengths only
-	}
-	pub := [32]byte(new(edwards25519.Point).ScalarBaseMult(scalar).BytesMontgomery())
-	return &keys.PreKey{KeyPair: keys.KeyPair{Pub: &pub, Priv: &priv}}
 }
 
 // stored counts the keys that wait to be uploaded, and gives the last ID.

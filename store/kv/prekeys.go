@@ -7,9 +7,9 @@ import (
 	"math"
 	"slices"
 
-	"filippo.io/edwards25519"
-	"go.mau.fi/util/random"
 	"go.mau.fi/whatsmeow/util/keys"
+
+	"github.com/walink/walink/internal/prekey"
 )
 
 // preKeyIDs is the number of IDs that a prekey can have.
@@ -93,7 +93,7 @@ func (d *data) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKe
 	}
 	var fresh []*keys.PreKey
 	for range int(count) - len(stored) {
-		fresh = append(fresh, newPreKey())
+		fresh = append(fresh, prekey.New())
 	}
 	if fresh != nil {
 		err = d.write(ctx, func(tx Tx) (err error) {
@@ -103,7 +103,7 @@ func (d *data) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKe
 			// Another may have made some meanwhile, or taken some.
 			missing := max(int(count)-len(stored), 0)
 			for len(fresh) < missing {
-				fresh = append(fresh, newPreKey())
+				fresh = append(fresh, prekey.New())
 			}
 			fresh = fresh[:missing]
 			return d.addPreKeys(tx, fresh, false)
@@ -139,25 +139,9 @@ func (d *data) addPreKeys(tx Tx, fresh []*keys.PreKey, uploaded bool) error {
 	return nil
 }
 
-// newPreKey makes a key that has no ID yet. Tables for the base point make it
-// in less than half of the time of keys.NewPreKey, and the points are the same
-// (RFC 7748, section 4.1).
-func newPreKey() *keys.PreKey {
-	priv := [32]byte(random.Bytes(32))
-	priv[0] &= 248
-	priv[31] &= 127
-	priv[31] |= 64
-	scalar, err := edwards25519.NewScalar().SetBytesWithClamping(priv[:])
-	if err != nil {
-		return keys.NewPreKey(0) // not reached: it fails for other lengths only
-	}
-	pub := [32]byte(new(edwards25519.Point).ScalarBaseMult(scalar).BytesMontgomery())
-	return &keys.PreKey{KeyPair: keys.KeyPair{Pub: &pub, Priv: &priv}}
-}
-
 // GenOnePreKey implements [wastore.PreKeyStore].
 func (d *data) GenOnePreKey(ctx context.Context) (*keys.PreKey, error) {
-	key := newPreKey()
+	key := prekey.New()
 	err := d.write(ctx, func(tx Tx) error { return d.addPreKeys(tx, []*keys.PreKey{key}, true) })
 	if err != nil {
 		return nil, err
