@@ -15,6 +15,8 @@ import (
 	waBinary "go.mau.fi/whatsmeow/binary"
 	wasocket "go.mau.fi/whatsmeow/socket"
 	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 // fewTries is how often an attempt is repeated after a failure that another
@@ -60,7 +62,7 @@ func connectFailed(err error, proxy *url.URL) (*Error, int) {
 
 // tooManyConnections is the cause of a 429 that is not about a pairing code.
 func tooManyConnections(cause error) error {
-	return &hinted{cause, "Wait as long as the error says, and connect less often: WhatsApp limits it."}
+	return hint.New(cause, "Wait as long as the error says, and connect less often: WhatsApp limits it.")
 }
 
 // certificateFailed gives err a remedy if a certificate is at fault: that of
@@ -75,9 +77,9 @@ func certificateFailed(err error) error {
 	switch {
 	case isInvalid && invalid.Reason == x509.Expired,
 		noise && (strings.Contains(text, "certificate expired") || strings.Contains(text, "certificate not valid yet")):
-		return &hinted{err, "Set the clock of this machine: by it WhatsApp's certificate is not valid now."}
+		return hint.New(err, "Set the clock of this machine: by it WhatsApp's certificate is not valid now.")
 	case noise, isInvalid, isUnknown, isOther:
-		return &hinted{err, "Exempt web.whatsapp.com from whatever intercepts TLS here, such as a proxy or a firewall: somebody else answers in its place."}
+		return hint.New(err, "Exempt web.whatsapp.com from whatever intercepts TLS here, such as a proxy or a firewall: somebody else answers in its place.")
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 
 	wastore "go.mau.fi/whatsmeow/store"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/ledger"
 	"github.com/walink/walink/store"
 )
@@ -230,7 +231,7 @@ func (d *doctor) cutShort(ctx context.Context, name string) {
 func said(reason Reason, text, remedy string) *Error {
 	cause := errors.New(text)
 	if remedy != "" {
-		cause = &hinted{cause, remedy}
+		cause = hint.New(cause, remedy)
 	}
 	return &Error{Reason: reason, Op: "diagnose", Err: cause}
 }

@@ -8,13 +8,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store"
 )
 
-var errForeignTransport = &hinted{
+var errForeignTransport = hint.New(
 	errors.New("http.DefaultTransport was replaced by something that is not a *http.Transport"),
 	"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.",
-}
+)
 
 // checkSettings tells every fault, but for those of a number that was given.
 func (d *doctor) checkSettings(context.Context) {

@@ -12,6 +12,8 @@ import (
 	"go.mau.fi/util/random"
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/util/keys"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 // contactStage is how far the connection of a new device came.
@@ -202,10 +204,10 @@ func follow(ctx context.Context, box *inbox, upgraded <-chan struct{}) *contact 
 				}
 			}
 		case <-timer.C:
-			c.err = &Error{Reason: ErrStalled, Op: "diagnose", Err: &hinted{
-				errors.New("no answer within " + spoken(stepLimit)),
+			c.err = &Error{Reason: ErrStalled, Op: "diagnose", Err: hint.New(
+				errors.New("no answer within "+spoken(stepLimit)),
 				"Try again; if it stays like this, look for a proxy or firewall that holds websocket traffic back.",
-			}}
+			)}
 		case <-ctx.Done():
 			c.err = stopped(ctx)
 		}

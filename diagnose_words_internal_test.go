@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 func TestDoctorCleansWhatOthersSay(t *testing.T) {
@@ -57,7 +59,7 @@ func TestDoctorCleansWhatOthersSay(t *testing.T) {
 	if got := d.clean(`check "C:\\Users\\bob\\whatsapp-sessions-of-my-program\\walink.db": x`); got != `check "`+d.path+`": x` {
 		t.Errorf("a quoted path becomes %s", got)
 	}
-	remedy := &hinted{errors.New("x"), "Call +55 11 98765-4321."}
+	remedy := hint.New(errors.New("x"), "Call +55 11 98765-4321.")
 	if got := d.foreign(ErrStore, remedy, "").Remedy(); got != "Call [redacted]." {
 		t.Errorf("the remedy is %q", got)
 	}

@@ -12,6 +12,7 @@ import (
 	"go.mau.fi/whatsmeow"
 	wastore "go.mau.fi/whatsmeow/store"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/ledger"
 	"github.com/walink/walink/store"
 )
@@ -62,10 +63,10 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 	}
 	if _, ok := http.DefaultTransport.(*http.Transport); !ok {
 		// whatsmeow's NewClient clones it, and panics.
-		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: &hinted{
+		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: hint.New(
 			errors.New("http.DefaultTransport was replaced by something that is not a *http.Transport"),
 			"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.",
-		}}
+		)}
 	}
 	l := &Linker{store: st, settings: &set, http: set.newHTTPClient(), status: Status{State: StateIdle}}
 	if own, ok := st.(store.Ledger); ok {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 // The times of the design, in one place.
@@ -220,9 +222,9 @@ func (m *machine) tick(now time.Time) {
 	case passed(now, m.timeoutAt):
 		m.fail(m.withLast(&Error{Reason: ErrTimeout, Op: "link"}))
 	case passed(now, m.loginBy):
-		m.fail(m.withLast(&Error{Reason: ErrStalled, Op: "log in", Err: &hinted{
+		m.fail(m.withLast(&Error{Reason: ErrStalled, Op: "log in", Err: hint.New(
 			errLoginStalled, "Start again: the device is linked and stored, so no new code is needed.",
-		}}))
+		)}))
 	case passed(now, m.stageAt):
 		m.stageOver(now)
 	case passed(now, m.code.deadline()):

@@ -242,12 +242,3 @@ func (e *wrongStored) Error() string {
 func (e *wrongStored) Remedy() string {
 	return "Unlink the stored session first, or use another session name for this number."
 }
-
-// hinted is a cause that knows a better remedy than its reason.
-type hinted struct {
-	error
-	remedy string
-}
-
-func (h *hinted) Remedy() string { return h.remedy }
-func (h *hinted) Unwrap() error  { return h.error }

@@ -12,6 +12,8 @@ import (
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/types"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 // AnswerPasskey gives the answer to a [PasskeyRequired]: the JSON of
@@ -146,7 +148,7 @@ func passkeyRefusal(op string, err error) *Error {
 	case errors.As(err, &iq):
 		refusal := refused(op, ErrPasskey, iq)
 		if refusal.Reason == ErrRateLimited { // whose own remedy is about pairing codes
-			refusal.Err = &hinted{refusal.Err, "Wait as long as the error says, then try again."}
+			refusal.Err = hint.New(refusal.Err, "Wait as long as the error says, then try again.")
 		}
 		return refusal
 	}
@@ -252,8 +254,8 @@ func mismatch(a *types.WebAuthnResponse, want passkeyOptions, challenge, origin 
 func unpadded(s string) string { return strings.TrimRight(s, "=") }
 
 func badAssertion(why string) *Error {
-	return &Error{Reason: ErrPasskey, Op: "answer passkey", Err: &hinted{
-		errors.New("the assertion is not usable: " + why),
+	return &Error{Reason: ErrPasskey, Op: "answer passkey", Err: hint.New(
+		errors.New("the assertion is not usable: "+why),
 		"Run navigator.credentials.get on a page of web.whatsapp.com with the challenge, and give the toJSON() of its result.",
-	}}
+	)}
 }

@@ -14,6 +14,8 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 const (
@@ -205,9 +207,9 @@ func (s *socket) logout(ctx context.Context) error {
 		}
 		return nil
 	case <-timer.C:
-		return &Error{Reason: ErrStalled, Op: op, Err: &hinted{
+		return &Error{Reason: ErrStalled, Op: op, Err: hint.New(
 			errors.New("WhatsApp does not answer"), "Try again, or remove the device on the phone, under Linked devices.",
-		}}
+		)}
 	case <-ctx.Done():
 		failure := stopped(ctx)
 		failure.Op = op

@@ -17,6 +17,7 @@ import (
 	"go.mau.fi/whatsmeow/store/sqlstore/upgrades"
 	"go.mau.fi/whatsmeow/types"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/sqlkeep"
 	"github.com/walink/walink/store"
 )
@@ -66,7 +67,7 @@ var (
 func Open(ctx context.Context, url string) (*Store, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: open: %w: %w", &hinted{errURL, remedyURL}, reasonOf(err))
+		return nil, fmt.Errorf("postgres: open: %w: %w", hint.New(errURL, remedyURL), reasonOf(err))
 	}
 	at := config.ConnConfig
 	s := &Store{
@@ -135,7 +136,7 @@ func (s *Store) checkElsewhere(ctx context.Context) error {
 		)
 	`).Scan(&elsewhere)
 	if err == nil && elsewhere {
-		return &hinted{errElsewhere, remedyElsewhere}
+		return hint.New(errElsewhere, remedyElsewhere)
 	}
 	return err
 }
@@ -145,7 +146,7 @@ func (s *Store) checkTables(ctx context.Context) error {
 	var there bool
 	err := s.db.QueryRow(ctx, `SELECT to_regclass('whatsmeow_device') IS NOT NULL AND to_regclass('walink_session') IS NOT NULL`).Scan(&there)
 	if err == nil && !there {
-		return &hinted{errTables, remedyElsewhere}
+		return hint.New(errTables, remedyElsewhere)
 	}
 	return err
 }
@@ -186,9 +187,9 @@ func (s *Store) check(ctx context.Context) error {
 	case err != nil:
 		return err
 	case standby:
-		return &hinted{errStandby, remedyStandby}
+		return hint.New(errStandby, remedyStandby)
 	case fsync == "off" || commit == "off":
-		return &hinted{fmt.Errorf("fsync is %s and synchronous_commit is %s, so a crash loses what was stored", fsync, commit), remedyDurable}
+		return hint.New(fmt.Errorf("fsync is %s and synchronous_commit is %s, so a crash loses what was stored", fsync, commit), remedyDurable)
 	}
 	if err := s.checkTables(ctx); err != nil {
 		return err

@@ -9,16 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.mau.fi/util/dbutil"
+
+	"github.com/walink/walink/internal/hint"
 )
-
-// hinted is an error that knows what to do about it.
-type hinted struct {
-	error
-	remedy string
-}
-
-func (h *hinted) Unwrap() error  { return h.error }
-func (h *hinted) Remedy() string { return h.remedy }
 
 var (
 	errURL       = errors.New("the URL of the database cannot be understood")
@@ -37,8 +30,7 @@ const (
 // explain adds to an error of PostgreSQL what to do about it, where that is
 // known. The codes are those of appendix A of its manual.
 func explain(err error) error {
-	var known interface{ Remedy() string }
-	if err == nil || errors.As(err, &known) {
+	if err == nil || hint.Known(err) {
 		return err
 	}
 	remedy := ""
@@ -60,7 +52,7 @@ func explain(err error) error {
 	if remedy == "" {
 		return err
 	}
-	return &hinted{err, remedy}
+	return hint.New(err, remedy)
 }
 
 // reasonOf is why a URL cannot be understood, without the URL, which may hold a

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/sqlkeep"
 )
 
@@ -31,7 +32,7 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 		if s.file != nil && !os.SameFile(s.file, info) {
-			return &hinted{errors.New("another file has taken the place of the one that is open, so what is stored now is lost"), remedyReplaced}
+			return hint.New(errors.New("another file has taken the place of the one that is open, so what is stored now is lost"), remedyReplaced)
 		}
 	}
 	// The first pragma is the busy timeout, of which any will do.
@@ -51,7 +52,7 @@ func (s *Store) check(ctx context.Context) error {
 func checkFile(path string) (fs.FileInfo, error) {
 	file, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &hinted{fmt.Errorf("the file: %w", err), remedyMissing}
+		return nil, hint.New(fmt.Errorf("the file: %w", err), remedyMissing)
 	} else if err != nil {
 		return nil, fmt.Errorf("the file: %w", err)
 	}
@@ -73,7 +74,7 @@ func checkFile(path string) (fs.FileInfo, error) {
 		return nil, fmt.Errorf("the directory: %w", err)
 	}
 	if err := writableDir(dir, info); err != nil {
-		return nil, &hinted{fmt.Errorf("the directory, which SQLite writes to, is read-only: %w", err), remedyDirectory}
+		return nil, hint.New(fmt.Errorf("the directory, which SQLite writes to, is read-only: %w", err), remedyDirectory)
 	}
 	return file, nil
 }

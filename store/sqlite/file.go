@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 // prepareFile creates a missing file for its owner alone, before SQLite opens
@@ -24,14 +26,14 @@ func prepareFile(path string) error {
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &hinted{fmt.Errorf("the directory %q does not exist: %w", dir, fs.ErrNotExist), "Make the directory, or correct the path."}
+		return hint.New(fmt.Errorf("the directory %q does not exist: %w", dir, fs.ErrNotExist), "Make the directory, or correct the path.")
 	case err != nil:
 		return fmt.Errorf("the directory: %w", err)
 	case !info.IsDir():
 		return fmt.Errorf("%q is not a directory", dir)
 	}
 	if err := writableDir(dir, info); err != nil {
-		return &hinted{fmt.Errorf("the directory %q, which SQLite writes to, is read-only: %w", dir, err), remedyDirectory}
+		return hint.New(fmt.Errorf("the directory %q, which SQLite writes to, is read-only: %w", dir, err), remedyDirectory)
 	}
 
 	info, err = os.Stat(path)
@@ -65,11 +67,11 @@ func makePrivate(path string) error {
 			continue
 		}
 		if err := os.Chmod(name, 0o600); err != nil {
-			return &hinted{
+			return hint.New(
 				fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 as its owner, or make this user its owner: %w",
 					info.Mode().Perm(), err),
 				"Run chmod 600 on the file as its owner, or make the user that this program runs as its owner.",
-			}
+			)
 		}
 	}
 	return nil

@@ -10,16 +10,9 @@ import (
 	"go.mau.fi/util/dbutil"
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/walink/walink/internal/hint"
 )
-
-// hinted is an error that knows what to do about it.
-type hinted struct {
-	error
-	remedy string
-}
-
-func (h *hinted) Unwrap() error  { return h.error }
-func (h *hinted) Remedy() string { return h.remedy }
 
 const (
 	remedyDirectory = "Let the user that this program runs as write to the directory of the database, and not only to the file."
@@ -29,21 +22,20 @@ const (
 )
 
 func readOnlyFile(err error) error {
-	return &hinted{fmt.Errorf("the file is read-only: %w", err), remedyFile}
+	return hint.New(fmt.Errorf("the file is read-only: %w", err), remedyFile)
 }
 
 // exposed is the error of a file that is open to others.
 func exposed(info fs.FileInfo) error {
-	return &hinted{
+	return hint.New(
 		fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 on it", info.Mode().Perm()),
-		"Run chmod 600 on " + info.Name() + ": whoever can read it can use the accounts in it.",
-	}
+		"Run chmod 600 on "+info.Name()+": whoever can read it can use the accounts in it.",
+	)
 }
 
 // explain adds to an error of SQLite what to do about it, where that is known.
 func explain(err error) error {
-	var known interface{ Remedy() string }
-	if err == nil || errors.As(err, &known) {
+	if err == nil || hint.Known(err) {
 		return err
 	}
 	remedy := ""
@@ -73,5 +65,5 @@ func explain(err error) error {
 	if remedy == "" {
 		return err
 	}
-	return &hinted{err, remedy}
+	return hint.New(err, remedy)
 }

@@ -53,22 +53,23 @@ import (
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/internal/group"
 )
 
 // ErrLocked is in the chain of the error about a file that is in use.
-var ErrLocked error = &hinted{
+var ErrLocked error = hint.New(
 	errors.New("it is in use: stop the process that has it open, or open it once in this process and share the Store"),
 	"Stop the program that has the file open, or open it once in this program and share the Store.",
-}
+)
 
 // ErrDamaged is in the chain of the error about a file that is no database of
 // bbolt, or has been cut off or overwritten. It is not changed.
-var ErrDamaged error = &hinted{
+var ErrDamaged error = hint.New(
 	errors.New("it is not a whole bbolt file: restore a copy, or give the path of a file that does not exist yet"),
 	"Bring the file back from a backup, or give the path of a file that does not exist yet.",
-}
+)
 
 // lockTimeout is how long Open waits for who has the file.
 const lockTimeout = time.Second

@@ -7,23 +7,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 // prepareFile creates a missing file for its owner alone. One that exists is
 // looked at and not opened.
 func prepareFile(path string) error {
 	if path == "" {
-		return &hinted{errors.New("the path is empty"), remedyPath}
+		return hint.New(errors.New("the path is empty"), remedyPath)
 	}
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &hinted{fmt.Errorf("the directory %q does not exist: %w", dir, fs.ErrNotExist), remedyNoDirectory}
+		return hint.New(fmt.Errorf("the directory %q does not exist: %w", dir, fs.ErrNotExist), remedyNoDirectory)
 	case err != nil:
 		return fmt.Errorf("the directory: %w", err)
 	case !info.IsDir():
-		return &hinted{fmt.Errorf("%q is not a directory", dir), remedyNoDirectory}
+		return hint.New(fmt.Errorf("%q is not a directory", dir), remedyNoDirectory)
 	}
 	info, err = os.Stat(path)
 	switch {
@@ -36,9 +38,9 @@ func prepareFile(path string) error {
 	case err != nil:
 		return err
 	case info.IsDir():
-		return &hinted{errors.New("it is a directory"), remedyPath}
+		return hint.New(errors.New("it is a directory"), remedyPath)
 	case !info.Mode().IsRegular():
-		return &hinted{errors.New("it is not a regular file"), remedyPath}
+		return hint.New(errors.New("it is not a regular file"), remedyPath)
 	case info.Mode().Perm()&0o222 == 0:
 		// Also for root: who takes all write bits away wants it left alone.
 		return fmt.Errorf("the file is read-only: %w", fs.ErrPermission)
@@ -53,11 +55,11 @@ func makePrivate(path string) error {
 		return err
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
-		return &hinted{
+		return hint.New(
 			fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 as its owner, or make this user its owner: %w",
 				info.Mode().Perm(), err),
 			"Run chmod 600 on the file as its owner, or make the user that this program runs as its owner.",
-		}
+		)
 	}
 	return nil
 }
@@ -77,10 +79,10 @@ func (db *DB) check(ctx context.Context) error {
 		return fmt.Errorf("the file: %w", err)
 	}
 	if shared(info) {
-		return &hinted{
+		return hint.New(
 			fmt.Errorf("others than its owner may use the file (mode %04o): run chmod 600 on it", info.Mode().Perm()),
 			"Run chmod 600 on the file: whoever can read it can use the accounts in it.",
-		}
+		)
 	}
 	if info.Mode().Perm()&0o222 == 0 {
 		return fmt.Errorf("the file is read-only: %w", fs.ErrPermission)

@@ -5,20 +5,9 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store/kv/internal/group"
 )
-
-// hinted is an error that knows what to do about it.
-type hinted struct {
-	error
-	remedy string
-}
-
-// Unwrap returns the error.
-func (h *hinted) Unwrap() error { return h.error }
-
-// Remedy tells what to do about it, in one sentence for a person.
-func (h *hinted) Remedy() string { return h.remedy }
 
 const (
 	remedyPath        = "Give the path of a file, which need not exist yet, in a directory that does."
@@ -27,8 +16,7 @@ const (
 
 // explain adds to an error what to do about it, where that is known.
 func explain(err error) error {
-	var known interface{ Remedy() string }
-	if err == nil || errors.As(err, &known) {
+	if err == nil || hint.Known(err) {
 		return err
 	}
 	remedy := ""
@@ -47,5 +35,5 @@ func explain(err error) error {
 	if remedy == "" {
 		return err
 	}
-	return &hinted{err, remedy}
+	return hint.New(err, remedy)
 }

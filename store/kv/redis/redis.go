@@ -76,6 +76,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/internal/group"
@@ -83,24 +84,24 @@ import (
 
 // ErrEvicts is in the chain of the error about a server that deletes keys by
 // itself. Nothing in it has been changed.
-var ErrEvicts error = &hinted{
+var ErrEvicts error = hint.New(
 	errors.New("it deletes keys when its memory is full: set maxmemory-policy to noeviction"),
 	"Set maxmemory-policy of the server to noeviction, or use another server: this one deletes keys by itself.",
-}
+)
 
 // ErrVolatile is in the chain of the error about a server that keeps nothing
 // on its disk. Nothing in it has been changed.
-var ErrVolatile error = &hinted{
+var ErrVolatile error = hint.New(
 	errors.New("it keeps nothing on its disk: set appendonly to yes, and appendfsync to always"),
 	"Set appendonly of the server to yes and appendfsync to always, or use another server: this one keeps nothing on its disk.",
-}
+)
 
 // ErrLockLost is in the chain of the error about a transaction that took
 // outlived its lock. It has stored nothing, and can be tried again.
-var ErrLockLost error = &hinted{
+var ErrLockLost error = hint.New(
 	errors.New("the lock was lost before the end of the transaction"),
 	"Try again, and look why this program or the server was so slow.",
-}
+)
 
 var errPrefix = errors.New("the prefix is empty or has a brace in it")
 
@@ -140,7 +141,7 @@ func Open(ctx context.Context, url, prefix string) (*DB, error) {
 	options, err := redis.ParseURL(url)
 	if err != nil {
 		// Its text may hold the URL, and with it the password.
-		return nil, fmt.Errorf("redis: open: %w", &hinted{errURL, remedyURL})
+		return nil, fmt.Errorf("redis: open: %w", hint.New(errURL, remedyURL))
 	}
 	options.MaxRetries = -1 // what is worth it is asked again anyway
 	options.ContextTimeoutEnabled = true
@@ -155,7 +156,7 @@ func Open(ctx context.Context, url, prefix string) (*DB, error) {
 // sentinel. The DB owns it, and closes it, also when OpenClient fails.
 func OpenClient(ctx context.Context, client redis.UniversalClient, prefix string) (*DB, error) {
 	if prefix == "" || strings.ContainsAny(prefix, "{}") {
-		return nil, errors.Join(fmt.Errorf("redis: open: %w", &hinted{errPrefix, "Choose a prefix such as walink."}), client.Close())
+		return nil, errors.Join(fmt.Errorf("redis: open: %w", hint.New(errPrefix, "Choose a prefix such as walink.")), client.Close())
 	}
 	slot := "{" + prefix + "}:"
 	db := &DB{

@@ -9,20 +9,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store/kv/internal/group"
 )
-
-// hinted is an error that knows what to do about it.
-type hinted struct {
-	error
-	remedy string
-}
-
-// Unwrap returns the error.
-func (h *hinted) Unwrap() error { return h.error }
-
-// Remedy tells what to do about it, in one sentence for a person.
-func (h *hinted) Remedy() string { return h.remedy }
 
 var errURL = errors.New("the URL is not one of redis://, rediss:// or unix:// that can be used")
 
@@ -30,8 +19,7 @@ const remedyURL = "Write it like rediss://user:password@host:6379/0, with specia
 
 // explain adds to an error of Redis what to do about it, where that is known.
 func explain(err error) error {
-	var known interface{ Remedy() string }
-	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || hint.Known(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	remedy := ""
@@ -50,7 +38,7 @@ func explain(err error) error {
 	if remedy == "" {
 		return err
 	}
-	return &hinted{err, remedy}
+	return hint.New(err, remedy)
 }
 
 // remedyOf goes by the first word of an answer, which is its code.

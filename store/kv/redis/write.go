@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store/kv/internal/group"
 )
 
@@ -90,10 +91,10 @@ func (b *base) commit(ctx context.Context) (stored bool, err error) {
 	head := []any{b.lock.token, doneTime.Milliseconds()}
 	switch {
 	case b.Len() > mostChanges || bytes > mostBytes:
-		return false, &hinted{
+		return false, hint.New(
 			fmt.Errorf("a transaction of %d changes and %d MiB, where %d and %d are possible", b.Len(), bytes>>20, mostChanges, mostBytes>>20),
 			"Do it in smaller parts.",
-		}
+		)
 	case b.Len() > stepChanges || bytes > stepBytes:
 		sets, deletes, err := b.stage(ctx)
 		if err != nil {
