@@ -84,7 +84,10 @@ func newFaultRig(t *testing.T, c *cell) *faultRig {
 	t.Helper()
 	srv := walinktest.NewServer(t)
 	r := &faultRig{rig: &rig{t: t, srv: srv}, cell: c, wire: &wire{base: srv.HTTPClient().Transport}}
-	r.faulty = &faultyStore{cheapStore: cheapStore{sqliteStore(t)}}
+	r.faulty = &faultyStore{cheapStore: cheapStore{kvStore(t)}}
+	if c.fault.store != nil || c.fault.end != "" { // here the store has a part in it
+		r.faulty.fullStore = sqliteStore(t)
+	}
 	r.store = r.faulty
 	var options []walinktest.PhoneOption
 	r.set = c.flow.settings

@@ -15,6 +15,8 @@ import (
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/walinktest"
 )
@@ -48,9 +50,22 @@ func newRig(t *testing.T, settings walink.Settings) *rig {
 	return r
 }
 
+// memoryStore is a store that is opened in no time, unlike a database, whose
+// tables are made first. What depends on the store is tested with sqliteStore.
 func memoryStore(t *testing.T) store.Store {
 	t.Helper()
-	return cheapStore{sqliteStore(t)}
+	return cheapStore{kvStore(t)}
+}
+
+func kvStore(t *testing.T) *kv.Store {
+	t.Helper()
+	st := kv.New(memory.New())
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st
 }
 
 func sqliteStore(t *testing.T) *sqlite.Store {
@@ -67,12 +82,23 @@ func sqliteStore(t *testing.T) *sqlite.Store {
 	return st
 }
 
-// cheapStore is a store/sqlite whose devices all upload the same 812 prekeys,
-// since making them anew takes most of a test's time under -race.
-type cheapStore struct{ *sqlite.Store }
+// fullStore is a store with all that a Linker makes use of.
+type fullStore interface {
+	store.Store
+	store.Ledger
+	store.CodePeeker
+	store.Leaser
+	store.Checker
+	store.Exporter
+	store.Importer
+}
+
+// cheapStore is a store whose devices all upload the same 812 prekeys, since
+// making them anew takes most of a test's time under -race.
+type cheapStore struct{ fullStore }
 
 func (s cheapStore) Device(ctx context.Context, session string) (*wastore.Device, error) {
-	device, err := s.Store.Device(ctx, session)
+	device, err := s.fullStore.Device(ctx, session)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"go.mau.fi/whatsmeow/proto/waCert"
 	"go.mau.fi/whatsmeow/util/keys"
 	"google.golang.org/protobuf/proto"
+
+	_ "github.com/walink/walink/internal/signallog" // before any server signs its certificates
 )
 
 // certLife is how long before and after its making a certificate is valid:
