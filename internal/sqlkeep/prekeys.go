@@ -11,7 +11,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
 
-	"github.com/walink/walink/internal/prekey"
+	"github.com/walink/walink/internal/keypair"
 )
 
 // preKeys stores the prekeys of a first login, 812 of them, in one commit
@@ -52,7 +52,7 @@ func (p *preKeys) getOrGen(ctx context.Context, count uint32) ([]*keys.PreKey, e
 	if waiting == 0 {
 		batch = make([]*keys.PreKey, count)
 		for i := range batch {
-			batch[i] = prekey.New()
+			batch[i] = keypair.NewPreKey()
 		}
 	}
 	err = p.keeper.txn(ctx, func(ctx context.Context) error {

@@ -14,6 +14,8 @@ import (
 	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/util/keys"
 	waLog "go.mau.fi/whatsmeow/util/log"
+
+	"github.com/walink/walink/internal/keypair"
 )
 
 // newDevice makes a device that nobody has linked yet.
@@ -92,9 +94,9 @@ func decodeDevice(key, value []byte) (*wastore.Device, error) {
 	if err := d.end(); err != nil {
 		return nil, err
 	}
-	device.NoiseKey = keys.NewKeyPairFromPrivateKey(noise)
-	device.IdentityKey = keys.NewKeyPairFromPrivateKey(identity)
-	device.SignedPreKey = &keys.PreKey{KeyPair: *keys.NewKeyPairFromPrivateKey(preKey), KeyID: preKeyID, Signature: &signature}
+	device.NoiseKey = keypair.Of(noise)
+	device.IdentityKey = keypair.Of(identity)
+	device.SignedPreKey = &keys.PreKey{KeyPair: *keypair.Of(preKey), KeyID: preKeyID, Signature: &signature}
 	return device, nil
 }
 

@@ -9,7 +9,7 @@ import (
 
 	"go.mau.fi/whatsmeow/util/keys"
 
-	"github.com/walink/walink/internal/prekey"
+	"github.com/walink/walink/internal/keypair"
 )
 
 // preKeyIDs is the number of IDs that a prekey can have.
@@ -33,7 +33,7 @@ func (k preKey) encode() []byte {
 }
 
 func (k preKey) pair() *keys.PreKey {
-	return &keys.PreKey{KeyPair: *keys.NewKeyPairFromPrivateKey(k.priv), KeyID: k.id}
+	return &keys.PreKey{KeyPair: *keypair.Of(k.priv), KeyID: k.id}
 }
 
 func decodePreKey(key, value []byte) (preKey, error) {
@@ -93,7 +93,7 @@ func (d *data) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKe
 	}
 	var fresh []*keys.PreKey
 	for range int(count) - len(stored) {
-		fresh = append(fresh, prekey.New())
+		fresh = append(fresh, keypair.NewPreKey())
 	}
 	if fresh != nil {
 		err = d.write(ctx, func(tx Tx) (err error) {
@@ -103,7 +103,7 @@ func (d *data) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKe
 			// Another may have made some meanwhile, or taken some.
 			missing := max(int(count)-len(stored), 0)
 			for len(fresh) < missing {
-				fresh = append(fresh, prekey.New())
+				fresh = append(fresh, keypair.NewPreKey())
 			}
 			fresh = fresh[:missing]
 			return d.addPreKeys(tx, fresh, false)
@@ -141,7 +141,7 @@ func (d *data) addPreKeys(tx Tx, fresh []*keys.PreKey, uploaded bool) error {
 
 // GenOnePreKey implements [wastore.PreKeyStore].
 func (d *data) GenOnePreKey(ctx context.Context) (*keys.PreKey, error) {
-	key := prekey.New()
+	key := keypair.NewPreKey()
 	err := d.write(ctx, func(tx Tx) error { return d.addPreKeys(tx, []*keys.PreKey{key}, true) })
 	if err != nil {
 		return nil, err
