@@ -8,11 +8,9 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"go.mau.fi/util/dbutil"
 	wastore "go.mau.fi/whatsmeow/store"
-	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/store"
@@ -44,20 +42,14 @@ func (k *Keeper) snapshot(ctx context.Context, fn func(db *dbutil.Database) erro
 }
 
 func (k *Keeper) export(ctx context.Context, db *dbutil.Database, session string, yield func(store.Record, error) bool) error {
-	var jid types.JID
-	var linkedAt int64
-	err := db.QueryRow(ctx, `SELECT jid, linked_at FROM walink_session WHERE name=$1`, k.name(session)).Scan(&jid, &linkedAt)
-	var device *wastore.Device
-	if err == nil {
-		device, err = sqlstore.NewWithWrappedDB(db, nil).GetDevice(ctx, jid)
-	}
+	device, linkedAt, err := k.find(ctx, db, session)
 	switch {
-	case errors.Is(err, sql.ErrNoRows), err == nil && device == nil:
+	case errors.Is(err, sql.ErrNoRows):
 		return store.ErrNotFound
 	case err != nil:
 		return err
 	}
-	if !yield(store.DeviceRecord{Device: store.Bare(device), LinkedAt: time.UnixMilli(linkedAt).UTC()}, nil) {
+	if !yield(store.DeviceRecord{Device: device, LinkedAt: linkedAt}, nil) {
 		return errStop
 	}
 	for _, t := range tables() {
@@ -67,7 +59,7 @@ func (k *Keeper) export(ctx context.Context, db *dbutil.Database, session string
 			where = append(where, key+` IS NOT NULL`) // SQLite has such rows, which nobody can ask for
 		}
 		query := fmt.Sprintf(`SELECT %s FROM %s WHERE %s`, strings.Join(columns, ", "), t.name, strings.Join(where, ` AND `))
-		if err := each(ctx, db, t.record, yield, query, jid.String()); err != nil {
+		if err := each(ctx, db, t.record, yield, query, device.ID.String()); err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
 	}

@@ -7,37 +7,72 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"go.mau.fi/util/dbutil"
+	"go.mau.fi/whatsmeow/proto/waAdv"
 	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/util/keys"
+	waLog "go.mau.fi/whatsmeow/util/log"
 
+	"github.com/walink/walink/internal/keypair"
 	"github.com/walink/walink/store"
 )
 
 // Device returns the device linked under session, or a fresh unlinked one,
 // which is stored under that name when whatsmeow saves it.
 func (k *Keeper) Device(ctx context.Context, session string) (*wastore.Device, error) {
-	device, err := k.load(ctx, session)
-	if err != nil {
-		return nil, k.fail("load session", session, err)
-	}
-	if device == nil {
+	device, _, err := k.find(ctx, k.db, session)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
 		device = k.container.NewDevice()
+	case err != nil:
+		return nil, k.fail("load session", session, err)
+	default: // as sqlstore does
+		device.SetAllStores(sqlstore.NewSQLStore(k.container, *device.ID))
+		device.LIDs, device.Log = k.container.LIDMap, waLog.Noop
+		device.Initialized = true
 	}
 	k.wrap(device, session)
 	return device, nil
 }
 
-// load returns nil if there is no device under session.
-func (k *Keeper) load(ctx context.Context, session string) (*wastore.Device, error) {
-	var jid types.JID
-	err := k.db.QueryRow(ctx, `SELECT jid FROM walink_session WHERE name=$1`, k.name(session)).Scan(&jid)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	} else if err != nil {
-		return nil, err
+// find reads the device that is stored under session, bare of log and stores, and
+// when it was linked. It is sqlstore's GetDevice by the session's name in place
+// of the JID, which would be a second query, and with faster arithmetic.
+func (k *Keeper) find(ctx context.Context, db *dbutil.Database, session string) (*wastore.Device, time.Time, error) {
+	device := &wastore.Device{Account: &waAdv.ADVSignedDeviceIdentity{}}
+	account := device.Account
+	var noise, identity, preKey, signature []byte
+	var preKeyID uint32
+	var facebook uuid.NullUUID
+	var linkedAt int64
+	err := db.QueryRow(ctx, `
+		SELECT d.jid, d.lid, d.registration_id, d.noise_key, d.identity_key,
+		       d.signed_pre_key, d.signed_pre_key_id, d.signed_pre_key_sig,
+		       d.adv_key, d.adv_details, d.adv_account_sig, d.adv_account_sig_key, d.adv_device_sig,
+		       d.platform, d.business_name, d.push_name, d.facebook_uuid, d.lid_migration_ts, d.companion_meta_nonce,
+		       s.linked_at
+		FROM walink_session s JOIN whatsmeow_device d ON d.jid=s.jid
+		WHERE s.name=$1
+	`, k.name(session)).Scan(
+		&device.ID, &device.LID, &device.RegistrationID, &noise, &identity,
+		&preKey, &preKeyID, &signature,
+		&device.AdvSecretKey, &account.Details, &account.AccountSignature, &account.AccountSignatureKey, &account.DeviceSignature,
+		&device.Platform, &device.BusinessName, &device.PushName, &facebook, &device.LIDMigrationTimestamp, &device.CompanionMetaNonce,
+		&linkedAt,
+	)
+	switch {
+	case err != nil:
+		return nil, time.Time{}, err
+	case len(noise) != 32, len(identity) != 32, len(preKey) != 32, len(signature) != 64:
+		return nil, time.Time{}, sqlstore.ErrInvalidLength
 	}
-	return k.container.GetDevice(ctx, jid)
+	device.NoiseKey, device.IdentityKey = keypair.Of([32]byte(noise)), keypair.Of([32]byte(identity))
+	device.SignedPreKey = &keys.PreKey{KeyPair: *keypair.Of([32]byte(preKey)), KeyID: preKeyID, Signature: (*[64]byte)(signature)}
+	device.FacebookUUID = facebook.UUID
+	return device, time.UnixMilli(linkedAt).UTC(), nil
 }
 
 // Sessions returns all stored sessions, sorted by name, byte for byte. Where

@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/types"
+	"google.golang.org/protobuf/testing/protocmp"
 
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/store/storetest"
 )
@@ -248,5 +252,45 @@ func execSQL(t *testing.T, st *sqlite.Store, statement string) {
 	t.Helper()
 	if _, err := sqlite.Writer(st).ExecContext(t.Context(), statement); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The query is the Store's own; what it reads is what sqlstore writes and reads.
+func TestDeviceIsWhatSqlstoreReads(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "walink.db")
+	st := open(t, path)
+	device, err := st.Device(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	storetest.Pair(device, storetest.JID(number, 1))
+	device.PushName, device.CompanionMetaNonce, device.LIDMigrationTimestamp = "Ana", "nonce", 1_700_000_000
+	device.FacebookUUID[0] = 7
+	if err := device.Save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	container, db := plain(t, path)
+	defer func() { _ = db.Close() }()
+	want, err := container.GetDevice(t.Context(), *device.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := st.Device(t.Context(), "default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field, value := range reflect.ValueOf(store.Bare(want)).Elem().Fields() {
+		if value.Kind() != reflect.Interface && value.Kind() != reflect.Bool && value.IsZero() {
+			t.Errorf("sqlstore reads a field %s, which this test does not set", field.Name)
+		}
+	}
+	if diff := cmp.Diff(store.Bare(want), store.Bare(got), protocmp.Transform()); diff != "" {
+		t.Errorf("device (-sqlstore +walink):\n%s", diff)
+	}
+	for field, value := range reflect.ValueOf(got).Elem().Fields() {
+		if value.IsZero() != reflect.ValueOf(want).Elem().FieldByIndex(field.Index).IsZero() {
+			t.Errorf("%s is set by one of the two only", field.Name)
+		}
 	}
 }
