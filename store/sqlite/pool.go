@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -23,21 +24,72 @@ import (
 // ctx of the transaction that it runs in would wait for itself for ever; like
 // this it reads what was there before the transaction.
 type split struct {
-	writer, reader *sql.DB
+	writer, reader *statements
 }
 
 var _ dbutil.UnderlyingExecable = split{}
 
 func (s split) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return s.writer.ExecContext(ctx, query, args...)
+	if stmt, ok := s.writer.prepared(ctx, query); ok { //nolint:sqlclosecheck // it is kept
+		return stmt.ExecContext(ctx, args...)
+	}
+	return s.writer.db.ExecContext(ctx, query, args...)
 }
 
 func (s split) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return s.reader.QueryContext(ctx, query, args...)
+	if stmt, ok := s.reader.prepared(ctx, query); ok { //nolint:sqlclosecheck // it is kept
+		return stmt.QueryContext(ctx, args...)
+	}
+	return s.reader.db.QueryContext(ctx, query, args...)
 }
 
 func (s split) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return s.reader.QueryRowContext(ctx, query, args...)
+	if stmt, ok := s.reader.prepared(ctx, query); ok { //nolint:sqlclosecheck // it is kept
+		return stmt.QueryRowContext(ctx, args...)
+	}
+	return s.reader.db.QueryRowContext(ctx, query, args...)
+}
+
+// statements keeps the statements of a pool prepared, for SQLite needs longer to
+// parse most of those that whatsmeow makes than to run them. The pool closes them.
+type statements struct {
+	db *sql.DB
+
+	mu   sync.Mutex
+	kept map[string]*sql.Stmt
+}
+
+// What is kept: whatsmeow's and walink's own statements are about a hundred. A
+// long one is made for a number of rows, and hardly comes again.
+const (
+	keptStatements = 256
+	keptLength     = 2 << 10
+)
+
+func newStatements(db *sql.DB) *statements { return &statements{db: db, kept: map[string]*sql.Stmt{}} }
+
+// prepared returns the statement of a query; false for one that is not kept, or
+// wrong.
+func (s *statements) prepared(ctx context.Context, query string) (*sql.Stmt, bool) {
+	s.mu.Lock()
+	stmt, ok := s.kept[query]
+	full := len(s.kept) >= keptStatements
+	s.mu.Unlock()
+	if ok || full || len(query) > keptLength {
+		return stmt, ok
+	}
+	stmt, err := s.db.PrepareContext(ctx, query) // not under the lock: it waits for a connection
+	if err != nil {
+		return nil, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other, ok := s.kept[query]; ok { // another was faster
+		_ = stmt.Close() //nolint:sqlclosecheck // and kept otherwise
+		return other, true
+	}
+	s.kept[query] = stmt
+	return stmt, true
 }
 
 // pragma is a setting that a connection must have, and what it then answers.

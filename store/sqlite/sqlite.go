@@ -146,7 +146,7 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	if s.reader, err = connect(ctx, s.path, "rw", readerPragmas(busy), readers); err != nil {
 		return err
 	}
-	pools := split{writer: s.writer, reader: s.reader}
+	pools := split{writer: newStatements(s.writer), reader: newStatements(s.reader)}
 	devices.LoggingDB.UnderlyingExecable = pools
 	s.db.LoggingDB.UnderlyingExecable = pools
 	return nil
