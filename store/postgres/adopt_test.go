@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"database/sql"
-	"strings"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver named "pgx"
@@ -21,9 +20,9 @@ import (
 func TestDeviceOfAPlainWhatsmeowLogsIn(t *testing.T) {
 	t.Parallel()
 	s := running(t)
-	url := s.url(s.create(t, ""))
+	database := s.create(t, "")
 	srv := walinktest.NewServer(t)
-	db, err := sql.Open("pgx", strings.TrimSuffix(url, "&pool_max_conns=8"))
+	db, err := sql.Open("pgx", s.URL(database))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +32,7 @@ func TestDeviceOfAPlainWhatsmeowLogsIn(t *testing.T) {
 	}
 	jid := plaintest.Link(t, srv, srv.NewPhone("+5511987654321"), container)
 
-	st := open(t, url)
+	st := open(t, s.url(database))
 	jids, err := st.Adoptable(t.Context())
 	if err != nil || len(jids) != 1 || jids[0] != jid {
 		t.Fatalf("adoptable %v, %v, want %v", jids, err, jid)
