@@ -4,12 +4,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"go.mau.fi/whatsmeow"
-	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/store/sqlstore"
-	"go.mau.fi/whatsmeow/types/events"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/plaintest"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
@@ -17,48 +15,17 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// linkPlain links as a program does that knows nothing of walink.
-func linkPlain(t *testing.T, srv *walinktest.Server, phone *walinktest.Phone, device *wastore.Device) {
-	t.Helper()
-	client := whatsmeow.NewClient(device, nil)
-	client.SetPreLoginHTTPClient(srv.HTTPClient())
-	client.SetWebsocketHTTPClient(srv.HTTPClient())
-	codes, connected := make(chan string, 1), make(chan struct{})
-	client.AddEventHandler(func(event any) {
-		switch e := event.(type) {
-		case *events.QR:
-			codes <- e.Codes[0]
-		case *events.Connected:
-			close(connected)
-		}
-	})
-	if err := client.ConnectContext(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := phone.ScanQR(t.Context(), <-codes); err != nil {
-		t.Fatal(err)
-	}
-	<-connected
-	client.Disconnect()
-}
-
 // The way in for who has used whatsmeow without walink: open, adopt, and go on;
 // or move on to another Store from there.
 func TestDeviceOfAPlainWhatsmeowLogsIn(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "whatsmeow.db")
 	srv := walinktest.NewServer(t)
-	phone := srv.NewPhone(number)
 	container, err := sqlstore.New(t.Context(), "sqlite", "file:"+path+"?_pragma=foreign_keys(1)", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	device := container.NewDevice()
-	linkPlain(t, srv, phone, device)
-	jid := *device.ID
-	if err := container.Close(); err != nil {
-		t.Fatal(err)
-	}
+	jid := plaintest.Link(t, srv, srv.NewPhone(number), container)
 
 	st, err := sqlite.Open(t.Context(), path)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/walink/walink"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
-	"github.com/walink/walink/walinktest"
 )
 
 // lending is a Store whose leases go wrong.
@@ -181,9 +180,7 @@ func TestLeaseThatCannotBeRenewed(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T) {
 				st := newLending(t)
-				srv := walinktest.NewServer(t)
-				r := newRigOn(t, srv, st, walink.Settings{})
-				r.phone = srv.NewPhone(number)
+				r := newRigOver(t, st, walink.Settings{})
 				r.linkByQR()
 				client := r.linker.Client()
 				<-time.After(time.Minute)
@@ -203,7 +200,7 @@ func TestLeaseThatCannotBeRenewed(t *testing.T) {
 				}
 
 				<-time.After(time.Until(held.Until))
-				other := newRigOn(t, srv, st.Store, walink.Settings{})
+				other := newRigOn(t, r.srv, st.Store, walink.Settings{})
 				other.link(t.Context())
 				if linked := other.linked(); !linked.Resumed {
 					t.Errorf("unexpected %v", linked)
@@ -220,9 +217,7 @@ func TestShortTroubleWithALeaseIsOvercome(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		st := newLending(t)
-		srv := walinktest.NewServer(t)
-		r := newRigOn(t, srv, st, walink.Settings{})
-		r.phone = srv.NewPhone(number)
+		r := newRigOver(t, st, walink.Settings{})
 		r.linkByQR()
 		down := errors.New("the database is gone")
 		for range 5 {
@@ -242,11 +237,9 @@ func TestSuperviseWaitsForTheSessionAndForTheStore(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		st := newLending(t)
-		srv := walinktest.NewServer(t)
-		first := newRigOn(t, srv, st, walink.Settings{})
-		first.phone = srv.NewPhone(number)
+		first := newRigOver(t, st, walink.Settings{})
 		first.supervised()
-		second := newRigOn(t, srv, st.Store, walink.Settings{})
+		second := newRigOn(t, first.srv, st.Store, walink.Settings{})
 		second.supervise(t.Context())
 		wantReason(t, reach[walink.Retrying](second).Err, walink.ErrSessionBusy)
 
@@ -335,9 +328,7 @@ func TestLeaseAlarm(t *testing.T) {
 		st := &alarming{lending: newLending(t)}
 		first := make(chan struct{})
 		st.alarm.Store(&first)
-		srv := walinktest.NewServer(t)
-		r := newRigOn(t, srv, st, walink.Settings{})
-		r.phone = srv.NewPhone(number)
+		r := newRigOver(t, st, walink.Settings{})
 		r.linkByQR()
 		client := r.linker.Client()
 

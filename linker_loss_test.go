@@ -234,9 +234,7 @@ func TestSuperviseDoesNotWaitForWhatDoesNotReturn(t *testing.T) {
 func TestSuperviseWithAStoreThatHangs(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		srv := walinktest.NewServer(t)
-		r := newRigOn(t, srv, hangingStore{Store: memoryStore(t), remove: true}, walink.Settings{})
-		r.phone = srv.NewPhone(number)
+		r := newRigOver(t, hangingStore{Store: memoryStore(t), remove: true}, walink.Settings{})
 		jid := r.supervised().Account.JID
 		<-time.After(time.Hour)
 		r.phone.Remove(jid)

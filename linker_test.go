@@ -9,15 +9,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/walink/walink"
-	"github.com/walink/walink/walinktest"
 )
 
 func TestLinkByPairingCode(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		srv := walinktest.NewServer(t)
-		r := newRigOn(t, srv, sqliteStore(t), walink.Settings{Phone: "+55 11 98765-4321", PreferPairingCode: true})
-		r.phone = srv.NewPhone(number)
+		r := newRigOver(t, sqliteStore(t), walink.Settings{Phone: "+55 11 98765-4321", PreferPairingCode: true})
 		if r.linker.Client() != nil {
 			t.Error("there is a client before Linked")
 		}

@@ -44,8 +44,14 @@ func bubble(t *testing.T, test func(t *testing.T)) {
 // newRig makes a Linker with a store in memory. The settings get the server's client.
 func newRig(t *testing.T, settings walink.Settings) *rig {
 	t.Helper()
+	return newRigOver(t, memoryStore(t), settings)
+}
+
+// newRigOver makes a Linker with a store, a server of its own and a phone.
+func newRigOver(t *testing.T, st store.Store, settings walink.Settings) *rig {
+	t.Helper()
 	srv := walinktest.NewServer(t)
-	r := newRigOn(t, srv, memoryStore(t), settings)
+	r := newRigOn(t, srv, st, settings)
 	r.phone = srv.NewPhone(number)
 	return r
 }

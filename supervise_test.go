@@ -166,9 +166,7 @@ func TestSuperviseEndsWithABan(t *testing.T) {
 func TestPains19SuperviseYieldsToAnotherProgram(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
-		srv := walinktest.NewServer(t)
-		r := newRigOn(t, srv, bareStore{memoryStore(t)}, walink.Settings{})
-		r.phone = srv.NewPhone(number)
+		r := newRigOver(t, bareStore{memoryStore(t)}, walink.Settings{})
 		r.supervised()
 		other := newRigOn(t, r.srv, r.store, walink.Settings{})
 		other.phone = r.phone

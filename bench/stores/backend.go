@@ -144,7 +144,7 @@ func onPostgres(s *postgresServer) []backend {
 // onRedis returns the backend on a Redis. Its rival is the other server.
 func onRedis(s *redisServer, rival string) []backend {
 	return []backend{{"kv/redis", redisSynced, rival, s.prefixed(func(ctx context.Context, prefix string) (opened, error) {
-		db, err := redis.Open(ctx, s.url(), prefix)
+		db, err := redis.Open(ctx, s.URL(), prefix)
 		if err != nil {
 			return nil, err
 		}

@@ -117,7 +117,7 @@ func backends(ctx context.Context, out io.Writer, dir string) (list []backend, s
 	case err != nil:
 		return nil, stop, err
 	default:
-		stops = append(stops, func() error { return pg.stop(context.WithoutCancel(ctx)) })
+		stops = append(stops, func() error { return pg.Close(context.WithoutCancel(ctx)) })
 		list = append(list, onPostgres(pg)...)
 	}
 	rd, err := startRedis(ctx, dir)
@@ -127,7 +127,7 @@ func backends(ctx context.Context, out io.Writer, dir string) (list []backend, s
 	case err != nil:
 		return nil, stop, err
 	default:
-		stops = append(stops, rd.stop)
+		stops = append(stops, rd.Close)
 		list = append(list, onRedis(rd, network)...)
 	}
 	return list, stop, nil

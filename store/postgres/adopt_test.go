@@ -2,15 +2,13 @@ package postgres_test
 
 import (
 	"database/sql"
-	"strings"
 	"testing"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver named "pgx"
-	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/store/sqlstore"
-	"go.mau.fi/whatsmeow/types/events"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/plaintest"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
@@ -22,10 +20,9 @@ import (
 func TestDeviceOfAPlainWhatsmeowLogsIn(t *testing.T) {
 	t.Parallel()
 	s := running(t)
-	url := s.url(s.create(t, ""))
+	database := s.create(t, "")
 	srv := walinktest.NewServer(t)
-	phone := srv.NewPhone("+5511987654321")
-	db, err := sql.Open("pgx", strings.TrimSuffix(url, "&pool_max_conns=8"))
+	db, err := sql.Open("pgx", s.URL(database))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,32 +30,9 @@ func TestDeviceOfAPlainWhatsmeowLogsIn(t *testing.T) {
 	if err := container.Upgrade(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	client := whatsmeow.NewClient(container.NewDevice(), nil)
-	client.SetPreLoginHTTPClient(srv.HTTPClient())
-	client.SetWebsocketHTTPClient(srv.HTTPClient())
-	codes, connected := make(chan string, 1), make(chan struct{})
-	client.AddEventHandler(func(event any) {
-		switch e := event.(type) {
-		case *events.QR:
-			codes <- e.Codes[0]
-		case *events.Connected:
-			close(connected)
-		}
-	})
-	if err := client.ConnectContext(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := phone.ScanQR(t.Context(), <-codes); err != nil {
-		t.Fatal(err)
-	}
-	<-connected
-	client.Disconnect()
-	jid := *client.Store.ID
-	if err := container.Close(); err != nil {
-		t.Fatal(err)
-	}
+	jid := plaintest.Link(t, srv, srv.NewPhone("+5511987654321"), container)
 
-	st := open(t, url)
+	st := open(t, s.url(database))
 	jids, err := st.Adoptable(t.Context())
 	if err != nil || len(jids) != 1 || jids[0] != jid {
 		t.Fatalf("adoptable %v, %v, want %v", jids, err, jid)

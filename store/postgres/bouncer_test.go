@@ -1,13 +1,13 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +22,9 @@ func TestBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	s := running(t)
 	dir := bouncer(t, s)
-	behind := func(database string) string { return strings.Replace(s.url(database), s.dir, dir+"&port=6432", 1) }
+	behind := func(database string) string {
+		return "postgres:///" + database + "?host=" + dir + "&port=6432&user=postgres&pool_max_conns=8"
+	}
 
 	st := open(t, behind(s.database(t)))
 	if _, err := st.TakeLease(t.Context(), "default", "one", time.Hour); err != nil {
@@ -64,7 +66,7 @@ func bouncer(t *testing.T, s *server) string {
 			t.Skip("PgBouncer is not installed (Debian: apt-get install pgbouncer)")
 		}
 	}
-	dir, err := os.MkdirTemp(s.dir, "bouncer") //nolint:usetesting // where another user may look
+	dir, err := os.MkdirTemp(s.Dir, "bouncer") //nolint:usetesting // where another user may look
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,19 +82,14 @@ pool_mode = transaction
 default_pool_size = 4
 max_client_conn = 1000
 ignore_startup_parameters = extra_float_digits
-`, s.dir, dir)
+`, s.Dir, dir)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if s.as != nil {
-		for _, path := range []string{dir, config} {
-			if err := os.Chown(path, int(s.as.Uid), int(s.as.Gid)); err != nil {
-				t.Fatal(err)
-			}
-		}
+	if err := s.Give(dir, config); err != nil {
+		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "-q", config)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	cmd := s.Command(context.WithoutCancel(t.Context()), program, "-q", config)
 	log := &strings.Builder{}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {

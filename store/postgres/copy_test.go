@@ -3,46 +3,20 @@ package postgres_test
 import (
 	"testing"
 
+	"github.com/walink/walink/internal/copytest"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/postgres"
-	"github.com/walink/walink/store/sqlite"
-	"github.com/walink/walink/store/storetest"
 )
 
-func TestCopyToSQLite(t *testing.T) {
+func TestCopy(t *testing.T) {
 	t.Parallel()
-	testCopy(t, func(t *testing.T, st store.Store) (to, from store.Store) {
-		t.Helper()
-		return inSQLite(t), st
-	})
-}
-
-func TestCopyFromSQLite(t *testing.T) {
-	t.Parallel()
-	testCopy(t, func(t *testing.T, st store.Store) (to, from store.Store) {
-		t.Helper()
-		return st, inSQLite(t)
-	})
-}
-
-func testCopy(t *testing.T, pair func(t *testing.T, st store.Store) (to, from store.Store)) {
-	t.Helper()
 	s := running(t)
-	storetest.RunCopy(t, func(t *testing.T) (to, from store.Store) {
+	copytest.Run(t, func(t *testing.T) store.Store {
 		t.Helper()
 		st, err := postgres.Open(t.Context(), s.url(s.database(t)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return pair(t, st)
+		return st
 	})
-}
-
-func inSQLite(t *testing.T) store.Store {
-	t.Helper()
-	st, err := sqlite.Open(t.Context(), ":memory:")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return st
 }

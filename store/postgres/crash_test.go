@@ -2,9 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"errors"
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -37,7 +34,7 @@ func TestCrash(t *testing.T) {
 // still commit what it had been told.
 func (s *server) alone(t *testing.T, database string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), strings.ReplaceAll(s.url("postgres"), "&pool_max_conns=8", ""))
+	conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +55,7 @@ func own(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(s.ctl("stop", "-m", "immediate"), os.RemoveAll(s.dir)); err != nil {
+		if err := s.Close(context.WithoutCancel(t.Context())); err != nil {
 			t.Error(err)
 		}
 	})
@@ -72,7 +69,7 @@ func TestCrashOfTheServer(t *testing.T) {
 	s := own(t)
 	st := open(t, s.url("postgres"))
 	storecrash.Restart(t, st, func() {
-		if err := s.ctl("restart", "-m", "immediate", "-l", s.dir+"/log", "-o", "-k "+s.dir+" -h ''"); err != nil {
+		if err := s.Crash(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})

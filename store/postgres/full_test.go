@@ -20,12 +20,8 @@ func TestFullDisk(t *testing.T) {
 	if err := os.Mkdir(space, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if s.as != nil {
-		for _, path := range []string{dir, space} {
-			if err := os.Chown(path, int(s.as.Uid), int(s.as.Gid)); err != nil {
-				t.Fatal(err)
-			}
-		}
+	if err := s.Give(dir, space); err != nil {
+		t.Fatal(err)
 	}
 	if err := s.exec(t.Context(), "postgres", `CREATE TABLESPACE small LOCATION '`+space+`'`); err != nil {
 		t.Fatal(err)

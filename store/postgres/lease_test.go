@@ -105,7 +105,7 @@ func TestLeaseOfAHalfDeadConnection(t *testing.T) {
 	t.Parallel()
 	s := running(t)
 	database := s.database(t)
-	proxy := leasetest.NewProxy(t, "unix", filepath.Join(s.dir, ".s.PGSQL.5432"))
+	proxy := leasetest.NewProxy(t, "unix", filepath.Join(s.Dir, ".s.PGSQL.5432"))
 	one := open(t, "postgres://postgres@"+proxy.Addr()+"/"+database+"?sslmode=disable&pool_max_conns=8")
 	two := open(t, s.url(database))
 	lease := hold(t, one, "one")

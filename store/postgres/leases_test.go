@@ -27,7 +27,7 @@ func TestLeases(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			if proxies[child] == nil {
-				proxies[child] = leasetest.NewProxy(t, "unix", filepath.Join(s.dir, ".s.PGSQL.5432"))
+				proxies[child] = leasetest.NewProxy(t, "unix", filepath.Join(s.Dir, ".s.PGSQL.5432"))
 			}
 			return "postgres://postgres@" + proxies[child].Addr() + "/" + database + "?sslmode=disable&pool_max_conns=8"
 		},

@@ -39,7 +39,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"no URL":           {url: "postgres://user:hunter2@host:port/x", reason: "cannot be understood", remedy: "postgres://user:password@host"},
 		"no server":        {url: "postgres://user:hunter2@127.0.0.1:1/x?connect_timeout=5", reason: "127.0.0.1:1/x", remedy: "PostgreSQL runs there"},
-		"no socket":        {url: "postgres:///x?host=" + filepath.Join(s.dir, "nothing"), reason: "no such file", remedy: "PostgreSQL runs there"},
+		"no socket":        {url: "postgres:///x?host=" + filepath.Join(s.Dir, "nothing"), reason: "no such file", remedy: "PostgreSQL runs there"},
 		"no database":      {url: s.url("nothing"), reason: "3D000", remedy: "createdb"},
 		"no such role":     {url: strings.Replace(s.url(newer), "user=postgres", "user=nobody&password=hunter2", 1), reason: "28000", remedy: "pg_hba.conf"},
 		"a newer schema":   {url: s.url(newer), reason: "schema version", remedy: "Update this program", is: dbutil.ErrUnsupportedDatabaseVersion},
@@ -127,7 +127,7 @@ func TestServerThatIsStartedAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	alarm := armed(t, st, lease)
-	if err := s.ctl("restart", "-m", "immediate", "-o", "-k "+s.dir+" -h ''"); err != nil {
+	if err := s.Crash(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	<-alarm

@@ -6,29 +6,24 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/walink/walink/internal/leasetest"
+	"github.com/walink/walink/internal/pgserver"
 	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store/postgres"
 )
 
-// server is a PostgreSQL of the tests' own, which listens on a socket in a
-// folder. It loses what it wrote when the machine loses its power, which no
-// test is about.
+// server is a PostgreSQL of the tests' own. It loses what it wrote when the
+// machine loses its power, which no test is about.
 type server struct {
-	bin, dir string
-	as       *syscall.Credential // it refuses to run as root
-	made     atomic.Int64        // databases
+	*pgserver.Server
+	made atomic.Int64 // databases
 }
 
 var shared = sync.OnceValues(startServer) // one server for all tests
@@ -39,8 +34,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	if s, err := shared(); err == nil {
-		_ = s.ctl("stop", "-m", "immediate")
-		_ = os.RemoveAll(s.dir)
+		_ = s.Close(context.Background())
 	}
 	os.Exit(code)
 }
@@ -60,39 +54,23 @@ func running(tb testing.TB) *server {
 }
 
 func startServer() (*server, error) {
-	s := &server{}
-	if path, err := exec.LookPath("initdb"); err == nil {
-		s.bin = filepath.Dir(path)
-	} else if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb"); len(found) > 0 { // Debian's place
-		s.bin = filepath.Dir(found[len(found)-1])
-	} else {
-		return nil, fmt.Errorf("initdb: %w", exec.ErrNotFound)
-	}
-	var err error
-	if s.dir, err = os.MkdirTemp("", "walink-postgres"); err != nil {
+	ctx := context.Background() // outlives the first test
+	pg, err := pgserver.Init(ctx, "")
+	if err != nil {
 		return nil, err
 	}
-	if os.Getuid() == 0 {
-		if s.as, err = credential("postgres"); err != nil {
-			return nil, err
-		}
-		if err := os.Chown(s.dir, int(s.as.Uid), int(s.as.Gid)); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.run("initdb", "-D", s.dir+"/data", "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale", "C.UTF-8"); err != nil {
+	if err := demandPassword(pg, "locked"); err != nil {
 		return nil, err
 	}
-	if err := s.demandPassword("locked"); err != nil {
+	if err := pg.Start(ctx, "max_connections=300", "fsync=on", "full_page_writes=off"); err != nil {
 		return nil, err
 	}
-	err = s.start()
-	return s, err
+	return &server{Server: pg}, nil
 }
 
-// demandPassword lets a role in with its password only.
-func (s *server) demandPassword(role string) error {
-	path := filepath.Join(s.dir, "data", "pg_hba.conf")
+// demandPassword has a server let a role in with its password only.
+func demandPassword(pg *pgserver.Server, role string) error {
+	path := filepath.Join(pg.Dir, "data", "pg_hba.conf")
 	rest, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -100,54 +78,12 @@ func (s *server) demandPassword(role string) error {
 	return os.WriteFile(path, append([]byte("local all "+role+" scram-sha-256\n"), rest...), 0o600)
 }
 
-func (s *server) start() error {
-	return s.ctl("start", "-l", s.dir+"/log", "-o", "-k "+s.dir+" -h '' -c max_connections=300 -c fsync=on -c full_page_writes=off")
-}
-
-func (s *server) ctl(args ...string) error {
-	return s.run("pg_ctl", append([]string{"-D", s.dir + "/data", "-w"}, args...)...)
-}
-
-func (s *server) run(name string, args ...string) error {
-	cmd := exec.Command(filepath.Join(s.bin, name), args...)
-	cmd.Dir = s.dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
-	if name == "pg_ctl" { // the server would keep a pipe open
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("%s %v: %w", name, args, err)
-		}
-		return nil
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, out)
-	}
-	return nil
-}
-
-func credential(name string) (*syscall.Credential, error) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return nil, err
-	}
-	uid, err := strconv.ParseUint(u.Uid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.ParseUint(u.Gid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-}
-
-// url is that of a database.
-func (s *server) url(database string) string {
-	return fmt.Sprintf("postgres:///%s?host=%s&user=postgres&pool_max_conns=8", database, s.dir)
-}
+// url is that of a database, for a pool.
+func (s *server) url(database string) string { return s.URL(database) + "&pool_max_conns=8" }
 
 // exec runs statements in a database.
 func (s *server) exec(ctx context.Context, database string, statements ...string) error {
-	conn, err := pgx.Connect(ctx, strings.ReplaceAll(s.url(database), "&pool_max_conns=8", ""))
+	conn, err := pgx.Connect(ctx, s.URL(database))
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func TestCrash(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--appendfsync", "always")
 	storecrash.Kill(t, storecrash.Config{
-		Where: s.url(), Open: openStore,
+		Where: s.URL(), Open: openStore,
 		After: func(t *testing.T) { t.Helper(); s.cli(t, "del", "{walink}:lock") }, // as when its time is up
 		Empty: func(t *testing.T) {
 			t.Helper()
@@ -43,8 +43,5 @@ func TestCrashOfTheServer(t *testing.T) {
 	s := start(t, "--appendfsync", "always")
 	st := kv.New(s.open(t, "walink"))
 	t.Cleanup(func() { _ = st.Close() })
-	storecrash.Restart(t, st, func() {
-		s.kill()
-		s.run(t)
-	})
+	storecrash.Restart(t, st, func() { s.crash(t) })
 }

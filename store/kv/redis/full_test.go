@@ -35,7 +35,7 @@ func (s *server) accepting(t *testing.T) {
 	defer ticker.Stop()
 	for range 1000 {
 		<-ticker.C
-		out, err := exec.Command("redis-cli", "-s", s.socket, "set", "probe", "1").CombinedOutput()
+		out, err := exec.Command("redis-cli", "-s", s.Socket, "set", "probe", "1").CombinedOutput()
 		if err == nil && strings.HasPrefix(string(out), "OK") {
 			return
 		}
@@ -70,8 +70,7 @@ func TestFullDiskAlways(t *testing.T) {
 		}
 	}
 	free()
-	s.kill() // if it has not ended yet
-	s.run(t)
+	s.crash(t)
 	sessions, err := st.Sessions(t.Context())
 	for range 10 { // calls on connections of before fail
 		if err == nil {

@@ -121,7 +121,7 @@ func TestLargeTransactions(t *testing.T) {
 // a text in it.
 func losing(t *testing.T, s *server, text string) string {
 	t.Helper()
-	path := filepath.Join(s.dir, "proxy")
+	path := filepath.Join(s.Dir, "proxy")
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func losing(t *testing.T, s *server, text string) string {
 			if err != nil {
 				return
 			}
-			up, err := net.Dial("unix", s.socket)
+			up, err := net.Dial("unix", s.Socket)
 			if err != nil {
 				_ = client.Close()
 				continue
@@ -281,8 +281,8 @@ func TestAServerThatHangs(t *testing.T) {
 	db := s.open(t, "walink")
 	t.Cleanup(func() { _ = db.Close() })
 	set(t, db, "a", "1")
-	_ = s.process.Process.Signal(syscall.SIGSTOP)
-	defer func() { _ = s.process.Process.Signal(syscall.SIGCONT) }()
+	_ = s.Signal(syscall.SIGSTOP)
+	defer func() { _ = s.Signal(syscall.SIGCONT) }()
 	for _, write := range []bool{true, false} {
 		ctx, cancel := context.WithCancel(t.Context())
 		timer := time.AfterFunc(50*time.Millisecond, cancel)
@@ -299,7 +299,7 @@ func TestAPrefixThatCannotBe(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	for _, prefix := range []string{"", "a{", "}"} {
-		if _, err := redis.Open(t.Context(), s.url(), prefix); err == nil || remedyOf(err) == "" {
+		if _, err := redis.Open(t.Context(), s.URL(), prefix); err == nil || remedyOf(err) == "" {
 			t.Errorf("Open with prefix %q: %v", prefix, err)
 		}
 	}

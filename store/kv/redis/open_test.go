@@ -25,15 +25,15 @@ func TestOpenRefuses(t *testing.T) {
 		text   string
 		remedy string // how it begins
 	}{
-		{"a server that evicts", []string{"--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb"}, (*server).url, redis.ErrEvicts, "allkeys-lru", "Set maxmemory-policy of the server to noeviction"},
-		{"a server that evicts what has a time", []string{"--maxmemory-policy", "volatile-ttl"}, (*server).url, redis.ErrEvicts, "noeviction", "Set maxmemory-policy of the server to noeviction"},
-		{"a server without a disk", []string{"--appendonly", "no"}, (*server).url, redis.ErrVolatile, "appendonly", "Set appendonly of the server to yes"},
-		{"a password that is missing", []string{"--requirepass", "the password"}, (*server).url, nil, "NOAUTH", "Check the user and the password in the URL"},
+		{"a server that evicts", []string{"--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb"}, (*server).URL, redis.ErrEvicts, "allkeys-lru", "Set maxmemory-policy of the server to noeviction"},
+		{"a server that evicts what has a time", []string{"--maxmemory-policy", "volatile-ttl"}, (*server).URL, redis.ErrEvicts, "noeviction", "Set maxmemory-policy of the server to noeviction"},
+		{"a server without a disk", []string{"--appendonly", "no"}, (*server).URL, redis.ErrVolatile, "appendonly", "Set appendonly of the server to yes"},
+		{"a password that is missing", []string{"--requirepass", "the password"}, (*server).URL, nil, "NOAUTH", "Check the user and the password in the URL"},
 		{"a password that is wrong", []string{"--requirepass", "the password"}, func(s *server) string {
-			return (&url.URL{Scheme: "unix", User: url.UserPassword("", "secret"), Path: s.socket}).String()
+			return (&url.URL{Scheme: "unix", User: url.UserPassword("", "secret"), Path: s.Socket}).String()
 		}, nil, "WRONGPASS", "Check the user and the password in the URL"},
 		{"a server that is not there", nil, func(s *server) string {
-			return (&url.URL{Scheme: "unix", User: url.UserPassword("", "secret"), Path: s.socket + "2"}).String()
+			return (&url.URL{Scheme: "unix", User: url.UserPassword("", "secret"), Path: s.Socket + "2"}).String()
 		}, nil, "no such file", "Check the host and the port in the URL, that Redis runs there"},
 		{"a URL of something else", nil, func(*server) string { return "postgres://user:secret@host" }, nil, "redis://", "Write it like rediss://user:password@host:6379/0"},
 	} {
@@ -76,7 +76,7 @@ func TestMissingPermission(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	s.cli(t, "acl", "setuser", "weak", "on", ">hunter2", "~*", "+@all", "-@scripting")
-	db, err := redis.Open(t.Context(), (&url.URL{Scheme: "unix", User: url.UserPassword("weak", "hunter2"), Path: s.socket}).String(), "walink")
+	db, err := redis.Open(t.Context(), (&url.URL{Scheme: "unix", User: url.UserPassword("weak", "hunter2"), Path: s.Socket}).String(), "walink")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestASettingThatChanged(t *testing.T) {
 		t.Errorf("Check: %v", err)
 	}
 	s.cli(t, "config", "set", "maxmemory-policy", "allkeys-random")
-	if err := st.Check(t.Context()); !errors.Is(err, redis.ErrEvicts) || !strings.Contains(err.Error(), s.socket) {
+	if err := st.Check(t.Context()); !errors.Is(err, redis.ErrEvicts) || !strings.Contains(err.Error(), s.Socket) {
 		t.Errorf("Check: %v, want ErrEvicts and the address", err)
 	}
 }

@@ -2,16 +2,15 @@ package redis_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/walink/walink/internal/redisserver"
 	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
@@ -21,10 +20,7 @@ import (
 // server is a redis-server of the test's own, on a socket in a directory that
 // goes with the test.
 type server struct {
-	socket   string
-	dir      string
-	process  *exec.Cmd
-	args     []string
+	*redisserver.Server
 	prefixes atomic.Int64
 }
 
@@ -33,63 +29,33 @@ type server struct {
 // it.
 func start(t *testing.T, args ...string) *server {
 	t.Helper()
-	binary, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("WALINK_REDIS") != "" {
-			t.Fatal("WALINK_REDIS is set, and there is no redis-server")
-		}
+	s, err := redisserver.Start(context.WithoutCancel(t.Context()), "", args...)
+	switch {
+	case errors.Is(err, exec.ErrNotFound) && os.Getenv("WALINK_REDIS") == "":
 		t.Skip("Redis is not installed (Debian: apt-get install redis-server)")
-	}
-	dir, err := os.MkdirTemp("", "walink") //nolint:usetesting // t.TempDir is too long for a socket
-	if err != nil {
+	case err != nil:
 		t.Fatal(err)
 	}
-	s := &server{socket: filepath.Join(dir, "s"), dir: dir, args: append([]string{
-		binary, "--port", "0", "--unixsocket", filepath.Join(dir, "s"), "--unixsocketperm", "700", "--dir", dir,
-		"--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no",
-	}, args...)}
-	s.run(t)
 	t.Cleanup(func() {
-		s.kill()
-		if err := os.RemoveAll(dir); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return s
+	return &server{Server: s}
 }
 
-// run starts the process, and waits until it answers.
-func (s *server) run(t *testing.T) {
+// crash kills the server, unless it has ended by itself, and starts it again.
+func (s *server) crash(t *testing.T) {
 	t.Helper()
-	s.process = exec.Command(s.args[0], s.args[1:]...)
-	if err := s.process.Start(); err != nil {
+	if err := s.Crash(context.WithoutCancel(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for range 2000 {
-		<-ticker.C
-		out, err := exec.Command("redis-cli", "-s", s.socket, "ping").CombinedOutput()
-		if err == nil && strings.Contains(string(out), "PONG") || strings.Contains(string(out), "NOAUTH") {
-			return
-		}
-	}
-	t.Fatal("redis-server does not answer")
 }
-
-// kill ends the process as a crash would.
-func (s *server) kill() {
-	_ = s.process.Process.Kill()
-	_ = s.process.Wait()
-}
-
-// url is the address of the server.
-func (s *server) url() string { return (&url.URL{Scheme: "unix", Path: s.socket}).String() }
 
 // cli is redis-cli, for what the package itself never does.
 func (s *server) cli(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.Command("redis-cli", append([]string{"-s", s.socket}, args...)...).CombinedOutput()
+	out, err := exec.Command("redis-cli", append([]string{"-s", s.Socket}, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("redis-cli: %v: %s", err, out)
 	}
@@ -101,7 +67,7 @@ func (s *server) prefix() string { return fmt.Sprintf("test %d", s.prefixes.Add(
 
 func (s *server) open(t *testing.T, prefix string) *redis.DB {
 	t.Helper()
-	db, err := redis.Open(t.Context(), s.url(), prefix)
+	db, err := redis.Open(t.Context(), s.URL(), prefix)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}

@@ -1,0 +1,147 @@
+//go:build unix
+
+// Package pgserver runs a PostgreSQL for the time of a test or a benchmark. It
+// knows no driver, so that the module that imports it decides about that.
+package pgserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Server is a PostgreSQL that listens on a socket in a folder, and lets
+// everybody in as the role postgres. It is as durable as PostgreSQL is by
+// default, unless a setting says otherwise.
+type Server struct {
+	// Dir has the socket in it, and the folder data of the server.
+	Dir string
+
+	bin string
+	as  *syscall.Credential // it refuses to run as root
+}
+
+// Init makes a server, which is not started, in a new folder under parent, or
+// under the folder for temporary files if that is empty. Where PostgreSQL is
+// not installed the error wraps [exec.ErrNotFound]. Close ends it.
+func Init(ctx context.Context, parent string) (*Server, error) {
+	bin, err := programs()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(parent, "pg")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Dir: dir, bin: bin}
+	if err := s.init(ctx); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+// programs returns the folder of PostgreSQL's programs.
+func programs() (string, error) {
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path), nil
+	}
+	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb"); len(found) > 0 { // Debian's place
+		return filepath.Dir(found[len(found)-1]), nil
+	}
+	return "", fmt.Errorf("initdb: %w", exec.ErrNotFound)
+}
+
+func (s *Server) init(ctx context.Context) error {
+	if os.Getuid() == 0 {
+		var err error
+		if s.as, err = credential("postgres"); err != nil {
+			return err
+		}
+		if err := s.Give(s.Dir); err != nil {
+			return err
+		}
+	}
+	cmd := s.Command(ctx, filepath.Join(s.bin, "initdb"), "-D", "data", "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale", "C.UTF-8")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, out)
+	}
+	return nil
+}
+
+func credential(name string) (*syscall.Credential, error) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	gid, err := strconv.ParseUint(u.Gid, 10, 32)
+	if err != nil {
+		return nil, err
+	}
+	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+}
+
+// Start starts the server, with settings such as "fsync=on".
+func (s *Server) Start(ctx context.Context, settings ...string) error {
+	args := []string{"start", "-l", "log", "-o", "-k " + s.Dir + " -h ''"}
+	for _, setting := range settings {
+		args = append(args, "-o", "-c "+setting)
+	}
+	return s.ctl(ctx, args...)
+}
+
+// Crash ends the server without a checkpoint and starts it again, with the same
+// settings.
+func (s *Server) Crash(ctx context.Context) error {
+	return s.ctl(ctx, "restart", "-m", "immediate", "-l", "log")
+}
+
+// Close ends the server, as Crash does, and removes its folder.
+func (s *Server) Close(ctx context.Context) error {
+	return errors.Join(s.ctl(ctx, "stop", "-m", "immediate"), os.RemoveAll(s.Dir))
+}
+
+func (s *Server) ctl(ctx context.Context, args ...string) error {
+	cmd := s.Command(ctx, filepath.Join(s.bin, "pg_ctl"), append([]string{"-D", "data", "-w"}, args...)...)
+	if err := cmd.Run(); err != nil { // without its output: the server would keep a pipe open
+		return fmt.Errorf("pg_ctl %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// URL is that of a database.
+func (s *Server) URL(database string) string {
+	return "postgres:///" + database + "?host=" + url.QueryEscape(s.Dir) + "&user=postgres"
+}
+
+// Command is a program that runs in the server's folder as the server's user.
+func (s *Server) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // what a test or a benchmark asks for
+	cmd.Dir = s.Dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	return cmd
+}
+
+// Give gives files to the server's user.
+func (s *Server) Give(paths ...string) error {
+	if s.as == nil { // who runs this, to whom they belong
+		return nil
+	}
+	for _, path := range paths {
+		if err := os.Chown(path, int(s.as.Uid), int(s.as.Gid)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
