@@ -16,19 +16,35 @@ import (
 // session within leaseTTL and leasePoll together.
 const (
 	leaseTTL    = 24 * time.Second // how long it is in force if nobody renews it
-	leaseRenew  = 8 * time.Second  // how often it is renewed
 	leaseRetry  = time.Second      // how soon again after a failure
-	leaseMargin = 5 * time.Second  // how long before its end the connection is given up
 	leasePoll   = 5 * time.Second  // how often Supervise asks for one that another has
 	leaseAlarm  = 6 * time.Second  // how long after an alarm of the Store it may take to renew it
 	leaseAsk    = time.Second / 2  // how long it may take to hear who has a lease that is lost
 )
+
+// pace is how a lease is kept.
+type pace struct {
+	reach  time.Duration // how long after it was renewed the session may be used
+	renew  time.Duration // how often it is renewed
+	margin time.Duration // how long before the end of reach the connection is given up
+}
+
+// paceOf is the pace that a Store needs. One that can tell that a holder seems
+// to be dead may be wrong: the server has seen a connection end, and the holder
+// has not. What it has then is the grace.
+func paceOf(leaser store.Leaser) pace {
+	if _, alarming := leaser.(store.LeaseAlarm); alarming {
+		return pace{reach: store.LeaseGrace, renew: 5 * time.Second, margin: 2 * time.Second}
+	}
+	return pace{reach: leaseTTL, renew: 8 * time.Second, margin: 5 * time.Second}
+}
 
 // tenure is the lease of a session for as long as a Linker has it. One
 // goroutine renews it. What it may do is judged by this process's own clock,
 // which also sees that the process was stopped for a while.
 type tenure struct {
 	leaser  store.Leaser
+	pace    pace
 	session string
 	evicted func(*tenure, *Error) // is told once, by the goroutine, that the lease is lost
 
@@ -37,7 +53,7 @@ type tenure struct {
 
 	mu    sync.Mutex
 	lease store.Lease
-	asked time.Time // before the last call that succeeded: the lease ends no earlier than leaseTTL after it
+	asked time.Time // before the last call that succeeded: the lease ends no earlier than its reach after it
 	lost  *Error
 }
 
@@ -52,7 +68,10 @@ func takeTenure(ctx, life context.Context, leaser store.Leaser, session string, 
 	} else if err != nil {
 		return nil, storeFailed(op, session, err)
 	}
-	t := &tenure{leaser: leaser, session: session, evicted: evicted, done: make(chan struct{}), lease: lease, asked: asked}
+	t := &tenure{
+		leaser: leaser, pace: paceOf(leaser), session: session, evicted: evicted,
+		done: make(chan struct{}), lease: lease, asked: asked,
+	}
 	life, t.stop = context.WithCancel(context.WithoutCancel(life))
 	go t.keep(life)
 	return t, nil
@@ -114,14 +133,17 @@ func sessionBusy(op string, lease store.Lease) *Error {
 
 // keep renews the lease until ctx ends or the lease is lost.
 func (t *tenure) keep(ctx context.Context) {
-	const usual = leaseTTL - leaseMargin
+	usual := t.pace.reach - t.pace.margin
 	limit, retry := usual, leaseRetry // how old the lease may become, and how long a failure is slept over
-	timer := time.NewTimer(leaseRenew)
+	timer := time.NewTimer(t.pace.renew)
 	defer timer.Stop()
 	alarm := t.alarm()
 	for {
-		if limit < usual {
+		switch {
+		case limit < usual:
 			alarm = nil // it has been heard
+		case alarm == nil:
+			alarm = t.alarm()
 		}
 		select {
 		case <-ctx.Done():
@@ -131,13 +153,13 @@ func (t *tenure) keep(ctx context.Context) {
 		case <-alarm:
 			limit, retry = min(usual, t.age()+leaseAlarm), leaseRetry/4
 		}
-		alarm = t.alarm() // before: what is lost during the renewal may be what it relies on
+		alarm = quiet(t.alarm()) // before: what is lost during the renewal may be what it relies on
 		err := t.renew(ctx, limit)
 		switch {
 		case ctx.Err() != nil:
 		case err == nil:
 			limit, retry = usual, leaseRetry
-			timer.Reset(leaseRenew)
+			timer.Reset(t.pace.renew)
 			continue
 		case !errors.Is(err, store.ErrLeaseLost) && t.age() < limit:
 			timer.Reset(retry)
@@ -159,6 +181,16 @@ func (t *tenure) alarm() <-chan struct{} {
 	return nil
 }
 
+// quiet returns an alarm that has not been given yet, and otherwise nil.
+func quiet(alarm <-chan struct{}) <-chan struct{} {
+	select {
+	case <-alarm:
+		return nil
+	default:
+		return alarm
+	}
+}
+
 // renew renews the lease. It returns when the lease has the age limit, also
 // where the Store does not heed its context.
 func (t *tenure) renew(ctx context.Context, limit time.Duration) error {
@@ -172,7 +204,7 @@ func (t *tenure) renew(ctx context.Context, limit time.Duration) error {
 	})
 	switch {
 	case !answered:
-		return errStoreStalled
+		return errNoRenewal
 	case err == nil:
 		t.mu.Lock()
 		t.lease, t.asked = lease, asked
@@ -218,7 +250,7 @@ func (t *tenure) age() time.Duration {
 
 // holds reports whether the lease cannot have passed to another. Without one
 // there is nothing to lose.
-func (t *tenure) holds() bool { return t == nil || t.failure() == nil && t.age() < leaseTTL }
+func (t *tenure) holds() bool { return t == nil || t.failure() == nil && t.age() < t.pace.reach }
 
 // failure says why the lease is lost; nil if it is not known to be.
 func (t *tenure) failure() *Error {
@@ -299,5 +331,6 @@ func (a *attempt) leased() *tenure {
 
 var (
 	errNotRenewed = errors.New("the lease of the session could not be renewed in time")
+	errNoRenewal  = errors.New("the store did not answer in time")
 	errLapsed     = errors.New("the lease of the session has run out")
 )

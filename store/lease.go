@@ -50,15 +50,20 @@ type Leaser interface {
 	PeekLease(ctx context.Context, session string) (Lease, error)
 }
 
-// LeaseAlarm is an optional interface of a [Leaser] that knows when a holder is
-// dead.
+// LeaseGrace is how long a [Leaser] with a [LeaseAlarm] leaves a session alone
+// whose holder seems to be dead. A holder that has not renewed its lease for as
+// long may not use the session any more, whatever its Until says.
+const LeaseGrace = 13 * time.Second
+
+// LeaseAlarm is an optional interface of a [Leaser] that knows when a holder
+// seems to be dead, and lends its session [LeaseGrace] later.
 type LeaseAlarm interface {
 	// LeaseAlarm returns a channel that is closed when the Store has lost what
 	// shows the others that it is alive, as when its connection to the
-	// database ends. Whoever holds a lease has to renew it within a second
-	// then, which brings another channel, or to let go of the session: the
-	// others may have it soon, whatever its Until says. It is nil where there
-	// is nothing to lose.
+	// database ends. Whoever holds a lease should renew it at once then, which
+	// brings another channel. It is nil where there is nothing to lose. That
+	// it is lost may also go unheard: a lease has to be renewed well within
+	// LeaseGrace.
 	LeaseAlarm() <-chan struct{}
 }
 

@@ -25,12 +25,6 @@ import (
 // closeTimeout is how long Close waits for what runs.
 const closeTimeout = 5 * time.Second
 
-// leaseGrace is how long a program whose connection has gone may show that it
-// is alive. A Linker renews its lease every eight seconds, which shows it, and
-// when it learns that the connection has gone and can renew nothing, it has let
-// go of its session in nine.
-const leaseGrace = 13 * time.Second
-
 // keeper has the methods that do not depend on the kind of database: those of
 // [store.Store] but for Close, of [store.Ledger], [store.CodePeeker],
 // [store.Leaser], [store.Exporter] and [store.Importer].
@@ -102,7 +96,7 @@ func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
 	s.db = devices.Child(sqlkeep.VersionTable, sqlkeep.UpgradeTable(), nil)
 	s.keeper = sqlkeep.New(sqlkeep.Config{
 		DB: s.db, Container: sqlstore.NewWithWrappedDB(devices, nil), Fail: s.fail,
-		Now: s.now, Lock: s.lock, Snapshot: s.snapshot, Mark: s.mark, Dead: s.dead, Grace: leaseGrace,
+		Now: s.now, Lock: s.lock, Snapshot: s.snapshot, Mark: s.mark, Dead: s.dead, Grace: store.LeaseGrace,
 	})
 	if err := s.checkElsewhere(ctx); err != nil {
 		return err

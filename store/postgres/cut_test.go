@@ -1,0 +1,91 @@
+package postgres_test
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/internal/leasetest"
+	"github.com/walink/walink/store/postgres"
+	"github.com/walink/walink/walinktest"
+)
+
+// The server sees the connections of a program end, and the program sees
+// nothing: no alarm, and no answer to a renewal. It has let go of its session
+// before the grace is over and another has it.
+func TestLeaseOfAProgramThatHearsNothing(t *testing.T) {
+	t.Parallel()
+	s := running(t)
+	database := s.database(t)
+	proxy := leasetest.NewProxy(t, "unix", filepath.Join(s.Dir, ".s.PGSQL.5432"))
+	one, err := postgres.Open(t.Context(), "postgres://postgres@"+proxy.Addr()+"/"+database+"?sslmode=disable&pool_max_conns=8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = one.Close() }() // its connections lead nowhere
+	two := open(t, s.url(database))
+	srv := walinktest.NewServer(t)
+	first, err := walink.New(one, walink.Settings{HTTPClient: srv.HTTPClient()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = first.Close() }() // its session is gone
+	events, err := first.Link(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for event := range events {
+		if code, ok := event.(walink.QRCode); ok {
+			if err := srv.NewPhone("+5511987654321").ScanQR(t.Context(), code.Payload); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	client := first.Client()
+	if client == nil || !client.IsConnected() {
+		t.Fatalf("not linked: %v", first.Status().Err)
+	}
+
+	proxy.Keep() // what the server closes stays open for the program
+	proxy.Cut()
+	err = s.exec(t.Context(), database, `SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid=database
+		WHERE locktype='advisory' AND datname='`+database+`'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := walink.New(two, walink.Settings{
+		HTTPClient: srv.HTTPClient(),
+		OnClient: func(*whatsmeow.Client) { // it has the lease, and no socket yet
+			if client.IsConnected() {
+				t.Error("the session has passed to another while its client was connected")
+			}
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := second.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	began := time.Now()
+	events, err = second.Supervise(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for event := range events {
+		if event.Kind() == walink.KindLinked {
+			break
+		}
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("the session has passed after %v", took)
+	}
+	if state := first.Status().State; state != walink.StateFailed {
+		t.Errorf("the first Linker says %v", state)
+	}
+}
