@@ -15,11 +15,11 @@ import (
 // The times of a lease. When its holder has died another program has the
 // session within leaseTTL and leasePoll together.
 const (
-	leaseTTL    = 24 * time.Second // how long it is in force if nobody renews it
-	leaseRetry  = time.Second      // how soon again after a failure
-	leasePoll   = 5 * time.Second  // how often Supervise asks for one that another has
-	leaseAlarm  = 6 * time.Second  // how long after an alarm of the Store it may take to renew it
-	leaseAsk    = time.Second / 2  // how long it may take to hear who has a lease that is lost
+	leaseTTL   = 24 * time.Second // how long it is in force if nobody renews it
+	leaseRetry = time.Second      // how soon again after a failure
+	leasePoll  = 5 * time.Second  // how often Supervise asks for one that another has
+	leaseAlarm = 6 * time.Second  // how long after an alarm of the Store it may take to renew it
+	leaseAsk   = time.Second / 2  // how long it may take to hear who has a lease that is lost
 )
 
 // pace is how a lease is kept.

@@ -37,15 +37,17 @@ func TestOpenRefuses(t *testing.T) {
 		remedy string
 		is     error
 	}{
-		"no URL":           {url: "postgres://user:hunter2@host:port/x", reason: "cannot be understood", remedy: "postgres://user:password@host"},
-		"no server":        {url: "postgres://user:hunter2@127.0.0.1:1/x?connect_timeout=5", reason: "127.0.0.1:1/x", remedy: "PostgreSQL runs there"},
-		"no socket":        {url: "postgres:///x?host=" + filepath.Join(s.Dir, "nothing"), reason: "no such file", remedy: "PostgreSQL runs there"},
-		"no database":      {url: s.url("nothing"), reason: "3D000", remedy: "createdb"},
-		"no such role":     {url: strings.Replace(s.url(newer), "user=postgres", "user=nobody&password=hunter2", 1), reason: "28000", remedy: "pg_hba.conf"},
-		"a newer schema":   {url: s.url(newer), reason: "schema version", remedy: "Update this program", is: dbutil.ErrUnsupportedDatabaseVersion},
-		"another schema":   {url: s.url(foreign), remedy: "a database of its own"},
-		"may not create":   {url: strings.Replace(s.url(forbidden), "user=postgres", "user=weak", 1), reason: "42501", remedy: "GRANT CREATE"},
-		"TLS is not there": {url: s.url(newer) + "&sslmode=require&host=localhost&port=1", remedy: "in the URL"},
+		"no URL":            {url: "postgres://user:hunter2@host:port/x", reason: "cannot be understood", remedy: "postgres://user:password@host"},
+		"slash in password": {url: "postgres://user:12/hunter2@127.0.0.1:1/x", reason: "a slash as it is", remedy: "percent-encoded"},
+		"@ in password":     {url: "postgres://user:nobody@hunter2@127.0.0.1:1/x", reason: "an @", remedy: "percent-encoded"},
+		"no server":         {url: "postgres://user:hunter2@127.0.0.1:1/x?connect_timeout=5", reason: "127.0.0.1:1/x", remedy: "PostgreSQL runs there"},
+		"no socket":         {url: "postgres:///x?host=" + filepath.Join(s.Dir, "nothing"), reason: "no such file", remedy: "PostgreSQL runs there"},
+		"no database":       {url: s.url("nothing"), reason: "3D000", remedy: "createdb"},
+		"no such role":      {url: strings.Replace(s.url(newer), "user=postgres", "user=nobody&password=hunter2", 1), reason: "28000", remedy: "pg_hba.conf"},
+		"a newer schema":    {url: s.url(newer), reason: "schema version", remedy: "Update this program", is: dbutil.ErrUnsupportedDatabaseVersion},
+		"another schema":    {url: s.url(foreign), remedy: "a database of its own"},
+		"may not create":    {url: strings.Replace(s.url(forbidden), "user=postgres", "user=weak", 1), reason: "42501", remedy: "GRANT CREATE"},
+		"TLS is not there":  {url: s.url(newer) + "&sslmode=require&host=localhost&port=1", remedy: "in the URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

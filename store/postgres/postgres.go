@@ -59,6 +59,9 @@ var (
 // may not create tables. The error names the host, the database and the reason,
 // and has a Remedy method where something can be done about it.
 func Open(ctx context.Context, url string) (*Store, error) {
+	if misread(url) {
+		return nil, fmt.Errorf("postgres: open: %w: the password seems to hold an @ or a slash as it is", hint.New(errURL, remedyURL))
+	}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: open: %w: %w", hint.New(errURL, remedyURL), reasonOf(err))

@@ -55,6 +55,16 @@ func explain(err error) error {
 	return hint.New(err, remedy)
 }
 
+// misread reports whether a URL would be understood otherwise than it is meant:
+// with an @ after the one that ends the password, or in the name of the database.
+// A part of the password would be taken for the host then, and shown.
+func misread(dsn string) bool {
+	_, rest, isURL := strings.Cut(dsn, "://")
+	rest, _, _ = strings.Cut(rest, "?")
+	host, path, _ := strings.Cut(rest, "/")
+	return isURL && (strings.Count(host, "@") > 1 || strings.Contains(path, "@"))
+}
+
 // reasonOf is why a URL cannot be understood, without the URL, which may hold a
 // password.
 func reasonOf(err error) error {
