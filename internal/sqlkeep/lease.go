@@ -117,6 +117,18 @@ func (k *Keeper) PeekLease(ctx context.Context, session string) (store.Lease, er
 	return held.Lease, nil
 }
 
+// Held returns how long a lease with that mark is still in force; nothing if
+// there is none.
+func Held(ctx context.Context, k *Keeper, mark string) (time.Duration, error) {
+	now, err := k.config.Now(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var until int64
+	err = k.db.QueryRow(ctx, `SELECT COALESCE(MAX(until), 0) FROM walink_lease WHERE mark=$1`, mark).Scan(&until)
+	return max(0, time.UnixMilli(until).Sub(now)), err
+}
+
 // released is the end of a lease that was given back. Its row stays, so that
 // tokens go on growing.
 const released = -1

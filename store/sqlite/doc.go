@@ -57,7 +57,8 @@
 // who is alive: each Store with a lease holds a lock in it, which the system
 // takes back when the process ends, so that what a killed process had can be
 // lent at once. Elsewhere, and where the file was deleted meanwhile, a lease
-// ends with its time.
+// ends with its time. So does one that was not given back before Close: the
+// Linker that has it may be connected still.
 //
 // # Opening
 //

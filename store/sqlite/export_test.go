@@ -33,3 +33,7 @@ func Ask(ctx context.Context, s *Store, query string, args ...any) (n int, err e
 	err = s.db.QueryRow(ctx, query, args...).Scan(&n)
 	return n, err
 }
+
+// Die lets go of what shows others that the Store is alive, as the end of its
+// process does.
+func Die(s *Store) error { return s.vital.close(0) }

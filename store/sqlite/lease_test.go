@@ -32,8 +32,7 @@ func busy(t *testing.T, st *sqlite.Store, want store.Lease) {
 	}
 }
 
-// TestLeaseOfTheDead: what a killed process leaves behind, which closing a
-// Store does as well, since the lock of life belongs to the open file.
+// TestLeaseOfTheDead: what a killed process leaves behind.
 func TestLeaseOfTheDead(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -47,8 +46,12 @@ func TestLeaseOfTheDead(t *testing.T) {
 	if held, err := two.PeekLease(t.Context(), "default"); err != nil || held != first {
 		t.Errorf("PeekLease: %+v, %v, want %+v", held, err, first)
 	}
-	if err := one.Close(); err != nil {
+	if err := sqlite.Die(one); err != nil {
 		t.Fatal(err)
+	}
+	watching := open(t, path) // it has no lease itself
+	if held, err := watching.PeekLease(t.Context(), "default"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("the dead holder has %+v, %v", held, err)
 	}
 	second := take(t, two, "two")
 	if second.Token <= first.Token {
@@ -62,11 +65,35 @@ func TestLeaseOfTheDead(t *testing.T) {
 	}
 	four := open(t, path)
 	busy(t, four, second)
-	if err := two.Close(); err != nil {
+	if err := sqlite.Die(two); err != nil {
 		t.Fatal(err)
 	}
 	busy(t, four, second)
 	take(t, three, "three")
+}
+
+// A Store that is closed under a Linker, which is connected for some time yet.
+func TestLeaseOfAClosedStore(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "walink.db")
+	one, two := open(t, path), open(t, path)
+	first := take(t, one, "one")
+	if _, err := one.TakeLease(t.Context(), "short", "one", 200*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	busy(t, two, first)
+	for {
+		if _, err := two.TakeLease(t.Context(), "short", "two", ttl); err == nil {
+			break
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("the other lease does not end")
+		}
+		<-time.After(20 * time.Millisecond)
+	}
 }
 
 func TestLeaseFileIsForTheOwnerAlone(t *testing.T) {

@@ -29,6 +29,9 @@ const busyTimeout = 5 * time.Second
 // closeTimeout is how long Close waits for the transaction that runs.
 const closeTimeout = 5 * time.Second
 
+// longestLease is for how long Close believes a lease. A Linker's has 24 seconds.
+const longestLease = time.Minute
+
 // readers is the number of connections for reading. Reads are short; what
 // they must not do is queue behind every device that waits to write.
 const readers = 4
@@ -158,14 +161,17 @@ func (s *Store) Path() string { return s.path }
 // Close closes the database once the transaction that runs in it has ended,
 // for which it waits up to five seconds; one that takes longer gets an error.
 // It may be called twice. What is called later, also through a device of the
-// Store, returns an error.
+// Store, returns an error. Close the Linkers before: a lease that they have not
+// given back ends with its time.
 func (s *Store) Close() error {
 	var errs []error
+	var held time.Duration
 	if s.writer != nil {
-		// Who has the only writing connection has no transaction to wait for,
-		// and closing the pool under it refuses those that wait for theirs.
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout) //nolint:forbidigo // io.Closer has no ctx
 		defer cancel()
+		held = s.held(ctx)
+		// Who has the only writing connection has no transaction to wait for,
+		// and closing the pool under it refuses those that wait for theirs.
 		conn, err := s.writer.Conn(ctx)
 		switch {
 		case err == nil:
@@ -184,10 +190,23 @@ func (s *Store) Close() error {
 			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
 		}
 	}
-	if err := s.vital.close(); err != nil {
+	if err := s.vital.close(held); err != nil {
 		errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
 	}
 	return errors.Join(errs...)
+}
+
+// held is how long a lease is in force that this Store has lent.
+func (s *Store) held(ctx context.Context) time.Duration {
+	mark := s.vital.marked()
+	if mark == "" {
+		return 0
+	}
+	held, err := sqlkeep.Held(ctx, s.keeper, mark)
+	if err != nil {
+		return longestLease // nobody knows
+	}
+	return min(held, longestLease)
 }
 
 // fail names the operation and the database in err.

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"os"
 	"sync"
+	"time"
 )
 
 // vital shows other processes that this one is alive, as long as the Store is
@@ -22,15 +23,27 @@ type vital struct {
 // vitalSuffix is what the name of the file adds to that of the database.
 const vitalSuffix = "-lease"
 
-// close lets go of the lock.
-func (v *vital) close() error {
+// marked returns the mark, or an empty string if none was asked for.
+func (v *vital) marked() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.own
+}
+
+// close lets go of the lock, as long as needed later: whoever has a lease that
+// was not given back may be connected still.
+func (v *vital) close(needed time.Duration) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.over = true
-	if v.file == nil {
+	file := v.file
+	v.file = nil
+	switch {
+	case file == nil:
+		return nil
+	case needed > 0:
+		time.AfterFunc(needed, func() { _ = file.Close() })
 		return nil
 	}
-	err := v.file.Close()
-	v.file = nil
-	return err
+	return file.Close()
 }

@@ -67,7 +67,7 @@ func lockByte(file *os.File) (mark string, err error) {
 func (v *vital) dead(mark string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.file == nil || mark == "" || mark == v.own {
+	if v.path == "" || mark == "" || mark == v.own {
 		return false
 	}
 	where, offset, _ := strings.Cut(mark, ":")
@@ -75,11 +75,18 @@ func (v *vital) dead(mark string) bool {
 	if err != nil {
 		return false
 	}
-	if own, err := identity(v.file); err != nil || where != own {
+	file := v.file
+	if file == nil { // a Store without a lease, which looks
+		if file, err = os.Open(v.path + vitalSuffix); err != nil {
+			return false
+		}
+		defer func() { _ = file.Close() }()
+	}
+	if its, err := identity(file); err != nil || where != its {
 		return false
 	}
 	lock := byteLock(unix.F_WRLCK, position)
-	if err := unix.FcntlFlock(v.file.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
+	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
 		return false
 	}
 	return lock.Type == unix.F_UNLCK
