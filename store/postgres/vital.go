@@ -58,14 +58,17 @@ func (v *vital) mark(ctx context.Context) (string, error) {
 	defer cancel()
 	conn, err := pgx.ConnectConfig(limited, v.config.Copy())
 	if err == nil {
-		if own, err = v.claim(limited, conn); err != nil {
+		if own, err = v.claim(limited, conn); err == nil {
+			err = ctx.Err() // nobody would keep it
+		}
+		if err != nil {
 			_ = conn.Close(limited) // the first error says it all
 		}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
-	case ctx.Err() != nil:
+	case err != nil && ctx.Err() != nil:
 		return "", ctx.Err()
 	case err != nil:
 		v.lost = nil // a lease is good all the same, and ends with its time
@@ -150,10 +153,14 @@ func (v *vital) alarm() <-chan struct{} {
 	return v.lost
 }
 
-// close lets go of the lock.
+// close lets go of the lock, also of one that is being taken.
 func (v *vital) close() {
 	v.mu.Lock()
 	v.over = true
+	v.mu.Unlock()
+	<-v.one
+	defer func() { v.one <- struct{}{} }()
+	v.mu.Lock()
 	stop, done := v.stop, v.done
 	v.mu.Unlock()
 	if stop != nil {
