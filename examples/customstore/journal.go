@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/walink/walink/store/kv"
@@ -26,6 +27,8 @@ import (
 type Journal struct {
 	state  atomic.Pointer[map[string]string] // nil when closed; nothing changes a map that is here
 	writer chan struct{}                     // holds a value while a transaction writes
+	mu     sync.Mutex                        // no transaction begins while Close takes the state
+	users  sync.WaitGroup                    // the transactions that run
 	file   *os.File
 	size   int64
 }
@@ -97,15 +100,20 @@ func (j *Journal) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) err
 		case <-ctx.Done():
 		}
 	}
+	j.mu.Lock()
 	state := j.state.Load()
 	if state == nil || ctx.Err() != nil {
+		j.mu.Unlock()
 		return cmp.Or(ctx.Err(), os.ErrClosed)
 	}
+	j.users.Add(1)
+	j.mu.Unlock()
+	defer j.users.Done()
 	t := &tx{state: *state, changes: map[string]string{}, write: write}
 	if write {
 		t.state = maps.Clone(*state)
 	}
-	defer func() { t.write = false }()
+	defer func() { t.ended = true }()
 	if err := errors.Join(fn(t), ctx.Err()); err != nil || len(t.changes) == 0 {
 		return err
 	}
@@ -138,11 +146,15 @@ func (j *Journal) commit(t *tx) error {
 	return nil
 }
 
-// Close waits for the transaction that writes. It may be called twice.
+// Close waits for the transactions that run. It may be called twice.
 func (j *Journal) Close() error {
 	j.writer <- struct{}{}
 	defer func() { <-j.writer }()
-	if j.state.Swap(nil) == nil {
+	j.mu.Lock()
+	state := j.state.Swap(nil)
+	j.mu.Unlock()
+	j.users.Wait()
+	if state == nil {
 		return nil
 	}
 	return release(j.file)

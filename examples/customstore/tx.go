@@ -11,16 +11,32 @@ import (
 // tx implements kv.Tx. A change to no value is that of a deleted key.
 type tx struct {
 	state, changes map[string]string
-	write          bool
+	write, ended   bool
 }
 
+var errEnded = errors.New("the transaction has ended")
+
 func (t *tx) Get(key []byte) ([]byte, error) {
+	if t.ended {
+		return nil, errEnded
+	}
 	return append([]byte(nil), t.state[string(key)]...), nil
 }
 
 func (t *tx) Set(key, value []byte) error {
-	if !t.write {
-		return errors.New("the transaction only reads, or has ended")
+	if len(key) == 0 || len(value) == 0 {
+		return errors.New("the key or the value is empty")
+	}
+	return t.change(key, value)
+}
+
+func (t *tx) Delete(key []byte) error { return t.change(key, nil) }
+
+func (t *tx) change(key, value []byte) error {
+	if t.ended {
+		return errEnded
+	} else if !t.write {
+		return errors.New("the transaction only reads")
 	}
 	t.state[string(key)], t.changes[string(key)] = string(value), string(value)
 	if len(value) == 0 {
@@ -29,9 +45,10 @@ func (t *tx) Set(key, value []byte) error {
 	return nil
 }
 
-func (t *tx) Delete(key []byte) error { return t.Set(key, nil) }
-
 func (t *tx) Scan(prefix []byte, fn func(key, value []byte) error) error {
+	if t.ended {
+		return errEnded
+	}
 	keys := slices.Collect(maps.Keys(t.state))
 	keys = slices.DeleteFunc(keys, func(key string) bool { return !strings.HasPrefix(key, string(prefix)) })
 	slices.Sort(keys)
@@ -55,7 +72,7 @@ func (t *tx) replay(record []byte) bool {
 			}
 			pair[i], record = record[n:n+int(size)], record[n+int(size):] //nolint:gosec // no more than there is
 		}
-		_ = t.Set(pair[0], pair[1])
+		_ = t.change(pair[0], pair[1])
 	}
 	return true
 }

@@ -34,21 +34,26 @@ import (
 //     is that of every key. An error of fn ends it, and Scan returns that very
 //     error. While it runs, fn may call Get and Scan, but not Set or Delete.
 //  7. A key is 1 to [MaxKey] bytes of any kind, and a value one byte or more
-//     of any kind; sixteen MiB must be possible.
-//  8. What Get and Scan give is valid until the transaction ends, and is not
-//     changed by who got it. What was given to Set is not changed later.
+//     of any kind; sixteen MiB must be possible. Set fails for an empty key and
+//     for an empty value.
+//  8. What Get and Scan give is valid until the transaction ends: no later call
+//     changes it, and neither does who got it. What was given to Set is not
+//     changed later, and a DB changes nothing that it is given. What was given
+//     to Get, Delete and Scan may be used again once they have returned.
 //  9. Txn returns an error that wraps that of ctx when ctx has ended before fn
-//     returned, and then nothing is stored. Who waits for other transactions
-//     waits no longer than its ctx.
+//     returned, or that of fn where fn failed too, and then nothing is stored.
+//     Who waits for other transactions waits no longer than its ctx.
 //  10. Txn may be called from several goroutines at once. A Tx is for one of
 //     them at a time, and ends with fn, which neither begins nor awaits
-//     another writing transaction.
+//     another writing transaction. However fn ended, all methods of the Tx fail
+//     from then on.
 //  11. Where the DB is an [io.Closer], Close may be called twice; it waits for
-//     the transactions that run, and Txn returns an error from then on. What
-//     was stored is there when the DB is opened again.
+//     the transactions that run, which end as if it had not been called, and
+//     Txn returns an error from then on. What was stored is there when the DB
+//     is opened again.
 //
 // A DB may be a [Clock], and a [fmt.Stringer], whose String then names it in
-// errors: a path or an address, without a password.
+// errors, also after Close: a path or an address, without a password.
 type DB interface {
 	// Txn runs fn in one transaction, which may write if write is set.
 	Txn(ctx context.Context, write bool, fn func(tx Tx) error) error
@@ -71,7 +76,9 @@ const MaxKey = 8 << 10
 
 // Clock is an optional interface of a [DB] that several machines share: its
 // time is theirs, by which leases end. Without it the time is that of the
-// machine. Now is not called inside of a transaction.
+// machine. Now may be called from several goroutines at once, and is not
+// called inside of a transaction. It goes on, and not back, and returns an
+// error that wraps that of ctx when ctx has ended.
 type Clock interface {
 	Now(ctx context.Context) (time.Time, error)
 }

@@ -110,7 +110,7 @@ func (e *Encrypted) Now(ctx context.Context) (time.Time, error) {
 	if clock, ok := e.db.(Clock); ok {
 		return clock.Now(ctx)
 	}
-	return time.Now(), nil
+	return time.Now(), ctx.Err()
 }
 
 // Check implements [Checker] with that of the DB below.

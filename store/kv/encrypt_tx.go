@@ -43,6 +43,9 @@ func (t *sealedTx) Set(key, value []byte) error {
 	if len(key) == 0 || len(key) > MaxKey {
 		return fmt.Errorf("a key of %d bytes, where 1 to %d are possible", len(key), MaxKey)
 	}
+	if len(value) == 0 {
+		return errors.New("an empty value") // sealed it would not be one
+	}
 	sealed := t.names.seal(key)
 	return t.tx.Set(sealed, t.keys[0].seal(sealed, value))
 }

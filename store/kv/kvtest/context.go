@@ -3,149 +3,200 @@ package kvtest
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
+	"strings"
 	"sync"
-	"testing"
+	"time"
 
 	"github.com/walink/walink/store/kv"
 )
 
-func runContext(t *testing.T, open func(t *testing.T) kv.DB) {
-	t.Helper()
-	t.Run("clause 9: a ctx that has ended stores nothing", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, pair{"a", "1"})
-		canceled, cancel := context.WithCancel(t.Context())
-		cancel()
-		for _, write := range []bool{true, false} {
-			if err := db.Txn(canceled, write, func(kv.Tx) error { return nil }); !errors.Is(err, context.Canceled) {
-				t.Errorf("Txn: %v, want context.Canceled", err)
-			}
-		}
-
-		ctx, cancel := context.WithCancel(t.Context())
-		err := db.Txn(ctx, true, func(tx kv.Tx) error {
-			err := put(tx, pair{"a", "2"})
-			cancel()
-			return err
-		})
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("Txn whose ctx ended inside: %v, want context.Canceled", err)
-		}
-		want(t, db, "", pair{"a", "1"})
-	})
-
-	t.Run("clause 9: who waits for a writer waits no longer than its ctx", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		err := db.Txn(t.Context(), true, func(tx kv.Tx) error {
-			var group sync.WaitGroup
-			defer group.Wait()
-			for range 3 {
-				ctx, cancel := context.WithCancel(t.Context())
-				started := make(chan struct{})
-				group.Go(func() {
-					close(started)
-					err := db.Txn(ctx, true, func(kv.Tx) error { return errors.New("it ran beside another") })
-					if !errors.Is(err, context.Canceled) {
-						t.Errorf("Txn: %v, want context.Canceled", err)
-					}
-				})
-				<-started
-				cancel()
-			}
-			return put(tx, pair{"a", "1"})
-		})
-		if err != nil {
-			t.Errorf("Txn: %v", err)
-		}
-		set(t, db, pair{"b", "2"})
-		want(t, db, "", pair{"a", "1"}, pair{"b", "2"})
-	})
-
-	t.Run("clause 10: a Tx ends with fn", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		for _, write := range []bool{true, false} {
-			var kept kv.Tx
-			if err := db.Txn(t.Context(), write, func(tx kv.Tx) error { kept = tx; return nil }); err != nil {
-				t.Fatalf("Txn: %v", err)
-			}
-			if kept.Set([]byte("a"), []byte("1")) == nil {
-				t.Error("Set after the end succeeded")
-			}
-		}
-		want(t, db, "")
-	})
+// ended returns a ctx that has ended, in each of the two ways.
+func (t *trial) ended() map[error]context.Context {
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	cancel()
+	return map[error]context.Context{context.Canceled: canceled, context.DeadlineExceeded: late}
 }
 
-func runClose(t *testing.T, open func(t *testing.T) kv.DB) {
-	t.Helper()
-	t.Run("clause 11: Close may be called twice and ends everything", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		closer, ok := db.(io.Closer)
-		if !ok {
-			t.Skip("the DB is no io.Closer")
+func endedBefore(t *trial) {
+	t.set(pair{"a", "1"})
+	for want, ctx := range t.ended() {
+		if err := t.db.Txn(ctx, true, spoil); !errors.Is(err, want) {
+			t.Errorf("Txn whose ctx had ended: %v, want %v", err, want)
 		}
-		set(t, db, pair{"a", "1"})
-		for range 2 {
-			if err := closer.Close(); err != nil {
-				t.Fatalf("Close: %v", err)
-			}
+		if err := t.db.Txn(ctx, false, func(kv.Tx) error { return nil }); !errors.Is(err, want) {
+			t.Errorf("reading Txn whose ctx had ended: %v, want %v", err, want)
 		}
-		for _, write := range []bool{true, false} {
-			if db.Txn(t.Context(), write, func(kv.Tx) error { return nil }) == nil {
-				t.Errorf("Txn after Close succeeded, write %t", write)
-			}
-		}
-	})
+	}
+	t.want("", pair{"a", "1"})
+}
 
-	t.Run("clause 11: Close beside transactions", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		closer, ok := db.(io.Closer)
-		if !ok {
-			t.Skip("the DB is no io.Closer")
-		}
-		var group sync.WaitGroup
-		for i := range 8 {
-			group.Go(func() {
-				for range 1000 { // until it is closed
-					err := db.Txn(t.Context(), i%2 == 0, func(tx kv.Tx) error {
-						_, err := tx.Get([]byte("a"))
-						return err
-					})
-					if err != nil {
-						return
+func endedInside(t *trial) {
+	t.set(pair{"a", "1"}, pair{"b", "2"})
+	for _, write := range []bool{true, false} {
+		for _, failure := range []error{nil, errFailure} {
+			ctx, cancel := context.WithCancel(t.Context())
+			late, cancelLate := context.WithTimeout(t.Context(), moment)
+			for want, test := range map[error]struct {
+				ctx context.Context
+				end func()
+			}{
+				context.Canceled:         {ctx, cancel},
+				context.DeadlineExceeded: {late, func() { <-late.Done() }},
+			} {
+				err := t.db.Txn(test.ctx, write, func(tx kv.Tx) (err error) {
+					if write {
+						err = spoil(tx)
+					} else {
+						_, err = tx.Get([]byte("a"))
 					}
+					test.end()
+					return errors.Join(err, failure)
+				})
+				if !errors.Is(err, want) && (failure == nil || !errors.Is(err, failure)) {
+					t.Errorf("Txn whose ctx ended in fn, write %t: %v, want %v", write, err, want)
+				}
+				t.want("", pair{"a", "1"}, pair{"b", "2"})
+			}
+			cancel()
+			cancelLate()
+		}
+	}
+	t.set(pair{"c", "3"})
+}
+
+func waitsWithCtx(t *trial) {
+	t.write(func(tx kv.Tx) error {
+		var group sync.WaitGroup
+		var cancels []context.CancelFunc
+		wait := func(ctx context.Context, want error) {
+			group.Go(func() {
+				err := t.db.Txn(ctx, true, func(kv.Tx) error { return errors.New("it ran beside another") })
+				if !errors.Is(err, want) {
+					t.Errorf("Txn that waits for another: %v, want %v", err, want)
 				}
 			})
 		}
-		if err := closer.Close(); err != nil {
-			t.Errorf("Close: %v", err)
+		for range 3 {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancels = append(cancels, cancel)
+			wait(ctx, context.Canceled)
 		}
+		late, cancel := context.WithTimeout(t.Context(), 2*moment)
+		cancels = append(cancels, cancel)
+		wait(late, context.DeadlineExceeded)
+		soon(nil) // so that they wait
+		for _, cancel := range cancels[:3] {
+			cancel()
+		}
+		<-late.Done()
 		group.Wait()
+		cancel()
+		return put(tx, pair{"a", "1"})
 	})
+	t.set(pair{"b", "2"})
+	t.want("", pair{"a", "1"}, pair{"b", "2"})
 }
 
-func runReopen(t *testing.T, open func(t *testing.T) kv.DB, reopen func(t *testing.T, db kv.DB) kv.DB) {
-	t.Helper()
-	t.Run("clause 11: what was stored outlives the DB", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, pair{"a", "1"}, pair{"b", "2"}, pair{"c", "3"})
-		err := db.Txn(t.Context(), true, func(tx kv.Tx) error {
-			return errors.Join(put(tx, pair{"a", "one"}), tx.Delete([]byte("b")))
-		})
-		if err != nil {
-			t.Fatal(err)
+func endsWithFn(t *trial) {
+	t.set(pair{"a", "1"})
+	for _, write := range []bool{true, false} {
+		for _, how := range []string{"success", "an error", "a panic"} {
+			var old kv.Tx
+			func() {
+				defer func() { _ = recover() }()
+				_ = t.db.Txn(t.Context(), write, func(tx kv.Tx) error {
+					old = tx
+					_, err := tx.Get([]byte("a"))
+					switch how {
+					case "an error":
+						return errFailure
+					case "a panic":
+						panic(how)
+					}
+					return err
+				})
+			}()
+			used := func(when string) {
+				for _, method := range usable(old) {
+					t.Errorf("%s of a Tx that ended with %s succeeded %s, write %t", method, how, when, write)
+				}
+			}
+			used("afterwards")
+			t.write(func(kv.Tx) error {
+				used("in another transaction")
+				return nil
+			})
+			t.want("", pair{"a", "1"})
 		}
-		db = reopen(t, db)
-		want(t, db, "", pair{"a", "one"}, pair{"c", "3"})
-		set(t, db, pair{"d", "4"})
-		db = reopen(t, db)
-		want(t, db, "", pair{"a", "one"}, pair{"c", "3"}, pair{"d", "4"})
+	}
+}
+
+// usable returns the methods of a Tx that return no error.
+func usable(tx kv.Tx) (methods []string) {
+	scanned := false
+	scan := func(prefix string) error {
+		return tx.Scan([]byte(prefix), func(_, _ []byte) error { scanned = true; return nil })
+	}
+	_, get := tx.Get([]byte("a"))
+	_, miss := tx.Get([]byte("not there"))
+	for _, test := range []struct {
+		method string
+		err    error
+	}{
+		{"Get", get},
+		{"Get of what is not there", miss},
+		{"Set", tx.Set([]byte("b"), []byte("late"))},
+		{"Delete", tx.Delete([]byte("a"))},
+		{"Delete of what is not there", tx.Delete([]byte("not there"))},
+		{"Scan", scan("")},
+		{"Scan of what is not there", scan("not there")},
+	} {
+		if test.err == nil {
+			methods = append(methods, test.method)
+		}
+	}
+	if scanned {
+		methods = append(methods, "the fn of Scan")
+	}
+	return methods
+}
+
+// severalAtOnce has each goroutine read and write what is its own, and before
+// that one reader end while another runs.
+func severalAtOnce(t *trial) {
+	var group sync.WaitGroup
+	t.read(func(tx kv.Tx) error {
+		done := make(chan struct{})
+		group.Go(func() {
+			defer close(done)
+			t.want("")
+		})
+		soon(done)
+		said, err := differs(tx, "")
+		if said != "" {
+			t.Errorf("beside another reader: %s", said)
+		}
+		return err
+	})
+	group.Wait()
+	const goroutines, times = 8, 5
+	together(goroutines, func(i int) {
+		state := map[string]string{}
+		prefix := strings.Repeat("p", i) + " "
+		for n := range times {
+			key, value := fmt.Sprintf("%s%d", prefix, n), fmt.Sprintf("value %d of %d", n, i)
+			t.write(func(tx kv.Tx) error {
+				said, err := differs(tx, prefix, pairsOf(state)...)
+				if said != "" {
+					t.Errorf("beside others, in the transaction: %s", said)
+				}
+				return errors.Join(err, put(tx, pair{key, value}))
+			})
+			state[key] = value
+			t.want(prefix, pairsOf(state)...)
+		}
 	})
 }

@@ -1,150 +1,260 @@
 package kvtest
 
 import (
-	"bytes"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/walink/walink/store/kv"
 )
 
-func runKeys(t *testing.T, open func(t *testing.T) kv.DB) {
-	t.Helper()
-	t.Run("clause 5: a transaction sees its own changes", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, pair{"a", "1"}, pair{"b", "2"}, pair{"d", "4"})
-		err := db.Txn(t.Context(), true, func(tx kv.Tx) error {
-			err := errors.Join(put(tx, pair{"a", "one"}, pair{"c", "3"}, pair{"e", "5"}),
-				tx.Delete([]byte("b")), tx.Delete([]byte("e")), tx.Delete([]byte("never there")))
-			if err != nil {
-				return err
-			}
-			for key, value := range map[string][]byte{"a": []byte("one"), "b": nil, "c": []byte("3"), "d": []byte("4"), "e": nil, "f": nil} {
-				got, err := tx.Get([]byte(key))
+func seesItsOwn(t *trial) {
+	t.set(pair{"a", "1"}, pair{"b", "2"}, pair{"d", "4"})
+	t.write(func(tx kv.Tx) error {
+		err := errors.Join(put(tx, pair{"a", "one"}, pair{"c", "3"}, pair{"e", "5"}),
+			tx.Delete([]byte("b")), tx.Delete([]byte("e")), tx.Delete([]byte("never there")))
+		if err != nil {
+			return err
+		}
+		said, err := differs(tx, "", pair{"a", "one"}, pair{"c", "3"}, pair{"d", "4"})
+		if said != "" {
+			t.Errorf("in the transaction: %s", said)
+		}
+		return errors.Join(err, missing(tx, "b", "e", "f", "never there"))
+	})
+	t.read(func(tx kv.Tx) error { return missing(tx, "b", "e", "f", "never there") })
+	t.want("", pair{"a", "one"}, pair{"c", "3"}, pair{"d", "4"})
+}
+
+// setAndDeleted does every sequence of up to four sets and deletes, on a key
+// that is there and on one that is not.
+func setAndDeleted(t *trial) {
+	state, steps := map[string]string{}, map[string]string{} // s is a set, d a delete
+	for length := 1; length <= 4; length++ {
+		for n := range 1 << length {
+			sequence := strings.NewReplacer("0", "d", "1", "s").Replace(fmt.Sprintf("%0*b", length, n))
+			steps["new "+sequence], steps["old "+sequence] = sequence, sequence
+			state["old "+sequence] = "old"
+		}
+	}
+	t.set(pairsOf(state)...)
+	t.write(func(tx kv.Tx) error {
+		for i := range 4 {
+			for _, key := range slices.Sorted(maps.Keys(steps)) {
+				var err error
+				switch sequence := steps[key]; {
+				case i >= len(sequence):
+				case sequence[i] == 's':
+					state[key] = fmt.Sprintf("value %d", i)
+					err = put(tx, pair{key, state[key]})
+				default:
+					delete(state, key)
+					err = tx.Delete([]byte(key))
+				}
 				if err != nil {
 					return err
 				}
-				if !bytes.Equal(got, value) || (got == nil) != (value == nil) {
-					t.Errorf("Get of %q: %q, want %q", key, got, value)
-				}
 			}
-			found, err := list(tx, "")
-			if diff := cmp.Diff([]pair{{"a", "one"}, {"c", "3"}, {"d", "4"}}, found); diff != "" {
-				t.Errorf("Scan (-want +got):\n%s", diff)
+			said, err := differs(tx, "", pairsOf(state)...)
+			if said != "" {
+				t.Errorf("after step %d, in the transaction: %s", i+1, said)
 			}
-			return err
-		})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	t.want("", pairsOf(state)...)
+}
+
+// pairsOf returns the pairs of a map in the order of their keys.
+func pairsOf(state map[string]string) []pair {
+	var pairs []pair
+	for _, key := range slices.Sorted(maps.Keys(state)) {
+		pairs = append(pairs, pair{key, state[key]})
+	}
+	return pairs
+}
+
+// edges are all keys of up to length of the bytes where an order or the end of
+// a prefix goes wrong.
+func edges(length int) (keys []string) {
+	last := []string{""}
+	for range length {
+		var next []string
+		for _, key := range last {
+			for _, b := range []byte{0x00, 0x01, 'a', 0x7f, 0x80, 0xff} {
+				next = append(next, key+string([]byte{b}))
+			}
+		}
+		keys, last = append(keys, next...), next
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func ordered(t *trial) {
+	state := map[string]string{}
+	for _, key := range append(edges(3), "é", "e\u0301", "A", "a ", "aa\xff\xff\xff\xff", "\xff\xff\xff\xff", "\xff\xff\xff\xff\x00") {
+		state[key] = "value of " + key
+	}
+	all := pairsOf(state)
+	// In no order, and not all at once.
+	for _, i := range []int{2, 0, 1} {
+		var pairs []pair
+		for n, p := range all {
+			if n%3 == i {
+				pairs = append(pairs, p)
+			}
+		}
+		slices.Reverse(pairs)
+		t.set(pairs...)
+	}
+	t.read(func(tx kv.Tx) error { return scansEdges(t, tx, all) })
+}
+
+// scansEdges compares the scans of all prefixes of two bytes, and of some
+// longer ones.
+func scansEdges(t *trial, tx kv.Tx, all []pair) error {
+	for _, prefix := range append(edges(2), "", "c", "aaa", "aaab", "a\xff\xff", "\xff\xff\xff", "\xff\xff\xff\xff", "\xff\xff\xff\xff\xff", "\x00\x00\x00", "\x00\x00\x00\x00") {
+		pairs := slices.DeleteFunc(slices.Clone(all), func(p pair) bool { return !strings.HasPrefix(p.Key, prefix) })
+		said, err := differs(tx, prefix, pairs...)
+		if said != "" {
+			t.Errorf("%s", said)
+		}
 		if err != nil {
-			t.Fatalf("Txn: %v", err)
+			return err
 		}
-	})
+	}
+	return nil
+}
 
-	t.Run("clause 6: a scan is ordered by bytes and ends with its prefix", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		keys := []string{"\x00", "\x00\x00", "a", "a\x00", "a\x00b", "a\x01", "aa", "a\xff", "a\xff\xff", "b", "é", "\xff", "\xff\x00", "\xff\xff"}
-		slices.Sort(keys)
-		for _, i := range []int{7, 0, 13, 3, 9, 1, 12, 5, 2, 10, 4, 11, 6, 8} {
-			set(t, db, pair{keys[i], "value"})
+// scansItsOwn has keys that are stored, that are new, that have changed and
+// that are gone side by side.
+func scansItsOwn(t *trial) {
+	state := map[string]string{}
+	keys := edges(3)
+	for i, key := range keys {
+		if i%2 == 0 {
+			state[key] = "stored"
 		}
-		for _, prefix := range append(keys, "", "c", "a\x00bc") {
-			var pairs []pair
-			for _, key := range keys {
-				if strings.HasPrefix(key, prefix) {
-					pairs = append(pairs, pair{key, "value"})
+	}
+	t.set(pairsOf(state)...)
+	t.write(func(tx kv.Tx) error {
+		for i, key := range keys {
+			var err error
+			switch i % 6 {
+			case 0, 1:
+				state[key] = "changed"
+				err = put(tx, pair{key, "changed"})
+			case 2, 3:
+				delete(state, key)
+				err = tx.Delete([]byte(key))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return scansEdges(t, tx, pairsOf(state))
+	})
+	t.want("", pairsOf(state)...)
+}
+
+func endsScan(t *trial) {
+	t.set(pair{"a", "1"}, pair{"b", "2"}, pair{"c", "3"})
+	enough := errors.New("enough")
+	for _, write := range []bool{true, false} {
+		err := t.db.Txn(t.Context(), write, func(tx kv.Tx) error {
+			if write {
+				if err := put(tx, pair{"d", "4"}); err != nil {
+					return err
 				}
 			}
-			want(t, db, prefix, pairs...)
-		}
-	})
-
-	t.Run("clause 6: an error ends a scan, and the scan returns it", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, pair{"a", "1"}, pair{"b", "2"}, pair{"c", "3"})
-		enough := errors.New("enough")
-		for _, write := range []bool{true, false} {
-			err := db.Txn(t.Context(), write, func(tx kv.Tx) error {
-				seen := 0
-				err := tx.Scan(nil, func([]byte, []byte) error {
-					if seen++; seen == 2 {
+			for _, last := range []string{"a", "b", "c", "d"} {
+				var seen string
+				err := tx.Scan(nil, func(key, _ []byte) error {
+					seen += string(key)
+					if string(key) == last {
 						return enough
 					}
 					return nil
 				})
-				if seen != 2 || err != enough { //nolint:errorlint // that very error
-					t.Errorf("%d calls and %v, want 2 and the error of fn", seen, err)
+				if !write && last == "d" {
+					break
 				}
-				return nil
-			})
-			if err != nil {
-				t.Errorf("Txn: %v", err)
+				if err != enough || !strings.HasSuffix(seen, last) { //nolint:errorlint // that very error
+					t.Errorf("Scan whose fn fails at %q saw %q and returned %v, want that very error", last, seen, err)
+				}
 			}
-		}
-	})
-
-	t.Run("clause 6: a scan of many keys, with reads inside", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		var pairs []pair
-		for i := range 3000 {
-			pairs = append(pairs, pair{"key " + string([]byte{byte(i >> 8), byte(i)}), strings.Repeat("v", i%50+1)})
-		}
-		set(t, db, pairs...)
-		want(t, db, "key", pairs...)
-		err := db.Txn(t.Context(), false, func(tx kv.Tx) error {
-			return tx.Scan([]byte("key \x01"), func(key, value []byte) error {
-				got, err := tx.Get(key)
-				if !bytes.Equal(got, value) {
-					t.Errorf("Get of %q: %q, want %q", key, got, value)
-				}
-				return err
-			})
+			return nil
 		})
 		if err != nil {
-			t.Errorf("Txn: %v", err)
+			t.Errorf("Txn: %v, though fn returned nil", err)
 		}
-	})
+	}
+}
 
-	t.Run("clause 7: long keys and large values", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		key := strings.Repeat("k", kv.MaxKey-1)
-		pairs := []pair{{key + "a", strings.Repeat("v", 16<<20)}, {key + "b", "\x00"}}
-		set(t, db, pairs...)
-		want(t, db, key, pairs...)
-	})
-
-	t.Run("clause 8: what was read stays as it was", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, pair{"a", "1"}, pair{"b", "2"})
-		err := db.Txn(t.Context(), true, func(tx kv.Tx) error {
-			value, err := tx.Get([]byte("a"))
-			if err != nil {
-				return err
+func nested(t *trial) {
+	t.set(pair{"a1", "1"}, pair{"a2", "2"}, pair{"b1", "3"}, pair{"b2", "4"})
+	for _, write := range []bool{false, true} {
+		pairs := []pair{{"b1", "3"}, {"b2", "4"}}
+		err := t.db.Txn(t.Context(), write, func(tx kv.Tx) error {
+			if write {
+				if err := errors.Join(put(tx, pair{"a3", "new"}, pair{"b3", "new"}), tx.Delete([]byte("b1"))); err != nil {
+					return err
+				}
+				pairs = []pair{{"b2", "4"}, {"b3", "new"}}
 			}
-			var keys [][]byte
-			err = tx.Scan(nil, func(key, _ []byte) error {
-				keys = append(keys, key)
-				return nil
+			var seen string
+			err := tx.Scan([]byte("a"), func(key, value []byte) error {
+				seen += string(key) + " "
+				if got, err := get(tx, string(key)); err != nil || got.Value != string(value) {
+					return errors.Join(err, fmt.Errorf("Get of %q inside of Scan is %q, want %q", key, got.Value, value))
+				}
+				said, err := differs(tx, "b", pairs...)
+				if said != "" {
+					t.Errorf("inside of a Scan: %s", said)
+				}
+				if err != nil {
+					return err
+				}
+				return tx.Scan([]byte("b"), func(_, _ []byte) error {
+					_, err := list(tx, "")
+					return errors.Join(err, missing(tx, "c"))
+				})
 			})
-			if err != nil {
-				return err
-			}
-			err = errors.Join(put(tx, pair{"a", "3"}), tx.Delete([]byte("b")))
-			if string(value) != "1" || len(keys) != 2 || string(keys[0]) != "a" || string(keys[1]) != "b" {
-				t.Errorf("value %q and keys %q, want what was read", value, keys)
+			if want := map[bool]string{false: "a1 a2 ", true: "a1 a2 a3 "}[write]; seen != want {
+				t.Errorf("a Scan with others inside saw %q, want %q", seen, want)
 			}
 			return err
 		})
 		if err != nil {
-			t.Errorf("Txn: %v", err)
+			t.Errorf("Txn, write %t: %v", write, err)
 		}
+	}
+}
+
+func scansMany(t *trial) {
+	var pairs []pair
+	for i := range 3000 {
+		pairs = append(pairs, pair{"key " + string([]byte{byte(i >> 8), byte(i)}), strings.Repeat("v", i%50+1)})
+	}
+	t.set(pairs...)
+	t.want("key", pairs...)
+	t.write(func(tx kv.Tx) error {
+		for i := 0; i < len(pairs); i += 2 {
+			if err := tx.Delete([]byte(pairs[i].Key)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+	var left []pair
+	for i := 1; i < len(pairs); i += 2 {
+		left = append(left, pairs[i])
+	}
+	t.want("", left...)
 }

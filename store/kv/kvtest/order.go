@@ -5,140 +5,217 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"testing"
 
 	"github.com/walink/walink/store/kv"
 )
 
-func runOrder(t *testing.T, open func(t *testing.T) kv.DB) {
-	t.Helper()
-	t.Run("clause 3: writing transactions lose nothing of each other", func(t *testing.T) {
-		t.Parallel()
-		const goroutines, times = 8, 10
-		db := open(t)
-		var group sync.WaitGroup
-		for i := range goroutines {
-			group.Go(func() {
-				for range times {
-					calls := 0
-					err := db.Txn(t.Context(), true, func(tx kv.Tx) error {
-						calls++
-						return errors.Join(count(tx, "all"), count(tx, fmt.Sprintf("one %d", i)))
-					})
-					if err != nil || calls != 1 {
-						t.Errorf("Txn: %v, and %d calls of fn, want one", err, calls)
-					}
-				}
-			})
+func losesNothing(t *trial) {
+	const goroutines, times = 8, 10
+	together(goroutines, func(i int) {
+		for range times {
+			t.write(func(tx kv.Tx) error { return errors.Join(count(tx, "all"), count(tx, fmt.Sprintf("one %d", i))) })
 		}
-		group.Wait()
-		pairs := []pair{{"all", strconv.Itoa(goroutines * times)}}
-		for i := range goroutines {
-			pairs = append(pairs, pair{fmt.Sprintf("one %d", i), strconv.Itoa(times)})
-		}
-		want(t, db, "", pairs...)
 	})
+	pairs := []pair{{"all", strconv.Itoa(goroutines * times)}}
+	for i := range goroutines {
+		pairs = append(pairs, pair{fmt.Sprintf("one %d", i), strconv.Itoa(times)})
+	}
+	t.want("", pairs...)
+}
 
-	t.Run("clause 3: one that fails takes none of the others along", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		failure := errors.New("the failure")
-		var group sync.WaitGroup
-		for i := range 32 {
-			group.Go(func() {
-				err := db.Txn(t.Context(), true, func(tx kv.Tx) error {
-					if err := errors.Join(count(tx, "all"), tx.Set(fmt.Appendf(nil, "key %d", i), []byte("value"))); err != nil {
-						return err
-					}
-					if i%2 == 0 {
-						return failure
-					}
-					return nil
-				})
-				if i%2 == 0 != errors.Is(err, failure) || i%2 == 1 && err != nil {
-					t.Errorf("transaction %d: %v", i, err)
-				}
+// oneByOne has one writing transaction begin while another is in its fn. A DB
+// that lets it run all the same must not do so twice, or lose anything.
+func oneByOne(t *trial) {
+	t.set(pair{"count", "0"})
+	var group sync.WaitGroup
+	t.write(func(tx kv.Tx) error {
+		began := make(chan struct{})
+		var once sync.Once
+		err := count(tx, "count")
+		group.Go(func() {
+			t.write(func(tx kv.Tx) error {
+				err := count(tx, "count")
+				once.Do(func() { close(began) })
+				return err
 			})
-		}
-		group.Wait()
-		want(t, db, "all", pair{"all", "16"})
-		want(t, db, "key 30")
-		want(t, db, "key 31", pair{"key 31", "value"})
+		})
+		soon(began)
+		return errors.Join(err, put(tx, pair{"first", "1"}))
 	})
+	group.Wait()
+	t.want("", pair{"count", "2"}, pair{"first", "1"})
+}
 
-	t.Run("clause 4: a reader sees one state, and waits for no writer", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, pair{"a", "1"}, pair{"b", "1"})
-		err := db.Txn(t.Context(), true, func(tx kv.Tx) error {
-			if err := put(tx, pair{"a", "2"}, pair{"b", "2"}); err != nil {
+func failsAlone(t *trial) {
+	together(32, func(i int) {
+		err := t.db.Txn(t.Context(), true, func(tx kv.Tx) error {
+			if err := errors.Join(count(tx, "all"), tx.Set(fmt.Appendf(nil, "key %d", i), []byte("value"))); err != nil {
 				return err
 			}
-			want(t, db, "", pair{"a", "1"}, pair{"b", "1"}) // begins inside
+			if i%2 == 0 {
+				return errFailure
+			}
 			return nil
 		})
-		if err != nil {
-			t.Fatalf("Txn: %v", err)
+		if i%2 == 0 != errors.Is(err, errFailure) || i%2 == 1 && err != nil {
+			t.Errorf("transaction %d: %v", i, err)
 		}
-		want(t, db, "", pair{"a", "2"}, pair{"b", "2"})
 	})
+	t.want("all", pair{"all", "16"})
+	t.want("key 30")
+	t.want("key 31", pair{"key 31", "value"})
+}
 
-	t.Run("clause 4: readers beside writers never see half", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, pair{"a", "0"}, pair{"b", "0"})
-		done := make(chan struct{})
-		var group sync.WaitGroup
-		for range 2 {
-			group.Go(func() {
-				for {
-					select {
-					case <-done:
-						return
-					default:
-					}
-					var found []pair
-					err := db.Txn(t.Context(), false, func(tx kv.Tx) error {
-						value, err := tx.Get([]byte("b"))
-						if err != nil {
-							return err
-						}
-						found, err = list(tx, "")
-						found = append(found, pair{"b", string(value)})
-						return err
-					})
-					if err != nil || len(found) != 3 || found[0].Value != found[1].Value || found[0].Value != found[2].Value {
-						t.Errorf("Txn: %v, and it saw %v", err, found)
-						return
-					}
-				}
-			})
+func waitsForNoWriter(t *trial) {
+	t.set(pair{"a", "1"}, pair{"b", "1"})
+	t.write(func(tx kv.Tx) error {
+		t.want("", pair{"a", "1"}, pair{"b", "1"})
+		if err := errors.Join(put(tx, pair{"a", "2"}, pair{"c", "2"}), tx.Delete([]byte("b"))); err != nil {
+			return err
 		}
-		for range 50 {
-			err := db.Txn(t.Context(), true, func(tx kv.Tx) error { return errors.Join(count(tx, "a"), count(tx, "b")) })
+		t.want("", pair{"a", "1"}, pair{"b", "1"})
+		together(2, func(int) { t.want("", pair{"a", "1"}, pair{"b", "1"}) })
+		return nil
+	})
+	t.want("", pair{"a", "2"}, pair{"c", "2"})
+}
+
+// seesOneState stores another state while a reader runs. The reader does not
+// wait for that any longer than a moment: the DB may have the writer wait for
+// the reader.
+func seesOneState(t *trial) {
+	const keys = 40
+	state := func(version int) (pairs []pair) {
+		for i := range keys {
+			pairs = append(pairs, pair{fmt.Sprintf("key %02d", i), strconv.Itoa(version)})
+		}
+		return pairs
+	}
+	t.set(state(0)...)
+	for version, read := range []func(tx kv.Tx, meanwhile func()) ([]pair, error){
+		func(tx kv.Tx, meanwhile func()) ([]pair, error) { // Get before Get and Scan
+			first, err := get(tx, "key 00")
 			if err != nil {
-				t.Errorf("Txn: %v", err)
+				return nil, err
+			}
+			meanwhile()
+			last, err := get(tx, "key 39")
+			if err != nil {
+				return nil, err
+			}
+			again, err := get(tx, "key 00")
+			if err != nil {
+				return nil, err
+			}
+			all, err := list(tx, "")
+			return append(all, first, last, again), err
+		},
+		func(tx kv.Tx, meanwhile func()) ([]pair, error) { // Scan before Scan and Get
+			all, err := list(tx, "key 0")
+			if err != nil {
+				return nil, err
+			}
+			meanwhile()
+			one, err := get(tx, "key 20")
+			if err != nil {
+				return nil, err
+			}
+			again, err := list(tx, "")
+			return append(append(all, again...), one), err
+		},
+		func(tx kv.Tx, meanwhile func()) (all []pair, err error) { // inside of a Scan
+			err = tx.Scan([]byte("key"), func(key, value []byte) error {
+				meanwhile()
+				last, err := get(tx, "key 39")
+				all = append(all, pair{string(key), string(value)}, last)
+				return err
+			})
+			return all, err
+		},
+	} {
+		var found []pair
+		var once sync.Once
+		var group sync.WaitGroup
+		t.read(func(tx kv.Tx) (err error) { // perhaps more than once
+			found, err = read(tx, func() {
+				once.Do(func() {
+					stored := make(chan struct{})
+					group.Go(func() {
+						defer close(stored)
+						t.set(state(version + 1)...)
+					})
+					soon(stored)
+				})
+			})
+			return err
+		})
+		group.Wait()
+		for _, p := range found {
+			if p.Value != found[0].Value {
+				t.Errorf("a reader beside a writer saw two states: %q has %q and %q has %q", found[0].Key, found[0].Value, p.Key, p.Value)
+				break
 			}
 		}
-		close(done)
-		group.Wait()
-	})
+		t.want("", state(version+1)...)
+	}
+}
 
-	t.Run("clause 4: a reader cannot write", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, pair{"a", "1"})
-		_ = db.Txn(t.Context(), false, func(tx kv.Tx) error {
-			if tx.Set([]byte("a"), []byte("2")) == nil {
-				t.Error("Set succeeded")
+func get(tx kv.Tx, key string) (pair, error) {
+	value, err := tx.Get([]byte(key))
+	return pair{key, string(value)}, err
+}
+
+func neverHalf(t *trial) {
+	t.set(pair{"a", "0"}, pair{"b", "0"})
+	done := make(chan struct{})
+	var group sync.WaitGroup
+	for range 2 {
+		group.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				var found []pair
+				t.read(func(tx kv.Tx) error {
+					b, err := get(tx, "b")
+					if err != nil {
+						return err
+					}
+					found, err = list(tx, "")
+					found = append(found, b)
+					return err
+				})
+				if len(found) != 3 || found[0].Value != found[1].Value || found[0].Value != found[2].Value {
+					t.Errorf("a reader beside a writer saw %v", found)
+					return
+				}
 			}
-			if tx.Delete([]byte("a")) == nil {
-				t.Error("Delete succeeded")
-			}
-			return nil
 		})
-		want(t, db, "", pair{"a", "1"})
+	}
+	for range 50 {
+		t.write(func(tx kv.Tx) error { return errors.Join(count(tx, "a"), count(tx, "b")) })
+	}
+	close(done)
+	group.Wait()
+}
+
+func readsOnly(t *trial) {
+	t.set(pair{"a", "1"})
+	_ = t.db.Txn(t.Context(), false, func(tx kv.Tx) error {
+		if tx.Set([]byte("a"), []byte("2")) == nil {
+			t.Errorf("Set in a reading transaction succeeded")
+		}
+		if tx.Set([]byte("b"), []byte("2")) == nil {
+			t.Errorf("Set of a new key in a reading transaction succeeded")
+		}
+		if tx.Delete([]byte("a")) == nil {
+			t.Errorf("Delete in a reading transaction succeeded")
+		}
+		return nil
 	})
+	t.want("", pair{"a", "1"})
 }
 
 // count adds one to the number under key.

@@ -3,85 +3,88 @@ package kvtest
 import (
 	"errors"
 	"runtime"
-	"testing"
 
 	"github.com/walink/walink/store/kv"
 )
 
-func runStored(t *testing.T, open func(t *testing.T) kv.DB) {
-	t.Helper()
-	before := []pair{{"a", "1"}, {"b", "2"}}
-	spoil := func(tx kv.Tx) error {
-		return errors.Join(put(tx, pair{"a", "changed"}, pair{"c", "new"}), tx.Delete([]byte("b")))
+var errFailure = errors.New("the failure of fn")
+
+// before is what is stored before it is spoilt.
+func before() []pair { return []pair{{"a", "1"}, {"b", "2"}} }
+
+func spoil(tx kv.Tx) error {
+	return errors.Join(put(tx, pair{"a", "changed"}, pair{"c", "new"}), tx.Delete([]byte("b")))
+}
+
+func storesAll(t *trial) {
+	t.want("")
+	t.set(before()...)
+	t.want("", before()...)
+	t.write(spoil)
+	t.want("", pair{"a", "changed"}, pair{"c", "new"})
+	t.write(func(kv.Tx) error { return nil })
+	t.want("", pair{"a", "changed"}, pair{"c", "new"})
+	t.write(func(tx kv.Tx) error { return errors.Join(tx.Delete([]byte("a")), tx.Delete([]byte("c"))) })
+	t.want("")
+}
+
+func storesNothing(t *trial) {
+	t.set(before()...)
+	err := t.db.Txn(t.Context(), true, func(tx kv.Tx) error { return errors.Join(spoil(tx), errFailure) })
+	if !errors.Is(err, errFailure) {
+		t.Errorf("Txn: %v, want one that wraps the error of fn", err)
 	}
+	t.want("", before()...)
+	err = t.db.Txn(t.Context(), false, func(kv.Tx) error { return errFailure })
+	if !errors.Is(err, errFailure) {
+		t.Errorf("reading Txn: %v, want one that wraps the error of fn", err)
+	}
+	// What has failed is not stored with the next one either.
+	t.set(pair{"d", "4"})
+	t.want("", append(before(), pair{"d", "4"})...)
+}
 
-	t.Run("clause 1: all that fn did is stored when it returns nil", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		want(t, db, "")
-		set(t, db, before...)
-		want(t, db, "", before...)
-		if err := db.Txn(t.Context(), true, spoil); err != nil {
-			t.Fatalf("Txn: %v", err)
+func panics(t *trial) {
+	t.set(before()...)
+	for _, write := range []bool{true, false} {
+		var got any
+		func() {
+			defer func() { got = recover() }()
+			_ = t.db.Txn(t.Context(), write, func(tx kv.Tx) error {
+				if write {
+					_ = spoil(tx)
+				}
+				panic("the panic")
+			})
+		}()
+		if got != "the panic" {
+			t.Errorf("recovered %v, want the panic of fn, write %t", got, write)
 		}
-		want(t, db, "", pair{"a", "changed"}, pair{"c", "new"})
-	})
+		t.want("", before()...)
+	}
+	t.set(pair{"c", "3"})
+	t.want("", append(before(), pair{"c", "3"})...)
+}
 
-	t.Run("clause 1: nothing is stored when fn returns an error", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, before...)
-		failure := errors.New("the failure")
-		err := db.Txn(t.Context(), true, func(tx kv.Tx) error { return errors.Join(spoil(tx), failure) })
-		if !errors.Is(err, failure) {
-			t.Errorf("Txn: %v, want the error of fn", err)
-		}
-		want(t, db, "", before...)
-		err = db.Txn(t.Context(), false, func(kv.Tx) error { return failure })
-		if !errors.Is(err, failure) {
-			t.Errorf("reading Txn: %v, want the error of fn", err)
-		}
-	})
-
-	t.Run("clause 2: a panic stores nothing and reaches the caller", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, before...)
-		for _, write := range []bool{true, false} {
-			var got any
-			func() {
-				defer func() { got = recover() }()
-				_ = db.Txn(t.Context(), write, func(tx kv.Tx) error {
-					if write {
-						_ = spoil(tx)
-					}
-					panic("the panic")
-				})
-			}()
-			if got != "the panic" {
-				t.Errorf("recovered %v, want the panic of fn", got)
-			}
-			want(t, db, "", before...)
-		}
-		set(t, db, pair{"c", "3"})
-		want(t, db, "", append(before, pair{"c", "3"})...)
-	})
-
-	t.Run("clause 2: a goroutine that ends in fn leaves the DB usable", func(t *testing.T) {
-		t.Parallel()
-		db := open(t)
-		set(t, db, before...)
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			_ = db.Txn(t.Context(), true, func(tx kv.Tx) error {
-				_ = spoil(tx)
+func exits(t *trial) {
+	t.set(before()...)
+	for _, write := range []bool{true, false} {
+		returned := false
+		together(1, func(int) {
+			_ = t.db.Txn(t.Context(), write, func(tx kv.Tx) error {
+				if write {
+					_ = spoil(tx)
+				}
 				runtime.Goexit()
 				return nil
 			})
-		}()
-		<-ended
-		want(t, db, "", before...)
-		set(t, db, pair{"c", "3"})
-	})
+			returned = true
+		})
+		if returned {
+			t.Errorf("Txn returned though its goroutine had ended, write %t", write)
+		}
+		t.want("", before()...)
+	}
+	t.set(pair{"c", "3"})
+	t.want("", append(before(), pair{"c", "3"})...)
 }

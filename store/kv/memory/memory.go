@@ -161,6 +161,9 @@ func (t *tx) change() error {
 
 // Set implements [kv.Tx].
 func (t *tx) Set(key, value []byte) error {
+	if len(key) == 0 || len(value) == 0 {
+		return errors.New("memory: an empty key or an empty value")
+	}
 	if err := t.change(); err != nil {
 		return err
 	}

@@ -183,7 +183,7 @@ func (w *Writer) leave() {
 	case b == nil:
 	case b.err != nil, b.size >= most, w.Span > 0 && time.Since(b.from) >= w.Span, w.alone():
 		w.batch = nil
-		go func() { // Close waits for it, since it has the turn
+		go func() { // Close waits for it, since this has the turn
 			b.finish()
 			w.pass()
 		}()
@@ -254,6 +254,10 @@ func (w *Writer) Close() {
 	w.waiting = append(w.waiting, turn)
 	w.mu.Unlock()
 	<-turn
-	w.leave()
+	if b := w.batch; b != nil { // of those who have seen that somebody waits
+		w.batch = nil
+		b.finish()
+	}
+	w.pass()
 	w.mu.Lock()
 }

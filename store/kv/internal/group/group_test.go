@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/walink/walink/store/kv"
@@ -40,10 +41,9 @@ func (d *db) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	if write {
 		return d.Writer.Txn(ctx, fn)
 	}
-	// A reader is a writer of another map.
-	b := &base{state: maps.Clone(d.now())}
-	defer b.Rollback()
-	if err := errors.Join(ctx.Err(), fn(readOnly{b})); err != nil {
+	tx := group.NewOverlay(&base{state: d.now()}) // which nobody changes
+	defer tx.End()
+	if err := errors.Join(ctx.Err(), fn(readOnly{tx})); err != nil {
 		return err
 	}
 	return ctx.Err()
@@ -91,7 +91,7 @@ func (*base) Rollback() {}
 
 func (*base) Use(context.Context) {}
 
-type readOnly struct{ *base }
+type readOnly struct{ *group.Overlay }
 
 var errReadOnly = errors.New("the transaction only reads")
 
@@ -267,4 +267,42 @@ func TestNobodyWaitsForACommitLongerThanItsCtx(t *testing.T) {
 	if got := string(d.now()["a"]); got != "1" {
 		t.Errorf("Close did not wait for the commit: %q is stored", got)
 	}
+}
+
+// Who writes when Close is called leaves its batch to it.
+func TestCloseEndsTheBatchThatItIsGiven(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDB()
+		b := &stuck{base: &base{db: d, state: maps.Clone(d.now())}, begun: make(chan struct{}), end: make(chan struct{})}
+		d.Writer = group.New(func(context.Context) (group.Base, error) { return b, nil })
+		closed := make(chan struct{})
+		var wait sync.WaitGroup
+		wait.Go(func() {
+			err := d.Txn(t.Context(), true, func(tx kv.Tx) error {
+				go func() {
+					defer close(closed)
+					d.Close()
+				}()
+				synctest.Wait()
+				return tx.Set([]byte("a"), []byte("1"))
+			})
+			if err != nil {
+				t.Errorf("Txn: %v", err)
+			}
+		})
+		<-b.begun
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("Close returned before the commit did")
+		default:
+		}
+		close(b.end)
+		wait.Wait()
+		<-closed
+		if err := d.Txn(t.Context(), true, func(kv.Tx) error { return nil }); !errors.Is(err, group.ErrClosed) {
+			t.Errorf("Txn after Close: %v, want ErrClosed", err)
+		}
+	})
 }
