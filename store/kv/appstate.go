@@ -236,12 +236,7 @@ func (d *data) deleteManyMACs(tx Tx, name string, indexMACs [][]byte) error {
 	if err != nil {
 		return err
 	}
-	for _, key := range doomed {
-		if err := tx.Delete(key); err != nil {
-			return err
-		}
-	}
-	return nil
+	return deleteAll(tx, doomed)
 }
 
 // GetAppStateMutationMAC implements [wastore.AppStateStore]: it returns the

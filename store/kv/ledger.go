@@ -153,12 +153,7 @@ func forgetPages(tx Tx, now time.Time, window time.Duration) error {
 	if err != nil && !errors.Is(err, ErrDamaged) {
 		return err
 	}
-	for _, key := range doomed {
-		if err := tx.Delete(key); err != nil {
-			return err
-		}
-	}
-	return nil
+	return deleteAll(tx, doomed)
 }
 
 // PeekCode implements [store.CodePeeker].

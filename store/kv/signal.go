@@ -204,12 +204,7 @@ func (d *data) dropAll(ctx context.Context, kind, user string) error {
 		if err != nil {
 			return err
 		}
-		for _, key := range doomed {
-			if err := tx.Delete(key); err != nil {
-				return err
-			}
-		}
-		return nil
+		return deleteAll(tx, doomed)
 	})
 }
 
