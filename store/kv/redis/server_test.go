@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/walink/walink/internal/leasetest"
 	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
@@ -109,7 +110,7 @@ func (s *server) open(t *testing.T, prefix string) *redis.DB {
 }
 
 func TestMain(m *testing.M) {
-	if storecrash.Child(openStore) {
+	if leasetest.Child(openStore) || storecrash.Child(openStore) {
 		return
 	}
 	warm()
