@@ -67,17 +67,18 @@ func (d *data) set(tx Tx, value []byte, kind string, parts ...string) error {
 
 // suffix returns what follows the kind in a key of the device.
 func (d *data) suffix(tx Tx, key []byte) ([]string, error) {
+	var loading error // says all by itself
 	list, err := parts(key, len(spaceData), func(hash string) (part string, err error) {
 		long := d.key(kindLong, hash)
-		err = load(tx, long, func(dec *decoder) { part = dec.string() })
-		if err == nil && part == "" {
-			err = damaged(long, errors.New("it is not there"))
+		loading = load(tx, long, func(dec *decoder) { part = dec.string() })
+		if loading == nil && part == "" {
+			loading = damaged(long, errors.New("it is not there"))
 		}
-		return part, err
+		return part, loading
 	})
 	switch {
-	case errors.Is(err, ErrDamaged):
-		return nil, err
+	case loading != nil:
+		return nil, loading
 	case err != nil:
 		return nil, damaged(key, err)
 	case len(list) < 3:

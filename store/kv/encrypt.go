@@ -29,6 +29,13 @@ var ErrPlain error = &fault{
 	"Begin with an empty database, or use this one without Encrypt.",
 }
 
+// ErrZeroKey is in the chain of the error about a key that is all zero: a
+// variable that was not set. The DB has not been asked.
+var ErrZeroKey error = &fault{
+	"a key is all zero, as of a variable that was not set",
+	"Give the key with which the database was encrypted, or a new one for an empty database.",
+}
+
 // Key is a key for [Encrypt]: 32 bytes of [crypto/rand], which [NewKey] gives,
 // or that a key service keeps. It is not a password. It does not print itself,
 // but where package fmt asks nobody: in an unexported field of what is printed.
@@ -53,8 +60,9 @@ func (Key) MarshalText() ([]byte, error) {
 // Encrypted is a [DB] that seals what it keeps in another. It is safe for
 // concurrent use. Use [Encrypt].
 type Encrypted struct {
-	db   DB
-	keys []seal
+	db    DB
+	keys  []seal
+	unset bool // a key is all zero
 	// names is what names are sealed with. It is made with the DB, kept in it
 	// sealed, and known after the first transaction.
 	names atomic.Pointer[namer]
@@ -85,11 +93,13 @@ var (
 // rotate before.
 //
 // Encrypt does no I/O. The first transaction finds a wrong key, or data that
-// is not encrypted, and then changes nothing: see [ErrKey] and [ErrPlain].
+// is not encrypted, and then changes nothing: see [ErrKey] and [ErrPlain]. With
+// a key that is all zero every transaction fails: see [ErrZeroKey].
 func Encrypt(db DB, key Key, older ...Key) *Encrypted {
 	e := &Encrypted{db: db}
 	for _, k := range append([]Key{key}, older...) {
 		e.keys = append(e.keys, newSeal(k))
+		e.unset = e.unset || k == Key{}
 	}
 	return e
 }
@@ -115,6 +125,9 @@ func (e *Encrypted) Now(ctx context.Context) (time.Time, error) {
 
 // Check implements [Checker] with that of the DB below.
 func (e *Encrypted) Check(ctx context.Context) error {
+	if e.unset {
+		return ErrZeroKey
+	}
 	if checker, ok := e.db.(Checker); ok {
 		return checker.Check(ctx)
 	}
@@ -123,6 +136,9 @@ func (e *Encrypted) Check(ctx context.Context) error {
 
 // Txn implements [DB].
 func (e *Encrypted) Txn(ctx context.Context, write bool, fn func(Tx) error) error {
+	if e.unset {
+		return ErrZeroKey
+	}
 	names := e.names.Load()
 	if names != nil && !write {
 		return e.db.Txn(ctx, write, func(tx Tx) error { return fn(&sealedTx{tx: tx, names: names, keys: e.keys}) })
@@ -153,7 +169,7 @@ func (e *Encrypted) open(tx Tx, write bool, known *namer) (names *namer, kept bo
 		return nil, false, err
 	}
 	if value != nil {
-		if value[0] > sealVersion {
+		if len(value) > 0 && value[0] > sealVersion {
 			return nil, false, fmt.Errorf("it is sealed as version %d and this program knows %d: %w", value[0], sealVersion, ErrNewer)
 		}
 		secret, err := unseal(e.keys, []byte(headName), value)

@@ -33,9 +33,25 @@ func (t *sealedTx) Get(key []byte) ([]byte, error) {
 	}
 	plain, err := unseal(t.keys, sealed, value)
 	if err != nil {
-		return nil, damaged(key, err)
+		return nil, t.fail(key, err)
 	}
 	return plain, nil
+}
+
+// fail returns what it means that a value does not open. One that another key
+// has sealed is damaged, but where the head does not open either: then another
+// program has rotated the keys since this one began.
+func (t *sealedTx) fail(key []byte, why error) error {
+	if errors.Is(why, errNoKey) {
+		head, err := t.tx.Get([]byte(headName))
+		if err != nil {
+			return err
+		}
+		if _, err := unseal(t.keys, []byte(headName), head); errors.Is(err, errNoKey) {
+			return ErrKey
+		}
+	}
+	return damaged(key, why)
 }
 
 // Set implements [Tx].
@@ -60,13 +76,17 @@ func (t *sealedTx) Scan(prefix []byte, fn func(key, value []byte) error) error {
 	type pair struct{ key, value []byte }
 	var pairs []pair
 	var damagedValues []error
-	bad, err := t.scan(prefix, func(sealed, key, value []byte) {
+	bad, err := t.scan(prefix, func(sealed, key, value []byte) error {
 		plain, err := unseal(t.keys, sealed, value)
-		if err != nil {
-			damagedValues = append(damagedValues, damaged(key, err))
-			return
+		if err == nil {
+			pairs = append(pairs, pair{key, plain})
+			return nil
 		}
-		pairs = append(pairs, pair{key, plain})
+		if err = t.fail(key, err); !errors.Is(err, ErrDamaged) {
+			return err
+		}
+		damagedValues = append(damagedValues, err)
+		return nil
 	})
 	if err != nil {
 		return err
@@ -82,8 +102,8 @@ func (t *sealedTx) Scan(prefix []byte, fn func(key, value []byte) error) error {
 
 // scan calls fn for each name that begins with prefix, as it is sealed and as
 // it is, with the sealed value, in no order, and returns what is wrong with
-// those names that do not open.
-func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte)) (bad []error, err error) {
+// those names that do not open. An error of fn ends it.
+func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte) error) (bad []error, err error) {
 	whole := prefix[:bytes.LastIndexByte(prefix, 0)+1]
 	err = t.tx.Scan(t.names.seal(whole), func(sealed, value []byte) error {
 		if string(sealed) == headName {
@@ -93,7 +113,7 @@ func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte)) (bad 
 		case key == nil:
 			bad = append(bad, damaged(sealed, errors.New("its name does not open")))
 		case bytes.HasPrefix(key, prefix):
-			fn(sealed, key, value)
+			return fn(sealed, key, value)
 		}
 		return nil
 	})
@@ -103,7 +123,10 @@ func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte)) (bad 
 // keysOf implements lister. A name that does not open is nobody's.
 func (t *sealedTx) keysOf(prefix []byte) ([][]byte, error) {
 	var keys [][]byte
-	_, err := t.scan(prefix, func(_, key, _ []byte) { keys = append(keys, key) })
+	_, err := t.scan(prefix, func(_, key, _ []byte) error {
+		keys = append(keys, key)
+		return nil
+	})
 	return keys, err
 }
 

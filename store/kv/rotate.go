@@ -24,9 +24,10 @@ const rotateStep = 500
 // again. Values that do not open are passed over, and named in the error.
 //
 // From its first step on nobody can write with another first key: a program
-// that has the old key alone gets [ErrKey] where it writes or begins, and one
-// that has the new key further back [ErrNotCurrent]. So let all programs have
-// both keys before, with the old one first, and the new one first after.
+// that has the old key alone gets [ErrKey] where it writes or begins, and where
+// it reads what is sealed anew; one that has the new key further back gets
+// [ErrNotCurrent] where it writes. So let all programs have both keys before,
+// with the old one first, and the new one first after.
 //
 // When it has returned nil the older keys open no value in the DB any more.
 // They still open copies that were made before. The secret with which names are
@@ -35,6 +36,9 @@ const rotateStep = 500
 // change that secret as well, copy the sessions to an empty DB with
 // [github.com/walink/walink/store.Copy].
 func (e *Encrypted) Rotate(ctx context.Context) error {
+	if e.unset {
+		return fmt.Errorf("kv: rotate the key of %s: %w", e, ErrZeroKey)
+	}
 	err := e.db.Txn(ctx, true, func(tx Tx) error {
 		_, kept, err := e.open(tx, false, e.names.Load())
 		if err == nil && kept {

@@ -13,8 +13,9 @@ import (
 
 // Check implements [kv.Checker]: the server answers, evicts nothing and keeps
 // what it is given; of a cluster, each of its masters. What it does not let its
-// user see is not checked. Of a server with snapshots alone the error is a
-// [*store.Advice].
+// user see is not checked. All that the package does there the user may do, or
+// the error names what is missing. Of a server with snapshots alone the error is
+// a [*store.Advice].
 func (db *DB) Check(ctx context.Context) error {
 	end, err := db.enter()
 	if err != nil {
@@ -25,6 +26,18 @@ func (db *DB) Check(ctx context.Context) error {
 }
 
 func (db *DB) check(ctx context.Context) error {
+	err := db.checkServers(ctx)
+	var advice *store.Advice
+	if err != nil && !errors.As(err, &advice) {
+		return err
+	}
+	if missing := db.checkPermissions(ctx); missing != nil {
+		return missing
+	}
+	return err
+}
+
+func (db *DB) checkServers(ctx context.Context) error {
 	cluster, ok := db.client.(*redis.ClusterClient)
 	if !ok {
 		return checkServer(ctx, db.client)

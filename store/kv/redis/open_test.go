@@ -71,28 +71,6 @@ func remedyOf(err error) string {
 	return ""
 }
 
-// TestMissingPermission opens a server as a user who may not run scripts.
-func TestMissingPermission(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	s.cli(t, "acl", "setuser", "weak", "on", ">hunter2", "~*", "+@all", "-@scripting")
-	db, err := redis.Open(t.Context(), (&url.URL{Scheme: "unix", User: url.UserPassword("weak", "hunter2"), Path: s.Socket}).String(), "walink")
-	if err != nil {
-		t.Fatal(err)
-	}
-	st := kv.New(db)
-	t.Cleanup(func() { _ = st.Close() })
-	err = st.Check(t.Context())
-	if got := remedyOf(err); !strings.HasPrefix(got, "Let the user run scripts") || strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("Check: %v, with the remedy %q", err, got)
-	}
-	for key := range strings.FieldsSeq(s.cli(t, "keys", "*")) {
-		if key != "{walink}:lock" { // which ends by itself
-			t.Errorf("%q was written", key)
-		}
-	}
-}
-
 func TestSnapshotsAreEnough(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--appendonly", "no", "--save", "3600 1")

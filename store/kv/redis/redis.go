@@ -19,9 +19,20 @@
 //
 // Everything is in a few Redis keys: a hash of values, a sorted set of names, a
 // number that each commit raises, a lock, the queue for it and when each in it
-// has last asked, two lists of what a large commit is yet to store, and for ten
-// minutes the last commit of each process. Their names are the prefix in braces
-// and a word, so that a cluster keeps them in one slot.
+// has last asked, two lists of what a large commit is yet to store, for ten
+// minutes the last commit of each process, and within a script of Check one to
+// try commands on. Their names are the prefix in braces and a word, so that a
+// cluster keeps them in one slot.
+//
+// A user of the server for this package alone needs no more than
+//
+//	ACL SETUSER walink on >password ~{walink}:* -@all +ping +info +config|get +eval +evalsha
+//	    +del +get +hdel +hget +hmget +hset +incr +llen +lrange +pexpire +rpush
+//	    +set +time +type +unlink +zadd +zrange +zrank +zrem +zscore
+//
+// Without info and config the settings of the server go unchecked. Open and
+// Check name what else is missing, without a change to the server. Where a
+// permission ends later, a transaction that needs it stores nothing.
 //
 // # What a crash may lose
 //
@@ -134,9 +145,10 @@ var (
 // those of go-redis. The names of all Redis keys begin with prefix, which is
 // not empty and without braces: two that differ share nothing.
 //
-// A server that cannot be reached or that must not be used gets an error that
-// names the address and the reason, and is not changed: see [ErrEvicts] and
-// [ErrVolatile]. The address in errors is without user and password.
+// A server that cannot be reached, that must not be used, or that does not let
+// its user do what is needed, gets an error that names the address and the
+// reason, and is not changed: see [ErrEvicts] and [ErrVolatile]. The address in
+// errors is without user and password.
 func Open(ctx context.Context, url, prefix string) (*DB, error) {
 	options, err := redis.ParseURL(url)
 	if err != nil {
@@ -165,7 +177,7 @@ func OpenClient(ctx context.Context, client redis.UniversalClient, prefix string
 		prefix:  prefix,
 		holder:  rand.Text(),
 	}
-	for _, name := range []string{"version", "values", "index", "lock", "queue", "seen", "sets", "deletes", "done:" + db.holder} {
+	for _, name := range []string{"version", "values", "index", "lock", "queue", "seen", "sets", "deletes", "done:" + db.holder, "trial"} {
 		db.names = append(db.names, slot+name)
 	}
 	db.writer = group.New(db.begin)

@@ -41,14 +41,16 @@ func explain(err error) error {
 	return hint.New(err, remedy)
 }
 
-// remedyOf goes by the first word of an answer, which is its code.
+// remedyOf goes by the first word of an answer, which is its code, but for
+// permissions.
 func remedyOf(answer string) string {
+	if denied(answer) {
+		return remedyDenied
+	}
 	code, _, _ := strings.Cut(answer, " ")
 	switch code {
 	case "NOAUTH", "WRONGPASS":
 		return "Check the user and the password in the URL, and requirepass or the users of the server."
-	case "NOPERM":
-		return "Let the user run scripts and use all keys that begin with the prefix in braces (ACL SETUSER)."
 	case "OOM":
 		return "Raise maxmemory of the server, or make room in it."
 	case "MISCONF":

@@ -77,9 +77,9 @@ if redis.call('GET', KEYS[4]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[
 return 0`
 
 	unlockScript = `
+if redis.call('GET', KEYS[4]) == ARGV[1] then redis.call('DEL', KEYS[4]) end
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('HDEL', KEYS[6], ARGV[1])
-if redis.call('GET', KEYS[4]) == ARGV[1] then return redis.call('DEL', KEYS[4]) end
 return 0`
 
 	// A part of a large batch, which waits in a list until all of it is there:
@@ -99,8 +99,15 @@ return 1`
 	// What a batch has changed: the token, how long its success is remembered,
 	// how many names and values wait in the lists, and an operation, a name and
 	// a value each. The lock ends with it. Asked again, it answers the same.
+	//
+	// What has run stays done when the server denies its user a later command,
+	// and a permission can end at any time. So each is called to no effect
+	// before anything is stored. Of those that always have one, DEL and INCR
+	// change no data and HSET comes before all else that does. The first that
+	// writes must be one that a full memory refuses, since it is asked but then.
 	commitScript = `
-if redis.call('GET', KEYS[9]) == ARGV[1] then return 1 end
+local done = redis.call('GET', KEYS[9])
+if done == ARGV[1] then return 1 end
 if redis.call('GET', KEYS[4]) ~= ARGV[1] then return 0 end
 for i, want in ipairs({'string', 'hash', 'zset'}) do
 	local is = redis.call('TYPE', KEYS[i]).ok
@@ -109,12 +116,13 @@ end
 local sets, deletes = tonumber(ARGV[3]), tonumber(ARGV[4])
 if sets > 0 and redis.call('LLEN', KEYS[7]) ~= sets then return 0 end
 if deletes > 0 and redis.call('LLEN', KEYS[8]) ~= deletes then return 0 end
+if sets + deletes > 0 then redis.call('LRANGE', KEYS[7], 0, 0) end
+redis.call('ZADD', KEYS[3], 'XX', 0, '')
+redis.call('ZREM', KEYS[3], '')
+redis.call('HDEL', KEYS[2], '')
+redis.call('SET', KEYS[9], '', done and 'NX' or 'XX')
+redis.call('DEL', KEYS[4])
 redis.call('INCR', KEYS[1])
-for i = 0, deletes - 1, 1000 do
-	local names = redis.call('LRANGE', KEYS[8], i, i + 999)
-	redis.call('HDEL', KEYS[2], unpack(names))
-	redis.call('ZREM', KEYS[3], unpack(names))
-end
 for i = 0, sets - 1, 1000 do
 	local pairs = redis.call('LRANGE', KEYS[7], i, i + 999)
 	redis.call('HSET', KEYS[2], unpack(pairs))
@@ -125,18 +133,25 @@ for i = 0, sets - 1, 1000 do
 	end
 	redis.call('ZADD', KEYS[3], unpack(names))
 end
-if sets + deletes > 0 then redis.call('UNLINK', KEYS[7], KEYS[8]) end
+for i = 0, deletes - 1, 1000 do
+	local names = redis.call('LRANGE', KEYS[8], i, i + 999)
+	redis.call('HDEL', KEYS[2], unpack(names))
+	redis.call('ZREM', KEYS[3], unpack(names))
+end
 for i = 5, #ARGV, 3 do
 	if ARGV[i] == 's' then
 		redis.call('HSET', KEYS[2], ARGV[i + 1], ARGV[i + 2])
 		redis.call('ZADD', KEYS[3], 0, ARGV[i + 1])
-	else
+	end
+end
+for i = 5, #ARGV, 3 do
+	if ARGV[i] == 'd' then
 		redis.call('HDEL', KEYS[2], ARGV[i + 1])
 		redis.call('ZREM', KEYS[3], ARGV[i + 1])
 	end
 end
 redis.call('SET', KEYS[9], ARGV[1], 'PX', ARGV[2])
-redis.call('DEL', KEYS[4])
+if sets + deletes > 0 then redis.pcall('UNLINK', KEYS[7], KEYS[8]) end
 return 1`
 
 	timeScript = `return redis.call('TIME')`

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/walink/walink/internal/leasetest"
 	"github.com/walink/walink/internal/redisserver"
 	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store/kv"
@@ -75,7 +76,7 @@ func (s *server) open(t *testing.T, prefix string) *redis.DB {
 }
 
 func TestMain(m *testing.M) {
-	if storecrash.Child(openStore) {
+	if leasetest.Child(openStore) || storecrash.Child(openStore) {
 		return
 	}
 	warm()
