@@ -45,7 +45,9 @@ func LoginOnly() CopyOption { return func(c *copying) { c.loginOnly = true } }
 // copied before stay, and a second Copy passes over them, since a session that
 // the target has with the same device is left as it is. Where it has another
 // device under that name, or the device under another name, the error wraps
-// [ErrTaken]. Copy goes on with the next session, and joins the errors.
+// [ErrTaken]. Copy goes on with the next session, and joins the errors. What is
+// damaged ([ErrDamaged]) in one session, or in the LID map, keeps no other from
+// being copied.
 //
 // A session in use is not copied: in each Store that is a [Leaser] it is leased
 // for as long as that takes, and the error is a [*BusyError] where another has
@@ -88,23 +90,26 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 	if !whole && !c.loginOnly {
 		return fmt.Errorf("store: copy: a whole session cannot be had from a %T for a %T (see LoginOnly): %w", c.from, c.to, errors.ErrUnsupported)
 	}
-	stored, err := c.from.Sessions(ctx)
-	if err != nil {
-		return fmt.Errorf("store: copy: %w", err)
-	}
+	var errs []error
 	if !c.named {
-		for _, session := range stored {
+		stored, err := c.from.Sessions(ctx)
+		for _, session := range stored { // with an error those that can be read
 			c.names = append(c.names, session.Name)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("store: copy: %w", err))
 		}
 	}
 	if len(c.names) > 0 && whole {
 		// First, so that nobody resumes a session without it. Known pairs are
 		// true whatever becomes of the sessions.
-		if err := importer.ImportLIDs(ctx, exporter.ExportLIDs(ctx)); err != nil {
-			return fmt.Errorf("store: copy the LID map: %w", err)
+		if err := copyLIDs(ctx, importer, exporter); err != nil {
+			errs = append(errs, fmt.Errorf("store: copy the LID map: %w", err))
+			if !errors.Is(err, ErrDamaged) { // it may be had whole another time
+				return errors.Join(errs...)
+			}
 		}
 	}
-	var errs []error
 	for _, name := range c.names {
 		if err := c.session(ctx, name, whole); err != nil {
 			errs = append(errs, fmt.Errorf("store: copy session %q: %w", name, err))
@@ -114,6 +119,27 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// copyLIDs copies the LID map. Its error wraps [ErrDamaged] where nothing is
+// missing but what cannot be read.
+func copyLIDs(ctx context.Context, to Importer, from Exporter) error {
+	var unread error
+	err := to.ImportLIDs(ctx, func(yield func(wastore.LIDMapping, error) bool) {
+		for pair, err := range from.ExportLIDs(ctx) {
+			if errors.Is(err, ErrDamaged) {
+				unread = err
+				return
+			}
+			if !yield(pair, err) {
+				return
+			}
+		}
+	})
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return errors.Join(unread, err)
 }
 
 // session copies one session, under the leases of both Stores.
