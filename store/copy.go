@@ -45,11 +45,19 @@ func LoginOnly() CopyOption { return func(c *copying) { c.loginOnly = true } }
 // copied before stay, and a second Copy passes over them, since a session that
 // the target has with the same device is left as it is. Where it has another
 // device under that name, or the device under another name, the error wraps
-// [ErrTaken]. Copy goes on with the next session, and joins the errors.
+// [ErrTaken]. Copy goes on with the next session, and joins the errors. What is
+// damaged ([ErrDamaged]) in one session, or in the LID map, keeps no other from
+// being copied.
 //
 // A session in use is not copied: in each Store that is a [Leaser] it is leased
 // for as long as that takes, and the error is a [*BusyError] where another has
-// it. Nothing is deleted. From then on there are two copies of one device, of
+// it, or wraps [ErrLeaseLost] where another took it meanwhile. Where the target
+// has one transaction at a time, as all Stores of walink but PostgreSQL, all
+// else that writes to it waits while a session is read and stored, and with
+// hundreds of thousands of records that is longer than a Linker can wait to
+// renew its lease: stop what uses the target, too.
+//
+// Nothing is deleted. From then on there are two copies of one device, of
 // which only one may ever connect again: WhatsApp throws out who uses both, and
 // what the one receives the other cannot read. [Move] leaves one.
 //
@@ -88,23 +96,26 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 	if !whole && !c.loginOnly {
 		return fmt.Errorf("store: copy: a whole session cannot be had from a %T for a %T (see LoginOnly): %w", c.from, c.to, errors.ErrUnsupported)
 	}
-	stored, err := c.from.Sessions(ctx)
-	if err != nil {
-		return fmt.Errorf("store: copy: %w", err)
-	}
+	var errs []error
 	if !c.named {
-		for _, session := range stored {
+		stored, err := c.from.Sessions(ctx)
+		for _, session := range stored { // with an error those that can be read
 			c.names = append(c.names, session.Name)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("store: copy: %w", err))
 		}
 	}
 	if len(c.names) > 0 && whole {
 		// First, so that nobody resumes a session without it. Known pairs are
 		// true whatever becomes of the sessions.
-		if err := importer.ImportLIDs(ctx, exporter.ExportLIDs(ctx)); err != nil {
-			return fmt.Errorf("store: copy the LID map: %w", err)
+		if err := copyLIDs(ctx, importer, exporter); err != nil {
+			errs = append(errs, fmt.Errorf("store: copy the LID map: %w", err))
+			if !errors.Is(err, ErrDamaged) { // it may be had whole another time
+				return errors.Join(errs...)
+			}
 		}
 	}
-	var errs []error
 	for _, name := range c.names {
 		if err := c.session(ctx, name, whole); err != nil {
 			errs = append(errs, fmt.Errorf("store: copy session %q: %w", name, err))
@@ -116,16 +127,45 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 	return errors.Join(errs...)
 }
 
-// session copies one session, under the leases of both Stores.
+// copyLIDs copies the LID map. Its error wraps [ErrDamaged] where nothing is
+// missing but what cannot be read.
+func copyLIDs(ctx context.Context, to Importer, from Exporter) error {
+	var unread error
+	err := to.ImportLIDs(ctx, func(yield func(wastore.LIDMapping, error) bool) {
+		for pair, err := range from.ExportLIDs(ctx) {
+			if errors.Is(err, ErrDamaged) {
+				unread = err
+				return
+			}
+			if !yield(pair, err) {
+				return
+			}
+		}
+	})
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	return errors.Join(unread, err)
+}
+
+// session copies one session, under the leases of both Stores. Where one is
+// lost meanwhile, nothing more is done, and that is the error.
 func (c *copying) session(ctx context.Context, name string, whole bool) (err error) {
-	source, err := hold(ctx, c.from, name)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer func() {
+		if lost := context.Cause(ctx); err != nil && errors.Is(lost, ErrLeaseLost) {
+			err = lost
+		}
+	}()
+	source, err := hold(ctx, c.from, name, cancel)
 	if err != nil {
 		return err
 	}
 	defer source.release(ctx)
 	// It also finds that both are the same database, from which Move must not
 	// delete.
-	target, err := hold(ctx, c.to, name)
+	target, err := hold(ctx, c.to, name, cancel)
 	if err != nil {
 		return fmt.Errorf("in the target: %w", err)
 	}
@@ -154,7 +194,13 @@ func (c *copying) session(ctx context.Context, name string, whole bool) (err err
 	if err != nil || !c.remove {
 		return err
 	}
-	if err := c.from.Delete(ctx, name); err != nil {
+	// Whoever has had one of them since may have changed it: this may be the
+	// better copy, or the only one.
+	err = errors.Join(source.renew(ctx), target.renew(ctx))
+	if err == nil {
+		err = c.from.Delete(ctx, name)
+	}
+	if err != nil {
 		return fmt.Errorf("it is copied, and still where it was: %w", err)
 	}
 	return nil
@@ -217,12 +263,16 @@ func Bare(device *wastore.Device) *wastore.Device {
 }
 
 // held is the lease of a session in a Store that lends them, and nil otherwise.
+// It is renewed until it is released.
 type held struct {
 	leaser Leaser
-	lease  Lease
+	lease  Lease // as it was taken: its end does not matter to the Store
+	stop   context.CancelFunc
+	done   chan struct{} // closed when nothing renews it any more
 }
 
-func hold(ctx context.Context, st Store, session string) (*held, error) {
+// hold leases a session, and calls lost if another takes it.
+func hold(ctx context.Context, st Store, session string, lost context.CancelCauseFunc) (*held, error) {
 	leaser, ok := st.(Leaser)
 	if !ok {
 		return nil, nil
@@ -236,7 +286,29 @@ func hold(ctx context.Context, st Store, session string) (*held, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &held{leaser, lease}, nil
+	h := &held{leaser: leaser, lease: lease, done: make(chan struct{})}
+	ctx, h.stop = context.WithCancel(ctx)
+	go h.keep(ctx, lost)
+	return h, nil
+}
+
+// keep renews the lease now and then. In the target that may wait for the
+// session to be stored, and so does whoever would take the lease.
+func (h *held) keep(ctx context.Context, lost context.CancelCauseFunc) {
+	defer close(h.done)
+	ticker := time.NewTicker(copyLease / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := h.renew(ctx); errors.Is(err, ErrLeaseLost) { // all else is tried again
+				lost(err)
+				return
+			}
+		}
+	}
 }
 
 // renew fails where another has had the session since it was leased, however
@@ -245,10 +317,7 @@ func (h *held) renew(ctx context.Context) error {
 	if h == nil {
 		return nil
 	}
-	lease, err := h.leaser.RenewLease(ctx, h.lease, copyLease)
-	if err == nil {
-		h.lease = lease
-	}
+	_, err := h.leaser.RenewLease(ctx, h.lease, copyLease)
 	return err
 }
 
@@ -257,6 +326,8 @@ func (h *held) release(ctx context.Context) {
 	if h == nil {
 		return
 	}
+	h.stop()
+	<-h.done
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
 	_ = h.leaser.ReleaseLease(ctx, h.lease) // it ends by itself, too

@@ -22,7 +22,9 @@ type Exporter interface {
 	// wraps [ErrNotFound] where there is no such session. The Store may be
 	// read and written by others meanwhile, but not from within the loop.
 	Export(ctx context.Context, session string) iter.Seq2[Record, error]
-	// ExportLIDs gives the LID map, which all sessions of the Store share.
+	// ExportLIDs gives the LID map, which all sessions of the Store share. An
+	// error is the last that it gives; it wraps [ErrDamaged] where all but the
+	// pairs that cannot be read were given before.
 	ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, error]
 }
 
@@ -36,7 +38,9 @@ type Importer interface {
 	// nothing is changed.
 	Import(ctx context.Context, session string, records iter.Seq2[Record, error]) error
 	// ImportLIDs adds what pairs gives to the LID map. Where the Store knows
-	// a number or a LID by another pair, that one stays.
+	// a number or a LID by another pair, that one stays. The error wraps
+	// [ErrDamaged] where all were added but those for which the Store has
+	// something already that cannot be read.
 	ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapping, error]) error
 }
 

@@ -14,11 +14,20 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 
+	"github.com/walink/walink/internal/hint"
 	_ "github.com/walink/walink/internal/signallog" // before any device exists
 )
 
 // ErrNotFound is returned, wrapped, where a session is named that is not stored.
 var ErrNotFound = errors.New("no such session")
+
+// ErrDamaged is in the chain of an error about a stored value that is not what
+// was stored, such as one that was cut off. The error names the session where
+// the value belongs to one, and says what to do; nothing else is affected.
+var ErrDamaged error = hint.New(
+	errors.New("the stored value is damaged"),
+	"Bring the database back from a backup, or delete the session and link it again: one of its values is damaged.",
+)
 
 // Store keeps whatsmeow devices under session names.
 //
@@ -41,7 +50,8 @@ var ErrNotFound = errors.New("no such session")
 //  5. Deleting the device through whatsmeow (Device.Delete, as after a
 //     logout) deletes the session name with it.
 //  6. Sessions lists what is stored, sorted by name, byte by byte. Any string
-//     is a name, the empty one too.
+//     is a name, the empty one too. Where one cannot be read, it returns the
+//     others together with the error.
 //  7. Delete removes the session and all data of its device. An unknown
 //     session gets an error that wraps ErrNotFound.
 //  8. All methods may be called from several goroutines at once, and obey ctx.

@@ -5,44 +5,42 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"hash/crc32"
-	"io"
 	"maps"
 	"os"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/walink/walink/store/kv"
 )
 
-// Journal is a kv.DB in one file to which every transaction is appended, with
-// its length, a checksum and an end mark. All is in memory too. It is for one
+// Journal is a kv.DB in one file to which every transaction is appended, as JSON
+// behind its length and a checksum. All is in memory too. It is for one
 // process, and never gets shorter.
 //
 // A crash loses nothing that was reported as stored, since Txn returns once the
 // transaction is on the disk, and no part of a transaction is there without the
 // rest. TestCrash and TestCutOffAnywhere check it.
 type Journal struct {
-	state  atomic.Pointer[map[string]string] // nil when closed; nothing changes a map that is here
+	state  atomic.Pointer[map[string][]byte] // nil when closed; nothing changes a map that is here
 	writer chan struct{}                     // holds a value while a transaction writes
-	mu     sync.Mutex                        // no transaction begins while Close takes the state
-	users  sync.WaitGroup                    // the transactions that run
+	use    sync.RWMutex                      // held by the transactions that run, and by Close
 	file   *os.File
 	size   int64
 }
 
-const (
-	magic = "walink journal 1\n" // begins every journal
-	head  = 12                   // of a record: its length, the same with all bits turned, its checksum
-	mark  = '\n'                 // ends a record: zeros, which a crash may leave, do not
-)
+// A journal begins with magic, and a record in it with a head.
+const magic, headSize = "walink journal 1\n", 12
 
-var (
-	errForeign = errors.New("the file is no journal, and is left as it is: give another path")
-	errDamaged = errors.New("the journal is damaged, and is left as it is: bring it back from a backup")
-)
+// head is the length of what follows, the same with all bits turned, and a
+// checksum. What follows is a list of keys and values, and does not end with a
+// zero byte, of which a crash may leave some.
+type head struct{ Size, Turned, Sum uint32 }
+
+var errForeign, errDamaged = errors.New("no journal, and left as it is: give another path"), errors.New("damaged, and left as it is: restore a backup")
 
 // OpenJournal reads the file at path, or makes one. What a crash has left of a
 // transaction at the end goes: it was not reported as stored.
@@ -51,44 +49,39 @@ func OpenJournal(path string) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{writer: make(chan struct{}, 1), file: file}
-	if err := cmp.Or(lock(file), j.read()); err != nil {
+	j := &Journal{writer: make(chan struct{}, 1), file: file, size: int64(len(magic))}
+	if err := lock(int(file.Fd())); err != nil {
+		return nil, errors.Join(errors.New("the journal is in use by another process"), err, file.Close())
+	} else if err := j.read(path); err != nil { // which changes the file
 		return nil, errors.Join(err, release(file))
 	}
 	return j, nil
 }
 
-func (j *Journal) read() error {
-	all, err := io.ReadAll(j.file)
-	if err != nil {
-		return err
+func (j *Journal) read(path string) error {
+	all, err := os.ReadFile(path)
+	if err != nil || !bytes.HasPrefix(all, []byte(magic)) && !bytes.HasPrefix([]byte(magic), all) {
+		return cmp.Or(err, errForeign)
 	}
-	if !bytes.HasPrefix(all, []byte(magic)) {
-		if !strings.HasPrefix(magic, string(all)) {
-			return errForeign
-		}
-		all = []byte(magic) // a new one, or a crash while it was made
-		if _, err := j.file.WriteAt(all, 0); err != nil {
-			return err
-		}
-	}
-	t := &tx{state: map[string]string{}, changes: map[string]string{}, write: true}
-	j.size = int64(len(magic))
-	for rest := bytes.TrimRight(all[len(magic):], "\x00"); len(rest) >= head; {
-		size := binary.BigEndian.Uint32(rest)
-		if size == 0 || size != ^binary.BigEndian.Uint32(rest[4:]) {
-			return errDamaged
-		} else if int64(len(rest)-head) < int64(size) {
+	all = append(all, magic[min(len(all), len(magic)):]...) // in a new one, or after a crash while it was made
+	t, h := &tx{state: map[string][]byte{}, write: true}, head{}
+	for rest := bytes.TrimRight(all[len(magic):], "\x00"); len(rest) >= headSize; j.size += headSize + int64(h.Size) {
+		_, _ = binary.Decode(rest, binary.BigEndian, &h) // it has that many bytes
+		rest = rest[headSize:]
+		if h.Turned == ^h.Size && int64(len(rest)) < int64(h.Size) {
 			break
 		}
-		body := rest[head : head+int(size)]
-		if crc32.ChecksumIEEE(body) != binary.BigEndian.Uint32(rest[8:]) || !t.replay(body[:len(body)-1]) {
+		if h.Turned != ^h.Size || crc32.ChecksumIEEE(rest[:h.Size]) != h.Sum || json.Unmarshal(rest[:h.Size], &t.changes) != nil {
 			return errDamaged
 		}
-		rest, j.size = rest[head+len(body):], j.size+int64(head+len(body))
+		for _, c := range t.changes {
+			_ = t.change(c[0], c[1], true) // which notes it again, until the next are read
+		}
+		rest = rest[h.Size:]
 	}
 	j.state.Store(&t.state)
-	return errors.Join(j.file.Truncate(j.size), j.file.Sync())
+	_, err = j.file.WriteAt([]byte(magic), 0)
+	return errors.Join(err, j.file.Truncate(j.size), j.file.Sync())
 }
 
 // Txn implements kv.DB. A transaction that writes does so on a copy.
@@ -100,20 +93,19 @@ func (j *Journal) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) err
 		case <-ctx.Done():
 		}
 	}
-	j.mu.Lock()
+	if !j.use.TryRLock() { // Close waits, or is at it
+		return os.ErrClosed
+	}
+	defer j.use.RUnlock()
 	state := j.state.Load()
 	if state == nil || ctx.Err() != nil {
-		j.mu.Unlock()
 		return cmp.Or(ctx.Err(), os.ErrClosed)
 	}
-	j.users.Add(1)
-	j.mu.Unlock()
-	defer j.users.Done()
-	t := &tx{state: *state, changes: map[string]string{}, write: write}
+	t := &tx{state: *state, write: write}
 	if write {
 		t.state = maps.Clone(*state)
 	}
-	defer func() { t.ended = true }()
+	defer func() { t.state, t.ended = nil, errors.New("the transaction has ended") }()
 	if err := errors.Join(fn(t), ctx.Err()); err != nil || len(t.changes) == 0 {
 		return err
 	}
@@ -123,39 +115,69 @@ func (j *Journal) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) err
 // commit appends what has changed, and waits for the disk. What failed goes, or
 // else the Journal is closed, so that nothing follows what may be there.
 func (j *Journal) commit(t *tx) error {
-	b := make([]byte, head)
-	for key, value := range t.changes {
-		b = append(append(binary.AppendUvarint(b, uint64(len(key))), key...), binary.AppendUvarint(nil, uint64(len(value)))...)
-		b = append(b, value...)
+	body, _ := json.Marshal(t.changes) // bytes always can be
+	size := uint32(len(body))          //nolint:gosec // no transaction has 4 GiB
+	record, _ := binary.Append(nil, binary.BigEndian, head{size, ^size, crc32.ChecksumIEEE(body)})
+	_, err := j.file.WriteAt(append(record, body...), j.size)
+	if err = cmp.Or(err, j.file.Sync()); err == nil {
+		j.size += headSize + int64(size)
+		j.state.Store(new(t.state))
+	} else if undo := cmp.Or(j.file.Truncate(j.size), j.file.Sync()); undo != nil {
+		j.state.Store(nil)
+		err = errors.Join(err, undo, release(j.file))
 	}
-	b = append(b, mark)
-	size := uint32(len(b) - head) //nolint:gosec // no transaction has 4 GiB
-	binary.BigEndian.PutUint32(b, size)
-	binary.BigEndian.PutUint32(b[4:], ^size)
-	binary.BigEndian.PutUint32(b[8:], crc32.ChecksumIEEE(b[head:]))
-	_, err := j.file.WriteAt(b, j.size)
-	if err = cmp.Or(err, j.file.Sync()); err != nil {
-		if undo := cmp.Or(j.file.Truncate(j.size), j.file.Sync()); undo != nil {
-			j.state.Store(nil)
-			err = errors.Join(err, undo, release(j.file))
-		}
-		return err
-	}
-	j.size += int64(len(b))
-	j.state.Store(&t.state)
-	return nil
+	return err
 }
 
 // Close waits for the transactions that run. It may be called twice.
 func (j *Journal) Close() error {
-	j.writer <- struct{}{}
-	defer func() { <-j.writer }()
-	j.mu.Lock()
-	state := j.state.Swap(nil)
-	j.mu.Unlock()
-	j.users.Wait()
-	if state == nil {
+	j.use.Lock()
+	defer j.use.Unlock()
+	if j.state.Swap(nil) == nil {
 		return nil
 	}
 	return release(j.file)
+}
+
+// release ends the lock and closes the file. Closing alone would leave the lock
+// to a child process that is just being started.
+func release(file *os.File) error { return errors.Join(unlock(int(file.Fd())), file.Close()) }
+
+// tx implements kv.Tx. A change to no value is that of a deleted key.
+type tx struct {
+	state   map[string][]byte
+	changes [][2][]byte
+	write   bool
+	ended   error // nil while it runs
+}
+
+func (t *tx) Get(key []byte) ([]byte, error) { return bytes.Clone(t.state[string(key)]), t.ended }
+
+func (t *tx) Set(key, value []byte) error {
+	return t.change(key, value, len(key) > 0 && len(value) > 0)
+}
+
+func (t *tx) Delete(key []byte) error { return t.change(key, nil, true) }
+
+func (t *tx) change(key, value []byte, right bool) error {
+	if t.ended != nil || !t.write || !right {
+		return cmp.Or(t.ended, errors.New("the transaction only reads, or the key or the value is empty"))
+	}
+	t.changes = append(t.changes, [2][]byte{bytes.Clone(key), bytes.Clone(value)})
+	t.state[string(key)] = bytes.Clone(value)
+	if len(value) == 0 {
+		delete(t.state, string(key))
+	}
+	return nil
+}
+
+func (t *tx) Scan(prefix []byte, fn func(key, value []byte) error) error {
+	for _, key := range slices.Sorted(maps.Keys(t.state)) {
+		if !bytes.HasPrefix([]byte(key), prefix) {
+			continue
+		} else if err := fn([]byte(key), bytes.Clone(t.state[key])); err != nil {
+			return err
+		}
+	}
+	return t.ended
 }

@@ -2,9 +2,7 @@
 
 package main
 
-import "os"
-
 // lock does nothing here: nobody keeps two processes from one journal.
-func lock(*os.File) error { return nil }
+func lock(int) error { return nil }
 
-func release(file *os.File) error { return file.Close() }
+func unlock(int) error { return nil }

@@ -1,5 +1,6 @@
 // Command customstore links with a Store on a database of its own: a Journal,
-// which journal.go and tx.go have in full. It shows the QR code, and what is stored:
+// which journal.go has in full, in less than 150 lines of code with its lock. It
+// shows the QR code, and what is stored:
 //
 //	go run ./examples/customstore -journal walink.journal
 package main

@@ -1,6 +1,7 @@
 package sqlkeep
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -91,7 +92,15 @@ func each[T any](
 func (k *Keeper) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, error] {
 	return func(yield func(wastore.LIDMapping, error) bool) {
 		err := k.snapshot(ctx, func(db *dbutil.Database) error {
-			return each(ctx, db, scanPair, yield, `SELECT lid, pn FROM whatsmeow_lid_map`)
+			var broken error
+			err := each(ctx, db, scanPair, func(pair wastore.LIDMapping, _ error) bool {
+				if pair.LID.User == "" || pair.PN.User == "" {
+					broken = fmt.Errorf("%w: a pair has one side", store.ErrDamaged)
+					return true
+				}
+				return yield(pair, nil)
+			}, `SELECT lid, pn FROM whatsmeow_lid_map`)
+			return cmp.Or(err, broken)
 		})
 		if err != nil && !errors.Is(err, errStop) {
 			yield(wastore.LIDMapping{}, k.config.Fail("export the LID map", err))
@@ -101,6 +110,6 @@ func (k *Keeper) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, e
 
 func scanPair(scan func(to ...any) error) (pair wastore.LIDMapping, err error) {
 	pair.LID.Server, pair.PN.Server = types.HiddenUserServer, types.DefaultUserServer
-	err = scan(&pair.LID.User, &pair.PN.User)
+	err = scan(text(&pair.LID.User), text(&pair.PN.User)) // SQLite has keys that are NULL
 	return pair, err
 }

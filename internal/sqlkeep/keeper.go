@@ -6,8 +6,10 @@ package sqlkeep
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -61,7 +63,21 @@ var (
 
 // New returns a Keeper. The tables are there once [Upgrade] has been called.
 func New(config Config) *Keeper {
+	fail := config.Fail
+	config.Fail = func(op string, err error) error { return fail(op, damaged(err)) }
 	return &Keeper{db: config.DB, container: config.Container, config: config}
+}
+
+// damaged adds [store.ErrDamaged] to an error about a value that cannot be what
+// was stored, which sqlstore and database/sql tell in ways of their own.
+func damaged(err error) error {
+	if errors.Is(err, store.ErrDamaged) {
+		return err
+	}
+	if errors.Is(err, sqlstore.ErrInvalidLength) || strings.Contains(err.Error(), "sql: Scan error on column") { // which has no name
+		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
+	}
+	return err
 }
 
 // Txn runs fn in one transaction, or in the one that ctx already carries.

@@ -66,7 +66,8 @@ func (k *Keeper) find(ctx context.Context, db *dbutil.Database, session string) 
 	switch {
 	case err != nil:
 		return nil, time.Time{}, err
-	case len(noise) != 32, len(identity) != 32, len(preKey) != 32, len(signature) != 64:
+	case len(noise) != 32, len(identity) != 32, len(preKey) != 32, len(signature) != 64,
+		len(account.AccountSignature) != 64, len(account.AccountSignatureKey) != 32, len(account.DeviceSignature) != 64:
 		return nil, time.Time{}, sqlstore.ErrInvalidLength
 	}
 	device.NoiseKey, device.IdentityKey = keypair.Of([32]byte(noise)), keypair.Of([32]byte(identity))
@@ -116,18 +117,22 @@ func scanSession(row dbutil.Scannable) (session store.Session, broken, err error
 	var linkedAt int64
 	var name []byte
 	var jid, lid sql.NullString
-	if err := row.Scan(&name, &jid, &lid, &linkedAt); err != nil {
+	err = row.Scan(&name, &jid, &lid, &linkedAt)
+	session.Name, session.LinkedAt = string(name), time.UnixMilli(linkedAt).UTC()
+	if err != nil {
+		if err = damaged(err); errors.Is(err, store.ErrDamaged) {
+			return session, fmt.Errorf("session %q: %w", session.Name, err), nil
+		}
 		return session, nil, err
 	}
-	session.Name, session.LinkedAt = string(name), time.UnixMilli(linkedAt).UTC()
 	var errJID, errLID error
 	session.JID, errJID = parseJID(jid.String)
 	session.LID, errLID = parseJID(lid.String)
 	switch {
 	case errJID != nil:
-		broken = fmt.Errorf("session %q: its JID cannot be read", session.Name)
+		broken = fmt.Errorf("session %q: %w: its JID cannot be read", session.Name, store.ErrDamaged)
 	case errLID != nil:
-		broken = fmt.Errorf("session %q: its LID cannot be read", session.Name)
+		broken = fmt.Errorf("session %q: %w: its LID cannot be read", session.Name, store.ErrDamaged)
 	}
 	return session, broken, nil
 }

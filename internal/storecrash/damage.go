@@ -2,6 +2,7 @@ package storecrash
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/storetest"
 )
 
@@ -25,8 +28,8 @@ type SQL struct {
 
 // Damage puts values into the tables of an SQL store that cannot be what was
 // stored. It demands an error that names the session and the key and no phone
-// number, that another session does not suffer, and that the damaged one can be
-// deleted.
+// number, and says what to do, that another session does not suffer and can be
+// copied, and that the damaged one can be deleted.
 func Damage(t *testing.T, sql SQL) {
 	t.Helper()
 	load := func(ctx context.Context, st store.Store, _ *wastore.Device, session string) error {
@@ -42,6 +45,7 @@ func Damage(t *testing.T, sql SQL) {
 	}{
 		{"a noise key that is cut off", "whatsmeow_device", "noise_key", "jid", []byte{1, 2}, load, "load session", false},
 		{"a signature that is cut off", "whatsmeow_device", "signed_pre_key_sig", "jid", []byte{1, 2}, load, "load session", false},
+		{"a signature of the account that is cut off", "whatsmeow_device", "adv_account_sig", "jid", []byte{1, 2}, load, "load session", false},
 		{"a LID that is none", "whatsmeow_device", "lid", "jid", "1:x@lid", load, "load session", true},
 		{
 			"an identity that is cut off", "whatsmeow_identity_keys", "identity", "our_jid",
@@ -87,6 +91,7 @@ func Damage(t *testing.T, sql SQL) {
 			sql.Set(t, st, test.table, test.column, test.owner+"='"+devices["one"].ID.String()+"'", test.value)
 
 			err := test.use(t.Context(), st, devices["one"], "one")
+			damaged(t, err)
 			if err == nil || !strings.Contains(err.Error(), `"one"`) || !strings.Contains(err.Error(), test.key) || strings.Contains(err.Error(), damageNumber) {
 				t.Errorf("%v, want an error with the session and %q, and without the number", err, test.key)
 			}
@@ -97,8 +102,16 @@ func Damage(t *testing.T, sql SQL) {
 			if (err != nil) != test.unlisted || err != nil && !strings.Contains(err.Error(), `"one"`) {
 				t.Errorf("Sessions: %v", err)
 			}
+			if test.unlisted {
+				damaged(t, err)
+			}
 			if !slices.ContainsFunc(sessions, func(s store.Session) bool { return s.Name == "two" }) {
 				t.Errorf("Sessions: %v, want the other one in it", sessions)
+			}
+			err = copyBeside(t, st)
+			damaged(t, err)
+			if err == nil || !strings.Contains(err.Error(), `"one"`) || strings.Contains(err.Error(), damageNumber) {
+				t.Errorf("Copy: %v, want an error with the session, and without the number", err)
 			}
 			if err := st.Delete(t.Context(), "one"); err != nil {
 				t.Errorf("Delete: %v", err)
@@ -123,4 +136,33 @@ func fill(t *testing.T, device *wastore.Device) {
 	if err := device.AppState.PutAppStateVersion(ctx, "regular", 1, [128]byte{1}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// damaged fails the test unless err is of a damaged value, and says what to do.
+func damaged(t *testing.T, err error) {
+	t.Helper()
+	var hint interface{ Remedy() string }
+	if !errors.Is(err, store.ErrDamaged) || !errors.As(err, &hint) || hint.Remedy() == "" {
+		t.Errorf("%v, want ErrDamaged with a remedy", err)
+	}
+}
+
+// copyBeside copies the session "two", by its name and with all others, and
+// returns what the latter does.
+func copyBeside(t *testing.T, from store.Store) error {
+	t.Helper()
+	named, all := kv.New(memory.New()), kv.New(memory.New())
+	if err := store.Copy(t.Context(), named, from, store.Sessions("two")); err != nil && !strings.Contains(err.Error(), "the LID map") { // which is not of a session
+		t.Errorf("Copy of the other session: %v", err)
+	}
+	err := store.Copy(t.Context(), all, from)
+	for _, to := range []store.Store{named, all} {
+		if sessions, err := to.Sessions(t.Context()); err != nil || !slices.ContainsFunc(sessions, func(s store.Session) bool { return s.Name == "two" }) {
+			t.Errorf("the copy has %v, %v, want the other session in it", sessions, err)
+		}
+		if err := to.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	return err
 }

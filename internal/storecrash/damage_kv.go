@@ -17,7 +17,8 @@ import (
 
 // DamageKV truncates each value that a session has put into db, one after the
 // other. It demands an error that names the session and the key, says what to
-// do and holds no phone number, and that another session does not suffer.
+// do and holds no phone number, and that another session does not suffer and
+// can be copied.
 // above is db, or what seals it.
 func DamageKV(t *testing.T, db, above kv.DB) {
 	t.Helper()
@@ -35,12 +36,12 @@ func DamageKV(t *testing.T, db, above kv.DB) {
 			t.Fatal(err)
 		}
 	}
-	unread, damaged := 0, 0
+	unread, values := 0, 0
 	for key, value := range dump(t, db) {
 		if _, of := before[key]; of {
 			continue // the other's
 		}
-		damaged++
+		values++
 		found := false
 		for _, size := range []int{1, len(value) / 2, len(value) - 1} {
 			set(t, db, key, value[:size])
@@ -53,14 +54,20 @@ func DamageKV(t *testing.T, db, above kv.DB) {
 				t.Errorf("Sessions: %v, %v, want the other one in it", sessions, err)
 			}
 		}
+		if err := copyBeside(t, st); err != nil {
+			damaged(t, err)
+			if !strings.Contains(err.Error(), `key "`) || strings.Contains(err.Error(), damageNumber) {
+				t.Errorf("Copy: %v, want the key, and no number", err)
+			}
+		}
 		if !found {
 			unread++
 		}
 		set(t, db, key, value)
 	}
 	// What leads from the JID to the session is asked when another takes the JID.
-	if damaged < 10 || unread != 1 {
-		t.Errorf("of %d values that were damaged %d are in no error", damaged, unread)
+	if values < 10 || unread != 1 {
+		t.Errorf("of %d values that were damaged %d are in no error", values, unread)
 	}
 	if err := st.Delete(t.Context(), "one"); err != nil {
 		t.Errorf("Delete: %v", err)
@@ -98,10 +105,7 @@ func useAll(ctx context.Context, st store.Store, device *wastore.Device, session
 func named(t *testing.T, errs []error) bool {
 	t.Helper()
 	for _, err := range errs {
-		var hint interface{ Remedy() string }
-		if !errors.Is(err, kv.ErrDamaged) || !errors.As(err, &hint) || hint.Remedy() == "" {
-			t.Errorf("%v, want ErrDamaged with a remedy", err)
-		}
+		damaged(t, err)
 		text := err.Error()
 		if !strings.Contains(text, `"one"`) || !strings.Contains(text, `key "`) || strings.Contains(text, damageNumber) || strings.Contains(text, chat().User) {
 			t.Errorf("%v, want the session and the key, and no number", err)

@@ -6,16 +6,15 @@ import (
 	"fmt"
 
 	"github.com/walink/walink/internal/digits"
+	"github.com/walink/walink/store"
 )
 
-// ErrDamaged is in the chain of the error about a value that is not what was
-// stored: it has been cut off, or changed, or, behind [Encrypt], moved to
-// another key. The error names the key, without the digits of phone numbers, and
-// the session where it belongs to one. Nothing else is affected by it.
-var ErrDamaged error = &fault{
-	"the stored value is damaged",
-	"Bring the database back from a backup, or delete the session and link it again: one of its values is damaged.",
-}
+// ErrDamaged is [store.ErrDamaged]. It is in the chain of the error about a
+// value that is not what was stored: it has been cut off, or changed, or, behind
+// [Encrypt], moved to another key. The error names the key, without the digits
+// of phone numbers, and the session where it belongs to one. Nothing else is
+// affected by it.
+var ErrDamaged = store.ErrDamaged
 
 // valueVersion is the first byte of every value. It changes with the fields.
 const valueVersion = 1

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"testing"
 
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
@@ -113,5 +116,78 @@ func TestCopyKeepsEveryKey(t *testing.T) {
 	storetest.SameSession(t, "one", to, from)
 	if got, want := len(dump(t, toDB)), len(dump(t, fromDB)); got != want {
 		t.Errorf("%d keys, want %d", got, want)
+	}
+}
+
+// What is damaged in the LID map, of the source or the target, keeps nothing
+// else from being copied.
+func TestCopyBesideADamagedPair(t *testing.T) {
+	t.Parallel()
+	key := kv.NewKey()
+	for name, seal := range map[string]func(db kv.DB) kv.DB{
+		"in clear": func(db kv.DB) kv.DB { return db },
+		"sealed":   func(db kv.DB) kv.DB { return kv.Encrypt(db, key) },
+	} {
+		for _, inTarget := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, in the target %v", name, inTarget), func(t *testing.T) {
+				t.Parallel()
+				fromDB, toDB := memory.New(), memory.New()
+				from, to := reopen(t, seal(fromDB)), reopen(t, seal(toDB))
+				device, _ := link(t, from)
+				damagedDB, damaged := fromDB, device
+				if inTarget {
+					damagedDB, damaged = toDB, storetest.Link(t, to, "other", storetest.JID("5511987654322", 1))
+				}
+				before := dump(t, damagedDB)
+				putPair(t, damaged, 5)
+				for key, value := range dump(t, damagedDB) {
+					if _, of := before[key]; !of {
+						damage(t, damagedDB, key, value[:len(value)/2])
+					}
+				}
+				for i := range 10 {
+					if inTarget || i != 5 {
+						putPair(t, device, i)
+					}
+				}
+
+				err := store.Move(t.Context(), to, from)
+				if !errors.Is(err, kv.ErrDamaged) || remedyOf(err) == "" {
+					t.Errorf("Move: %v, want ErrDamaged with a remedy", err)
+				}
+				if sessions, err := from.Sessions(t.Context()); err != nil || len(sessions) != 0 {
+					t.Errorf("the source has %v, %v", sessions, err)
+				}
+				moved, err := to.Device(t.Context(), "one")
+				if err != nil || moved.ID == nil {
+					t.Fatalf("the target has %v, %v", moved, err)
+				}
+				for i := range 10 {
+					lid, pn := pairOf(i)
+					if got, err := moved.LIDs.GetPNForLID(t.Context(), lid); i != 5 && (err != nil || got != pn) {
+						t.Errorf("the number of %s is %v, %v, want %s", lid, got, err, pn)
+					}
+				}
+			})
+		}
+	}
+}
+
+func pairOf(i int) (lid, pn types.JID) {
+	return types.NewJID(fmt.Sprint("8", i), types.HiddenUserServer), types.NewJID(fmt.Sprint("49", i), types.DefaultUserServer)
+}
+
+func putPair(t *testing.T, device *wastore.Device, i int) {
+	t.Helper()
+	lid, pn := pairOf(i)
+	if err := device.LIDs.PutLIDMapping(t.Context(), lid, pn); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func damage(t *testing.T, db kv.DB, key, value string) {
+	t.Helper()
+	if err := db.Txn(t.Context(), true, func(tx kv.Tx) error { return tx.Set([]byte(key), []byte(value)) }); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -142,6 +143,7 @@ func (s *Store) export(tx Tx, session string, done *stream, yield func(store.Rec
 func (s *Store) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, error] {
 	return func(yield func(wastore.LIDMapping, error) bool) {
 		var done stream
+		var broken error // the first pair that cannot be read
 		err := s.txn(ctx, false, func(tx Tx) error {
 			done.restart()
 			err := tx.Scan([]byte(spaceLID), func(key, value []byte) error {
@@ -149,32 +151,38 @@ func (s *Store) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, er
 				if err != nil || !fresh {
 					return err
 				}
-				list, err := parts(key, len(spaceLID), noLong)
-				if err != nil || len(list) != 1 {
-					return damaged(key, errors.New("it is no key of a LID"))
-				}
-				dec := decode(key, value)
-				pair := wastore.LIDMapping{
-					LID: types.JID{User: list[0], Server: types.HiddenUserServer},
-					PN:  types.JID{User: dec.string(), Server: types.DefaultUserServer},
-				}
-				if err := dec.end(); err != nil {
-					return err
+				pair, err := decodePair(key, value)
+				if err != nil {
+					broken = cmp.Or(broken, err)
+					return nil
 				}
 				if !yield(pair, nil) {
 					return errStop
 				}
 				return nil
 			})
-			if err != nil {
+			if err != nil && !errors.Is(err, ErrDamaged) { // which has not kept it from giving the others
 				return err
 			}
-			return done.end()
+			return cmp.Or(done.end(), err)
 		})
+		err = cmp.Or(err, broken)
 		if err != nil && !errors.Is(err, errStop) {
 			yield(wastore.LIDMapping{}, fmt.Errorf("kv: export the LID map of %s: %w", s.title(), err))
 		}
 	}
+}
+
+// decodePair reads what stands under a LID.
+func decodePair(key, value []byte) (pair wastore.LIDMapping, err error) {
+	list, err := parts(key, len(spaceLID), noLong)
+	if err != nil || len(list) != 1 {
+		return pair, damaged(key, errors.New("it is no key of a LID"))
+	}
+	dec := decode(key, value)
+	pair.LID = types.JID{User: list[0], Server: types.HiddenUserServer}
+	pair.PN = types.JID{User: dec.string(), Server: types.DefaultUserServer}
+	return pair, dec.end()
 }
 
 func noLong(string) (string, error) { return "", errors.New("a LID is not that long") }

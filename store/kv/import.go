@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -88,35 +89,44 @@ const importPairs = 500
 
 // ImportLIDs implements [store.Importer].
 func (s *Store) ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapping, error]) error {
-	err := batch.Each(pairs, importPairs, func(list []wastore.LIDMapping) error { return s.addPairs(ctx, list) })
-	if err != nil {
+	var broken error
+	err := batch.Each(pairs, importPairs, func(list []wastore.LIDMapping) error {
+		err := s.addPairs(ctx, list)
+		if errors.Is(err, ErrDamaged) {
+			broken, err = cmp.Or(broken, err), nil
+		}
+		return err
+	})
+	if err = cmp.Or(err, broken); err != nil {
 		return lids{s}.fail(err)
 	}
 	return nil
 }
 
-// addPairs adds those of which neither side is known.
+// addPairs adds those of which neither side is known. Where what is there cannot
+// be read it is left alone, the others are added, and the error tells of it.
 func (s *Store) addPairs(ctx context.Context, batch []wastore.LIDMapping) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	return s.txn(ctx, true, func(tx Tx) error {
+	var broken error
+	err := s.txn(ctx, true, func(tx Tx) error {
+		broken = nil
 		for _, p := range batch {
-			number, err := other(tx, spaceLID, p.LID.User)
-			if err != nil {
+			number, errLID := other(tx, spaceLID, p.LID.User)
+			lid, errNumber := other(tx, spaceNumber, p.PN.User)
+			switch err := cmp.Or(errLID, errNumber); {
+			case errors.Is(err, ErrDamaged):
+				broken = cmp.Or(broken, err)
+			case err != nil:
 				return err
-			}
-			lid, err := other(tx, spaceNumber, p.PN.User)
-			if err != nil {
-				return err
-			}
-			if number != "" || lid != "" {
-				continue
-			}
-			if err := pair(tx, p.LID.User, p.PN.User); err != nil {
-				return err
+			case number == "" && lid == "":
+				if err := pair(tx, p.LID.User, p.PN.User); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
 	})
+	return cmp.Or(err, broken)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/walink/walink/internal/storecrash"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
+	"github.com/walink/walink/store/storetest"
 )
 
 func TestDamage(t *testing.T) {
@@ -28,4 +29,39 @@ func TestDamage(t *testing.T) {
 			}
 		},
 	})
+}
+
+// What a file of SQLite can hold, and no other database.
+func TestDamageOfSQLite(t *testing.T) {
+	t.Parallel()
+	for name, statement := range map[string]string{
+		"a time that is none": "UPDATE walink_session SET linked_at='soon' WHERE name='one'",
+		"half a pair":         "INSERT INTO whatsmeow_lid_map (lid, pn) VALUES (NULL, '491')",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			st := open(t, filepath.Join(t.TempDir(), "walink.db"))
+			storetest.Link(t, st, "one", storetest.JID("5511987654321", 1))
+			device := storetest.Link(t, st, "two", storetest.JID("5511987654321", 2))
+			if err := device.LIDs.PutLIDMapping(t.Context(), device.LID, *device.ID); err != nil {
+				t.Fatal(err)
+			}
+			db := raw(t, st.Path())
+			_, err := db.ExecContext(t.Context(), statement)
+			if err := errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			to := open(t, filepath.Join(t.TempDir(), "walink.db"))
+			if err := store.Copy(t.Context(), to, st); !errors.Is(err, store.ErrDamaged) {
+				t.Errorf("Copy: %v, want ErrDamaged", err)
+			}
+			device, err = to.Device(t.Context(), "two")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if lid, err := device.LIDs.GetLIDForPN(t.Context(), *device.ID); err != nil || lid.IsEmpty() {
+				t.Errorf("the LID is %v, %v", lid, err)
+			}
+		})
+	}
 }
