@@ -135,13 +135,14 @@ func sessionBusy(op string, lease store.Lease) *Error {
 func (t *tenure) keep(ctx context.Context) {
 	usual := t.pace.reach - t.pace.margin
 	limit, retry := usual, leaseRetry // how old the lease may become, and how long a failure is slept over
+	heard := false                    // an alarm, and no renewal has succeeded since
 	timer := time.NewTimer(t.pace.renew)
 	defer timer.Stop()
 	alarm := t.alarm()
 	for {
 		switch {
-		case limit < usual:
-			alarm = nil // it has been heard
+		case heard:
+			alarm = nil
 		case alarm == nil:
 			alarm = t.alarm()
 		}
@@ -151,14 +152,14 @@ func (t *tenure) keep(ctx context.Context) {
 			return
 		case <-timer.C:
 		case <-alarm:
-			limit, retry = min(usual, t.age()+leaseAlarm), leaseRetry/4
+			heard, limit, retry = true, min(usual, t.age()+leaseAlarm), leaseRetry/4
 		}
 		alarm = quiet(t.alarm()) // before: what is lost during the renewal may be what it relies on
 		err := t.renew(ctx, limit)
 		switch {
 		case ctx.Err() != nil:
 		case err == nil:
-			limit, retry = usual, leaseRetry
+			heard, limit, retry = false, usual, leaseRetry
 			timer.Reset(t.pace.renew)
 			continue
 		case !errors.Is(err, store.ErrLeaseLost) && t.age() < limit:

@@ -15,6 +15,7 @@ import (
 type alarming struct {
 	*lending
 	alarm    atomic.Pointer[chan struct{}]
+	asked    atomic.Int32
 	renewals atomic.Int32
 }
 
@@ -26,6 +27,7 @@ func (a *alarming) LeaseAlarm() <-chan struct{} {
 }
 
 func (a *alarming) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
+	a.asked.Add(1)
 	renewed, err := a.lending.RenewLease(ctx, lease, ttl)
 	if err != nil {
 		return renewed, err
@@ -124,5 +126,33 @@ func TestLeaseAlarmThatIsThereLater(t *testing.T) {
 			t.Errorf("%d renewals, want another one at the alarm", got)
 		}
 		r.usable()
+	})
+}
+
+// An alarm that stays, as that of a Store which is closed, when the lease is no
+// longer fresh: it is tried again every now and then, and not all the time.
+func TestLeaseAlarmThatStays(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		st := &alarming{lending: newLending(t)}
+		r := newRigOver(t, st, walink.Settings{})
+		r.linkByQR()
+		client := r.linker.Client()
+		for st.renewals.Load() == 0 {
+			<-time.After(10 * time.Millisecond)
+		}
+		<-time.After(4900 * time.Millisecond)
+		closed := errors.New("the store is closed")
+		st.fail.Store(&closed)
+		<-time.After(200 * time.Millisecond) // a renewal has failed
+		before := st.asked.Load()
+		close(*st.alarm.Load())
+		<-time.After(7 * time.Second)
+		if asked := st.asked.Load() - before; asked < 5 || asked > 50 {
+			t.Errorf("%d renewals were tried", asked)
+		}
+		if client.IsConnected() {
+			t.Error("still connected")
+		}
 	})
 }
