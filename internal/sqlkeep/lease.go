@@ -117,16 +117,12 @@ func (k *Keeper) PeekLease(ctx context.Context, session string) (store.Lease, er
 	return held.Lease, nil
 }
 
-// Held returns how long a lease with that mark is still in force; nothing if
+// Held returns when the last lease with that mark ends; a time long past if
 // there is none.
-func Held(ctx context.Context, k *Keeper, mark string) (time.Duration, error) {
-	now, err := k.config.Now(ctx)
-	if err != nil {
-		return 0, err
-	}
-	var until int64
-	err = k.db.QueryRow(ctx, `SELECT COALESCE(MAX(until), 0) FROM walink_lease WHERE mark=$1`, mark).Scan(&until)
-	return max(0, time.UnixMilli(until).Sub(now)), err
+func Held(ctx context.Context, conn *sql.Conn, mark string) (until time.Time, err error) {
+	var end int64
+	err = conn.QueryRowContext(ctx, `SELECT COALESCE(MAX(until), 0) FROM walink_lease WHERE mark=$1`, mark).Scan(&end)
+	return time.UnixMilli(end), err
 }
 
 // released is the end of a lease that was given back. Its row stays, so that

@@ -96,6 +96,42 @@ func TestLeaseOfAClosedStore(t *testing.T) {
 	}
 }
 
+// A lease that waits for the database while it is being closed is lent for its
+// time, or not at all.
+func TestLeaseBesideClose(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "walink.db")
+	two := open(t, path)
+	for range 20 {
+		one := open(t, path)
+		if _, err := one.TakeLease(t.Context(), "first", "one", 0); err != nil { // which makes the file
+			t.Fatal(err)
+		}
+		tx, err := sqlite.Writer(one).BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lent, closed := make(chan error, 1), make(chan error, 1)
+		go func() { _, err := one.TakeLease(t.Context(), "default", "one", ttl); lent <- err }()
+		go func() { closed <- one.Close() }()
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		lentErr := <-lent
+		if err := <-closed; err != nil {
+			t.Fatal(err)
+		}
+		if lentErr != nil {
+			continue
+		}
+		if lease, err := two.TakeLease(t.Context(), "default", "two", ttl); err == nil {
+			t.Fatalf("%+v was lent beside another", lease)
+		}
+		return
+	}
+	t.Log("Close was always first")
+}
+
 func TestLeaseFileIsForTheOwnerAlone(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {

@@ -162,21 +162,23 @@ func (s *Store) Path() string { return s.path }
 // for which it waits up to five seconds; one that takes longer gets an error.
 // It may be called twice. What is called later, also through a device of the
 // Store, returns an error. Close the Linkers before: a lease that they have not
-// given back ends with its time.
+// given back ends with its time, for at most a minute of which a file beside the
+// database stays open to say so.
 func (s *Store) Close() error {
 	var errs []error
 	var held time.Duration
 	if s.writer != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout) //nolint:forbidigo // io.Closer has no ctx
 		defer cancel()
-		held = s.held(ctx)
 		// Who has the only writing connection has no transaction to wait for,
 		// and closing the pool under it refuses those that wait for theirs.
 		conn, err := s.writer.Conn(ctx)
 		switch {
 		case err == nil:
 			defer func() { _ = conn.Close() }() // the pool is closed: this closes the connection
+			held = s.held(ctx, conn)            // of what was lent before, and from here on nothing is
 		case ctx.Err() != nil:
+			held = longestLease
 			errs = append(errs, fmt.Errorf("sqlite: close %q: a transaction has not ended within %v: %w", s.path, closeTimeout, err))
 		}
 	}
@@ -197,16 +199,16 @@ func (s *Store) Close() error {
 }
 
 // held is how long a lease is in force that this Store has lent.
-func (s *Store) held(ctx context.Context) time.Duration {
+func (s *Store) held(ctx context.Context, conn *sql.Conn) time.Duration {
 	mark := s.vital.marked()
 	if mark == "" {
 		return 0
 	}
-	held, err := sqlkeep.Held(ctx, s.keeper, mark)
+	until, err := sqlkeep.Held(ctx, conn, mark)
 	if err != nil {
 		return longestLease // nobody knows
 	}
-	return min(held, longestLease)
+	return min(time.Until(until), longestLease)
 }
 
 // fail names the operation and the database in err.
