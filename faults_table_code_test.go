@@ -31,7 +31,7 @@ silence                        | network, linked | = | stalled, linked | = | lin
 silence for ever               | network repeatedly, failed: timeout (network) | = | stalled repeatedly, failed: timeout (stalled) | stalled repeatedly, failed: stalled | failed: timeout | stalled, failed: timeout | = | -
 3 s late                       | linked | = | = | = | = | = | = | =
 90 s late                      | network, linked | = | stalled, linked | = | code withdrawn: code refused, linked, 2 codes | stalled, linked, 2 codes | = | logged out, linked, 2 codes
-twice                          | - | - | linked | = | pairing, linked, 2 codes | linked | = | -
+twice                          | - | - | linked | = | linked or pairing, linked, 2 codes | linked | = | -
 overtaken                      | - | - | linked | = | = | = | = | -
 malformed                      | - | network, linked | linked | pairing, linked | stalled, linked, 2 codes | - | pairing, linked, 2 codes | -
 bad HMAC                       | - | - | - | - | - | - | pairing, linked, 2 codes | -

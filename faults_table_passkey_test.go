@@ -32,7 +32,7 @@ silence                        | network, linked | = | stalled, linked | linked,
 silence for ever               | network repeatedly, failed: timeout (network) | = | stalled repeatedly, failed: timeout (stalled) | failed: timeout | stalled repeatedly, failed: timeout | = | stalled, failed: timeout | = | stalled repeatedly, failed: timeout | stalled, failed: timeout | -
 3 s late                       | linked | = | = | = | = | = | = | = | = | = | =
 90 s late                      | network, linked | = | stalled, linked | linked, 2 codes | stalled, linked, 2 codes, 2 challenges | = | = | = | = | = | logged out, linked, 2 codes, 2 challenges
-twice                          | - | - | linked | passkey, linked, 2 codes, 2 challenges | linked | = | passkey, linked or passkey, linked, 2 codes, 2 challenges or network, linked or network, linked, 2 codes, 2 challenges | linked | = | = | -
+twice                          | - | - | linked | passkey, linked, 2 codes, 2 challenges | linked | = | linked or passkey, linked or passkey, linked, 2 codes, 2 challenges or network, linked or network, linked, 2 codes, 2 challenges | linked | = | = | -
 overtaken                      | - | - | linked | = | = | = | = | = | = | = | -
 malformed                      | - | network, linked | pairing, linked | linked | linked | - | passkey, linked, 2 codes, 2 challenges | - | - | pairing, linked, 2 codes, 2 challenges | -
 bad HMAC                       | - | - | - | - | - | - | - | - | - | pairing, linked, 2 codes, 2 challenges | -
@@ -121,7 +121,7 @@ save the LID: hangs            | - | - | - | - | - | - | - | - | - | failed: sto
 			rows: rows(`
 drop                           | network, linked, 2 codes | network, linked, 2 codes, 2 challenges | = | = | = | = | =
 silence                        | stalled, linked, 2 codes | stalled, linked, 2 codes, 2 challenges | = | = | = | = | =
-twice                          | linked or passkey, linked, 2 codes, 2 challenges | linked | = | passkey, linked or passkey, linked, 2 codes, 2 challenges or network, linked or network, linked, 2 codes, 2 challenges | linked | = | =
+twice                          | linked or passkey, linked, 2 codes, 2 challenges | linked | = | linked or passkey, linked or passkey, linked, 2 codes, 2 challenges or network, linked or network, linked, 2 codes, 2 challenges | linked | = | =
 overtaken                      | linked | = | = | = | = | = | =
 malformed                      | linked | linked | - | passkey, linked, 2 codes, 2 challenges | - | - | pairing, linked, 2 codes, 2 challenges
 withdrawn secret               | - | - | - | - | - | - | stalled, linked, 2 codes, 2 challenges
@@ -153,7 +153,7 @@ silence                        | linked, 2 codes | stalled, linked, 2 codes, 2 c
 silence for ever               | failed: timeout | stalled repeatedly, failed: timeout | = | stalled, failed: timeout | = | stalled repeatedly, failed: timeout | stalled, failed: timeout
 3 s late                       | linked | = | = | = | = | = | =
 90 s late                      | linked, 2 codes | stalled, linked, 2 codes, 2 challenges | = | = | = | = | =
-twice                          | passkey, linked, 2 codes, 2 challenges | linked | = | passkey, linked or passkey, linked, 2 codes, 2 challenges or network, linked or network, linked, 2 codes, 2 challenges | linked | = | =
+twice                          | passkey, linked, 2 codes, 2 challenges | linked | = | linked or passkey, linked or passkey, linked, 2 codes, 2 challenges or network, linked or network, linked, 2 codes, 2 challenges | linked | = | =
 overtaken                      | linked | = | = | = | = | = | =
 malformed                      | linked | = | - | passkey, linked, 2 codes, 2 challenges | - | - | pairing, linked, 2 codes, 2 challenges
 bad HMAC                       | - | - | - | - | - | - | pairing, linked, 2 codes, 2 challenges
