@@ -38,8 +38,14 @@ func TestOpenRefuses(t *testing.T) {
 		is     error
 	}{
 		"no URL":            {url: "postgres://user:hunter2@host:port/x", reason: "cannot be understood", remedy: "postgres://user:password@host"},
-		"slash in password": {url: "postgres://user:12/hunter2@127.0.0.1:1/x", reason: "a slash as it is", remedy: "percent-encoded"},
-		"@ in password":     {url: "postgres://user:nobody@hunter2@127.0.0.1:1/x", reason: "an @", remedy: "percent-encoded"},
+		"slash in password": {url: "postgres://user:12/hunter2@127.0.0.1:1/x", reason: "special character", remedy: "percent-encoded"},
+		"@ in password":     {url: "postgres://user:nobody@hunter2@127.0.0.1:1/x", reason: "special character", remedy: "percent-encoded"},
+		"? in password":     {url: "postgresql://user:aa?hunter2@127.0.0.1:1/x", reason: "special character", remedy: "percent-encoded"},
+		"?@ in password":    {url: "postgres://user:aa?hunter2@cc@127.0.0.1:1/x", reason: "special character", remedy: "percent-encoded"},
+		"?/ in password":    {url: "postgres://user:aa?hunter2/cc@127.0.0.1:1/x", reason: "special character", remedy: "percent-encoded"},
+		"?= in password":    {url: "postgres://user:hunter2?b=c@127.0.0.1:1/x", reason: "127.0.0.1:1", remedy: "PostgreSQL runs there"},
+		"@ in an option":    {url: "postgres://127.0.0.1:1/x?user=me@corp&connect_timeout=5", reason: "127.0.0.1:1", remedy: "PostgreSQL runs there"},
+		"a password of URL": {url: "host=127.0.0.1 port=1 connect_timeout=5 password=postgres://hunter2@b@c", reason: "127.0.0.1:1", remedy: "PostgreSQL runs there"},
 		"no server":         {url: "postgres://user:hunter2@127.0.0.1:1/x?connect_timeout=5", reason: "127.0.0.1:1/x", remedy: "PostgreSQL runs there"},
 		"no socket":         {url: "postgres:///x?host=" + filepath.Join(s.Dir, "nothing"), reason: "no such file", remedy: "PostgreSQL runs there"},
 		"no database":       {url: s.url("nothing"), reason: "3D000", remedy: "createdb"},

@@ -60,7 +60,7 @@ var (
 // and has a Remedy method where something can be done about it.
 func Open(ctx context.Context, url string) (*Store, error) {
 	if misread(url) {
-		return nil, fmt.Errorf("postgres: open: %w: the password seems to hold an @ or a slash as it is", hint.New(errURL, remedyURL))
+		return nil, fmt.Errorf("postgres: open: %w: the password seems to hold a special character as it is", hint.New(errURL, remedyURL))
 	}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -195,8 +195,8 @@ func (s *Store) check(ctx context.Context) error {
 }
 
 // Close closes the connections once what runs on them has ended, for which it
-// waits up to five seconds; what takes longer gets an error. It may be called
-// twice. What is called later, also through a device of the Store, returns an
+// waits up to five seconds, after up to four for that which shows that the Store
+// is alive; what takes longer gets an error. It may be called twice. What is called later, also through a device of the Store, returns an
 // error.
 func (s *Store) Close() error {
 	s.vital.close()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -55,29 +56,37 @@ func explain(err error) error {
 	return hint.New(err, remedy)
 }
 
-// misread reports whether a URL would be understood otherwise than it is meant:
-// with an @ after the one that ends the password, or in the name of the database.
-// A part of the password would be taken for the host then, and shown.
+// query is how the options of a URL begin.
+var query = regexp.MustCompile(`\?[A-Za-z_]+=`)
+
+// misread reports whether a URL would be understood otherwise than it is meant,
+// because its password has an @, a slash or a question mark as it is: a part of
+// it would be taken for the host, the database or an option then, and shown.
 func misread(dsn string) bool {
-	_, rest, isURL := strings.Cut(dsn, "://")
-	rest, _, _ = strings.Cut(rest, "?")
-	host, path, _ := strings.Cut(rest, "/")
-	return isURL && (strings.Count(host, "@") > 1 || strings.Contains(path, "@"))
+	rest, isURL := strings.CutPrefix(dsn, "postgres://")
+	if !isURL {
+		rest, isURL = strings.CutPrefix(dsn, "postgresql://")
+	}
+	if begin := query.FindStringIndex(rest); begin != nil {
+		rest = rest[:begin[0]]
+	}
+	user, _, _ := strings.Cut(rest, "@")
+	return isURL && (strings.ContainsAny(user, "/?#") && strings.Contains(rest, "@") || strings.Count(rest, "@") > 1)
 }
 
 // reasonOf is why a URL cannot be understood, without the URL, which may hold a
 // password.
 func reasonOf(err error) error {
+	cause := err // of the pool's settings
 	if whole, ok := errors.AsType[*url.Error](err); ok {
-		return whole.Err
+		cause = whole.Err
+	} else if parse, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
+		cause = errors.Unwrap(parse)
 	}
-	if parse, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
-		if cause := errors.Unwrap(parse); cause != nil {
-			return cause
-		}
+	if cause == nil || strings.ContainsAny(cause.Error(), "\"'`") { // it quotes what may be of the password
 		return errors.New("a part of it is wrong")
 	}
-	return err // of the pool's settings
+	return cause
 }
 
 func remedyOf(code string) string {
