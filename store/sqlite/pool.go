@@ -59,14 +59,17 @@ type statements struct {
 	kept map[string]*sql.Stmt
 }
 
-// What is kept: whatsmeow's and walink's own statements are about a hundred. A
-// long one is made for a number of rows, and hardly comes again.
-const (
-	keptStatements = 256
-	keptLength     = 2 << 10
-)
+// What is kept: whatsmeow's and walink's own statements are about a hundred.
+// Those with a list have another text for each length, and are left out.
+const keptStatements = 256
 
 func newStatements(db *sql.DB) *statements { return &statements{db: db, kept: map[string]*sql.Stmt{}} }
+
+// listed reports whether a query has a list of any length: whatsmeow's IN, which
+// counts its values, and rows that are inserted together.
+func listed(query string) bool {
+	return strings.Contains(query, " IN (") || strings.Contains(query, "), (") || strings.Contains(query, "),(")
+}
 
 // prepared returns the statement of a query; false for one that is not kept, or
 // wrong.
@@ -75,7 +78,7 @@ func (s *statements) prepared(ctx context.Context, query string) (*sql.Stmt, boo
 	stmt, ok := s.kept[query]
 	full := len(s.kept) >= keptStatements
 	s.mu.Unlock()
-	if ok || full || len(query) > keptLength {
+	if ok || full || listed(query) {
 		return stmt, ok
 	}
 	stmt, err := s.db.PrepareContext(ctx, query) // not under the lock: it waits for a connection

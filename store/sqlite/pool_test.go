@@ -41,6 +41,10 @@ func TestStatementsAreKept(t *testing.T) {
 	if n, err := sqlite.Ask(t.Context(), st, query); err == nil {
 		t.Errorf("a table that is gone has %d", n)
 	}
+	kept := sqlite.Kept(st)
+	if n, err := sqlite.Ask(t.Context(), st, "SELECT 1 WHERE 5 IN ($1,$2)", 4, 5); err != nil || n != 1 || sqlite.Kept(st) != kept {
+		t.Errorf("a list: %d, %v, and %d statements of %d", n, err, sqlite.Kept(st), kept)
+	}
 	// There is an end to it.
 	for i := range 300 {
 		if n, err := sqlite.Ask(t.Context(), st, fmt.Sprintf("SELECT %d", i)); err != nil || n != i {

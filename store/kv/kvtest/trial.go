@@ -67,6 +67,7 @@ func (c example) try(tb testing.TB, db kv.DB, reopens func(closed kv.DB) kv.DB, 
 		defer close(done)
 		defer t.recovers()
 		defer t.close()
+		defer t.recovers() // before Close, which may hang then
 		c.run(t)
 	}()
 	begun := time.Now()
