@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"testing"
 
 	"github.com/walink/walink/internal/leasetest"
@@ -35,15 +34,6 @@ func TestLeases(t *testing.T) {
 		t.Skip("the kills are for Linux, where a lease ends with its holder")
 	}
 	file := filepath.Join(t.TempDir(), "walink.db")
-	config := leasetest.Config{
-		Open: open, Name: func(int) string { return file }, Children: 2, Sessions: 3, Kills: 1,
-	}
-	if text := os.Getenv("WALINK_LEASES"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		config.Children, config.Sessions, config.Kills, config.Stops = 3, 12, n, (n+3)/4
-	}
-	leasetest.Run(t, config)
+	config := leasetest.Config{Open: open, Name: func(int) string { return file }}
+	leasetest.Run(t, config.Sized(t))
 }

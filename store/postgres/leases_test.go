@@ -1,10 +1,7 @@
 package postgres_test
 
 import (
-	"os"
 	"path/filepath"
-	"strconv"
-	"sync"
 	"testing"
 
 	"github.com/walink/walink/internal/leasetest"
@@ -19,31 +16,9 @@ func TestLeases(t *testing.T) {
 	t.Parallel()
 	s := running(t)
 	database := s.database(t)
-	var mu sync.Mutex
-	proxies := map[int]*leasetest.Proxy{}
-	config := leasetest.Config{
-		Open: openStore, Children: 2, Sessions: 3, Kills: 1,
-		Name: func(child int) string { // each has a cable of its own
-			mu.Lock()
-			defer mu.Unlock()
-			if proxies[child] == nil {
-				proxies[child] = leasetest.NewProxy(t, "unix", filepath.Join(s.Dir, ".s.PGSQL.5432"))
-			}
-			return "postgres://postgres@" + proxies[child].Addr() + "/" + database + "?sslmode=disable&pool_max_conns=8"
-		},
-		Cut: func(child int) func() {
-			mu.Lock()
-			defer mu.Unlock()
-			proxies[child].Cut()
-			return proxies[child].Mend
-		},
-	}
-	if text := os.Getenv("WALINK_LEASES"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		config.Children, config.Sessions, config.Kills, config.Stops, config.Cuts = 3, 12, n, (n+3)/4, (n+3)/4
-	}
-	leasetest.Run(t, config)
+	socket := filepath.Join(s.Dir, ".s.PGSQL.5432")
+	config := leasetest.Config{Open: openStore}.Through(t, "unix", socket, func(address string) string {
+		return "postgres://postgres@" + address + "/" + database + "?sslmode=disable&pool_max_conns=8"
+	})
+	leasetest.Run(t, config.Sized(t))
 }

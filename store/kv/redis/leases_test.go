@@ -1,9 +1,6 @@
 package redis_test
 
 import (
-	"os"
-	"strconv"
-	"sync"
 	"testing"
 
 	"github.com/walink/walink/internal/leasetest"
@@ -17,31 +14,8 @@ import (
 func TestLeases(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	var mu sync.Mutex
-	proxies := map[int]*leasetest.Proxy{}
-	config := leasetest.Config{
-		Open: openStore, Children: 2, Sessions: 3, Kills: 1,
-		Name: func(child int) string { // each has a cable of its own
-			mu.Lock()
-			defer mu.Unlock()
-			if proxies[child] == nil {
-				proxies[child] = leasetest.NewProxy(t, "unix", s.Socket)
-			}
-			return "redis://" + proxies[child].Addr() + "/0"
-		},
-		Cut: func(child int) func() {
-			mu.Lock()
-			defer mu.Unlock()
-			proxies[child].Cut()
-			return proxies[child].Mend
-		},
-	}
-	if text := os.Getenv("WALINK_LEASES"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		config.Children, config.Sessions, config.Kills, config.Stops, config.Cuts = 3, 12, n, (n+3)/4, (n+3)/4
-	}
-	leasetest.Run(t, config)
+	config := leasetest.Config{Open: openStore}.Through(t, "unix", s.Socket, func(address string) string {
+		return "redis://" + address + "/0"
+	})
+	leasetest.Run(t, config.Sized(t))
 }
