@@ -3,12 +3,10 @@ package walink
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/walink/walink/internal/process"
 	"github.com/walink/walink/store"
 )
 
@@ -88,7 +86,7 @@ func takeLease(ctx context.Context, leaser store.Leaser, session string) (store.
 	calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTTL)
 	answered := make(chan answer, 1)
 	go func() {
-		lease, err := leaser.TakeLease(calling, session, holder(), leaseTTL)
+		lease, err := leaser.TakeLease(calling, session, process.Name(), leaseTTL)
 		answered <- answer{lease, err}
 	}()
 	select {
@@ -112,15 +110,6 @@ func takeLease(ctx context.Context, leaser store.Leaser, session string) (store.
 		go func() { giveBack(<-answered) }()
 	}
 	return store.Lease{}, ctx.Err()
-}
-
-// holder is what people of other programs are told of this one.
-func holder() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "a host without a name"
-	}
-	return fmt.Sprintf("%s, process %d on %s", filepath.Base(os.Args[0]), os.Getpid(), host)
 }
 
 // sessionBusy is the error of a session that lease gives to another.

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"time"
 
 	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink/internal/process"
 )
 
 const (
@@ -277,12 +277,7 @@ func hold(ctx context.Context, st Store, session string, lost context.CancelCaus
 	if !ok {
 		return nil, nil
 	}
-	host, err := os.Hostname()
-	if err != nil {
-		host = "a host without a name"
-	}
-	holder := fmt.Sprintf("a copy, %s, process %d on %s", filepath.Base(os.Args[0]), os.Getpid(), host)
-	lease, err := leaser.TakeLease(ctx, session, holder, copyLease)
+	lease, err := leaser.TakeLease(ctx, session, "a copy, "+process.Name(), copyLease)
 	if err != nil {
 		return nil, err
 	}
