@@ -51,11 +51,7 @@ func TestLeaseOfAProgramThatHearsNothing(t *testing.T) {
 
 	proxy.Keep() // what the server closes stays open for the program
 	proxy.Cut()
-	err = s.exec(t.Context(), database, `SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database d ON d.oid=database
-		WHERE locktype='advisory' AND datname='`+database+`'`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	unlock(t, s, database)
 	second, err := walink.New(two, walink.Settings{
 		HTTPClient: srv.HTTPClient(),
 		OnClient: func(*whatsmeow.Client) { // it has the lease, and no socket yet
