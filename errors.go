@@ -143,6 +143,9 @@ type Error struct {
 
 // Error returns "walink: op: reason: cause".
 func (e *Error) Error() string {
+	if e == nil {
+		return "<nil>"
+	}
 	parts := append(make([]string, 0, 4), "walink")
 	if e.Op != "" {
 		parts = append(parts, e.Op)
@@ -156,7 +159,10 @@ func (e *Error) Error() string {
 
 // Unwrap returns the Reason and the cause.
 func (e *Error) Unwrap() []error {
-	if e.Err == nil {
+	switch {
+	case e == nil:
+		return nil
+	case e.Err == nil:
 		return []error{e.Reason}
 	}
 	return []error{e.Reason, e.Err}
@@ -166,6 +172,9 @@ func (e *Error) Unwrap() []error {
 // cause that knows better answers for itself: the remedy of a timeout is that
 // of the failure that it cut short.
 func (e *Error) Remedy() string {
+	if e == nil {
+		return ""
+	}
 	var better interface{ Remedy() string }
 	if e.Err != nil && errors.As(e.Err, &better) {
 		return better.Remedy()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,21 @@ func TestErrorIsFoundByReasonAndByCause(t *testing.T) {
 	var outer *walink.Error
 	if !errors.As(err, &outer) || outer.Remedy() != inner.Remedy() {
 		t.Errorf("the remedy of a timeout is %q, want that of the failure under it", outer.Remedy())
+	}
+}
+
+// Who asks the Err of a Status what it is need not know whether there is one.
+func TestNilErrorCanBeAsked(t *testing.T) {
+	t.Parallel()
+	err := walink.Status{}.Err
+	if errors.Is(err, walink.ErrNetwork) {
+		t.Error("a reason is found in nil")
+	}
+	if target := (*net.OpError)(nil); errors.As(err, &target) {
+		t.Error("a cause is found in nil")
+	}
+	if err.Remedy() != "" || err.Error() != "<nil>" {
+		t.Errorf("nil has the text %q and the remedy %q", err, err.Remedy())
 	}
 }
 

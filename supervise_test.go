@@ -66,6 +66,7 @@ func TestSuperviseTellsWhenTheConnectionIsLostAndBack(t *testing.T) {
 		client := r.linker.Client()
 		for range 3 {
 			<-time.After(time.Minute)
+			r.srv.Script(walinktest.StageLogin, walinktest.Delay(time.Second)) // whatsmeow reconnects at once
 			r.srv.Restart()
 			wantReason(t, reach[walink.Disconnected](r).Err, walink.ErrNetwork)
 			if status := r.linker.Status(); status.State != walink.StateLinked || !errors.Is(status.Err, walink.ErrNetwork) {
