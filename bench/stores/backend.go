@@ -141,13 +141,20 @@ func onPostgres(s *postgresServer) []backend {
 	}
 }
 
-// onRedis returns the backend on a Redis. Its rival is the other server.
+// onRedis returns the backends on a Redis. Their rival is the other server.
 func onRedis(s *redisServer, rival string) []backend {
-	return []backend{{"kv/redis", redisSynced, rival, s.prefixed(func(ctx context.Context, prefix string) (opened, error) {
-		db, err := redis.Open(ctx, s.URL(), prefix)
-		if err != nil {
-			return nil, err
-		}
-		return ours{kv.New(db)}, nil
-	})}}
+	key := kv.NewKey()
+	on := func(wrap func(kv.DB) kv.DB) func(ctx context.Context) (place, error) {
+		return s.prefixed(func(ctx context.Context, prefix string) (opened, error) {
+			db, err := redis.Open(ctx, s.URL(), prefix)
+			if err != nil {
+				return nil, err
+			}
+			return ours{kv.New(wrap(db))}, nil
+		})
+	}
+	return []backend{
+		{"kv/redis", redisSynced, rival, on(func(db kv.DB) kv.DB { return db })},
+		{"kv/redis, encrypted", redisSynced, rival, on(func(db kv.DB) kv.DB { return kv.Encrypt(db, key) })},
+	}
 }
