@@ -21,6 +21,12 @@ const (
 	ceremonyTTL = 60 * time.Second
 	// reconnectTTL is how long the server waits after a 515 for the client to close.
 	reconnectTTL = 3 * time.Second
+	// breath is how long the server takes to ask for it. whatsmeow still sends
+	// something after pair-success, from a goroutine of its own (sendUnifiedSession),
+	// and its reconnect holds the lock that this needs. In a bubble of synctest the
+	// wait for a lock keeps time from going on, and a reconnect that hangs until a
+	// deadline would hang for ever.
+	breath = time.Millisecond
 )
 
 // ceremony is one phone pairing with one companion. Its channels have room for
@@ -278,9 +284,11 @@ func (p *companion) paired(answer *waBinary.Node) {
 		p.refs = nil
 		s.mu.Unlock()
 		c.end(nil)
-		p.conn.perform(StageLoginReconnect, p.conn.fail, func(Action) {
-			p.conn.streamError(515, "")
-			p.conn.after(reconnectTTL, p.conn.close)
+		p.conn.after(breath, func() {
+			p.conn.perform(StageLoginReconnect, p.conn.fail, func(Action) {
+				p.conn.streamError(515, "")
+				p.conn.after(reconnectTTL, p.conn.close)
+			})
 		})
 	})
 }
