@@ -85,6 +85,9 @@ func (a *attempt) run(ctx context.Context, previous *socket, killPrevious contex
 		select {
 		case <-a.inbox.ready:
 			inputs := a.inbox.take()
+			if ctx.Err() != nil { // before what its end has caused
+				a.step(inStop{stopped(ctx)})
+			}
 			for len(inputs) > 0 && a.end == nil {
 				a.step(inputs[0])
 				inputs = inputs[1:]

@@ -98,6 +98,22 @@ func TestUnlinkIsNoSuccessWhileTheSessionIsStored(t *testing.T) {
 	})
 }
 
+// A Store whose call is cut off by the end of the Link is not what went wrong.
+func TestEndDuringACallOfTheStore(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T) {
+		r := newRigOn(t, walinktest.NewServer(t), hangingStore{Store: memoryStore(t), load: true}, walink.Settings{})
+		for range 1000 {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			r.link(ctx)
+			if err := r.failed(); err.Reason != walink.ErrCanceled {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
 func TestStoreThatHangsIsNamed(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
