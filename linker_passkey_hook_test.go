@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/walink/walink"
@@ -177,6 +178,7 @@ func TestPasskeySecondChallengeUnderAnAnswer(t *testing.T) {
 		go func() { said <- r.phone.ScanQR(t.Context(), code.Payload) }()
 		second := await[walink.PasskeyRequired](r)
 		err := r.linker.AnswerPasskey(t.Context(), r.assertion(second.Challenge))
+		synctest.Wait() // at the same moment the first may hear of it a little later
 		select {
 		case <-early:
 		default:

@@ -308,6 +308,7 @@ func (m *machine) pairSuccess(now time.Time, in inPaired) {
 	if m.phase != phaseOffering && m.phase != phasePasskey {
 		return
 	}
+	m.accepted()
 	m.code.clear()
 	m.qr.clear()
 	m.phase, m.paired, m.lastErr = phasePaired, true, nil

@@ -14,10 +14,11 @@ type ceremony struct {
 	step      passkeyStep
 	number    int // of the challenge
 	challenge json.RawMessage
-	expires   time.Time // of the challenge
-	asking    bool      // Settings.Passkey is at it
-	refused   int       // answers that WhatsApp did not accept, or that Settings.Passkey should not have given
-	answer    int       // the number of the last answer
+	expires   time.Time    // of the challenge
+	asking    bool         // Settings.Passkey is at it
+	refused   int          // answers that WhatsApp did not accept, or that Settings.Passkey should not have given
+	answer    int          // the number of the last answer
+	reply     chan<- error // of whoever waits for the step; nil if nobody does
 }
 
 // passkeyStep is a step of the ceremony, in its order.
@@ -108,6 +109,7 @@ func (m *machine) answerPasskey(now time.Time, in inAnswer) {
 // on its way; it is for the driver to send them one after the other.
 func (m *machine) sendPasskey(now time.Time, assertion *types.WebAuthnResponse, reply chan<- error) {
 	m.ceremony.answer++
+	m.ceremony.reply = reply
 	m.goTo(stepSending, now.Add(codeLimit))
 	m.do(doAnswer{m.epoch, m.ceremony.answer, assertion, reply})
 }
@@ -157,8 +159,11 @@ func (m *machine) passkeyRefused(now time.Time, err *Error) {
 
 // passkeySent takes WhatsApp's answer to an assertion.
 func (m *machine) passkeySent(now time.Time, in inPasskeySent) {
+	if !m.at(stepSending) || in.answer != m.ceremony.answer { // the phone was faster, or it was for another challenge
+		return
+	}
+	m.ceremony.reply = nil // the driver tells
 	switch {
-	case !m.at(stepSending) || in.answer != m.ceremony.answer: // the phone was faster, or it was for another challenge
 	case in.err == nil:
 		m.lastErr = nil
 		m.goTo(stepPhone, now.Add(answerLimit))
@@ -174,6 +179,7 @@ func (m *machine) passkeyCode(now time.Time, in inPasskeyCode) {
 	if !m.at(stepSending) && !m.at(stepPhone) {
 		return
 	}
+	m.accepted()
 	automatic := in.automatic && !m.cfg.checkCode
 	m.do(doEmit{PasskeyConfirmation{Code: in.code, Automatic: automatic}})
 	if automatic {
@@ -197,19 +203,32 @@ func (m *machine) confirmPasskey(now time.Time, in inConfirm) {
 }
 
 func (m *machine) confirm(now time.Time, reply chan<- error) {
+	m.ceremony.reply = reply
 	m.goTo(stepConfirm, now.Add(codeLimit))
 	m.do(doConfirm{m.epoch, reply})
 }
 
+// accepted tells whoever waits that WhatsApp has taken what was sent: it goes
+// on, which it would not otherwise. Its own word on that may come late, or not
+// at all where the connection ends first.
+func (m *machine) accepted() {
+	if m.phase == phasePasskey && m.ceremony.reply != nil {
+		m.do(doReply{m.ceremony.reply, nil})
+		m.ceremony.reply = nil
+	}
+}
+
 // passkeyConfirmed takes WhatsApp's answer to the confirmation.
 func (m *machine) passkeyConfirmed(now time.Time, in inConfirmed) {
-	switch {
-	case !m.at(stepConfirm):
-	case in.err != nil:
-		m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: passkeyTries(in.err)})
-	default:
-		m.goTo(stepPairing, now.Add(answerLimit))
+	if !m.at(stepConfirm) {
+		return
 	}
+	m.ceremony.reply = nil // the driver tells
+	if in.err != nil {
+		m.lost(now, inLost{epoch: m.epoch, err: in.err, tries: passkeyTries(in.err)})
+		return
+	}
+	m.goTo(stepPairing, now.Add(answerLimit))
 }
 
 // passkeyStalled handles the end of the time that a step has.

@@ -97,3 +97,35 @@ func TestSameChallengeAgainChangesNothing(t *testing.T) {
 		t.Errorf("leads to %#v", effects)
 	}
 }
+
+// WhatsApp goes on with what it has accepted, so whoever waits hears that, and
+// not of the connection whose end was faster than the answer.
+func TestGoingOnIsAccepted(t *testing.T) {
+	t.Parallel()
+	s := asked(t)
+	answered, confirmed := make(chan error, 1), make(chan error, 1)
+	closed := &Error{Reason: ErrNetwork, Err: errConnectionClosed}
+	for _, step := range []struct {
+		reply             chan error
+		begin, goOn, late input
+	}{
+		{answered, inAnswer{goodAssertion, answered}, inPasskeyCode{1, "ABCD-EFGH", false}, inPasskeySent{1, 1, closed}},
+		{confirmed, inConfirm{confirmed}, inPaired{1, Account{}}, inConfirmed{1, closed}},
+	} {
+		s.step(step.begin)
+		said := false
+		for _, e := range s.effects(step.goOn) {
+			if reply, ok := e.(doReply); ok {
+				tell(reply.reply, reply.err)
+				said = true
+			}
+		}
+		tell(step.reply, closed)
+		if err := <-step.reply; !said || err != nil {
+			t.Errorf("after %T the caller hears %v", step.goOn, err)
+		}
+		if effects := s.effects(step.late); len(effects) != 0 {
+			t.Errorf("the late answer leads to %#v", effects)
+		}
+	}
+}

@@ -97,14 +97,16 @@ func passkeyFailed(err error) *Error {
 	return &Error{Reason: ErrPasskey, Op: "answer passkey", Err: err}
 }
 
-// tell gives the caller of AnswerPasskey or ConfirmPasskey its result.
+// tell gives the caller of AnswerPasskey or ConfirmPasskey its result, for
+// which reply has room. The first word counts.
 func tell(reply chan<- error, err *Error) {
-	switch {
-	case reply == nil:
-	case err == nil:
-		reply <- nil
-	default:
-		reply <- err
+	var result error
+	if err != nil {
+		result = err
+	}
+	select {
+	case reply <- result:
+	default: // nobody asked, or it was told before
 	}
 }
 
