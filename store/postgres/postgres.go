@@ -78,23 +78,17 @@ func Open(ctx context.Context, url string) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
-	var err error
-	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-		return err
-	}
-	pooled, err := behindPooler(ctx, s.pool)
+	pooled, err := behindPooler(ctx, config.ConnConfig)
 	if err != nil {
 		return err
 	}
 	if pooled {
 		s.vital.useless = true
-		s.pool.Close()
 		// A prepared statement belongs to a connection, and each transaction has another.
-		config = config.Copy()
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
-		if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
-			return err
-		}
+	}
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return err
 	}
 	s.sql = stdlib.OpenDBFromPool(s.pool)
 	devices, err := dbutil.NewWithDB(s.sql, "pgx")
@@ -115,14 +109,17 @@ func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
 
 // behindPooler reports whether something like PgBouncer stands in between: the
 // key with which a query can be canceled is not that of a backend then.
-func behindPooler(ctx context.Context, pool *pgxpool.Pool) (pooled bool, err error) {
-	err = pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		var backend uint32
-		err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`, pgx.QueryExecModeExec).Scan(&backend)
-		pooled = backend != conn.Conn().PgConn().PID()
-		return err
-	})
-	return pooled, err
+func behindPooler(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
+	config = config.Copy()
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close(ctx) }() // nothing was asked of it that matters
+	var backend uint32
+	err = conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&backend)
+	return backend != conn.PgConn().PID(), err
 }
 
 // checkElsewhere finds tables that are not in the search path: the migrations
@@ -203,13 +200,10 @@ func (s *Store) check(ctx context.Context) error {
 // error.
 func (s *Store) Close() error {
 	s.vital.close()
-	if s.pool == nil {
+	if s.sql == nil {
 		return nil
 	}
-	var err error
-	if s.sql != nil {
-		err = s.sql.Close()
-	}
+	err := s.sql.Close()
 	closed := make(chan struct{})
 	go func() {
 		s.pool.Close()
