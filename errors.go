@@ -129,7 +129,9 @@ func (r Reason) remedy() string {
 // Error is the error type of this package.
 //
 // Its text never holds a pairing code, a QR payload, a key or a whole phone
-// number. It is immutable once it has left the package.
+// number. It is immutable once it has left the package. A nil *Error, as the Err
+// of a [Status] without trouble, may be asked like any other: errors.Is finds
+// nothing in it, and it has no remedy.
 type Error struct {
 	// Reason is what went wrong, for programs.
 	Reason Reason
@@ -170,14 +172,16 @@ func (e *Error) Unwrap() []error {
 
 // Remedy returns one imperative sentence for the person who has to mend it. A
 // cause that knows better answers for itself: the remedy of a timeout is that
-// of the failure that it cut short.
+// of the failure that it cut short. It is empty for nil only.
 func (e *Error) Remedy() string {
 	if e == nil {
 		return ""
 	}
 	var better interface{ Remedy() string }
 	if e.Err != nil && errors.As(e.Err, &better) {
-		return better.Remedy()
+		if remedy := better.Remedy(); remedy != "" {
+			return remedy
+		}
 	}
 	return e.Reason.remedy()
 }
@@ -194,6 +198,9 @@ type errorJSON struct {
 // MarshalJSON writes reason, op, retryAfter (a Go duration), the text of the
 // cause, and the remedy.
 func (e *Error) MarshalJSON() ([]byte, error) {
+	if e == nil {
+		return []byte("null"), nil
+	}
 	out := errorJSON{Reason: e.Reason, Op: e.Op, Remedy: e.Remedy()}
 	if e.RetryAfter != 0 {
 		out.RetryAfter = e.RetryAfter.String()

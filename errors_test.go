@@ -69,6 +69,13 @@ func TestNilErrorCanBeAsked(t *testing.T) {
 	if target := (*net.OpError)(nil); errors.As(err, &target) {
 		t.Error("a cause is found in nil")
 	}
+	if data, failed := err.MarshalJSON(); failed != nil || string(data) != "null" {
+		t.Errorf("nil is %s in JSON, %v", data, failed)
+	}
+	outer := &walink.Error{Reason: walink.ErrPasskey, Err: err}
+	if want := (&walink.Error{Reason: walink.ErrPasskey}).Remedy(); outer.Remedy() != want {
+		t.Errorf("the remedy with nil as the cause is %q, want %q", outer.Remedy(), want)
+	}
 	if err.Remedy() != "" || err.Error() != "<nil>" {
 		t.Errorf("nil has the text %q and the remedy %q", err, err.Remedy())
 	}
