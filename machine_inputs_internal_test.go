@@ -115,14 +115,14 @@ func (s *schedule) input(b, arg byte) input {
 	case 17:
 		return inPasskeyCode{epoch, "ABCD-EFGH", arg%2 == 0}
 	case 18:
-		return inAnswer{s.assertion(arg), nil}
+		return inAnswer{s.assertion(arg), make(chan<- error, 1)}
 	case 19:
 		if s.sent == 0 || arg%8 == 5 {
 			return inPasskeySent{epoch, s.m.ceremony.answer - 1, or(arg, fault)}
 		}
 		return inPasskeySent{epoch, s.sent, or(arg, &Error{Reason: ErrPasskey})}
 	case 20:
-		return inConfirm{nil}
+		return inConfirm{make(chan<- error, 1)}
 	case 21:
 		return inConfirmed{epoch, or(arg, fault)}
 	case 22:

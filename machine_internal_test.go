@@ -16,13 +16,14 @@ type schedule struct {
 	now     time.Time
 	started bool
 
-	requested int  // epoch of the code request that is under way; 0 for none
-	code, qr  bool // what is on the screen
-	passkey   bool // is asked for
-	compare   bool // the code of a passkey is on the screen
-	automatic bool // and nobody has to compare it
-	sent      int  // the number of the assertion that is out; 0 for none
-	refusals  int  // of assertions, of the present challenge
+	requested int                  // epoch of the code request that is under way; 0 for none
+	code, qr  bool                 // what is on the screen
+	passkey   bool                 // is asked for
+	compare   bool                 // the code of a passkey is on the screen
+	automatic bool                 // and nobody has to compare it
+	sent      int                  // the number of the assertion that is out; 0 for none
+	refusals  int                  // of assertions, of the present challenge
+	waiting   map[chan<- error]int // callers whose word is out: the number of the assertion, or a confirmation
 	before    phase
 	reached   map[string]int // phases, and steps of the ceremony
 	codeDue   time.Time
@@ -92,8 +93,10 @@ func (s *schedule) effect(in input, e effect) {
 			s.t.Fatal("an assertion is sent while another is out for the same challenge")
 		}
 		s.sent = e.answer
+		s.waits(e.reply, e.answer)
 	case doConfirm:
 		_, byHand := in.(inConfirm)
+		s.waits(e.reply, confirmation)
 		if !s.compare {
 			s.t.Fatal("a code is confirmed that nobody has seen")
 		}
@@ -103,10 +106,43 @@ func (s *schedule) effect(in input, e effect) {
 		s.compare = false
 	case doShut:
 		s.requested, s.passkey, s.compare, s.sent, s.refusals = 0, false, false, 0, 0
+		clear(s.waiting)
 	case doEmit:
 		s.event(in, e.event)
-	case doLoad, doConnect, doRelogin, doRefreshVersion, doDrop, doAskPasskey, doReply:
+	case doReply:
+		s.replied(in, e)
+	case doLoad, doConnect, doRelogin, doRefreshVersion, doDrop, doAskPasskey:
 	}
+}
+
+const confirmation = -1
+
+// waits notes that a caller will hear of what is sent for it.
+func (s *schedule) waits(reply chan<- error, answer int) {
+	if reply != nil {
+		s.waiting[reply] = answer
+	}
+}
+
+// replied checks that a caller is told once: at once, or that it was accepted
+// before the driver had the word.
+func (s *schedule) replied(in input, e doReply) {
+	s.t.Helper()
+	switch in := in.(type) {
+	case inAnswer:
+		if in.reply == e.reply {
+			return
+		}
+	case inConfirm:
+		if in.reply == e.reply {
+			return
+		}
+	}
+	if _, waits := s.waiting[e.reply]; !waits || e.err != nil {
+		s.t.Fatalf("%#v has a caller told %v, who waits: %t", in, e.err, waits)
+	}
+	s.reached["vouched"]++
+	delete(s.waiting, e.reply)
 }
 
 func (s *schedule) event(in input, event Event) {
@@ -201,6 +237,9 @@ func (s *schedule) event(in input, event Event) {
 
 // told notes what an input says of the assertion that is out.
 func (s *schedule) told(in input) {
+	if in, ok := in.(inConfirmed); ok && in.epoch == s.m.epoch {
+		s.heard(confirmation)
+	}
 	sent, ok := in.(inPasskeySent)
 	if !ok || sent.epoch != s.m.epoch || s.terminal > 0 {
 		return
@@ -219,6 +258,12 @@ func (s *schedule) told(in input) {
 	if sent.answer == s.sent {
 		s.sent = 0
 	}
+	s.heard(sent.answer)
+}
+
+// heard notes that the driver has told whoever waited.
+func (s *schedule) heard(answer int) {
+	maps.DeleteFunc(s.waiting, func(_ chan<- error, number int) bool { return number == answer })
 }
 
 // state is all that a machine knows.

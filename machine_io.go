@@ -179,19 +179,19 @@ type (
 		expires   time.Time
 	}
 	// doAnswer: send the assertion, after those before it; its outcome goes to reply too,
-	// if there is one.
+	// if there is one and a doReply has not been faster.
 	doAnswer struct {
 		epoch     int
 		answer    int // its number
 		assertion *types.WebAuthnResponse
 		reply     chan<- error
 	}
-	// doConfirm: send the confirmation; its outcome goes to reply too, if there is one.
+	// doConfirm: send the confirmation; its outcome goes to reply too, likewise.
 	doConfirm struct {
 		epoch int
 		reply chan<- error
 	}
-	// doReply: tell the caller of AnswerPasskey or ConfirmPasskey.
+	// doReply: tell the caller of AnswerPasskey or ConfirmPasskey. The first word counts.
 	doReply struct {
 		reply chan<- error
 		err   *Error

@@ -18,6 +18,7 @@ type ceremony struct {
 	asking    bool         // Settings.Passkey is at it
 	refused   int          // answers that WhatsApp did not accept, or that Settings.Passkey should not have given
 	answer    int          // the number of the last answer
+	heard     int          // of how many answers the outcome is known
 	reply     chan<- error // of whoever waits for the step; nil if nobody does
 }
 
@@ -51,7 +52,7 @@ func (m *machine) passkey(now time.Time, in inPasskey) {
 	m.qr.clear()
 	m.lastErr = nil
 	m.ceremony = ceremony{
-		number: m.ceremony.number + 1, challenge: in.challenge, expires: now.Add(passkeyLife), answer: m.ceremony.answer,
+		number: m.ceremony.number + 1, challenge: in.challenge, expires: now.Add(passkeyLife), answer: m.ceremony.answer, heard: m.ceremony.heard,
 	}
 	m.phase = phasePasskey
 	m.goTo(stepAnswer, m.ceremony.expires)
@@ -159,6 +160,7 @@ func (m *machine) passkeyRefused(now time.Time, err *Error) {
 
 // passkeySent takes WhatsApp's answer to an assertion.
 func (m *machine) passkeySent(now time.Time, in inPasskeySent) {
+	m.ceremony.heard++
 	if !m.at(stepSending) || in.answer != m.ceremony.answer { // the phone was faster, or it was for another challenge
 		return
 	}
@@ -178,6 +180,10 @@ func (m *machine) passkeySent(now time.Time, in inPasskeySent) {
 func (m *machine) passkeyCode(now time.Time, in inPasskeyCode) {
 	if !m.at(stepSending) && !m.at(stepPhone) {
 		return
+	}
+	m.lastErr = nil
+	if m.ceremony.heard+1 != m.ceremony.answer { // it may be one to an earlier challenge that was accepted
+		m.ceremony.reply = nil
 	}
 	m.accepted()
 	automatic := in.automatic && !m.cfg.checkCode

@@ -129,3 +129,45 @@ func TestGoingOnIsAccepted(t *testing.T) {
 		}
 	}
 }
+
+// What goes on may be the answer to an earlier challenge, while that to the
+// second has not been sent.
+func TestGoingOnIsNotTakenForAnAnswerThatWaits(t *testing.T) {
+	t.Parallel()
+	s := asked(t)
+	s.step(inAnswer{goodAssertion, make(chan<- error, 1)})
+	s.step(inPasskey{1, []byte(`{"timeout":1}`), nil})
+	s.step(inAnswer{goodAssertion, make(chan<- error, 1)})
+	for _, e := range s.effects(inPasskeyCode{1, "ABCD-EFGH", false}) {
+		if reply, ok := e.(doReply); ok {
+			t.Errorf("the second caller hears %v", reply.err)
+		}
+	}
+}
+
+// What WhatsApp refused before is not what went wrong once it has accepted.
+func TestRefusalIsForgottenWhenTheCeremonyGoesOn(t *testing.T) {
+	t.Parallel()
+	s := asked(t)
+	s.step(inAnswer{goodAssertion, nil})
+	s.step(inPasskeySent{1, 1, &Error{Reason: ErrPasskey}})
+	s.step(inAnswer{goodAssertion, nil})
+	s.step(inPasskeyCode{1, "ABCD-EFGH", false})
+	for _, e := range s.effects(inStop{&Error{Reason: ErrCanceled, Op: "link"}}) {
+		if emit, ok := e.(doEmit); ok {
+			if failed, ok := emit.event.(Failed); ok && errors.Is(failed.Err, ErrPasskey) {
+				t.Errorf("the Link ends with %v", failed.Err)
+			}
+		}
+	}
+}
+
+// A hook that hands on a nil *Error has failed all the same.
+func TestHookThatFailsWithNil(t *testing.T) {
+	t.Parallel()
+	var none *Error
+	err := passkeyFailed(none)
+	if err == nil || err.Reason != ErrPasskey || err.Remedy() != ErrPasskey.remedy() {
+		t.Errorf("the failure is %v", err)
+	}
+}

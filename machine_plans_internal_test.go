@@ -47,7 +47,9 @@ func (s *schedule) run(plan []byte) {
 
 func newSchedule(t *testing.T, mode uint16) *schedule {
 	t.Helper()
-	return &schedule{t: t, m: newMachine(testConfig(mode)), now: time.Unix(1_000_000, 0), reached: map[string]int{}}
+	return &schedule{
+		t: t, m: newMachine(testConfig(mode)), now: time.Unix(1_000_000, 0), reached: map[string]int{}, waiting: map[chan<- error]int{},
+	}
 }
 
 // seed is another one in each run. WALINK_SEED repeats one.
@@ -85,6 +87,8 @@ func TestMachineHoldsItsPropertiesForLikelySchedules(t *testing.T) {
 		{2, 3, 4, 5, 5, 8, 5, 7, 11, 12, 3, 13},
 		{2, 3, 4, 5, 10, 18, 19, 17, 20, 21, 11, 12, 3, 13},          // with a passkey
 		{2, 3, 4, 10, 18, 19, 18, 19, 10, 18, 19, 18, 19, 18, 19},    // that is refused, and asked for again
+		{2, 3, 4, 10, 18, 17, 11, 12, 3, 13},                         // where WhatsApp's word comes late
+		{2, 3, 4, 10, 18, 17, 20, 11, 12, 3, 13},                     // likewise
 		{2, 3, 4, 14, 0, 2, 3, 14, 15, 0, 2, 3, 13, 14, 16, 0, 2, 3}, // with failures
 	}
 	reached := map[string]int{}
@@ -111,7 +115,7 @@ func TestMachineHoldsItsPropertiesForLikelySchedules(t *testing.T) {
 	}
 	for _, name := range []string{
 		"waiting", "opening", "offering", "passkey 0", "passkey 1", "passkey 2", "passkey 3", "passkey 4", "passkey 5",
-		"paired", "login", "probation", "refreshing", "dropping",
+		"paired", "login", "probation", "refreshing", "dropping", "vouched",
 	} {
 		if reached[name] < 25 {
 			t.Errorf("%q was reached %d times", name, reached[name])

@@ -91,7 +91,7 @@ func (a *attempt) askPasskey(ctx context.Context, e doAskPasskey) {
 
 // passkeyFailed is the error of a Settings.Passkey that gave no usable answer.
 func passkeyFailed(err error) *Error {
-	if own, ok := errors.AsType[*Error](err); ok {
+	if own, ok := errors.AsType[*Error](err); ok && own != nil {
 		return own
 	}
 	return &Error{Reason: ErrPasskey, Op: "answer passkey", Err: err}
