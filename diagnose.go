@@ -34,9 +34,8 @@ import (
 //
 // The Report holds no secret and no whole phone number, so it can be pasted into
 // an issue. It asks a store that is a [store.Checker] whether it is in order, one
-// that is a [store.Leaser] who uses the session, and a ledger that is a
-// [store.CodePeeker] what is left of the budget. Without them the Report says what
-// was not examined.
+// that is a [store.Leaser] who uses the session, and one that is a [store.Ledger]
+// what is left of the budget. Without them the Report says what was not examined.
 func Diagnose(ctx context.Context, st store.Store, settings Settings, faults ...error) Report {
 	return newDoctor(st, settings, faults...).examine(ctx)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/walink/walink/internal/hint"
-	"github.com/walink/walink/store"
 )
 
 var errForeignTransport = hint.New(
@@ -126,18 +125,13 @@ func (d *doctor) checkCodes(ctx context.Context) {
 		d.skip(onCodes, "because there is no usable number")
 		return
 	}
-	reader, ok := d.ledger.(store.CodePeeker)
-	if !ok {
-		d.skip(onCodes, "not examined, because the ledger has no PeekCode method and could not be asked without using a code up")
-		return
-	}
 	now, budget := d.now(), d.set.codeBudget
 	type balance struct {
 		left int
 		next time.Time
 	}
 	b, err := within(ctx, stepLimit, func(ctx context.Context) (b balance, err error) {
-		b.left, b.next, err = reader.PeekCode(ctx, d.set.phone.Digits(), now, budget, codeWindow)
+		b.left, b.next, err = d.ledger.PeekCode(ctx, d.set.phone.Digits(), now, budget, codeWindow)
 		return b, err
 	})
 	if err != nil {

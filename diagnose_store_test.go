@@ -79,10 +79,6 @@ func TestDiagnoseStore(t *testing.T) {
 			store: func(st store.Store) store.Store { return &sickStore{Store: st, check: advice} },
 			want:  []string{"store warning", "session ok"}, detail: "holds 0 sessions: nothing is there", remedy: "Make it.",
 		},
-		"a ledger that cannot be asked": {
-			store: func(st store.Store) store.Store { return mute{bareStore{st}, &sickStore{}} },
-			set:   code, want: []string{"codes skipped"}, detail: "not examined",
-		},
 		"a ledger that fails": {
 			store: func(st store.Store) store.Store { return &sickStore{Store: st, ledger: broken} },
 			set:   code, first: "codes", reason: walink.ErrStore,

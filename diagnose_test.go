@@ -80,12 +80,6 @@ func (s *sickStore) PeekCode(_ context.Context, _ string, now time.Time, limit i
 // bareStore has none of what is optional.
 type bareStore struct{ store.Store }
 
-// mute is a Ledger that cannot be read.
-type mute struct {
-	store.Store
-	store.Ledger
-}
-
 // wantChecks fails the test unless the checks that are named, as "name status", are so.
 func wantChecks(t *testing.T, report walink.Report, want ...string) {
 	t.Helper()

@@ -245,8 +245,9 @@
 // file, without cgo and without a server; it also adopts the devices of
 // another whatsmeow program's SQLite database, so that people need not link
 // again. An own Store is proved by package
-// [github.com/walink/walink/store/storetest]. [store.Move] takes sessions from
-// one Store to another.
+// [github.com/walink/walink/store/storetest]. Package
+// [github.com/walink/walink/store/transfer] takes sessions from one Store to
+// another.
 //
 // What is stored are the keys of the account's companion device. Whoever can
 // read the file, or a copy of it, can read and write as that account, from

@@ -18,6 +18,7 @@ import (
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/sqlite"
+	"github.com/walink/walink/store/transfer"
 	"github.com/walink/walink/walinktest"
 )
 
@@ -92,11 +93,10 @@ func sqliteStore(t *testing.T) *sqlite.Store {
 type fullStore interface {
 	store.Store
 	store.Ledger
-	store.CodePeeker
 	store.Leaser
 	store.Checker
-	store.Exporter
-	store.Importer
+	transfer.Exporter
+	transfer.Importer
 }
 
 // cheapStore is a store whose devices all upload the same 812 prekeys, since

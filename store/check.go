@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"time"
 )
 
 // Checker is an optional interface of a [Store], for walink's Diagnose.
@@ -30,12 +29,3 @@ func (a *Advice) Unwrap() error { return a.Err }
 
 // Remedy returns Mend.
 func (a *Advice) Remedy() string { return a.Mend }
-
-// CodePeeker is an optional interface of a [Ledger], for walink's Diagnose.
-type CodePeeker interface {
-	// PeekCode is [Ledger.TakeCode] without the taking. It returns how many of
-	// limit pairing codes may still be asked for number after now-window, and
-	// a time where none may be now: that at which the next one may. That a
-	// refusal is in force does not lower what is left.
-	PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error)
-}

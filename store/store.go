@@ -95,6 +95,11 @@ type Ledger interface {
 	// returns until when that is in force: for wait, doubled for each refusal
 	// of the [RefusalMemory] before, and for no longer than [LongestRefusal].
 	RefuseCode(ctx context.Context, number string, now time.Time, wait time.Duration) (until time.Time, err error)
+	// PeekCode says what TakeCode would do at now, and records nothing. It
+	// returns how many of limit pairing codes are left in the window, and when
+	// the next one may be requested: a zero time if it may be requested now. A
+	// refusal in force moves that time, and takes nothing from what is left.
+	PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error)
 }
 
 const (

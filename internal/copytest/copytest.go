@@ -1,5 +1,4 @@
-// Package copytest runs the contract of copying between a Store and
-// store/sqlite, to which people move from any other Store, and from it.
+// Package copytest tests that sessions go from one Store to another.
 package copytest
 
 import (
@@ -10,8 +9,9 @@ import (
 	"github.com/walink/walink/store/storetest"
 )
 
-// Run copies to SQLite from what open returns, and the other way. Each call of
-// open must give an empty Store, which Run closes; calls may come at once.
+// Run copies from the Stores that open returns to store/sqlite, which most
+// sessions come from or go to, and from store/sqlite to them. Each call of open
+// must return an empty Store, which Run closes; calls may run in parallel.
 func Run(t *testing.T, open func(t *testing.T) store.Store) {
 	t.Helper()
 	t.Run("to SQLite", func(t *testing.T) {

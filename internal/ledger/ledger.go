@@ -26,10 +26,7 @@ type Memory struct {
 // refusal is one by WhatsApp.
 type refusal struct{ at, until time.Time }
 
-var (
-	_ store.Ledger     = (*Memory)(nil)
-	_ store.CodePeeker = (*Memory)(nil)
-)
+var _ store.Ledger = (*Memory)(nil)
 
 // process is shared by all Linkers of the process, since WhatsApp's limit is
 // one per number and not one per Linker.
@@ -84,7 +81,7 @@ func (m *Memory) RefuseCode(ctx context.Context, number string, now time.Time, w
 	return until, nil
 }
 
-// PeekCode implements [store.CodePeeker].
+// PeekCode implements [store.Ledger].
 func (m *Memory) PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, time.Time{}, err

@@ -1,4 +1,5 @@
-// Package plaintest links as a program does that knows nothing of walink.
+// Package plaintest tests the way from plain whatsmeow to walink: it links a
+// device without walink, and resumes a session with walink.
 package plaintest
 
 import (
@@ -9,11 +10,14 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 
+	"github.com/walink/walink"
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/walinktest"
 )
 
-// Link links a new device of a container to a phone, by QR code. It disconnects
-// the device, closes the container, and returns the device's JID.
+// Link links a new device of a container to a phone by QR code, with plain
+// whatsmeow. It disconnects the device, closes the container, and returns the
+// device's JID.
 func Link(t *testing.T, srv *walinktest.Server, phone *walinktest.Phone, container *sqlstore.Container) types.JID {
 	t.Helper()
 	device := container.NewDevice()
@@ -41,4 +45,36 @@ func Link(t *testing.T, srv *walinktest.Server, phone *walinktest.Phone, contain
 		t.Fatal(err)
 	}
 	return *device.ID
+}
+
+// Resumes fails the test unless a Linker resumes the session "shop" of st, as
+// the device jid, without a new link. It closes the Linker.
+func Resumes(t *testing.T, srv *walinktest.Server, st store.Store, jid types.JID) {
+	t.Helper()
+	linker, err := walink.New(st, walink.Settings{Session: "shop", HTTPClient: srv.HTTPClient()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := linker.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	events, err := linker.Link(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last walink.Event
+	for last = range events {
+		if code, ok := last.(walink.QRCode); ok {
+			t.Fatalf("a new link is wanted: %v", code)
+		}
+	}
+	linked, ok := last.(walink.Linked)
+	if !ok || !linked.Resumed || linked.Account.JID != jid {
+		t.Fatalf("the Link ended with %v, want resumed as %s", last, jid)
+	}
+	if err := linker.Client().SetPassive(t.Context(), false); err != nil {
+		t.Errorf("the client is not usable: %v", err)
+	}
 }

@@ -15,13 +15,14 @@ import (
 	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/transfer"
 )
 
 var errStop = errors.New("the loop has ended")
 
-// Export implements [store.Exporter].
-func (k *Keeper) Export(ctx context.Context, session string) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
+// Export implements [transfer.Exporter].
+func (k *Keeper) Export(ctx context.Context, session string) iter.Seq2[transfer.Record, error] {
+	return func(yield func(transfer.Record, error) bool) {
 		err := k.snapshot(ctx, func(db *dbutil.Database) error { return k.export(ctx, db, session, yield) })
 		if err != nil && !errors.Is(err, errStop) {
 			yield(nil, k.fail("export session", session, err))
@@ -42,7 +43,7 @@ func (k *Keeper) snapshot(ctx context.Context, fn func(db *dbutil.Database) erro
 	return fn(db)
 }
 
-func (k *Keeper) export(ctx context.Context, db *dbutil.Database, session string, yield func(store.Record, error) bool) error {
+func (k *Keeper) export(ctx context.Context, db *dbutil.Database, session string, yield func(transfer.Record, error) bool) error {
 	device, linkedAt, err := k.find(ctx, db, session)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -50,7 +51,7 @@ func (k *Keeper) export(ctx context.Context, db *dbutil.Database, session string
 	case err != nil:
 		return err
 	}
-	if !yield(store.DeviceRecord{Device: device, LinkedAt: linkedAt}, nil) {
+	if !yield(transfer.DeviceRecord{Device: device, LinkedAt: linkedAt}, nil) {
 		return errStop
 	}
 	for _, t := range tables() {
@@ -88,7 +89,7 @@ func each[T any](
 	return rows.Err()
 }
 
-// ExportLIDs implements [store.Exporter].
+// ExportLIDs implements [transfer.Exporter].
 func (k *Keeper) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, error] {
 	return func(yield func(wastore.LIDMapping, error) bool) {
 		err := k.snapshot(ctx, func(db *dbutil.Database) error {

@@ -12,18 +12,18 @@ import (
 	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/internal/batch"
-	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/transfer"
 )
 
-// Import implements [store.Importer].
-func (k *Keeper) Import(ctx context.Context, session string, records iter.Seq2[store.Record, error]) error {
+// Import implements [transfer.Importer].
+func (k *Keeper) Import(ctx context.Context, session string, records iter.Seq2[transfer.Record, error]) error {
 	err := k.locked(ctx, "session", session, func(ctx context.Context) error {
 		var w *writer
 		for record, err := range records {
 			if err != nil {
 				return err
 			}
-			device, first := record.(store.DeviceRecord)
+			device, first := record.(transfer.DeviceRecord)
 			switch {
 			case first != (w == nil):
 				return errors.New("the records do not begin with the device, or have two")
@@ -50,7 +50,7 @@ func (k *Keeper) Import(ctx context.Context, session string, records iter.Seq2[s
 }
 
 // importDevice stores the device if neither it nor its session is there.
-func (k *Keeper) importDevice(ctx context.Context, session string, record store.DeviceRecord) error {
+func (k *Keeper) importDevice(ctx context.Context, session string, record transfer.DeviceRecord) error {
 	device := *record.Device // PutDevice gives it stores
 	if device.ID == nil || device.ID.IsEmpty() || device.Account == nil {
 		return errors.New("the device is not linked")
@@ -65,9 +65,9 @@ func (k *Keeper) importDevice(ctx context.Context, session string, record store.
 	case err != nil:
 		return err
 	case !held.IsEmpty():
-		return fmt.Errorf("the session has a device: %w", store.ErrTaken)
+		return fmt.Errorf("the session has a device: %w", transfer.ErrTaken)
 	case stored:
-		return fmt.Errorf("the database has the device already, under another name or under none (see Adopt): %w", store.ErrTaken)
+		return fmt.Errorf("the database has the device already, under another name or under none (see Adopt): %w", transfer.ErrTaken)
 	}
 	// What a program has left that deleted without foreign keys.
 	if err := k.forget(ctx, *device.ID); err != nil {
@@ -100,7 +100,7 @@ func newWriter(k *Keeper, jid types.JID) *writer {
 	return w
 }
 
-func (w *writer) add(ctx context.Context, record store.Record) error {
+func (w *writer) add(ctx context.Context, record transfer.Record) error {
 	table, values := row(record)
 	if w.rows == importRows || w.rows > 0 && w.table != table {
 		if err := w.flush(ctx); err != nil {
@@ -146,7 +146,7 @@ func (w *writer) flush(ctx context.Context) error {
 // importPairs is how many pairs of the LID map are stored at once.
 const importPairs = 500
 
-// ImportLIDs implements [store.Importer]. It goes through the container, whose
+// ImportLIDs implements [transfer.Importer]. It goes through the container, whose
 // cache would not know of the pairs otherwise.
 func (k *Keeper) ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapping, error]) error {
 	err := batch.Each(pairs, importPairs, func(list []wastore.LIDMapping) error { return k.addPairs(ctx, list) })

@@ -16,6 +16,7 @@ import (
 	"go.mau.fi/whatsmeow/store/sqlstore"
 
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/transfer"
 )
 
 // Config is what a database brings with it.
@@ -46,7 +47,7 @@ type Config struct {
 }
 
 // Keeper implements [store.Store] but for Close, [store.Ledger],
-// [store.CodePeeker], [store.Leaser], [store.Exporter] and [store.Importer].
+// [store.Leaser], [transfer.Exporter] and [transfer.Importer].
 type Keeper struct {
 	db        *dbutil.Database
 	container *sqlstore.Container
@@ -54,11 +55,10 @@ type Keeper struct {
 }
 
 var (
-	_ store.Ledger     = (*Keeper)(nil)
-	_ store.CodePeeker = (*Keeper)(nil)
-	_ store.Leaser     = (*Keeper)(nil)
-	_ store.Exporter   = (*Keeper)(nil)
-	_ store.Importer   = (*Keeper)(nil)
+	_ store.Ledger      = (*Keeper)(nil)
+	_ store.Leaser      = (*Keeper)(nil)
+	_ transfer.Exporter = (*Keeper)(nil)
+	_ transfer.Importer = (*Keeper)(nil)
 )
 
 // New returns a Keeper. The tables are there once [Upgrade] has been called.

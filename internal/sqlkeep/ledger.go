@@ -79,7 +79,7 @@ func (k *Keeper) RefuseCode(ctx context.Context, number string, now time.Time, w
 	return until, nil
 }
 
-// PeekCode implements [store.CodePeeker].
+// PeekCode implements [store.Ledger].
 func (k *Keeper) PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error) {
 	var taken int
 	var oldest, until int64

@@ -13,6 +13,7 @@ import (
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/storetest"
+	"github.com/walink/walink/store/transfer"
 )
 
 // damageNumber is a phone number that no error may hold.
@@ -152,10 +153,10 @@ func damaged(t *testing.T, err error) {
 func copyBeside(t *testing.T, from store.Store) error {
 	t.Helper()
 	named, all := kv.New(memory.New()), kv.New(memory.New())
-	if err := store.Copy(t.Context(), named, from, store.Sessions("two")); err != nil && !strings.Contains(err.Error(), "the LID map") { // which is not of a session
+	if err := transfer.Copy(t.Context(), named, from, transfer.Sessions("two")); err != nil && !strings.Contains(err.Error(), "the LID map") { // which is not of a session
 		t.Errorf("Copy of the other session: %v", err)
 	}
-	err := store.Copy(t.Context(), all, from)
+	err := transfer.Copy(t.Context(), all, from)
 	for _, to := range []store.Store{named, all} {
 		if sessions, err := to.Sessions(t.Context()); err != nil || !slices.ContainsFunc(sessions, func(s store.Session) bool { return s.Name == "two" }) {
 			t.Errorf("the copy has %v, %v, want the other session in it", sessions, err)

@@ -9,10 +9,10 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 
-	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/storetest"
+	"github.com/walink/walink/store/transfer"
 )
 
 // repeating begins each reading transaction anew after so many keys, as a
@@ -110,7 +110,7 @@ func TestCopyKeepsEveryKey(t *testing.T) {
 	from, fromDB := open(t)
 	to, toDB := open(t)
 	link(t, from)
-	if err := store.Copy(t.Context(), to, from); err != nil {
+	if err := transfer.Copy(t.Context(), to, from); err != nil {
 		t.Fatal(err)
 	}
 	storetest.SameSession(t, "one", to, from)
@@ -151,7 +151,7 @@ func TestCopyBesideADamagedPair(t *testing.T) {
 					}
 				}
 
-				err := store.Move(t.Context(), to, from)
+				err := transfer.Move(t.Context(), to, from)
 				if !errors.Is(err, kv.ErrDamaged) || remedyOf(err) == "" {
 					t.Errorf("Move: %v, want ErrDamaged with a remedy", err)
 				}

@@ -16,6 +16,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/transfer"
 )
 
 // errChanged is the error of an export that has met two states.
@@ -67,9 +68,9 @@ func (s *stream) end() error {
 	return nil
 }
 
-// Export implements [store.Exporter].
-func (s *Store) Export(ctx context.Context, session string) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
+// Export implements [transfer.Exporter].
+func (s *Store) Export(ctx context.Context, session string) iter.Seq2[transfer.Record, error] {
+	return func(yield func(transfer.Record, error) bool) {
 		var done stream
 		err := s.txn(ctx, false, func(tx Tx) error {
 			done.restart()
@@ -84,8 +85,8 @@ func (s *Store) Export(ctx context.Context, session string) iter.Seq2[store.Reco
 	}
 }
 
-func (s *Store) export(tx Tx, session string, done *stream, yield func(store.Record, error) bool) error {
-	hand := func(key, value []byte, record func() (store.Record, error)) error {
+func (s *Store) export(tx Tx, session string, done *stream, yield func(transfer.Record, error) bool) error {
+	hand := func(key, value []byte, record func() (transfer.Record, error)) error {
 		fresh, err := done.next(key, value)
 		if err != nil || !fresh {
 			return err
@@ -111,9 +112,9 @@ func (s *Store) export(tx Tx, session string, done *stream, yield func(store.Rec
 	case found.id == "" || value == nil:
 		return store.ErrNotFound
 	}
-	err = hand(key, value, func() (store.Record, error) {
+	err = hand(key, value, func() (transfer.Record, error) {
 		device, err := decodeDevice(key, value)
-		return store.DeviceRecord{Device: device, LinkedAt: time.UnixMilli(found.linkedAt).UTC()}, err
+		return transfer.DeviceRecord{Device: device, LinkedAt: time.UnixMilli(found.linkedAt).UTC()}, err
 	})
 	if err != nil {
 		return err
@@ -121,7 +122,7 @@ func (s *Store) export(tx Tx, session string, done *stream, yield func(store.Rec
 	d := newData(s, session, found.id)
 	for _, kind := range kinds() {
 		err := tx.Scan(d.key(kind), func(key, value []byte) error {
-			return hand(key, value, func() (store.Record, error) {
+			return hand(key, value, func() (transfer.Record, error) {
 				if kind == kindSalt { // there is one
 					return decodeRecord(kind, key, value, nil)
 				}
@@ -139,7 +140,7 @@ func (s *Store) export(tx Tx, session string, done *stream, yield func(store.Rec
 	return nil
 }
 
-// ExportLIDs implements [store.Exporter].
+// ExportLIDs implements [transfer.Exporter].
 func (s *Store) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, error] {
 	return func(yield func(wastore.LIDMapping, error) bool) {
 		var done stream

@@ -11,12 +11,12 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 
 	"github.com/walink/walink/internal/batch"
-	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/transfer"
 )
 
-// Import implements [store.Importer]. How much one transaction can hold is a
+// Import implements [transfer.Importer]. How much one transaction can hold is a
 // matter of the DB: most keep it in memory until it is stored.
-func (s *Store) Import(ctx context.Context, session string, records iter.Seq2[store.Record, error]) error {
+func (s *Store) Import(ctx context.Context, session string, records iter.Seq2[transfer.Record, error]) error {
 	err := s.txn(ctx, true, func(tx Tx) error {
 		var d *data
 		for record, err := range records {
@@ -26,7 +26,7 @@ func (s *Store) Import(ctx context.Context, session string, records iter.Seq2[st
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			device, first := record.(store.DeviceRecord)
+			device, first := record.(transfer.DeviceRecord)
 			switch {
 			case first != (d == nil):
 				return errors.New("the records do not begin with the device, or have two")
@@ -55,7 +55,7 @@ func (s *Store) Import(ctx context.Context, session string, records iter.Seq2[st
 
 // importDevice stores the device if neither it nor its session is there, and
 // returns its id.
-func importDevice(tx Tx, session string, r store.DeviceRecord) (id string, err error) {
+func importDevice(tx Tx, session string, r transfer.DeviceRecord) (id string, err error) {
 	device := r.Device
 	if device.ID == nil || device.ID.IsEmpty() || device.Account == nil {
 		return "", errors.New("the device is not linked")
@@ -69,9 +69,9 @@ func importDevice(tx Tx, session string, r store.DeviceRecord) (id string, err e
 	case err != nil:
 		return "", err
 	case held.id != "":
-		return "", fmt.Errorf("the session has a device: %w", store.ErrTaken)
+		return "", fmt.Errorf("the session has a device: %w", transfer.ErrTaken)
 	case twin.id != "":
-		return "", fmt.Errorf("the device is stored already, as session %q: %w", twin.name, store.ErrTaken)
+		return "", fmt.Errorf("the device is stored already, as session %q: %w", twin.name, transfer.ErrTaken)
 	}
 	value, err := encodeDevice(device)
 	if err != nil {
@@ -87,7 +87,7 @@ func importDevice(tx Tx, session string, r store.DeviceRecord) (id string, err e
 // importPairs is how many pairs of the LID map are stored at once.
 const importPairs = 500
 
-// ImportLIDs implements [store.Importer].
+// ImportLIDs implements [transfer.Importer].
 func (s *Store) ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapping, error]) error {
 	var broken error
 	err := batch.Each(pairs, importPairs, func(list []wastore.LIDMapping) error {

@@ -156,7 +156,7 @@ func forgetPages(tx Tx, now time.Time, window time.Duration) error {
 	return deleteAll(tx, doomed)
 }
 
-// PeekCode implements [store.CodePeeker].
+// PeekCode implements [store.Ledger].
 func (s *Store) PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error) {
 	err = s.txn(ctx, false, func(tx Tx) error {
 		var p page

@@ -9,7 +9,7 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 
-	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/transfer"
 )
 
 // kinds lists what belongs to a device, but for the long parts of keys, in the
@@ -23,35 +23,35 @@ func kinds() []string {
 
 // decodeRecord makes a record of what is stored of a kind. names is what its
 // key goes on with.
-func decodeRecord(kind string, key, value []byte, names []string) (store.Record, error) {
+func decodeRecord(kind string, key, value []byte, names []string) (transfer.Record, error) {
 	names = append(names, "", "", "") // a key that is not whole is empty further on
 	switch kind {
 	case kindPreKey:
 		k, err := decodePreKey(key, value)
-		return store.PreKeyRecord{ID: k.id, Key: k.priv, Uploaded: k.uploaded}, err
+		return transfer.PreKeyRecord{ID: k.id, Key: k.priv, Uploaded: k.uploaded}, err
 	case kindSyncKey:
 		k, err := decodeSyncKey(key, value)
-		return store.SyncKeyRecord{ID: k.id, Data: k.Data, Fingerprint: k.Fingerprint, Timestamp: k.Timestamp}, err
+		return transfer.SyncKeyRecord{ID: k.id, Data: k.Data, Fingerprint: k.Fingerprint, Timestamp: k.Timestamp}, err
 	case kindContact:
 		c, err := decodeContact(key, value)
-		return store.ContactRecord{
+		return transfer.ContactRecord{
 			JID: names[0], FirstName: c.FirstName, FullName: c.FullName,
 			PushName: c.PushName, BusinessName: c.BusinessName, RedactedPhone: c.RedactedPhone,
 		}, err
 	}
 	dec := decode(key, value)
-	var record store.Record
+	var record transfer.Record
 	switch kind {
 	case kindIdentity:
-		r := store.IdentityRecord{Address: names[0]}
+		r := transfer.IdentityRecord{Address: names[0]}
 		dec.fixed(r.Key[:])
 		record = r
 	case kindSession:
-		record = store.SessionRecord{Address: names[0], Session: dec.bytes()}
+		record = transfer.SessionRecord{Address: names[0], Session: dec.bytes()}
 	case kindSenderKey:
-		record = store.SenderKeyRecord{Group: names[1], Address: names[0], Key: dec.bytes()}
+		record = transfer.SenderKeyRecord{Group: names[1], Address: names[0], Key: dec.bytes()}
 	case kindSyncState:
-		r := store.SyncVersionRecord{Name: names[0], Version: dec.uint()}
+		r := transfer.SyncVersionRecord{Name: names[0], Version: dec.uint()}
 		dec.fixed(r.Hash[:])
 		record = r
 	case kindMAC:
@@ -59,7 +59,7 @@ func decodeRecord(kind string, key, value []byte, names []string) (store.Record,
 		if err != nil {
 			dec.fail("its key has no version")
 		}
-		r := store.MACRecord{Name: names[0], Version: math.MaxInt64 - version}
+		r := transfer.MACRecord{Name: names[0], Version: math.MaxInt64 - version}
 		if copy(r.Index[:], names[1]) != len(names[1]) {
 			dec.fail("its key has an index of another length")
 		}
@@ -68,19 +68,19 @@ func decodeRecord(kind string, key, value []byte, names []string) (store.Record,
 	case kindChat:
 		var c chat
 		c.decode(dec)
-		record = store.ChatRecord{JID: names[0], MutedUntil: c.mutedUntil, Pinned: c.pinned, Archived: c.archived}
+		record = transfer.ChatRecord{JID: names[0], MutedUntil: c.mutedUntil, Pinned: c.pinned, Archived: c.archived}
 	case kindSecret:
-		record = store.MessageSecretRecord{Chat: names[0], Sender: names[1], ID: names[2], Secret: dec.bytes()}
+		record = transfer.MessageSecretRecord{Chat: names[0], Sender: names[1], ID: names[2], Secret: dec.bytes()}
 	case kindTrustToken:
 		var t trust
 		t.decode(dec)
-		record = store.PrivacyTokenRecord{JID: names[0], Token: t.token, Timestamp: t.at, SentAt: t.sentAt, Sent: t.sent}
+		record = transfer.PrivacyTokenRecord{JID: names[0], Token: t.token, Timestamp: t.at, SentAt: t.sentAt, Sent: t.sent}
 	case kindSalt:
-		record = store.SaltRecord{Salt: dec.bytes()}
+		record = transfer.SaltRecord{Salt: dec.bytes()}
 	case kindEvent:
 		var e event
 		e.decode(dec)
-		r := store.EventRecord{Plaintext: e.plaintext, SentAt: e.sentAt, StoredAt: e.storedAt}
+		r := transfer.EventRecord{Plaintext: e.plaintext, SentAt: e.sentAt, StoredAt: e.storedAt}
 		if copy(r.Hash[:], names[0]) != len(r.Hash) {
 			dec.fail("its key has a hash of another length")
 		}
@@ -88,47 +88,47 @@ func decodeRecord(kind string, key, value []byte, names []string) (store.Record,
 	case kindOutgoing:
 		var o outgoing
 		o.decode(dec)
-		record = store.OutgoingRecord{Chat: names[0], ID: names[1], Format: o.format, Plaintext: o.plaintext, StoredAt: o.storedAt}
+		record = transfer.OutgoingRecord{Chat: names[0], ID: names[1], Format: o.format, Plaintext: o.plaintext, StoredAt: o.storedAt}
 	}
 	return record, dec.end()
 }
 
 // importRecord stores a record, which is not that of the device.
-func (d *data) importRecord(tx Tx, record store.Record) error {
+func (d *data) importRecord(tx Tx, record transfer.Record) error {
 	switch r := record.(type) {
-	case store.DeviceRecord:
+	case transfer.DeviceRecord:
 		return errors.New("there are two devices")
-	case store.PreKeyRecord:
+	case transfer.PreKeyRecord:
 		return tx.Set(d.preKeyKey(r.ID), preKey{id: r.ID, priv: r.Key, uploaded: r.Uploaded}.encode())
-	case store.IdentityRecord:
+	case transfer.IdentityRecord:
 		return d.set(tx, newEncoder(32).bytes(r.Key[:]).b, kindIdentity, r.Address)
-	case store.SessionRecord:
+	case transfer.SessionRecord:
 		return d.set(tx, newEncoder(len(r.Session)).bytes(r.Session).b, kindSession, r.Address)
-	case store.SenderKeyRecord:
+	case transfer.SenderKeyRecord:
 		return d.set(tx, newEncoder(len(r.Key)).bytes(r.Key).b, kindSenderKey, r.Address, r.Group)
-	case store.SyncKeyRecord:
+	case transfer.SyncKeyRecord:
 		k := syncKey{id: r.ID, AppStateSyncKey: wastore.AppStateSyncKey{Data: r.Data, Fingerprint: r.Fingerprint, Timestamp: r.Timestamp}}
 		return tx.Set(d.key(kindSyncKey, string(r.ID)), k.encode())
-	case store.SyncVersionRecord:
+	case transfer.SyncVersionRecord:
 		return d.set(tx, newEncoder(len(r.Hash)).uint(r.Version).bytes(r.Hash[:]).b, kindSyncState, r.Name)
-	case store.MACRecord:
+	case transfer.MACRecord:
 		return tx.Set(d.macKey(r.Name, r.Index[:], r.Version), newEncoder(32).bytes(r.Value[:]).b)
-	case store.ContactRecord:
+	case transfer.ContactRecord:
 		return d.set(tx, encodeContact(types.ContactInfo{
 			FirstName: r.FirstName, FullName: r.FullName, PushName: r.PushName, BusinessName: r.BusinessName, RedactedPhone: r.RedactedPhone,
 		}), kindContact, r.JID)
-	case store.ChatRecord:
+	case transfer.ChatRecord:
 		return d.set(tx, chat{mutedUntil: r.MutedUntil, pinned: r.Pinned, archived: r.Archived}.encode(), kindChat, r.JID)
-	case store.MessageSecretRecord:
+	case transfer.MessageSecretRecord:
 		return d.set(tx, newEncoder(len(r.Secret)).bytes(r.Secret).b, kindSecret, r.Chat, r.Sender, r.ID)
-	case store.PrivacyTokenRecord:
+	case transfer.PrivacyTokenRecord:
 		return d.set(tx, trust{token: r.Token, at: r.Timestamp, sent: r.Sent, sentAt: r.SentAt}.encode(), kindTrustToken, r.JID)
-	case store.SaltRecord:
+	case transfer.SaltRecord:
 		return d.set(tx, newEncoder(len(r.Salt)).bytes(r.Salt).b, kindSalt)
-	case store.EventRecord:
+	case transfer.EventRecord:
 		e := event{plaintext: r.Plaintext, sentAt: r.SentAt, storedAt: r.StoredAt}
 		return tx.Set(d.key(kindEvent, string(r.Hash[:])), e.encode().b)
-	case store.OutgoingRecord:
+	case transfer.OutgoingRecord:
 		return d.set(tx, outgoing{format: r.Format, plaintext: r.Plaintext, storedAt: r.StoredAt}.encode(), kindOutgoing, r.Chat, r.ID)
 	}
 	return fmt.Errorf("a record of an unknown kind, %T", record)

@@ -34,7 +34,7 @@ const rotateStep = 500
 // sealed stays the same: who has an older key and a copy of that time reads
 // names, which hold phone numbers and session names, in the DB of today too. To
 // change that secret as well, copy the sessions to an empty DB with
-// [github.com/walink/walink/store.Copy].
+// [github.com/walink/walink/transfer.Copy].
 func (e *Encrypted) Rotate(ctx context.Context) error {
 	if e.unset {
 		return fmt.Errorf("kv: rotate the key of %s: %w", e, ErrZeroKey)

@@ -10,11 +10,12 @@ import (
 	"time"
 
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/transfer"
 )
 
 // Store keeps sessions in a [DB]. It implements [store.Store], [store.Ledger],
-// [store.CodePeeker], [store.Leaser], [store.Checker], [store.Exporter] and
-// [store.Importer], and is safe for concurrent use. Use [New].
+// [store.Leaser], [store.Checker], [transfer.Exporter] and
+// [transfer.Importer], and is safe for concurrent use. Use [New].
 type Store struct {
 	db    DB
 	known atomic.Bool // that the format of the DB is ours
@@ -25,13 +26,12 @@ type Store struct {
 }
 
 var (
-	_ store.Store      = (*Store)(nil)
-	_ store.Ledger     = (*Store)(nil)
-	_ store.Checker    = (*Store)(nil)
-	_ store.CodePeeker = (*Store)(nil)
-	_ store.Leaser     = (*Store)(nil)
-	_ store.Exporter   = (*Store)(nil)
-	_ store.Importer   = (*Store)(nil)
+	_ store.Store       = (*Store)(nil)
+	_ store.Ledger      = (*Store)(nil)
+	_ store.Checker     = (*Store)(nil)
+	_ store.Leaser      = (*Store)(nil)
+	_ transfer.Exporter = (*Store)(nil)
+	_ transfer.Importer = (*Store)(nil)
 )
 
 // New returns a Store that keeps everything in db, and closes it where it is

@@ -7,11 +7,10 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver named "pgx"
 	"go.mau.fi/whatsmeow/store/sqlstore"
 
-	"github.com/walink/walink"
 	"github.com/walink/walink/internal/plaintest"
-	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
+	"github.com/walink/walink/store/transfer"
 	"github.com/walink/walink/walinktest"
 )
 
@@ -42,41 +41,15 @@ func TestDeviceOfAPlainWhatsmeowLogsIn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	resumes(t, srv, st)
+	plaintest.Resumes(t, srv, st, jid)
 	next := kv.New(memory.New())
 	defer func() { _ = next.Close() }()
-	if err := store.Move(t.Context(), next, st); err != nil {
+	if err := transfer.Move(t.Context(), next, st); err != nil {
 		t.Fatal(err)
 	}
-	resumes(t, srv, next)
-	if err := store.Move(t.Context(), st, next); err != nil {
+	plaintest.Resumes(t, srv, next, jid)
+	if err := transfer.Move(t.Context(), st, next); err != nil {
 		t.Fatal(err)
 	}
-	resumes(t, srv, st)
-}
-
-// resumes logs in from what a Store has.
-func resumes(t *testing.T, srv *walinktest.Server, st store.Store) {
-	t.Helper()
-	linker, err := walink.New(st, walink.Settings{Session: "shop", HTTPClient: srv.HTTPClient()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = linker.Close() }()
-	updates, err := linker.Link(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var last walink.Event
-	for last = range updates {
-		if code, ok := last.(walink.QRCode); ok {
-			t.Fatalf("a new link is wanted: %v", code)
-		}
-	}
-	if linked, ok := last.(walink.Linked); !ok || !linked.Resumed {
-		t.Fatalf("the Link ended with %v, want resumed", last)
-	}
-	if err := linker.Client().SetPassive(t.Context(), false); err != nil {
-		t.Errorf("the client is not usable: %v", err)
-	}
+	plaintest.Resumes(t, srv, st, jid)
 }

@@ -37,7 +37,7 @@
 //	...
 //	err = st.Adopt(ctx, "default", jids[0])
 //
-// Sessions of other Stores come in by [store.Move].
+// Sessions of other Stores come in by [transfer.Move].
 //
 // # What a crash may lose
 //

@@ -20,14 +20,15 @@ import (
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/sqlkeep"
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/transfer"
 )
 
 // closeTimeout is how long Close waits for what runs.
 const closeTimeout = 5 * time.Second
 
 // keeper has the methods that do not depend on the kind of database: those of
-// [store.Store] but for Close, of [store.Ledger], [store.CodePeeker],
-// [store.Leaser], [store.Exporter] and [store.Importer].
+// [store.Store] but for Close, of [store.Ledger],
+// [store.Leaser], [transfer.Exporter] and [transfer.Importer].
 type keeper = sqlkeep.Keeper
 
 // Store keeps sessions in a PostgreSQL database. It implements [store.Store]
@@ -42,14 +43,13 @@ type Store struct {
 }
 
 var (
-	_ store.Store      = (*Store)(nil)
-	_ store.Ledger     = (*Store)(nil)
-	_ store.CodePeeker = (*Store)(nil)
-	_ store.Leaser     = (*Store)(nil)
-	_ store.Exporter   = (*Store)(nil)
-	_ store.Importer   = (*Store)(nil)
-	_ store.LeaseAlarm = (*Store)(nil)
-	_ store.Checker    = (*Store)(nil)
+	_ store.Store       = (*Store)(nil)
+	_ store.Ledger      = (*Store)(nil)
+	_ store.Leaser      = (*Store)(nil)
+	_ transfer.Exporter = (*Store)(nil)
+	_ transfer.Importer = (*Store)(nil)
+	_ store.LeaseAlarm  = (*Store)(nil)
+	_ store.Checker     = (*Store)(nil)
 )
 
 // Open connects to the database that url names, and brings its tables up to

@@ -9,6 +9,7 @@ import (
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/store/storetest"
+	"github.com/walink/walink/store/transfer"
 )
 
 func TestDamage(t *testing.T) {
@@ -52,7 +53,7 @@ func TestDamageOfSQLite(t *testing.T) {
 				t.Fatal(err)
 			}
 			to := open(t, filepath.Join(t.TempDir(), "walink.db"))
-			if err := store.Copy(t.Context(), to, st); !errors.Is(err, store.ErrDamaged) {
+			if err := transfer.Copy(t.Context(), to, st); !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("Copy: %v, want ErrDamaged", err)
 			}
 			device, err = to.Device(t.Context(), "two")

@@ -18,9 +18,9 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/testing/protocmp"
 
-	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/store/storetest"
+	"github.com/walink/walink/store/transfer"
 )
 
 const number = "5511987654321"
@@ -280,12 +280,12 @@ func TestDeviceIsWhatSqlstoreReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for field, value := range reflect.ValueOf(store.Bare(want)).Elem().Fields() {
+	for field, value := range reflect.ValueOf(transfer.Bare(want)).Elem().Fields() {
 		if value.Kind() != reflect.Interface && value.Kind() != reflect.Bool && value.IsZero() {
 			t.Errorf("sqlstore reads a field %s, which this test does not set", field.Name)
 		}
 	}
-	if diff := cmp.Diff(store.Bare(want), store.Bare(got), protocmp.Transform()); diff != "" {
+	if diff := cmp.Diff(transfer.Bare(want), transfer.Bare(got), protocmp.Transform()); diff != "" {
 		t.Errorf("device (-sqlstore +walink):\n%s", diff)
 	}
 	for field, value := range reflect.ValueOf(got).Elem().Fields() {

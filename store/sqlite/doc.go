@@ -90,5 +90,5 @@
 //	err = st.Adopt(ctx, "default", jids[0])
 //
 // It does not matter which driver the other program has used. From here
-// [store.Move] takes the session to another Store; docs/storage.md has more.
+// [transfer.Move] takes the session to another Store; docs/storage.md has more.
 package sqlite

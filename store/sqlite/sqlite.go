@@ -17,6 +17,7 @@ import (
 
 	"github.com/walink/walink/internal/sqlkeep"
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/transfer"
 )
 
 // memory is the path of a database that lives as long as its Store.
@@ -37,12 +38,12 @@ const longestLease = time.Minute
 const readers = 4
 
 // keeper has the methods that do not depend on the kind of database: those of
-// [store.Store] but for Close, of [store.Ledger], [store.CodePeeker],
-// [store.Leaser], [store.Exporter] and [store.Importer].
+// [store.Store] but for Close, of [store.Ledger],
+// [store.Leaser], [transfer.Exporter] and [transfer.Importer].
 type keeper = sqlkeep.Keeper
 
 // Store keeps sessions in one SQLite file. It implements [store.Store] with all
-// that is optional: [store.Ledger], [store.Leaser], what [store.Copy] needs and
+// that is optional: [store.Ledger], [store.Leaser], what [transfer.Copy] needs and
 // what the doctor asks. It is safe for concurrent use. Use [Open].
 type Store struct {
 	*keeper
@@ -55,13 +56,12 @@ type Store struct {
 }
 
 var (
-	_ store.Store      = (*Store)(nil)
-	_ store.Ledger     = (*Store)(nil)
-	_ store.Checker    = (*Store)(nil)
-	_ store.CodePeeker = (*Store)(nil)
-	_ store.Leaser     = (*Store)(nil)
-	_ store.Exporter   = (*Store)(nil)
-	_ store.Importer   = (*Store)(nil)
+	_ store.Store       = (*Store)(nil)
+	_ store.Ledger      = (*Store)(nil)
+	_ store.Checker     = (*Store)(nil)
+	_ store.Leaser      = (*Store)(nil)
+	_ transfer.Exporter = (*Store)(nil)
+	_ transfer.Importer = (*Store)(nil)
 )
 
 // Open opens the database at path, creating it with mode 0600 if there is

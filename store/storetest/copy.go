@@ -17,10 +17,11 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/transfer"
 )
 
-// RunCopy tests [store.Copy] and [store.Move] between two Stores, of which the
-// first is a [store.Importer] and the second a [store.Exporter]. Every call of
+// RunCopy tests [transfer.Copy] and [transfer.Move] between two Stores, of which the
+// first is a [transfer.Importer] and the second a [transfer.Exporter]. Every call of
 // open must give empty ones, which RunCopy closes. [Run] does it between two
 // Stores of one kind.
 func RunCopy(t *testing.T, open func(t *testing.T) (to, from store.Store)) {
@@ -37,10 +38,10 @@ func RunCopy(t *testing.T, open func(t *testing.T) (to, from store.Store)) {
 		t.Run("Copy: "+name, func(t *testing.T) {
 			t.Parallel()
 			to, from := open(t)
-			if _, ok := to.(store.Importer); !ok {
+			if _, ok := to.(transfer.Importer); !ok {
 				t.Skip("the Store is no Importer")
 			}
-			if _, ok := from.(store.Exporter); !ok {
+			if _, ok := from.(transfer.Exporter); !ok {
 				t.Skip("the Store is no Exporter")
 			}
 			test(t, closing(t, to), closing(t, from))
@@ -56,7 +57,7 @@ func whole(t *testing.T, st store.Store, session string, device uint16) *wastore
 	Pair(d, JID(number, device))
 	d.PushName, d.CompanionMetaNonce, d.LIDMigrationTimestamp = "Ana", "nonce", 1_700_000_000
 	d.FacebookUUID[0] = 7
-	for field, value := range reflect.ValueOf(store.Bare(d)).Elem().Fields() {
+	for field, value := range reflect.ValueOf(transfer.Bare(d)).Elem().Fields() {
 		if value.IsZero() && value.Kind() != reflect.Interface && value.Kind() != reflect.Bool {
 			t.Errorf("whatsmeow's Device has a field %s, which storetest does not set", field.Name)
 		}
@@ -85,7 +86,7 @@ func copyAll(t *testing.T, to, from store.Store) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second time there is nothing to do
-		if err := store.Copy(ctx, to, from); err != nil {
+		if err := transfer.Copy(ctx, to, from); err != nil {
 			t.Fatalf("Copy: %v", err)
 		}
 	}
@@ -117,7 +118,7 @@ func SameSession(t *testing.T, session string, to, from store.Store) {
 	if got.ID == nil {
 		t.Fatalf("session %q is not there", session)
 	}
-	if diff := cmp.Diff(store.Bare(want), store.Bare(got), cmp.Transformer("fields", accountFields)); diff != "" {
+	if diff := cmp.Diff(transfer.Bare(want), transfer.Bare(got), cmp.Transformer("fields", accountFields)); diff != "" {
 		t.Errorf("device of %q (-from +to):\n%s", session, diff)
 	}
 	if diff := cmp.Diff(dump(t.Context(), want), dump(t.Context(), got), cmpopts.EquateEmpty()); diff != "" {
@@ -138,14 +139,14 @@ func accountFields(account *waAdv.ADVSignedDeviceIdentity) [4][]byte {
 // are.
 func recordsOf(t *testing.T, st store.Store, session string) (all []string, kinds int) {
 	t.Helper()
-	exporter, _ := st.(store.Exporter)
+	exporter, _ := st.(transfer.Exporter)
 	met := map[string]bool{}
 	for record, err := range exporter.Export(t.Context(), session) {
 		if err != nil {
 			t.Fatalf("Export: %v", err)
 		}
 		met[record.Kind()] = true
-		if device, ok := record.(store.DeviceRecord); ok { // compared by Bare
+		if device, ok := record.(transfer.DeviceRecord); ok { // compared by Bare
 			all = append(all, "linked "+device.LinkedAt.Format(time.RFC3339Nano))
 			continue
 		}
@@ -163,8 +164,8 @@ func copyTaken(t *testing.T, to, from store.Store) {
 	Link(t, to, "default", JID(number, 3))
 	Link(t, to, "another", JID(number, 2))
 	before := dump(ctx, get(t, to, "default"))
-	err := store.Copy(ctx, to, from)
-	if !errors.Is(err, store.ErrTaken) {
+	err := transfer.Copy(ctx, to, from)
+	if !errors.Is(err, transfer.ErrTaken) {
 		t.Errorf("Copy: %v, want ErrTaken", err)
 	}
 	if err := sameDump("the target's session", before, dump(ctx, get(t, to, "default"))); err != nil {
@@ -179,7 +180,7 @@ func copyTaken(t *testing.T, to, from store.Store) {
 		t.Fatal(err)
 	}
 	Link(t, to, "default", JID(number, 1))
-	if err := store.Copy(ctx, to, from, store.Sessions("default")); !errors.Is(err, store.ErrTaken) {
+	if err := transfer.Copy(ctx, to, from, transfer.Sessions("default")); !errors.Is(err, transfer.ErrTaken) {
 		t.Errorf("Copy of another device of the same JID: %v, want ErrTaken", err)
 	}
 }
@@ -193,7 +194,7 @@ func copyBusy(t *testing.T, to, from store.Store) {
 			continue
 		}
 		lease := take(t, leaser, "default", "a bot", long)
-		err := store.Copy(t.Context(), to, from)
+		err := transfer.Copy(t.Context(), to, from)
 		busy, ok := errors.AsType[*store.BusyError](err)
 		if !ok || busy.Lease.Holder != "a bot" {
 			t.Errorf("Copy: %v, want a BusyError", err)
@@ -203,7 +204,7 @@ func copyBusy(t *testing.T, to, from store.Store) {
 		}
 		release(t, leaser, lease)
 	}
-	if err := store.Copy(t.Context(), to, from); err != nil {
+	if err := transfer.Copy(t.Context(), to, from); err != nil {
 		t.Errorf("Copy: %v", err)
 	}
 	for _, st := range []store.Store{from, to} { // and is given back
@@ -216,8 +217,8 @@ func copyBusy(t *testing.T, to, from store.Store) {
 func copyFailing(t *testing.T, to, from store.Store) {
 	t.Helper()
 	whole(t, from, "default", 1)
-	exporter, _ := from.(store.Exporter)
-	importer, _ := to.(store.Importer)
+	exporter, _ := from.(transfer.Exporter)
+	importer, _ := to.(transfer.Importer)
 	total := 0
 	for _, err := range exporter.Export(t.Context(), "default") {
 		if err != nil {
@@ -230,11 +231,11 @@ func copyFailing(t *testing.T, to, from store.Store) {
 		ctx, cancel := context.WithCancel(t.Context())
 		for _, test := range []struct {
 			what string
-			end  func(yield func(store.Record, error) bool) bool
+			end  func(yield func(transfer.Record, error) bool) bool
 			want error
 		}{
-			{"an error", func(yield func(store.Record, error) bool) bool { return yield(nil, failure) }, failure},
-			{"the end of ctx", func(func(store.Record, error) bool) bool {
+			{"an error", func(yield func(transfer.Record, error) bool) bool { return yield(nil, failure) }, failure},
+			{"the end of ctx", func(func(transfer.Record, error) bool) bool {
 				cancel()
 				return true
 			}, context.Canceled},
@@ -256,15 +257,15 @@ func copyFailing(t *testing.T, to, from store.Store) {
 		}
 		break
 	}
-	if err := store.Copy(t.Context(), to, from); err != nil {
+	if err := transfer.Copy(t.Context(), to, from); err != nil {
 		t.Fatalf("Copy: %v", err)
 	}
 	SameSession(t, "default", to, from)
 }
 
 // breaking calls end before record at of records.
-func breaking(records iter.Seq2[store.Record, error], at int, end func(func(store.Record, error) bool) bool) iter.Seq2[store.Record, error] {
-	return func(yield func(store.Record, error) bool) {
+func breaking(records iter.Seq2[transfer.Record, error], at int, end func(func(transfer.Record, error) bool) bool) iter.Seq2[transfer.Record, error] {
+	return func(yield func(transfer.Record, error) bool) {
 		i := 0
 		for record, err := range records {
 			if i == at && !end(yield) {
@@ -286,23 +287,23 @@ func copyMove(t *testing.T, to, from store.Store) {
 	whole(t, from, "default", 1)
 	whole(t, from, "stays", 2)
 	want := dump(ctx, get(t, from, "default"))
-	if err := store.Move(ctx, to, from, store.Sessions("default")); err != nil {
+	if err := transfer.Move(ctx, to, from, transfer.Sessions("default")); err != nil {
 		t.Fatalf("Move: %v", err)
 	}
 	if diff := cmp.Diff(want, dump(ctx, get(t, to, "default")), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the session (-from +to):\n%s", diff)
 	}
 	// A Move that was broken off between the two.
-	if err := store.Copy(ctx, to, from); err != nil {
+	if err := transfer.Copy(ctx, to, from); err != nil {
 		t.Fatalf("Copy: %v", err)
 	}
-	if err := store.Move(ctx, to, from); err != nil {
+	if err := transfer.Move(ctx, to, from); err != nil {
 		t.Fatalf("Move: %v", err)
 	}
 	if got := names(t, from); len(got) != 0 {
 		t.Errorf("the source has %q", got)
 	}
-	if err := store.Move(ctx, to, to); err == nil || len(names(t, to)) != 2 {
+	if err := transfer.Move(ctx, to, to); err == nil || len(names(t, to)) != 2 {
 		t.Errorf("Move to the same Store: %v, and it has %q", err, names(t, to))
 	}
 }
@@ -311,14 +312,14 @@ func copyNamed(t *testing.T, to, from store.Store) {
 	t.Helper()
 	whole(t, from, "one", 1)
 	whole(t, from, "two", 2)
-	err := store.Copy(t.Context(), to, from, store.Sessions("none", "two"))
+	err := transfer.Copy(t.Context(), to, from, transfer.Sessions("none", "two"))
 	if !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Copy: %v, want ErrNotFound", err)
 	}
 	if got, want := names(t, to), []string{"two"}; !slices.Equal(got, want) {
 		t.Errorf("the target has %q, want %q", got, want)
 	}
-	exporter, _ := from.(store.Exporter)
+	exporter, _ := from.(transfer.Exporter)
 	for _, err := range exporter.Export(t.Context(), "none") {
 		if !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("Export: %v, want ErrNotFound", err)
@@ -345,7 +346,7 @@ func copyLIDs(t *testing.T, to, from store.Store) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Copy(ctx, to, from); err != nil {
+	if err := transfer.Copy(ctx, to, from); err != nil {
 		t.Fatalf("Copy: %v", err)
 	}
 	for _, st := range []*wastore.Device{target, get(t, to, "default")} {

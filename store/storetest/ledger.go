@@ -136,13 +136,9 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 		}
 	})
 
-	t.Run("CodePeeker: it says what TakeCode would, and takes nothing", func(t *testing.T) {
+	t.Run("Ledger: PeekCode says what TakeCode would, and takes nothing", func(t *testing.T) {
 		t.Parallel()
 		ledger := open(t)
-		peeker, ok := ledger.(store.CodePeeker)
-		if !ok {
-			t.Skip("the Ledger is no CodePeeker")
-		}
 		for _, step := range []struct {
 			at, refuse time.Duration // refuse: RefuseCode for so long first
 			limit      int
@@ -166,7 +162,7 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 					t.Fatalf("RefuseCode at %v: %v", step.at, err)
 				}
 			}
-			left, next, err := peeker.PeekCode(t.Context(), number, now, step.limit, window)
+			left, next, err := ledger.PeekCode(t.Context(), number, now, step.limit, window)
 			if err != nil || left != step.left {
 				t.Errorf("PeekCode at %v of %d: %d left, %v, want %d", step.at, step.limit, left, err, step.left)
 			}
@@ -174,7 +170,7 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 				t.Errorf("PeekCode at %v of %d: next %v, and TakeCode says %v, %v", step.at, step.limit, next, want, err)
 			}
 		}
-		if left, next, err := peeker.PeekCode(t.Context(), peer, start, 3, window); err != nil || left != 3 || !next.IsZero() {
+		if left, next, err := ledger.PeekCode(t.Context(), peer, start, 3, window); err != nil || left != 3 || !next.IsZero() {
 			t.Errorf("PeekCode for another number: %d left, next %v, %v", left, next, err)
 		}
 	})

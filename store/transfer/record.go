@@ -1,4 +1,4 @@
-package store
+package transfer
 
 import (
 	"context"
@@ -9,44 +9,43 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 )
 
-// ErrTaken is returned, wrapped, where a session cannot be imported since its
-// name has a device already, or its device another name.
+// ErrTaken is returned, wrapped, if a session cannot be imported because its
+// name already has a device, or its device already has a name.
 var ErrTaken = errors.New("the place is taken")
 
-// Exporter is an optional interface of a [Store], for [Copy]: it tells all that
-// is stored for a session, which whatsmeow's stores do not.
+// Exporter is an optional interface of a [store.Store], for [Copy]. It lists
+// everything that is stored for a session, which whatsmeow's stores cannot.
 type Exporter interface {
-	// Export gives the records of session: first its [DeviceRecord], and
-	// [SyncVersionRecord] before [MACRecord]. All are of one state of the
-	// Store, and not in memory at once. An error is the last that it gives; it
-	// wraps [ErrNotFound] where there is no such session. The Store may be
-	// read and written by others meanwhile, but not from within the loop.
+	// Export yields the records of session. The [DeviceRecord] is the first,
+	// and every [SyncVersionRecord] comes before the first [MACRecord]. All
+	// records are of one state of the Store, and they are never all in memory.
+	// An error is the last thing that Export yields; the error wraps
+	// [store.ErrNotFound] if there is no such session. Others may read and write
+	// the Store meanwhile, but the body of the loop may not.
 	Export(ctx context.Context, session string) iter.Seq2[Record, error]
-	// ExportLIDs gives the LID map, which all sessions of the Store share. An
-	// error is the last that it gives; it wraps [ErrDamaged] where all but the
-	// pairs that cannot be read were given before.
+	// ExportLIDs yields the LID map, which all sessions of the Store share. An
+	// error is the last thing that ExportLIDs yields; the error wraps
+	// [store.ErrDamaged] if every pair was yielded except the damaged ones.
 	ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, error]
 }
 
-// Importer is an optional interface of a [Store], for [Copy]: the other end of
-// an [Exporter].
+// Importer is an optional interface of a [store.Store], for [Copy]. It stores
+// what an [Exporter] lists.
 type Importer interface {
-	// Import stores under session what records gives, in the order of an
-	// [Exporter], in one transaction: all of it, or nothing where records gives
-	// an error or ctx ends. Where the session has a device, or the device is
-	// stored already, under whatever name, the error wraps [ErrTaken], and
-	// nothing is changed.
+	// Import stores records under session, in one transaction. The records come
+	// in the order of an [Exporter]. If records yields an error or ctx ends,
+	// nothing is stored. If the session has a device, or the device is stored
+	// under any name, the error wraps [ErrTaken] and nothing is changed.
 	Import(ctx context.Context, session string, records iter.Seq2[Record, error]) error
-	// ImportLIDs adds what pairs gives to the LID map. Where the Store knows
-	// a number or a LID by another pair, that one stays. The error wraps
-	// [ErrDamaged] where all were added but those for which the Store has
-	// something already that cannot be read.
+	// ImportLIDs adds pairs to the LID map. If the Store has another pair for
+	// a number or a LID, that pair stays. The error wraps [store.ErrDamaged] if
+	// every pair was added except those whose place in the Store is damaged.
 	ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapping, error]) error
 }
 
-// Record is one thing that is stored for a session: one of the types below.
-// Addresses are Signal's, a user, a colon and a device; JIDs and names are as
-// whatsmeow stores them. What is empty and what is not there are the same.
+// Record is one value that is stored for a session, and has one of the types
+// below. Addresses are Signal's: a user, a colon and a device. JIDs and names
+// are as whatsmeow stores them. An empty value and a missing one are the same.
 //
 //sumtype:decl
 type Record interface {
@@ -56,7 +55,7 @@ type Record interface {
 }
 
 type (
-	// DeviceRecord is the device itself, without its stores.
+	// DeviceRecord is the device itself, without its stores (see [Bare]).
 	DeviceRecord struct {
 		Device   *wastore.Device
 		LinkedAt time.Time
@@ -77,7 +76,7 @@ type (
 		Address string
 		Session []byte
 	}
-	// SenderKeyRecord is the key with which an address writes to a group.
+	// SenderKeyRecord is the key that an address encrypts with in a group.
 	SenderKeyRecord struct {
 		Group, Address string
 		Key            []byte
@@ -88,19 +87,19 @@ type (
 		Data, Fingerprint []byte
 		Timestamp         int64
 	}
-	// SyncVersionRecord is how far a part of the app state is known.
+	// SyncVersionRecord is the version of one collection of the app state.
 	SyncVersionRecord struct {
 		Name    string
 		Version uint64
 		Hash    [128]byte
 	}
-	// MACRecord is of one entry in a part of the app state.
+	// MACRecord is the MAC of one entry in a collection of the app state.
 	MACRecord struct {
 		Name         string
 		Version      uint64
 		Index, Value [32]byte
 	}
-	// ContactRecord is what is known of a contact.
+	// ContactRecord has the names and the masked phone number of a contact.
 	ContactRecord struct {
 		JID                                                        string
 		FirstName, FullName, PushName, BusinessName, RedactedPhone string
@@ -108,7 +107,7 @@ type (
 	// ChatRecord has the settings of a chat.
 	ChatRecord struct {
 		JID              string
-		MutedUntil       int64 // Unix seconds; 0 is not muted, and -1 for ever
+		MutedUntil       int64 // Unix seconds; 0 is not muted, and -1 is muted for ever
 		Pinned, Archived bool
 	}
 	// MessageSecretRecord is the secret of a message.
@@ -116,7 +115,7 @@ type (
 		Chat, Sender, ID string
 		Secret           []byte
 	}
-	// PrivacyTokenRecord is the token of a user.
+	// PrivacyTokenRecord is the privacy token of a user.
 	PrivacyTokenRecord struct {
 		JID       string
 		Token     []byte
@@ -126,10 +125,11 @@ type (
 	}
 	// SaltRecord is the NCT salt.
 	SaltRecord struct{ Salt []byte }
-	// EventRecord is an event that was received, by the hash of its ciphertext.
+	// EventRecord is an event that was received, under the hash of its
+	// ciphertext.
 	EventRecord struct {
 		Hash      [32]byte
-		Plaintext []byte // nil once it was handled
+		Plaintext []byte // nil once the event was handled
 		SentAt    int64  // Unix seconds
 		StoredAt  int64  // Unix milliseconds
 	}

@@ -1,16 +1,18 @@
-package walink_test
+package transfer_test
 
 import (
 	"context"
 	"errors"
 	"iter"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/storetest"
+	"github.com/walink/walink/store/transfer"
 )
 
 // lateStore does what then does when it has imported a session, and says that
@@ -20,7 +22,7 @@ type lateStore struct {
 	then func(ctx context.Context)
 }
 
-func (s lateStore) Import(ctx context.Context, session string, records iter.Seq2[store.Record, error]) error {
+func (s lateStore) Import(ctx context.Context, session string, records iter.Seq2[transfer.Record, error]) error {
 	err := s.Store.Import(ctx, session, records)
 	s.then(ctx)
 	return err
@@ -53,10 +55,10 @@ func sessionCount(t *testing.T, st store.Store) int {
 // Both Stores lend the session to a copy for as long as it takes.
 func TestCopyKeepsItsLeases(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		from, to := kv.New(memory.New()), kv.New(memory.New())
 		storetest.Link(t, from, "shop", storetest.JID("5511987654321", 1))
-		err := store.Move(t.Context(), lateStore{to, func(context.Context) {
+		err := transfer.Move(t.Context(), lateStore{to, func(context.Context) {
 			<-time.After(time.Hour)
 			for _, st := range []*kv.Store{from, to} {
 				lease, err := st.TakeLease(t.Context(), "shop", "another", time.Hour)
@@ -91,14 +93,14 @@ func TestMoveThatLosesALease(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				from, to := kv.New(memory.New()), kv.New(memory.New())
 				storetest.Link(t, from, "shop", storetest.JID("5511987654321", 1))
 				lost := from
 				if test.target {
 					lost = to
 				}
-				err := store.Move(t.Context(), lateStore{to, func(ctx context.Context) {
+				err := transfer.Move(t.Context(), lateStore{to, func(ctx context.Context) {
 					steal(t, lost)
 					if test.wait {
 						select {

@@ -1,4 +1,4 @@
-package walink_test
+package sqlite_test
 
 import (
 	"path/filepath"
@@ -6,17 +6,16 @@ import (
 
 	"go.mau.fi/whatsmeow/store/sqlstore"
 
-	"github.com/walink/walink"
 	"github.com/walink/walink/internal/plaintest"
-	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/sqlite"
+	"github.com/walink/walink/store/transfer"
 	"github.com/walink/walink/walinktest"
 )
 
-// The way in for who has used whatsmeow without walink: open, adopt, and go on;
-// or move on to another Store from there.
+// A database that plain whatsmeow has made is opened, its device adopted, and
+// logged in; then the session moves to another Store, and logs in from there.
 func TestDeviceOfAPlainWhatsmeowLogsIn(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "whatsmeow.db")
@@ -25,7 +24,7 @@ func TestDeviceOfAPlainWhatsmeowLogsIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	jid := plaintest.Link(t, srv, srv.NewPhone(number), container)
+	jid := plaintest.Link(t, srv, srv.NewPhone("+5511987654321"), container)
 
 	st, err := sqlite.Open(t.Context(), path)
 	if err != nil {
@@ -39,12 +38,11 @@ func TestDeviceOfAPlainWhatsmeowLogsIn(t *testing.T) {
 	if err := st.Adopt(t.Context(), "shop", jids[0]); err != nil {
 		t.Fatal(err)
 	}
+	plaintest.Resumes(t, srv, st, jid)
 	next := kv.New(memory.New())
-	first := walink.Linked{Account: walink.Account{JID: jid}}
-	r := newRigOn(t, srv, st, walink.Settings{Session: "shop"})
-	resumes(t, r, st, first)
-	if err := store.Move(t.Context(), next, st); err != nil {
+	defer func() { _ = next.Close() }()
+	if err := transfer.Move(t.Context(), next, st); err != nil {
 		t.Fatal(err)
 	}
-	resumes(t, r, next, first)
+	plaintest.Resumes(t, srv, next, jid)
 }

@@ -1,4 +1,4 @@
-package store
+package transfer
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 
 	"github.com/walink/walink/internal/process"
+	"github.com/walink/walink/store"
 )
 
 const (
@@ -46,12 +47,12 @@ func LoginOnly() CopyOption { return func(c *copying) { c.loginOnly = true } }
 // the target has with the same device is left as it is. Where it has another
 // device under that name, or the device under another name, the error wraps
 // [ErrTaken]. Copy goes on with the next session, and joins the errors. What is
-// damaged ([ErrDamaged]) in one session, or in the LID map, keeps no other from
+// damaged ([store.ErrDamaged]) in one session, or in the LID map, keeps no other from
 // being copied.
 //
-// A session in use is not copied: in each Store that is a [Leaser] it is leased
-// for as long as that takes, and the error is a [*BusyError] where another has
-// it, or wraps [ErrLeaseLost] where another took it meanwhile. Where the target
+// A session in use is not copied: in each Store that is a [store.Leaser] it is leased
+// for as long as that takes, and the error is a [*store.BusyError] where another has
+// it, or wraps [store.ErrLeaseLost] where another took it meanwhile. Where the target
 // has one transaction at a time, as all Stores of walink but PostgreSQL, all
 // else that writes to it waits while a session is read and stored, and with
 // hundreds of thousands of records that is longer than a Linker can wait to
@@ -61,22 +62,22 @@ func LoginOnly() CopyOption { return func(c *copying) { c.loginOnly = true } }
 // which only one may ever connect again: WhatsApp throws out who uses both, and
 // what the one receives the other cannot read. [Move] leaves one.
 //
-// When pairing codes were asked for ([Ledger]) is not of a session, and is not
+// When pairing codes were asked for ([store.Ledger]) is not of a session, and is not
 // copied; nor are leases.
-func Copy(ctx context.Context, to, from Store, opts ...CopyOption) error {
+func Copy(ctx context.Context, to, from store.Store, opts ...CopyOption) error {
 	return run(ctx, &copying{to: to, from: from}, opts)
 }
 
 // Move is [Copy], and deletes each session in from once the target has it,
 // also where it had the same device before. Where that fails the error says so,
 // and both have it; another Move ends it.
-func Move(ctx context.Context, to, from Store, opts ...CopyOption) error {
+func Move(ctx context.Context, to, from store.Store, opts ...CopyOption) error {
 	return run(ctx, &copying{to: to, from: from, remove: true}, opts)
 }
 
 // copying is a Copy or a Move.
 type copying struct {
-	to, from  Store
+	to, from  store.Store
 	names     []string
 	named     bool
 	loginOnly bool
@@ -88,13 +89,13 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 		opt(c)
 	}
 	if t := reflect.ValueOf(c.to); t.Comparable() && c.to == c.from {
-		return errors.New("store: copy: the Stores are one and the same")
+		return errors.New("transfer: copy: the Stores are one and the same")
 	}
 	exporter, canExport := c.from.(Exporter)
 	importer, canImport := c.to.(Importer)
 	whole := canExport && canImport
 	if !whole && !c.loginOnly {
-		return fmt.Errorf("store: copy: a whole session cannot be had from a %T for a %T (see LoginOnly): %w", c.from, c.to, errors.ErrUnsupported)
+		return fmt.Errorf("transfer: copy: a whole session cannot be had from a %T for a %T (see LoginOnly): %w", c.from, c.to, errors.ErrUnsupported)
 	}
 	var errs []error
 	if !c.named {
@@ -103,22 +104,22 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 			c.names = append(c.names, session.Name)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("store: copy: %w", err))
+			errs = append(errs, fmt.Errorf("transfer: copy: %w", err))
 		}
 	}
 	if len(c.names) > 0 && whole {
 		// First, so that nobody resumes a session without it. Known pairs are
 		// true whatever becomes of the sessions.
 		if err := copyLIDs(ctx, importer, exporter); err != nil {
-			errs = append(errs, fmt.Errorf("store: copy the LID map: %w", err))
-			if !errors.Is(err, ErrDamaged) { // it may be had whole another time
+			errs = append(errs, fmt.Errorf("transfer: copy the LID map: %w", err))
+			if !errors.Is(err, store.ErrDamaged) { // it may be had whole another time
 				return errors.Join(errs...)
 			}
 		}
 	}
 	for _, name := range c.names {
 		if err := c.session(ctx, name, whole); err != nil {
-			errs = append(errs, fmt.Errorf("store: copy session %q: %w", name, err))
+			errs = append(errs, fmt.Errorf("transfer: copy session %q: %w", name, err))
 		}
 		if ctx.Err() != nil {
 			break
@@ -127,13 +128,13 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 	return errors.Join(errs...)
 }
 
-// copyLIDs copies the LID map. Its error wraps [ErrDamaged] where nothing is
+// copyLIDs copies the LID map. Its error wraps [store.ErrDamaged] where nothing is
 // missing but what cannot be read.
 func copyLIDs(ctx context.Context, to Importer, from Exporter) error {
 	var unread error
 	err := to.ImportLIDs(ctx, func(yield func(wastore.LIDMapping, error) bool) {
 		for pair, err := range from.ExportLIDs(ctx) {
-			if errors.Is(err, ErrDamaged) {
+			if errors.Is(err, store.ErrDamaged) {
 				unread = err
 				return
 			}
@@ -142,7 +143,7 @@ func copyLIDs(ctx context.Context, to Importer, from Exporter) error {
 			}
 		}
 	})
-	if err != nil && !errors.Is(err, ErrDamaged) {
+	if err != nil && !errors.Is(err, store.ErrDamaged) {
 		return err
 	}
 	return errors.Join(unread, err)
@@ -154,7 +155,7 @@ func (c *copying) session(ctx context.Context, name string, whole bool) (err err
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer func() {
-		if lost := context.Cause(ctx); err != nil && errors.Is(lost, ErrLeaseLost) {
+		if lost := context.Cause(ctx); err != nil && errors.Is(lost, store.ErrLeaseLost) {
 			err = lost
 		}
 	}()
@@ -176,7 +177,7 @@ func (c *copying) session(ctx context.Context, name string, whole bool) (err err
 	case err != nil:
 		return err
 	case device.ID == nil:
-		return ErrNotFound
+		return store.ErrNotFound
 	}
 	there, err := c.to.Device(ctx, name)
 	if err != nil {
@@ -265,15 +266,15 @@ func Bare(device *wastore.Device) *wastore.Device {
 // held is the lease of a session in a Store that lends them, and nil otherwise.
 // It is renewed until it is released.
 type held struct {
-	leaser Leaser
-	lease  Lease // as it was taken: its end does not matter to the Store
+	leaser store.Leaser
+	lease  store.Lease // as it was taken: its end does not matter to the Store
 	stop   context.CancelFunc
 	done   chan struct{} // closed when nothing renews it any more
 }
 
 // hold leases a session, and calls lost if another takes it.
-func hold(ctx context.Context, st Store, session string, lost context.CancelCauseFunc) (*held, error) {
-	leaser, ok := st.(Leaser)
+func hold(ctx context.Context, st store.Store, session string, lost context.CancelCauseFunc) (*held, error) {
+	leaser, ok := st.(store.Leaser)
 	if !ok {
 		return nil, nil
 	}
@@ -298,7 +299,7 @@ func (h *held) keep(ctx context.Context, lost context.CancelCauseFunc) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if err := h.renew(ctx); errors.Is(err, ErrLeaseLost) { // all else is tried again
+			if err := h.renew(ctx); errors.Is(err, store.ErrLeaseLost) { // all else is tried again
 				lost(err)
 				return
 			}

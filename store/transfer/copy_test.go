@@ -1,4 +1,4 @@
-package walink_test
+package transfer_test
 
 import (
 	"context"
@@ -7,16 +7,21 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/plaintest"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/store/storetest"
+	"github.com/walink/walink/store/transfer"
+	"github.com/walink/walink/walinktest"
 )
 
 // stores are those of this module.
@@ -48,46 +53,66 @@ func TestCopyBetweenStores(t *testing.T) {
 	}
 }
 
-// resumes logs in from what a Store has, as the device that was linked before.
-func resumes(t *testing.T, r *rig, st store.Store, first walink.Linked) {
+// linked links the session "shop" by QR code, in a new sqlite Store. The caller
+// closes the Linker.
+func linked(t *testing.T, srv *walinktest.Server) (st store.Store, linker *walink.Linker, jid types.JID) {
 	t.Helper()
-	if err := r.linker.Close(); err != nil {
+	st = stores()["sqlite"](t)
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	linker, err := walink.New(st, walink.Settings{Session: "shop", HTTPClient: srv.HTTPClient()})
+	if err != nil {
 		t.Fatal(err)
 	}
-	again := newRigOn(t, r.srv, st, walink.Settings{Session: "shop"})
-	again.link(t.Context())
-	if linked := again.linked(); !linked.Resumed || linked.Account.JID != first.Account.JID {
-		t.Errorf("resumed %v as %s, want %s", linked.Resumed, linked.Account.JID, first.Account.JID)
-	}
-	again.usable()
-	if err := again.linker.Close(); err != nil {
+	events, err := linker.Link(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
+	phone := srv.NewPhone("+5511987654321")
+	var last walink.Event
+	for last = range events {
+		if code, ok := last.(walink.QRCode); ok {
+			if err := phone.ScanQR(t.Context(), code.Payload); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	end, ok := last.(walink.Linked)
+	if !ok {
+		t.Fatalf("the Link ended with %v", last)
+	}
+	return st, linker, end.Account.JID
 }
 
 func TestCopiedSessionLogsIn(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Session: "shop"})
-		first := r.linkByQR()
-		err := store.Copy(t.Context(), kv.New(memory.New()), r.store)
+	synctest.Test(t, func(t *testing.T) {
+		srv := walinktest.NewServer(t)
+		st, linker, jid := linked(t, srv)
+		err := transfer.Copy(t.Context(), kv.New(memory.New()), st)
 		if _, ok := errors.AsType[*store.BusyError](err); !ok {
 			t.Errorf("a Copy of a connected session: %v, want a BusyError", err)
 		}
-		if err := r.linker.Close(); err != nil {
+		if err := linker.Close(); err != nil {
 			t.Fatal(err)
 		}
-		// All the way round.
-		last := r.store
-		for _, next := range []store.Store{kv.New(memory.New()), kv.New(kv.Encrypt(memory.New(), kv.NewKey())), sqliteStore(t)} {
-			if err := store.Move(t.Context(), next, last); err != nil {
+		// Through every Store.
+		last := st
+		for _, next := range []store.Store{kv.New(memory.New()), kv.New(kv.Encrypt(memory.New(), kv.NewKey())), stores()["sqlite"](t)} {
+			if err := transfer.Move(t.Context(), next, last); err != nil {
 				t.Fatal(err)
 			}
-			resumes(t, r, next, first)
+			plaintest.Resumes(t, srv, next, jid)
 			last = next
 		}
-		if got := r.sessions(); len(got) != 0 {
-			t.Errorf("the first Store still has %q", got)
+		if got := sessionCount(t, st); got != 0 {
+			t.Errorf("the first Store still has %d sessions", got)
+		}
+		if err := last.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -97,32 +122,32 @@ type thinStore struct{ store.Store }
 
 func TestCopyOfAForeignStore(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Session: "shop"})
-		first := r.linkByQR()
-		if err := r.linker.Close(); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		srv := walinktest.NewServer(t)
+		st, linker, jid := linked(t, srv)
+		if err := linker.Close(); err != nil {
 			t.Fatal(err)
 		}
 		inner := kv.New(memory.New())
 		foreign := thinStore{inner}
-		for _, err := range []error{store.Copy(t.Context(), foreign, r.store), store.Copy(t.Context(), inner, thinStore{r.store})} {
+		for _, err := range []error{transfer.Copy(t.Context(), foreign, st), transfer.Copy(t.Context(), inner, thinStore{st})} {
 			if !errors.Is(err, errors.ErrUnsupported) {
 				t.Errorf("Copy: %v, want ErrUnsupported", err)
 			}
 		}
-		storetest.Link(t, inner, "other", first.Account.JID)
-		if err := store.Copy(t.Context(), foreign, r.store, store.LoginOnly()); !errors.Is(err, store.ErrTaken) {
+		storetest.Link(t, inner, "other", jid)
+		if err := transfer.Copy(t.Context(), foreign, st, transfer.LoginOnly()); !errors.Is(err, transfer.ErrTaken) {
 			t.Errorf("Copy of a device that is there: %v, want ErrTaken", err)
 		}
 		if err := inner.Delete(t.Context(), "other"); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := store.Copy(t.Context(), foreign, r.store, store.LoginOnly()); err != nil {
+			if err := transfer.Copy(t.Context(), foreign, st, transfer.LoginOnly()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		resumes(t, r, foreign, first)
+		plaintest.Resumes(t, srv, foreign, jid)
 	})
 }
 
@@ -134,7 +159,7 @@ func TestCopyWhoseTargetFails(t *testing.T) {
 	failure := errors.New("the failure")
 	ctx, cancel := context.WithCancel(t.Context())
 	for _, target := range []failingStore{{to, func() error { return failure }}, {to, func() error { cancel(); return nil }}} {
-		if err := store.Copy(ctx, target, from); err == nil {
+		if err := transfer.Copy(ctx, target, from); err == nil {
 			t.Error("Copy succeeded")
 		}
 		if sessions, err := to.Sessions(t.Context()); err != nil || len(sessions) != 0 {
@@ -152,8 +177,8 @@ type failingStore struct {
 	fail func() error
 }
 
-func (s failingStore) Import(ctx context.Context, session string, records iter.Seq2[store.Record, error]) error {
-	return s.Store.Import(ctx, session, func(yield func(store.Record, error) bool) {
+func (s failingStore) Import(ctx context.Context, session string, records iter.Seq2[transfer.Record, error]) error {
+	return s.Store.Import(ctx, session, func(yield func(transfer.Record, error) bool) {
 		for record, err := range records {
 			if !yield(record, err) {
 				return
@@ -181,7 +206,7 @@ func TestCopyThatLosesItsLease(t *testing.T) {
 		}
 		return err
 	}}
-	if err := store.Copy(t.Context(), target, from); !errors.Is(err, store.ErrLeaseLost) {
+	if err := transfer.Copy(t.Context(), target, from); !errors.Is(err, store.ErrLeaseLost) {
 		t.Errorf("Copy: %v, want ErrLeaseLost", err)
 	}
 	if sessions, err := to.Sessions(t.Context()); err != nil || len(sessions) != 0 {
@@ -208,12 +233,12 @@ func TestCopyOfALargeSession(t *testing.T) {
 	}
 	to, middle := stores()["sqlite"](t), kv.New(memory.New())
 	if err := errors.Join(
-		store.Copy(t.Context(), middle, from), store.Copy(t.Context(), to, middle),
+		transfer.Copy(t.Context(), middle, from), transfer.Copy(t.Context(), to, middle),
 		from.Close(), middle.Close(),
 	); err != nil {
 		t.Fatal(err)
 	}
-	exporter, ok := to.(store.Exporter)
+	exporter, ok := to.(transfer.Exporter)
 	if !ok {
 		t.Fatal("no Exporter")
 	}

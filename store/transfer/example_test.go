@@ -1,4 +1,4 @@
-package walink_test
+package transfer_test
 
 import (
 	"context"
@@ -10,12 +10,13 @@ import (
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/sqlite"
+	"github.com/walink/walink/store/transfer"
 	"github.com/walink/walink/walinktest"
 )
 
-// A session that was linked in a file goes on in an encrypted database, without
-// a new link.
-func Example_copy() {
+// A session that was linked in a file continues in an encrypted database,
+// without a new link.
+func ExampleCopy() {
 	ctx := context.Background()
 	srv, err := walinktest.Start() // a simulated WhatsApp, with a simulated phone
 	if err != nil {
@@ -31,24 +32,25 @@ func Example_copy() {
 		return
 	}
 	defer func() { _ = from.Close() }()
-	resume(ctx, from, srv, phone)
+	connect(ctx, from, srv, phone)
 
-	// Nobody uses the session now. From here on only the copy may be used: Move
-	// would delete the other one.
-	to := kv.New(kv.Encrypt(memory.New(), kv.NewKey())) // or kv/bolt, kv/redis, and a key that is kept
+	// Nobody uses the session now. After the Copy, use only the target; Move
+	// would also delete the session from the source.
+	to := kv.New(kv.Encrypt(memory.New(), kv.NewKey())) // or kv/bolt, kv/redis, and a key that you keep
 	defer func() { _ = to.Close() }()
-	if err := store.Copy(ctx, to, from); err != nil {
+	if err := transfer.Copy(ctx, to, from); err != nil {
 		log.Println(err)
 		return
 	}
-	resume(ctx, to, srv, phone)
+	connect(ctx, to, srv, phone)
 	// Output:
 	// linked, resumed: false
 	// linked, resumed: true
 }
 
-// resume links what a Store has, or with a new device, and disconnects.
-func resume(ctx context.Context, st store.Store, srv *walinktest.Server, phone *walinktest.Phone) {
+// connect resumes the session of a Store, or links a new device, and
+// disconnects.
+func connect(ctx context.Context, st store.Store, srv *walinktest.Server, phone *walinktest.Phone) {
 	linker, err := walink.New(st, walink.Settings{HTTPClient: srv.HTTPClient()})
 	if err != nil {
 		log.Println(err)
