@@ -5,72 +5,72 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"time"
 
 	wastore "go.mau.fi/whatsmeow/store"
 
-	"github.com/walink/walink/internal/process"
 	"github.com/walink/walink/store"
 )
 
-const (
-	copyLease   = 2 * time.Minute // how long a session stays lent where who copies it has died
-	releaseTime = 5 * time.Second // how long giving it back may take
-)
-
-// CopyOption says more about what [Copy] and [Move] do.
+// CopyOption is an option of [Copy] and [Move].
 type CopyOption func(*copying)
 
-// Sessions names the sessions to copy. Without it all are.
+// Sessions names the sessions to copy. Without this option all are copied.
 func Sessions(names ...string) CopyOption {
 	return func(c *copying) { c.names, c.named = names, true }
 }
 
-// LoginOnly allows Stores that are no [Exporter] or no [Importer]. Of a session
-// between them the device with its keys is copied, and nothing else. That is
-// enough to log in. The rest comes anew, or not at all: WhatsApp's app state,
-// with contacts and the settings of chats, is fetched again; people's first
-// messages are asked for a second time, since there are no Signal sessions,
-// prekeys and sender keys to read them with; what belongs to earlier messages,
-// such as votes in polls, can no longer be read; and the session is linked at
-// the time of the copy.
+// LoginOnly allows a source that is no [Exporter] and a target that is no
+// [Importer]. Between such Stores only the device with its keys is copied,
+// which is enough to log in. The rest is lost or comes again:
+//
+//   - WhatsApp sends the app state again, with contacts and chat settings.
+//   - Signal sessions, prekeys and sender keys are lost. whatsmeow cannot
+//     decrypt the first messages of each contact, and asks for them a second time.
+//   - Secrets of earlier messages are lost. A vote in an earlier poll, for
+//     example, can no longer be decrypted.
+//   - The session's LinkedAt is the time of the copy.
 func LoginOnly() CopyOption { return func(c *copying) { c.loginOnly = true } }
 
-// Copy copies sessions from one Store to another, with all that is stored for
-// them, and with the LID map, which goes as a whole. Both must be able to, as
-// all Stores of walink are (see [Exporter] and [Importer]), or the error wraps
-// [errors.ErrUnsupported]; [LoginOnly] makes do with less.
+// Copy copies sessions from one Store to another, with everything that is
+// stored for them, and with the whole LID map. The source must be an [Exporter]
+// and the target an [Importer], or the error wraps [errors.ErrUnsupported];
+// [LoginOnly] lifts this condition.
 //
-// Each session is one transaction in the target: where Copy fails, or ctx ends,
-// or the process dies, it is there as a whole or not at all. Those that were
-// copied before stay, and a second Copy passes over them, since a session that
-// the target has with the same device is left as it is. Where it has another
-// device under that name, or the device under another name, the error wraps
-// [ErrTaken]. Copy goes on with the next session, and joins the errors. What is
-// damaged ([store.ErrDamaged]) in one session, or in the LID map, keeps no other from
-// being copied.
+// Each session is one transaction in the target. If Copy fails, ctx ends or the
+// process dies, the target has the whole session or nothing of it. Sessions that
+// were copied before stay. A session that the target already has, with the same
+// device, is left as it is, so a second Copy continues where the first one
+// ended. If the target has another device under the session's name, or the
+// device under another name, the error wraps [ErrTaken]. After an error Copy
+// continues with the next session, and joins the errors. A session or a LID pair
+// that is damaged ([store.ErrDamaged]) does not stop the others.
 //
-// A session in use is not copied: in each Store that is a [store.Leaser] it is leased
-// for as long as that takes, and the error is a [*store.BusyError] where another has
-// it, or wraps [store.ErrLeaseLost] where another took it meanwhile. Where the target
-// has one transaction at a time, as all Stores of walink but PostgreSQL, all
-// else that writes to it waits while a session is read and stored, and with
-// hundreds of thousands of records that is longer than a Linker can wait to
-// renew its lease: stop what uses the target, too.
+// A session in use is not copied. Copy leases it in each Store that is a
+// [store.Leaser], for as long as the copy takes. The error is a
+// [*store.BusyError] if somebody else holds the lease, and wraps
+// [store.ErrLeaseLost] if somebody took it during the copy.
 //
-// Nothing is deleted. From then on there are two copies of one device, of
-// which only one may ever connect again: WhatsApp throws out who uses both, and
-// what the one receives the other cannot read. [Move] leaves one.
+// Stop everything that writes to the target too, unless the target is
+// PostgreSQL. The other Stores of walink have one writing transaction at a time,
+// so other writers wait while a session is read and stored. With hundreds of
+// thousands of records, they wait longer than a Linker can wait for the renewal
+// of its lease.
 //
-// When pairing codes were asked for ([store.Ledger]) is not of a session, and is not
-// copied; nor are leases.
+// Copy deletes nothing: afterwards there are two copies of one device. Only one
+// of them may ever connect again, because WhatsApp disconnects each when the
+// other connects, and one cannot decrypt what the other has received. [Move]
+// leaves a single copy.
+//
+// The history of pairing code requests ([store.Ledger]) does not belong to a
+// session, and is not copied. Leases are not copied either.
 func Copy(ctx context.Context, to, from store.Store, opts ...CopyOption) error {
 	return run(ctx, &copying{to: to, from: from}, opts)
 }
 
-// Move is [Copy], and deletes each session in from once the target has it,
-// also where it had the same device before. Where that fails the error says so,
-// and both have it; another Move ends it.
+// Move does what [Copy] does, and deletes each session from the source once the
+// target has it, even if the target had the same device before. If that
+// deletion fails, the error says so and both Stores have the session; another
+// Move finishes the work.
 func Move(ctx context.Context, to, from store.Store, opts ...CopyOption) error {
 	return run(ctx, &copying{to: to, from: from, remove: true}, opts)
 }
@@ -82,6 +82,8 @@ type copying struct {
 	named     bool
 	loginOnly bool
 	remove    bool
+	exporter  Exporter // from and to, if whole sessions are copied; otherwise nil
+	importer  Importer
 }
 
 func run(ctx context.Context, c *copying, opts []CopyOption) error {
@@ -89,36 +91,41 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 		opt(c)
 	}
 	if t := reflect.ValueOf(c.to); t.Comparable() && c.to == c.from {
-		return errors.New("transfer: copy: the Stores are one and the same")
+		return errors.New("transfer: the two Stores are the same")
 	}
 	exporter, canExport := c.from.(Exporter)
 	importer, canImport := c.to.(Importer)
-	whole := canExport && canImport
-	if !whole && !c.loginOnly {
-		return fmt.Errorf("transfer: copy: a whole session cannot be had from a %T for a %T (see LoginOnly): %w", c.from, c.to, errors.ErrUnsupported)
+	switch {
+	case canExport && canImport:
+		c.exporter, c.importer = exporter, importer
+	case c.loginOnly:
+	case canExport:
+		return fmt.Errorf("transfer: %T is no Importer, so only LoginOnly is possible: %w", c.to, errors.ErrUnsupported)
+	default:
+		return fmt.Errorf("transfer: %T is no Exporter, so only LoginOnly is possible: %w", c.from, errors.ErrUnsupported)
 	}
 	var errs []error
 	if !c.named {
 		stored, err := c.from.Sessions(ctx)
-		for _, session := range stored { // with an error those that can be read
+		for _, session := range stored { // even with an error: these could be read
 			c.names = append(c.names, session.Name)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("transfer: copy: %w", err))
+			errs = append(errs, fmt.Errorf("transfer: list the sessions: %w", err))
 		}
 	}
-	if len(c.names) > 0 && whole {
-		// First, so that nobody resumes a session without it. Known pairs are
-		// true whatever becomes of the sessions.
-		if err := copyLIDs(ctx, importer, exporter); err != nil {
+	if len(c.names) > 0 && c.exporter != nil {
+		// First, so that nobody resumes a session without the LID map. Its pairs
+		// are true even if no session is copied.
+		if err := copyLIDs(ctx, c.importer, c.exporter); err != nil {
 			errs = append(errs, fmt.Errorf("transfer: copy the LID map: %w", err))
-			if !errors.Is(err, store.ErrDamaged) { // it may be had whole another time
+			if !errors.Is(err, store.ErrDamaged) { // the next Copy may get all of it
 				return errors.Join(errs...)
 			}
 		}
 	}
 	for _, name := range c.names {
-		if err := c.session(ctx, name, whole); err != nil {
+		if err := c.session(ctx, name); err != nil {
 			errs = append(errs, fmt.Errorf("transfer: copy session %q: %w", name, err))
 		}
 		if ctx.Err() != nil {
@@ -128,14 +135,14 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 	return errors.Join(errs...)
 }
 
-// copyLIDs copies the LID map. Its error wraps [store.ErrDamaged] where nothing is
-// missing but what cannot be read.
+// copyLIDs copies the LID map. Its error wraps [store.ErrDamaged] if all pairs
+// were copied but the damaged ones.
 func copyLIDs(ctx context.Context, to Importer, from Exporter) error {
-	var unread error
+	var damaged error
 	err := to.ImportLIDs(ctx, func(yield func(wastore.LIDMapping, error) bool) {
 		for pair, err := range from.ExportLIDs(ctx) {
 			if errors.Is(err, store.ErrDamaged) {
-				unread = err
+				damaged = err
 				return
 			}
 			if !yield(pair, err) {
@@ -146,12 +153,12 @@ func copyLIDs(ctx context.Context, to Importer, from Exporter) error {
 	if err != nil && !errors.Is(err, store.ErrDamaged) {
 		return err
 	}
-	return errors.Join(unread, err)
+	return errors.Join(damaged, err)
 }
 
-// session copies one session, under the leases of both Stores. Where one is
-// lost meanwhile, nothing more is done, and that is the error.
-func (c *copying) session(ctx context.Context, name string, whole bool) (err error) {
+// session copies one session, under the leases of both Stores. If a lease is
+// lost, session stops and returns that as its error.
+func (c *copying) session(ctx context.Context, name string) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer func() {
@@ -164,8 +171,8 @@ func (c *copying) session(ctx context.Context, name string, whole bool) (err err
 		return err
 	}
 	defer source.release(ctx)
-	// It also finds that both are the same database, from which Move must not
-	// delete.
+	// If both Stores are on the same database this fails, and Move deletes
+	// nothing.
 	target, err := hold(ctx, c.to, name, cancel)
 	if err != nil {
 		return fmt.Errorf("in the target: %w", err)
@@ -179,47 +186,45 @@ func (c *copying) session(ctx context.Context, name string, whole bool) (err err
 	case device.ID == nil:
 		return store.ErrNotFound
 	}
-	there, err := c.to.Device(ctx, name)
+	existing, err := c.to.Device(ctx, name)
 	if err != nil {
 		return err
 	}
 	switch {
-	case there.ID != nil && same(there, device):
-	case there.ID != nil:
+	case existing.ID != nil && same(existing, device):
+	case existing.ID != nil:
 		return fmt.Errorf("the target has another device under this name: %w", ErrTaken)
-	case whole:
+	case c.exporter != nil:
 		err = c.whole(ctx, name, source)
 	default:
-		err = c.login(ctx, there, device, source)
+		err = c.login(ctx, existing, device, source)
 	}
 	if err != nil || !c.remove {
 		return err
 	}
-	// Whoever has had one of them since may have changed it: this may be the
-	// better copy, or the only one.
+	// If another holder has had one of the leases since, it may have changed
+	// the session there: the source may be the better copy, or the only one.
 	err = errors.Join(source.renew(ctx), target.renew(ctx))
 	if err == nil {
 		err = c.from.Delete(ctx, name)
 	}
 	if err != nil {
-		return fmt.Errorf("it is copied, and still where it was: %w", err)
+		return fmt.Errorf("the target has the session, but the source still has it too: %w", err)
 	}
 	return nil
 }
 
-// same reports whether two devices are one: a number that is linked anew has
+// same reports whether two devices are one. A number that was linked anew has
 // other keys.
 func same(a, b *wastore.Device) bool {
 	return *a.ID == *b.ID && *a.NoiseKey.Priv == *b.NoiseKey.Priv && *a.IdentityKey.Priv == *b.IdentityKey.Priv
 }
 
-// whole copies all records. Before the target stores them the lease of the
-// source is renewed, which fails if another has had the session meanwhile.
+// whole copies all records. Before the target commits them, whole renews the
+// lease of the source, which fails if another holder has had the session since.
 func (c *copying) whole(ctx context.Context, name string, source *held) error {
-	exporter, _ := c.from.(Exporter)
-	importer, _ := c.to.(Importer)
-	return importer.Import(ctx, name, func(yield func(Record, error) bool) {
-		for record, err := range exporter.Export(ctx, name) {
+	return c.importer.Import(ctx, name, func(yield func(Record, error) bool) {
+		for record, err := range c.exporter.Export(ctx, name) {
 			if !yield(record, err) || err != nil {
 				return
 			}
@@ -261,70 +266,4 @@ func Bare(device *wastore.Device) *wastore.Device {
 	}
 	bare.Initialized = false
 	return &bare
-}
-
-// held is the lease of a session in a Store that lends them, and nil otherwise.
-// It is renewed until it is released.
-type held struct {
-	leaser store.Leaser
-	lease  store.Lease // as it was taken: its end does not matter to the Store
-	stop   context.CancelFunc
-	done   chan struct{} // closed when nothing renews it any more
-}
-
-// hold leases a session, and calls lost if another takes it.
-func hold(ctx context.Context, st store.Store, session string, lost context.CancelCauseFunc) (*held, error) {
-	leaser, ok := st.(store.Leaser)
-	if !ok {
-		return nil, nil
-	}
-	lease, err := leaser.TakeLease(ctx, session, "a copy, "+process.Name(), copyLease)
-	if err != nil {
-		return nil, err
-	}
-	h := &held{leaser: leaser, lease: lease, done: make(chan struct{})}
-	ctx, h.stop = context.WithCancel(ctx)
-	go h.keep(ctx, lost)
-	return h, nil
-}
-
-// keep renews the lease now and then. In the target that may wait for the
-// session to be stored, and so does whoever would take the lease.
-func (h *held) keep(ctx context.Context, lost context.CancelCauseFunc) {
-	defer close(h.done)
-	ticker := time.NewTicker(copyLease / 3)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if err := h.renew(ctx); errors.Is(err, store.ErrLeaseLost) { // all else is tried again
-				lost(err)
-				return
-			}
-		}
-	}
-}
-
-// renew fails where another has had the session since it was leased, however
-// long that is ago.
-func (h *held) renew(ctx context.Context) error {
-	if h == nil {
-		return nil
-	}
-	_, err := h.leaser.RenewLease(ctx, h.lease, copyLease)
-	return err
-}
-
-// release gives the session back, also where ctx has ended.
-func (h *held) release(ctx context.Context) {
-	if h == nil {
-		return
-	}
-	h.stop()
-	<-h.done
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
-	defer cancel()
-	_ = h.leaser.ReleaseLease(ctx, h.lease) // it ends by itself, too
 }

@@ -1,0 +1,81 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/walink/walink/internal/process"
+	"github.com/walink/walink/store"
+)
+
+const (
+	leaseTime   = 2 * time.Minute // how long a session stays leased after the copying process has died
+	releaseTime = 5 * time.Second // how long the release of a lease may take
+)
+
+// held is the lease of a session. It is renewed until it is released. A nil
+// *held is that of a Store that is no Leaser.
+type held struct {
+	leaser store.Leaser
+	lease  store.Lease // as it was taken: renewal does not look at its Until
+	stop   context.CancelFunc
+	done   chan struct{} // closed when keep has returned
+}
+
+// hold leases a session, and calls lost if another holder takes the lease.
+func hold(ctx context.Context, st store.Store, session string, lost context.CancelCauseFunc) (*held, error) {
+	leaser, ok := st.(store.Leaser)
+	if !ok {
+		return nil, nil
+	}
+	lease, err := leaser.TakeLease(ctx, session, "a copy, "+process.Name(), leaseTime)
+	if err != nil {
+		return nil, err
+	}
+	h := &held{leaser: leaser, lease: lease, done: make(chan struct{})}
+	ctx, h.stop = context.WithCancel(ctx)
+	go h.keep(ctx, lost)
+	return h, nil
+}
+
+// keep renews the lease until ctx ends. In the target a renewal may wait until
+// the session is stored, and so does everybody who wants to take the lease.
+func (h *held) keep(ctx context.Context, lost context.CancelCauseFunc) {
+	defer close(h.done)
+	ticker := time.NewTicker(leaseTime / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if err := h.renew(ctx); errors.Is(err, store.ErrLeaseLost) { // after any other error keep retries
+				lost(err)
+				return
+			}
+		}
+	}
+}
+
+// renew fails if another holder has had the session since it was leased,
+// however long ago that was.
+func (h *held) renew(ctx context.Context) error {
+	if h == nil {
+		return nil
+	}
+	_, err := h.leaser.RenewLease(ctx, h.lease, leaseTime)
+	return err
+}
+
+// release ends the lease, even after ctx has ended.
+func (h *held) release(ctx context.Context) {
+	if h == nil {
+		return
+	}
+	h.stop()
+	<-h.done
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
+	defer cancel()
+	_ = h.leaser.ReleaseLease(ctx, h.lease) // if this fails the lease expires
+}
