@@ -15,36 +15,38 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/walink/walink/internal/oneline"
 )
 
-// Broker offers challenges to the extension, and hands its answers back. It is
-// an [http.Handler] for a loopback address; Listen serves it on one. All
-// methods may be called at the same time.
+// Broker offers challenges to the extension, and returns the answers that the
+// extension sends. A Broker is an [http.Handler] for a loopback address, and
+// Listen serves it on one. Its methods are safe for concurrent use.
 type Broker struct {
-	key    []byte // makes the tokens
+	key    []byte // token makes tokens with it
 	server server
 
 	mu    sync.Mutex
 	open  []*offer
-	spent map[string]bool // tokens whose challenge is answered for good
+	spent map[string]bool // tokens of challenges with an accepted answer
 }
 
-// offer is a challenge that waits for its answer.
+// offer is a challenge that waits for an answer.
 type offer struct {
 	token     string
 	challenge json.RawMessage
 	tries     chan try
-	done      chan struct{} // closed when no more tries are taken
+	done      chan struct{} // closed when the offer takes no more tries
 }
 
 // try is an answer that the extension has sent.
 type try struct {
-	answer  []byte
-	verdict chan error    // holds one
-	told    chan struct{} // closed when the extension has the verdict
+	answer    []byte
+	verdict   chan error    // buffered, for one value
+	delivered chan struct{} // closed when the extension has the verdict
 }
 
-// NewBroker returns a Broker that offers nothing yet and serves nowhere.
+// NewBroker returns a Broker that offers no challenge yet. It starts nothing.
 func NewBroker() *Broker {
 	b := &Broker{key: make([]byte, sha256.Size), spent: map[string]bool{}}
 	_, _ = rand.Read(b.key) // never fails
@@ -52,18 +54,19 @@ func NewBroker() *Broker {
 	return b
 }
 
-// Serve offers a challenge until an answer to it is accepted, or ctx ends. It
-// shows nothing: the person needs the Line, which is good from now on and not
-// after Serve has returned.
+// Serve offers challenge to the extension until accept takes an answer, or ctx
+// ends. Serve shows nothing: show the person the Line, which is good until Serve
+// returns.
 //
-// accept decides on each answer, one after the other: the JSON of
-// PublicKeyCredential.toJSON(). walink's AnswerPasskey fits it. Where it
-// returns an error, the extension shows it to the person, who may try again;
-// nil ends Serve, and the Line for good. accept is called with ctx, by the
-// goroutine that has called Serve.
+// Serve calls accept with each answer, one at a time, in its own goroutine and
+// with its ctx. An answer is the JSON of PublicKeyCredential.toJSON(). If accept
+// returns an error, the extension shows that error to the person, who may try
+// again. If accept returns nil, Serve returns, and the Line is not good any more.
+// walink's Linker.AnswerPasskey is such a function.
 //
-// The errors are ctx's, that of a challenge that is not a JSON object, which
-// no browser could answer, and that of one which Serve has had answered before.
+// Serve returns ctx's error if ctx ends. It returns an error if challenge is not a
+// JSON object, which no browser could answer, and if a Serve has accepted an
+// answer to the same challenge before.
 func (b *Broker) Serve(ctx context.Context, challenge json.RawMessage, accept func(ctx context.Context, answer []byte) error) error {
 	return b.offer(ctx, "serve", challenge, func(answer []byte) error {
 		err := accept(ctx, answer)
@@ -76,12 +79,12 @@ func (b *Broker) Serve(ctx context.Context, challenge json.RawMessage, accept fu
 	})
 }
 
-// Ask is Serve for whoever takes any answer, and returns the first. It fits
-// walink's Settings.Passkey. The extension hears nothing of what becomes of the
-// answer, and the Line is good again if Ask is called again with the
-// same challenge, as walink does where the answer was refused.
+// Ask offers challenge like Serve, and returns the first answer. It fits walink's
+// Settings.Passkey. The extension does not learn whether the answer was any good.
+// The Line is good again if the program calls Ask with the same challenge again,
+// as walink does when WhatsApp has refused the answer.
 //
-// The errors are those of Serve.
+// Ask returns the errors of Serve.
 func (b *Broker) Ask(ctx context.Context, challenge json.RawMessage) (json.RawMessage, error) {
 	var first json.RawMessage
 	err := b.offer(ctx, "ask", challenge, func(answer []byte) error {
@@ -91,7 +94,7 @@ func (b *Broker) Ask(ctx context.Context, challenge json.RawMessage) (json.RawMe
 	return first, err
 }
 
-// offer offers a challenge until take has accepted an answer, or ctx ends.
+// offer offers challenge until take returns nil for an answer, or ctx ends.
 func (b *Broker) offer(ctx context.Context, op string, challenge json.RawMessage, take func(answer []byte) error) error {
 	if !isObject(challenge) {
 		return fmt.Errorf("passkey: %s: %w", op, errNoObject)
@@ -114,7 +117,7 @@ func (b *Broker) offer(ctx context.Context, op string, challenge json.RawMessage
 				b.withdraw(o)
 			}
 			t.verdict <- err
-			<-t.told // the program may end as soon as this returns
+			<-t.delivered // the program may exit as soon as offer returns
 			if err == nil {
 				return nil
 			}
@@ -124,24 +127,24 @@ func (b *Broker) offer(ctx context.Context, op string, challenge json.RawMessage
 	}
 }
 
-// Line returns what the person pastes into the extension, or opens in the
-// browser before pressing the extension's button: where the Broker is served,
-// such as Listen returned it, and the token of the challenge. The token is a
-// secret until the challenge is answered. It stands behind a #, which browsers
-// keep to themselves.
+// Line returns the line that the person pastes into the extension, or opens in
+// the browser before pressing the extension's button. The line is base, which is
+// the address that Listen returned, with the token of challenge after a #.
+// Browsers do not send the part after the #. The token is a secret until the
+// challenge is answered.
 func (b *Broker) Line(base string, challenge json.RawMessage) string {
 	return strings.TrimSuffix(base, "/") + "/#" + b.token(challenge)
 }
 
-// token follows from the challenge, so that a program can show the Line
-// without waiting for Ask, and only a program with the Broker can know it.
+// token derives the token of challenge from the key. A program can therefore show
+// the Line before it calls Serve or Ask, and nobody without the key can make it.
 func (b *Broker) token(challenge json.RawMessage) string {
 	mac := hmac.New(sha256.New, b.key)
 	mac.Write(challenge)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// find returns the offer with the token; nil if there is none.
+// find returns the open offer with the token, or nil if there is none.
 func (b *Broker) find(token string) *offer {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -153,7 +156,7 @@ func (b *Broker) find(token string) *offer {
 	return nil
 }
 
-// withdraw takes an offer off the list, if it is there.
+// withdraw removes o from the open offers. It may be called twice.
 func (b *Broker) withdraw(o *offer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -162,14 +165,14 @@ func (b *Broker) withdraw(o *offer) {
 
 const (
 	extensionOrigin = "chrome-extension://" + ExtensionID
-	// maxAnswer is far above the 1 to 2 KB of an assertion.
+	// maxAnswer is the largest answer in bytes. An assertion has 1 to 2 KB.
 	maxAnswer = 16 << 10
 )
 
-// ServeHTTP answers the extension, whose requests are POST challenge and POST
-// answer with the token as the bearer. Whatever else asks gets 403: another
-// page by its Origin, and a name that somebody has let point to this computer
-// by its Host. To serve on a path of an own server use [http.StripPrefix].
+// ServeHTTP answers the extension, which sends POST /challenge and POST /answer
+// with the token as a bearer token. A request with another Origin gets 403, and so
+// does one whose Host is a name that points to this computer. To serve the Broker
+// on a path of another server use [http.StripPrefix].
 func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
@@ -199,9 +202,9 @@ func (b *Broker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// preflight tells a browser what the extension may send. Those that do not
-// take the manifest's word for it ask, and some ask for private networks
-// besides (Chromium's Private Network Access).
+// preflight says what the extension may send. A browser asks for that if the
+// extension's manifest is not enough for it, and may ask for access to private
+// networks as well (Chromium's Private Network Access).
 func preflight(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Access-Control-Allow-Methods", http.MethodPost)
@@ -231,10 +234,10 @@ func (b *Broker) serveAnswer(w http.ResponseWriter, r *http.Request) {
 	var body bytes.Buffer
 	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxAnswer)); err != nil {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			http.Error(w, "The answer is too large for one.", http.StatusRequestEntityTooLarge)
+			http.Error(w, "The answer is too large for the answer to a passkey challenge.", http.StatusRequestEntityTooLarge)
 			return
 		}
-		http.Error(w, "The answer did not arrive whole.", http.StatusBadRequest)
+		http.Error(w, "The answer did not arrive in full.", http.StatusBadRequest)
 		return
 	}
 	if !isAssertion(body.Bytes()) {
@@ -247,26 +250,26 @@ func (b *Broker) serveAnswer(w http.ResponseWriter, r *http.Request) {
 	case <-o.done:
 		gone(w)
 		return
-	case <-r.Context().Done(): // it waits behind another answer, and has gone
+	case <-r.Context().Done(): // the extension left while another answer was being handled
 		return
 	}
-	defer close(t.told)
+	defer close(t.delivered)
 	select {
 	case err := <-t.verdict:
 		if err == nil {
 			w.WriteHeader(http.StatusNoContent)
 		} else {
-			http.Error(w, "The program has not accepted the answer: "+strings.TrimRight(err.Error(), ". ")+".", http.StatusUnprocessableEntity)
+			http.Error(w, oneline.Text("The program has not accepted the answer: "+strings.TrimRight(err.Error(), ". \n")+"."), http.StatusUnprocessableEntity)
 		}
-	case <-o.done: // take has panicked
+	case <-o.done: // take panicked
 		gone(w)
 	}
 	_ = http.NewResponseController(w).Flush()
 }
 
-// gone is said of a token that was used, has expired or never was.
+// gone answers a request whose token has been used, has expired or never existed.
 func gone(w http.ResponseWriter) {
-	http.Error(w, "This line is not good any more, or not complete. Take the newest one that the program shows.", http.StatusGone)
+	http.Error(w, "Copy the newest line that the program shows, as a whole: this one is not good any more, or not complete.", http.StatusGone)
 }
 
 func bearer(r *http.Request) string {

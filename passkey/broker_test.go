@@ -25,14 +25,14 @@ const (
 	extension = "chrome-extension://" + passkey.ExtensionID
 )
 
-// asked is what Ask has returned.
+// asked is the result of Ask.
 type asked struct {
 	answer json.RawMessage
 	err    error
 }
 
-// ask offers the challenge, and returns its token once it can be fetched. It is
-// for a bubble.
+// ask calls Ask, and returns the challenge's token once the Broker offers the
+// challenge. It works only in a synctest bubble.
 func ask(ctx context.Context, b *passkey.Broker) (token string, result <-chan asked) {
 	done := make(chan asked, 1)
 	go func() {
@@ -43,13 +43,13 @@ func ask(ctx context.Context, b *passkey.Broker) (token string, result <-chan as
 	return tokenOf(b), done
 }
 
-// tokenOf is the token of the challenge.
+// tokenOf returns the challenge's token.
 func tokenOf(b *passkey.Broker) string {
 	_, token, _ := strings.Cut(b.Line(base, json.RawMessage(challenge)), "#")
 	return token
 }
 
-// request is one of the extension, before a test changes it.
+// request returns a request of the extension, with changes.
 func request(path, token, body string, changes ...func(*http.Request)) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, base+path, strings.NewReader(body))
 	r.Header.Set("Origin", extension)
@@ -97,7 +97,7 @@ func TestAnswer(t *testing.T) {
 	})
 }
 
-// A page that is not the extension gets 403, and whatever is wrong a sentence.
+// A page that is not the extension's gets 403, and every refusal is a sentence.
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	origin := func(origin string) func(*http.Request) {
@@ -148,7 +148,7 @@ func TestRefusals(t *testing.T) {
 				if allowed := w.Header().Get("Access-Control-Allow-Origin"); (allowed == extension) == (test.want == 403) || w.Header().Get("Cache-Control") != "no-store" {
 					t.Errorf("header %v", w.Header())
 				}
-				// The challenge stands.
+				// The challenge can still be answered.
 				if w := serve(b, request("answer", token, assertion)); w.Code != http.StatusNoContent {
 					t.Errorf("the good answer: %d %s", w.Code, w.Body)
 				}
@@ -224,7 +224,7 @@ func TestChallengeEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// A challenge that no browser could answer is not offered.
+// Ask and Serve refuse a challenge that no browser could answer.
 func TestChallengeThatIsNoObject(t *testing.T) {
 	t.Parallel()
 	for _, challenge := range []string{"", "[]", "null", "1", `"s3cret"`, `{s3cret`, `{} s3cret`} {
@@ -259,7 +259,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// Two answers at once: one is taken.
+// Of two answers at the same time Ask returns one.
 func TestAnswersAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -34,7 +34,7 @@ import (
 const (
 	whatsApp      = "https://web.whatsapp.com/"
 	extensionPage = extension + "/page.html"
-	// patience is for a slow machine; nothing here waits for a clock.
+	// patience is for a slow machine. No test waits for time to pass.
 	patience = time.Minute
 )
 
@@ -44,18 +44,18 @@ type browser struct {
 	t       *testing.T
 	ctx     context.Context // chromedp keeps the browser and its first tab in it
 	site    *site
-	changed chan struct{} // a tab has come, gone or moved
+	changed chan struct{} // gets a value when a tab opens, closes or goes to another page
 }
 
 // site is the server of web.whatsapp.com.
 type site struct {
 	server *httptest.Server
 	spki   string
-	opened chan struct{} // a page was asked for
-	serve  chan struct{} // it is given, once this is closed
+	opened chan struct{} // gets a value when a browser requests the page
+	serve  chan struct{} // the requests for the page wait until this is closed
 }
 
-// chromium returns the path of Chromium, and skips the test where there is none.
+// chromium returns the path of Chromium. It skips the test if there is none.
 func chromium(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium", "chromium-browser"} {
@@ -103,7 +103,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// ServeHTTP gives a page that allows as little as a page can.
+// ServeHTTP serves a page whose policy allows as little as possible.
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/" {
 		http.NotFound(w, r)
@@ -140,7 +140,7 @@ func newBrowser(t *testing.T) *browser {
 		chromedp.Flag("ignore-certificate-errors-spki-list", b.site.spki),
 	)...)
 	t.Cleanup(cancel)
-	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // it frets about tabs that have no page yet
+	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // chromedp logs errors about tabs that have no page yet
 	t.Cleanup(cancel)
 	if err := chromedp.ListenBrowser(b.ctx, b.listen); err != nil {
 		t.Fatal(err)
@@ -194,7 +194,7 @@ func (b *browser) open(url string) context.Context {
 	return ctx
 }
 
-// tab waits for a tab, or a worker, whose address begins so, and attaches to it.
+// tab waits for a tab or worker whose address begins with prefix, and attaches to it.
 func (b *browser) tab(kind, prefix string) context.Context {
 	b.t.Helper()
 	var found target.ID
@@ -208,7 +208,7 @@ func (b *browser) tab(kind, prefix string) context.Context {
 	return b.attach(found)
 }
 
-// targets are the tabs and workers that there are.
+// targets returns the tabs and workers of the browser.
 func (b *browser) targets() []*target.Info {
 	b.t.Helper()
 	targets, err := chromedp.Targets(b.ctx)
@@ -218,10 +218,10 @@ func (b *browser) targets() []*target.Info {
 	return targets
 }
 
-// until waits until the targets are as they should be.
-func (b *browser) until(what string, so func([]*target.Info) bool) {
+// until waits until ready(targets) is true. what is for the error.
+func (b *browser) until(what string, ready func([]*target.Info) bool) {
 	b.t.Helper()
-	for !so(b.targets()) {
+	for !ready(b.targets()) {
 		select {
 		case <-b.changed:
 		case <-b.ctx.Done():
@@ -246,7 +246,7 @@ func (b *browser) press(tab context.Context) context.Context {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	// A tab is a target of its own, around that of the page in it.
+	// A tab and the page in it are two targets.
 	tabs, err := chromedp.CallBrowser(b.ctx, target.GetTargets, target.GetTargetsParams{
 		Filter: target.Filter{{Type: "tab"}},
 	})
@@ -266,8 +266,8 @@ func (b *browser) press(tab context.Context) context.Context {
 	return b.tab("page", extensionPage)
 }
 
-// authenticator gives a tab an authenticator that holds the passkey, and whose
-// person is always there.
+// authenticator gives a tab a virtual authenticator that holds the passkey, and
+// whose user is always present.
 func (b *browser) authenticator(tab context.Context, key walinktest.Passkey) webauthn.AuthenticatorID {
 	b.t.Helper()
 	if _, err := chromedp.Call(tab, webauthn.Enable, webauthn.EnableParams{}); err != nil {
@@ -286,7 +286,7 @@ func (b *browser) authenticator(tab context.Context, key walinktest.Passkey) web
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	// The library's own parameters have more in them than Chromium takes for this authenticator.
+	// cdproto's AddCredentialParams has fields that Chromium refuses for this authenticator.
 	type credential struct {
 		CredentialID         []byte `json:"credentialId"`
 		IsResidentCredential bool   `json:"isResidentCredential"`
@@ -308,8 +308,8 @@ func (b *browser) authenticator(tab context.Context, key walinktest.Passkey) web
 	return added.AuthenticatorID
 }
 
-// console runs what is pasted into the console of a tab, and returns the first
-// line that it prints there.
+// console runs script in the console of a tab, and returns the first line that the
+// script prints.
 func (b *browser) console(tab context.Context, script string) string {
 	b.t.Helper()
 	printed := chromedp.Console(tab)

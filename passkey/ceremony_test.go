@@ -23,7 +23,7 @@ type program struct {
 	phone  *walinktest.Phone
 	linker *walink.Linker
 	events <-chan walink.Event
-	said   chan error // by the phone, when it is through
+	said   chan error // what the phone says at the end of its scan
 }
 
 func newProgram(t *testing.T, settings walink.Settings) *program {
@@ -53,7 +53,7 @@ func newProgram(t *testing.T, settings walink.Settings) *program {
 	}
 }
 
-// challenged links, scans, and returns the challenge.
+// challenged begins a Link, scans its QR code, and returns the challenge.
 func (p *program) challenged() walink.PasskeyRequired {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
@@ -96,7 +96,7 @@ func await[E walink.Event](p *program) E {
 	return want
 }
 
-// listening is a Broker on a port of its own, and its base.
+// listening returns a Broker on a free port, and the base of its Lines.
 func listening(t *testing.T) (b *passkey.Broker, base string) {
 	t.Helper()
 	b = passkey.NewBroker()
@@ -112,7 +112,7 @@ func listening(t *testing.T) (b *passkey.Broker, base string) {
 	return b, base
 }
 
-// note waits until the extension's page says what contains the text.
+// note waits until the note on the extension's page contains text.
 func (b *browser) note(page context.Context, text string) {
 	b.t.Helper()
 	expression := `(document.getElementById("note").textContent.includes("` + text + `"))`
@@ -123,7 +123,7 @@ func (b *browser) note(page context.Context, text string) {
 }
 
 // The person has WhatsApp Web open, presses the button of the extension, and
-// pastes the line there. Settings.Passkey does the rest.
+// pastes the line into the extension's page. Settings.Passkey does the rest.
 func TestExtensionInAnOpenTab(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
@@ -142,7 +142,7 @@ func TestExtensionInAnOpenTab(t *testing.T) {
 	chromium.note(page, "The program has the answer.")
 	program.linked()
 
-	// The line is spent.
+	// The line has had its answer.
 	chromium.do(page,
 		chromedp.SendKeys(chromedp.CSS("#line"), broker.Line(base, required.Challenge)),
 		chromedp.Click(chromedp.CSS("#go")),
@@ -150,9 +150,9 @@ func TestExtensionInAnOpenTab(t *testing.T) {
 	chromium.note(page, "not good any more")
 }
 
-// The person opens the line as an address and presses the button there; the
-// extension opens WhatsApp Web, and closes it. AnswerPasskey decides on the
-// answer. Somebody else's line is open as well, and is left alone.
+// The person opens the line as an address and presses the button in that tab. The
+// extension opens WhatsApp Web, and closes it. AnswerPasskey decides on the answer.
+// Another program's line is open too, and the extension does not use it.
 func TestExtensionOpensATab(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
@@ -196,7 +196,8 @@ func TestExtensionOpensATab(t *testing.T) {
 	})
 }
 
-// The finger is not recognised at first; the person tries again with the same line.
+// The authenticator does not recognise the person at first. The person tries again
+// with the same line.
 func TestExtensionTriesAgain(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
@@ -207,8 +208,8 @@ func TestExtensionTriesAgain(t *testing.T) {
 	page := chromium.press(whatsAppTab)
 	required := program.challenged()
 	authenticator := chromium.authenticator(whatsAppTab, program.phone.Passkey())
-	verified := func(so bool) {
-		_, err := chromedp.Call(whatsAppTab, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: authenticator, IsUserVerified: so})
+	verified := func(recognised bool) {
+		_, err := chromedp.Call(whatsAppTab, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: authenticator, IsUserVerified: recognised})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,13 +219,13 @@ func TestExtensionTriesAgain(t *testing.T) {
 		chromedp.SendKeys(chromedp.CSS("#line"), broker.Line(base, required.Challenge)),
 		chromedp.Click(chromedp.CSS("#go")),
 	)
-	chromium.note(page, "The browser gave no passkey")
+	chromium.note(page, "the browser gave no passkey")
 	verified(true)
 	chromium.do(page, chromedp.Click(chromedp.CSS("#go")))
 	program.linked()
 }
 
-// No page but the extension's gets the challenge, though it has the token.
+// A page that has the token gets no challenge: only the extension's page does.
 func TestPagesInTheBrowserAreRefused(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
@@ -237,7 +238,7 @@ func TestPagesInTheBrowserAreRefused(t *testing.T) {
 	}()
 	line := broker.Line(base, []byte(challenge))
 	address, token, _ := strings.Cut(line, "#")
-	tab := chromium.open(address) // the same origin, even
+	tab := chromium.open(address) // a page of the Broker's own origin
 	got, err := chromedp.Run(tab, chromedp.Evaluate[int](
 		`fetch("`+address+`challenge", {method: "POST", headers: {Authorization: "Bearer `+token+`"}}).then((r) => r.status)`,
 		chromedp.EvalAwaitPromise))
@@ -250,8 +251,8 @@ func TestPagesInTheBrowserAreRefused(t *testing.T) {
 	}
 }
 
-// The person pastes the snippet into the console, and its output into the
-// terminal.
+// The person pastes the snippet into the console, and the output of the snippet
+// into the terminal.
 func TestSnippetInTheConsole(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]string{
@@ -294,7 +295,7 @@ func TestSnippetOnAnotherPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said := chromium.console(chromium.open("about:blank"), snippet); !strings.Contains(said, "not a page of https://web.whatsapp.com") {
+	if said := chromium.console(chromium.open("about:blank"), snippet); !strings.Contains(said, "Open https://web.whatsapp.com and try again there: this is another page") {
 		t.Errorf("the console says %q", said)
 	}
 }

@@ -27,7 +27,7 @@ type manifest struct {
 func TestManifest(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "made", "extension")
-	for range 2 { // the second time over the first
+	for range 2 { // the second time over the files of the first
 		if err := passkey.WriteExtension(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -53,12 +53,11 @@ func TestManifest(t *testing.T) {
 	m.Key = ""
 	want := manifest{Version: 3, Permissions: []string{"scripting"}, Hosts: []string{"https://web.whatsapp.com/*", "http://127.0.0.1/*"}}
 	if diff := cmp.Diff(want, m); diff != "" {
-		t.Errorf("the extension may do more or less than it needs:\n%s", diff)
+		t.Errorf("the manifest allows the extension more or less than it needs:\n%s", diff)
 	}
 }
 
-// A browser reads the files at each start, so they are only touched where they
-// are not as they should be.
+// A browser may be reading the files, so WriteExtension touches only those that differ.
 func TestWriteExtensionTouchesOnlyWhatDiffers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -92,5 +91,9 @@ func TestWriteExtensionSaysWhyItCannot(t *testing.T) {
 	}
 	if err := passkey.WriteExtension(file); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("the error is %v", err)
+	}
+	err := passkey.WriteExtension(filepath.Join(file, strings.Repeat("long\n", 200)))
+	if err == nil || len(err.Error()) > 500 || strings.Contains(err.Error(), "\n") {
+		t.Errorf("the error is %v, want one line", err)
 	}
 }

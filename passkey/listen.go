@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/walink/walink/internal/oneline"
 )
 
 // server serves a Broker.
@@ -23,7 +25,8 @@ type server struct {
 	wg     sync.WaitGroup
 }
 
-// init prepares the server. It logs nothing, as net/http would quote requests.
+// init prepares the server. The server logs nothing, since net/http's log would
+// quote requests.
 func (s *server) init(handler http.Handler) {
 	s.http.Handler = handler
 	s.http.ReadTimeout = 30 * time.Second
@@ -31,16 +34,16 @@ func (s *server) init(handler http.Handler) {
 	s.http.ErrorLog = log.New(io.Discard, "", 0)
 }
 
-// Listen serves on address, which is 127.0.0.1 with a port, 0 for any that is
-// free, and returns the base of the Lines. ctx bounds only the opening; Close
-// ends what Listen began.
+// Listen serves the Broker on address, which is 127.0.0.1 with a port, such as
+// "127.0.0.1:0" for any free port. It returns the base for Line, and serves until
+// Close. ctx bounds only the time that it takes to open the port.
 func (b *Broker) Listen(ctx context.Context, address string) (base string, err error) {
 	if host, _, err := net.SplitHostPort(address); err != nil || host != "127.0.0.1" {
-		return "", errors.New("passkey: listen: the address is not 127.0.0.1 with a port, which is where the extension may ask")
+		return "", errors.New("passkey: listen: the address has to be 127.0.0.1 with a port: the extension may connect to no other")
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", address)
 	if err != nil {
-		return "", fmt.Errorf("passkey: listen: %w", err)
+		return "", oneline.Errorf("passkey: listen: %w", err)
 	}
 	b.server.mu.Lock()
 	defer b.server.mu.Unlock()
@@ -52,8 +55,8 @@ func (b *Broker) Listen(ctx context.Context, address string) (base string, err e
 	return "http://" + listener.Addr().String() + "/", nil
 }
 
-// Close ends Listen. It is safe twice, and without a Listen. An Ask goes on
-// until its context ends.
+// Close stops serving what Listen has opened. It may be called twice, and without
+// a Listen. It does not end Serve and Ask: these end with their contexts.
 func (b *Broker) Close() error {
 	b.server.mu.Lock()
 	b.server.closed = true
@@ -66,8 +69,8 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// isLoopback reports whether a Host header names this computer by its loopback
-// address, and not by a name that anybody can let point there.
+// isLoopback reports whether a Host header is a loopback address or localhost.
+// Any other name may be one that a website has pointed to 127.0.0.1.
 func isLoopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -48,9 +48,16 @@ func TestListen(t *testing.T) {
 func TestListenOnlyOnLoopback(t *testing.T) {
 	t.Parallel()
 	b := passkey.NewBroker()
-	for _, address := range []string{"", ":0", "0.0.0.0:0", "192.0.2.1:0", "[::]:0", "[::1]:0", "localhost:0", "127.0.0.1"} {
-		if base, err := b.Listen(t.Context(), address); err == nil || base != "" {
+	for _, address := range []string{
+		"", ":0", "0.0.0.0:0", "192.0.2.1:0", "[::]:0", "[::1]:0", "localhost:0", "127.0.0.1", "127.0.0.1:" + strings.Repeat("9\n", 300),
+	} {
+		base, err := b.Listen(t.Context(), address)
+		if err == nil || base != "" {
 			t.Errorf("%q gives %q, %v", address, base, err)
+			continue
+		}
+		if text := err.Error(); len(text) > 500 || strings.Contains(text, "\n") {
+			t.Errorf("%q gives %q, want one line", address, text)
 		}
 	}
 	if err := b.Close(); err != nil {

@@ -13,13 +13,17 @@ import (
 	"github.com/walink/walink/passkey"
 )
 
-// An answer that the program refuses leaves the challenge as it was, and the
-// extension hears why; one that it accepts ends the line for good.
+// After an answer that the program refuses, the extension gets the reason, and the
+// challenge can be answered again. An answer that the program accepts ends the line
+// for good.
 func TestServe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := passkey.NewBroker()
-		verdicts := []error{errors.New("it is for another challenge"), errors.New("WhatsApp answered 401"), nil}
+		verdicts := []error{
+			errors.New("it is for another challenge"), errors.New("WhatsApp answered 401"),
+			errors.Join(errors.New(strings.Repeat("a", 500)), errors.New("WhatsApp answered 503")), nil,
+		}
 		var heard []string
 		accept := func(_ context.Context, answer []byte) error {
 			heard = append(heard, string(answer))
@@ -37,6 +41,10 @@ func TestServe(t *testing.T) {
 		}{
 			{http.StatusUnprocessableEntity, "The program has not accepted the answer: it is for another challenge.\n"},
 			{http.StatusUnprocessableEntity, "The program has not accepted the answer: WhatsApp answered 401.\n"},
+			{
+				http.StatusUnprocessableEntity,
+				"The program has not accepted the answer: " + strings.Repeat("a", 254) + " … " + strings.Repeat("a", 177) + " WhatsApp answered 503.\n",
+			},
 			{http.StatusNoContent, ""},
 		} {
 			if w := serve(b, request("challenge", token, "")); w.Code != http.StatusOK {
@@ -50,15 +58,15 @@ func TestServe(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if len(heard) != 3 || heard[0] != assertion {
+		if len(heard) != 4 || heard[0] != assertion {
 			t.Errorf("heard %q", heard)
 		}
 		again := func() error { return b.Serve(t.Context(), json.RawMessage(challenge), accept) }
 		if err := again(); err == nil {
-			t.Error("a challenge is offered that was answered")
+			t.Error("Serve offers a challenge that was answered")
 		}
 		if _, err := b.Ask(t.Context(), json.RawMessage(challenge)); err == nil {
-			t.Error("a challenge is asked that was answered")
+			t.Error("Ask offers a challenge that was answered")
 		}
 		if w := serve(b, request("answer", token, assertion)); w.Code != http.StatusGone {
 			t.Errorf("after the end: %d %s", w.Code, w.Body)
@@ -66,8 +74,8 @@ func TestServe(t *testing.T) {
 	})
 }
 
-// One token gets one answer accepted, however often it is used and the
-// challenge served.
+// The program accepts one answer with one token, however often the token is used
+// and the challenge served.
 func TestServeAcceptsOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -103,8 +111,8 @@ func TestServeAcceptsOnce(t *testing.T) {
 	})
 }
 
-// An answer that the extension is told has arrived has arrived, also where the
-// context ends at that moment.
+// If the extension learns that its answer has arrived, then Ask returns that answer,
+// even if the context ends at that moment.
 func TestAnswerIsNotLostToTheContext(t *testing.T) {
 	t.Parallel()
 	for range 500 {
@@ -117,13 +125,13 @@ func TestAnswerIsNotLostToTheContext(t *testing.T) {
 			b.ServeHTTP(w, request("answer", token, assertion))
 			got := <-result
 			if (w.Code == http.StatusNoContent) != (got.err == nil) {
-				t.Fatalf("the extension was told %d, and Ask returns %v", w.Code, got.err)
+				t.Fatalf("the extension gets %d, and Ask returns %v", w.Code, got.err)
 			}
 		})
 	}
 }
 
-// cancelling ends a context as soon as something is written.
+// cancelling calls cancel as soon as the handler writes.
 type cancelling struct {
 	*httptest.ResponseRecorder
 	cancel context.CancelFunc
@@ -134,13 +142,14 @@ func (c *cancelling) WriteHeader(code int) {
 	c.cancel()
 }
 
-// The program may end once it has an answer, so the extension is told before.
-func TestTheExtensionIsToldBeforeServeReturns(t *testing.T) {
+// The program may exit once it has an answer, so the extension has to get its
+// response before that.
+func TestExtensionGetsItsResponseBeforeServeReturns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := passkey.NewBroker()
 		token, result := ask(t.Context(), b)
-		told := make(chan struct{})
+		written := make(chan struct{})
 		w := &cancelling{httptest.NewRecorder(), func() {
 			synctest.Wait()
 			select {
@@ -148,10 +157,10 @@ func TestTheExtensionIsToldBeforeServeReturns(t *testing.T) {
 				t.Error("Ask has returned")
 			default:
 			}
-			close(told)
+			close(written)
 		}}
 		b.ServeHTTP(w, request("answer", token, assertion))
-		<-told
+		<-written
 		if got := <-result; got.err != nil || !strings.Contains(string(got.answer), "aWQ") {
 			t.Errorf("%s, %v", got.answer, got.err)
 		}

@@ -10,32 +10,32 @@ import (
 	"unicode"
 )
 
-// snippetFrame goes around the extension's ceremony.js and the challenge. copy
-// is the console's own, and only there while the snippet begins to run.
+// snippetFrame goes around the extension's ceremony.js and the challenge. copy is
+// a function of the console, and exists only until the snippet first waits.
 const snippetFrame = `(async (copy) => {
 %s
 const { answer, error } = await askForPasskey(%s);
 if (error) { console.error(error); return; }
 console.log(answer);
 if (copy) { copy(answer); console.info("Copied. Paste it into the terminal."); }
-else { console.info("Copy the line with the braces and paste it into the terminal."); }
+else { console.info("Copy the line in braces, and paste it into the terminal."); }
 })(typeof copy === "function" ? copy : null);
 `
 
 // Snippet returns JavaScript for the console of a page of
-// https://web.whatsapp.com. It asks the browser for the passkey and prints the
-// answer as one line of JSON, for ParsePasted, which it also copies where
-// the console can. It is for people who install no extension, and for browsers
-// that cannot have it.
+// https://web.whatsapp.com. The script asks the browser for the passkey and prints
+// the answer as one line of JSON, for ParsePasted. If the console has a function
+// to copy, the script also copies the line. The snippet is for people who do not
+// install the extension, and for browsers that cannot run it.
 //
-// The challenge stands in it as an object literal that cannot end the script
-// or the text around it. The error is that of a challenge that is not a JSON
-// object.
+// The script holds the challenge as an object literal that cannot break out of
+// the script, nor of an HTML page around it. Snippet returns an error if challenge
+// is not a JSON object.
 func Snippet(challenge json.RawMessage) (string, error) {
 	if !isObject(challenge) {
 		return "", fmt.Errorf("passkey: snippet: %w", errNoObject)
 	}
-	// This escapes <, >, & and the line separators of JavaScript as well.
+	// MarshalIndent also escapes <, >, & and the line separators of JavaScript.
 	literal, err := json.MarshalIndent(challenge, "", "  ")
 	if err != nil {
 		return "", fmt.Errorf("passkey: snippet: %w", err)
@@ -47,41 +47,42 @@ func Snippet(challenge json.RawMessage) (string, error) {
 	return fmt.Sprintf(snippetFrame, bytes.TrimSpace(ceremony), literal), nil
 }
 
-// errNoObject says nothing of what was read instead.
+// errNoObject does not quote the challenge.
 var errNoObject = errors.New("the challenge is not a JSON object")
 
 func isObject(challenge json.RawMessage) bool {
 	return bytes.HasPrefix(bytes.TrimSpace(challenge), []byte("{")) && json.Valid(challenge)
 }
 
-// ParsePasted finds the answer of a challenge in what a person has pasted: the
-// JSON of PublicKeyCredential.toJSON(), whatever quotes, prompts and other text
-// stand around it, and wherever a terminal has broken it into lines. It returns
-// the last answer there is, in one line, and an error if there is none or there are more than
-// 16 KB.
+// ParsePasted finds the answer to a challenge in a text that a person has pasted.
+// The answer is the JSON of PublicKeyCredential.toJSON(). There may be quotes, a
+// prompt and other text around the answer, and a terminal may have broken it into
+// lines. ParsePasted returns the last answer in s, in one line. It returns an
+// error if s has no answer or more than 16 KB.
 //
-// An answer is recognised by its fields; whether it is a good one is found out
-// by walink's AnswerPasskey.
+// ParsePasted recognises an answer by its fields. walink's AnswerPasskey finds out
+// whether the answer is a good one.
 func ParsePasted(s string) (json.RawMessage, error) {
 	if len(s) > maxAnswer {
-		return nil, errors.New("passkey: parse: this is too long for an answer")
+		return nil, errors.New("passkey: parse: the text is too long for an answer")
 	}
 	s = strings.Map(func(r rune) rune {
-		// No part of an answer has a space in it.
+		// An answer has no spaces.
 		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			return -1
 		}
 		return r
 	}, s)
-	for _, text := range []string{s, strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(s)} { // a console may show a string with its escapes
+	// A console may show the answer as a string, with its quotes escaped.
+	for _, text := range []string{s, strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(s)} {
 		if answer := lastAssertion(text); answer != nil {
 			return answer, nil
 		}
 	}
-	return nil, errors.New("passkey: parse: there is no answer in it: copy the whole line that begins with { and ends with }")
+	return nil, errors.New("passkey: parse: there is no answer in the text: copy the whole line that begins with { and ends with }")
 }
 
-// lastAssertion returns the last assertion in a text; nil if there is none.
+// lastAssertion returns the last assertion in text, or nil if there is none.
 func lastAssertion(text string) json.RawMessage {
 	for end := len(text); ; {
 		start := strings.LastIndexByte(text[:end], '{')
@@ -96,7 +97,7 @@ func lastAssertion(text string) json.RawMessage {
 	}
 }
 
-// isAssertion reports whether data has the shape of an assertion.
+// isAssertion reports whether data is JSON with the fields of an assertion.
 func isAssertion(data []byte) bool {
 	var assertion struct {
 		ID       string `json:"id"`

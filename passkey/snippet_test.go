@@ -29,7 +29,7 @@ func TestSnippetCannotBeBrokenOut(t *testing.T) {
 		literal, _, _ = strings.Cut(literal, ");\nif (error)")
 		var got, want any
 		if err := json.Unmarshal([]byte(literal), &got); err != nil {
-			t.Errorf("the challenge is not JSON in it: %v", err)
+			t.Errorf("the challenge is not JSON in the snippet: %v", err)
 		}
 		if err := json.Unmarshal([]byte(options), &want); err != nil {
 			t.Fatal(err)
@@ -40,7 +40,7 @@ func TestSnippetCannotBeBrokenOut(t *testing.T) {
 	}
 }
 
-func TestSnippetOfWhatIsNoChallenge(t *testing.T) {
+func TestSnippetRefusesWhatIsNoObject(t *testing.T) {
 	t.Parallel()
 	for _, options := range []string{"", "null", `"s3cret"`, "[]", `{"s3cret":`, `{} s3cret`} {
 		snippet, err := passkey.Snippet(json.RawMessage(options))
@@ -121,7 +121,7 @@ func FuzzParsePasted(f *testing.F) {
 				t.Errorf("found %s, then %s, %v", got, again, err)
 			}
 		}
-		// An answer alone on its lines is found, wherever these are broken.
+		// An answer with nothing around it is found, wherever its line is broken.
 		at = max(0, at%len(assertion))
 		got, err = passkey.ParsePasted(assertion[:at] + "\r\n" + assertion[at:])
 		if err != nil || string(got) != assertion {

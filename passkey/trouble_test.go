@@ -21,9 +21,9 @@ func (b *browser) use(page context.Context, line string) {
 	)
 }
 
-// The program refuses the first answer. The extension does not say that it has
-// it, and the same line is good for another.
-func TestExtensionTellsThatTheAnswerIsRefused(t *testing.T) {
+// The program refuses the first answer. The extension shows why, and does not say
+// that the program has the answer. The same line is good for another answer.
+func TestExtensionShowsThatTheAnswerIsRefused(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
 	broker, base := listening(t)
@@ -57,7 +57,7 @@ func TestExtensionTellsThatTheAnswerIsRefused(t *testing.T) {
 	program.linked()
 }
 
-// Whatever goes wrong in the browser is told in a sentence for the person.
+// The extension explains each failure in the browser in a sentence for the person.
 func TestExtensionSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	chromium := newBrowser(t)
@@ -76,13 +76,13 @@ func TestExtensionSaysWhatIsWrong(t *testing.T) {
 	}
 	for _, one := range challenges[1:] {
 		chromium.use(page, broker.Line(base, []byte(one)))
-		chromium.note(page, "not one that a browser understands")
+		chromium.note(page, "the browser does not understand this challenge")
 	}
 	for script, want := range map[string]string{
 		`new Promise(() => { location.href = "about:blank"; })`:        "was closed, or went to another page",
-		`Promise.reject(new DOMException("raw", "NotAllowedError"))`:   "it was cancelled, took too long, or there is none here",
-		`Promise.reject(new DOMException("raw", "InvalidStateError"))`: "another request is going on",
-		`Promise.reject(new TypeError("raw"))`:                         "it failed (TypeError)",
+		`Promise.reject(new DOMException("raw", "NotAllowedError"))`:   "was cancelled or took too long, or there is no passkey for this account here",
+		`Promise.reject(new DOMException("raw", "InvalidStateError"))`: "Close the other request for a passkey",
+		`Promise.reject(new TypeError("raw"))`:                         "the browser gave no passkey (TypeError)",
 	} {
 		chromium.do(tab,
 			chromedp.Navigate(whatsApp),

@@ -9,22 +9,23 @@ import (
 	"io"
 )
 
-// maxSize keeps a size that came from elsewhere, such as a query parameter, from taking the memory of the program.
+// maxSize is the largest width of a PNG, in pixels. It bounds the memory that PNG takes for a size from outside, such as a
+// query parameter.
 const maxSize = 4096
 
-// PNG writes payload as a square PNG, two colours, size pixels wide. Each module is the same whole number of pixels, the
-// largest that fits, and what is left over widens the margin. The payloads of WhatsApp, about 320 bytes, need at least
-// 69 or 73 pixels; 512 are pleasant to scan.
+// PNG writes payload to w as a square PNG image in two colours, size pixels wide. Every module has the same whole number
+// of pixels, the largest that fits. The pixels that are left over widen the margin. A payload of WhatsApp has about
+// 320 bytes and needs a size of at least 69 or 73; a size of 512 is easy to scan.
 //
-// The error is about the payload, which is empty or longer than 2953 bytes, about a size that is too small for it or
-// above 4096, or it is that of w.
+// PNG returns an error if payload is empty or longer than 2953 bytes, if size is too small for the payload or larger
+// than 4096, and if w fails.
 func PNG(w io.Writer, payload string, size int) error {
 	m, err := encode(payload)
 	if err != nil {
 		return err
 	}
 	if size < m.size || size > maxSize {
-		return fmt.Errorf("qr: a size of %d pixels does not do: this payload needs %d to %d", size, m.size, maxSize)
+		return fmt.Errorf("qr: a size of %d pixels is out of range: this payload takes %d to %d", size, m.size, maxSize)
 	}
 	scale := size / m.size
 	offset := (size - scale*m.size) / 2
@@ -43,10 +44,10 @@ func PNG(w io.Writer, payload string, size int) error {
 	return nil
 }
 
-// SVG writes payload as an SVG document that stands alone: a white square and one path, with nothing fetched from
-// anywhere. It has no size of its own, only a viewBox, and so fills what it is put into.
+// SVG writes payload to w as a complete SVG document: a white square and one path. The document loads nothing else. It
+// has a viewBox and no size, so it fills the element around it.
 //
-// The error is about the payload, which is empty or longer than 2953 bytes, or it is that of w.
+// SVG returns an error if payload is empty or longer than 2953 bytes, and if w fails.
 func SVG(w io.Writer, payload string) error {
 	m, err := encode(payload)
 	if err != nil {

@@ -3,14 +3,14 @@
 //	case walink.QRCode:
 //		err = qr.Terminal(os.Stdout, e.Payload)
 //
-// All three draw the same code: dark on white, with the quiet zone of four modules that the standard asks for, in the
-// smallest version that holds the payload at error correction level L. A screen has no scratches to correct, and fewer
-// modules are larger ones. The payload is written as bytes and read back as they were.
+// All three functions draw the same code: dark on white, with the quiet zone of four modules that the standard requires,
+// in the smallest version that holds the payload at error correction level L. A screen has no scratches to correct, and
+// the fewer modules a code has, the larger they are. The payload is encoded as bytes, and a scanner returns the same bytes.
 //
-// A payload that WhatsApp can pair with is a secret. No error of this package contains it, and nothing is written when
-// it cannot be drawn.
+// A payload that WhatsApp can pair with is a secret. No error of this package contains the payload. A function that
+// cannot draw a payload writes nothing.
 //
-// The functions are safe for concurrent use, as far as their writers are.
+// The functions are safe for concurrent use if their writers are.
 package qr
 
 import (
@@ -40,11 +40,11 @@ func encode(payload string) (matrix, error) {
 	case len(payload) > capacity:
 		return matrix{}, fmt.Errorf("qr: the payload has %d bytes, a QR code holds at most %d", len(payload), capacity)
 	}
-	// Byte mode by name: the encoder's automatic choice takes "+12" for a number and drops the sign, and a payload of
-	// WhatsApp's is mixed case, which fits no shorter mode.
+	// qr.Unicode is byte mode. The encoder's automatic choice, qr.Auto, takes "+12" for a number and drops the sign. Byte
+	// mode costs nothing: a payload of WhatsApp has upper and lower case, which no shorter mode can hold.
 	code, err := qr.Encode(payload, qr.L, qr.Unicode)
 	if err != nil {
-		// The cause is left out: the encoder quotes the payload in some of its errors.
+		// The error does not wrap err: the encoder quotes the payload in some of its errors.
 		return matrix{}, errors.New("qr: the payload cannot be encoded")
 	}
 	bounds := code.Bounds()
@@ -59,7 +59,7 @@ func encode(payload string) (matrix, error) {
 	return m, nil
 }
 
-// at tells whether a module is dark. What lies outside the matrix is not.
+// at reports whether the module in column x of row y is dark. A module outside the matrix is not.
 func (m matrix) at(x, y int) bool {
 	return x >= 0 && x < m.size && y >= 0 && y < m.size && m.dark[y*m.size+x]
 }

@@ -28,7 +28,7 @@ import (
 // scale is the number of pixels that the tests give a module.
 const scale = 2
 
-// form is one of the package's three drawings, and how a picture comes out of it without the package's help.
+// form is one of the package's three functions. read makes a picture of its output without the package's help.
 type form struct {
 	name string
 	draw func(w io.Writer, payload string) error
@@ -68,7 +68,7 @@ func TestReadBack(t *testing.T) {
 	}
 }
 
-// TestReadBackRandom is the property behind the table: whatever is printable and has 1 to 400 bytes comes back.
+// TestReadBackRandom checks the property behind the table: any 1 to 400 printable bytes read back as they were.
 func TestReadBackRandom(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -160,7 +160,7 @@ func TestTerminalLeavesTheTerminalAsItWas(t *testing.T) {
 		}
 	}
 	if rest := strings.Trim(colourless(text), " █▀▄\n"); rest != "" {
-		t.Errorf("besides colours, blanks and blocks there is %q", rest)
+		t.Errorf("the text has more than colours, blanks and blocks: %q", rest)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestPNGSize(t *testing.T) {
 		var out bytes.Buffer
 		err := qr.PNG(&out, payload, size)
 		if err == nil || !strings.Contains(err.Error(), "69 to 4096") {
-			t.Errorf("size %d: error %v, want one that says what does", size, err)
+			t.Errorf("size %d: error %v, want one that names the range", size, err)
 		}
 		if out.Len() != 0 {
 			t.Errorf("size %d: %d bytes were written", size, out.Len())
@@ -271,8 +271,9 @@ func drawn(tb testing.TB, draw func(io.Writer, string) error, payload string) []
 	return out.Bytes()
 }
 
-// decode reads a QR code with a decoder that shares nothing with the encoder. The picture is taken for an exact one: that
-// decoder's search for a code in a photograph misses a few in a hundred, its own among them.
+// decode reads a QR code with a decoder that shares nothing with the encoder. PURE_BARCODE says that the picture is
+// exact: without it the decoder searches the picture like a photograph, and misses a few codes in a hundred, even of
+// those that its own library has drawn.
 func decode(img image.Image) (string, error) {
 	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
 	if err != nil {
@@ -297,7 +298,7 @@ func readPNG(tb testing.TB, data []byte) image.Image {
 	return img
 }
 
-// readSVG draws what an SVG reader would: rectangles, and paths of rectangles of one unit's height.
+// readSVG draws the document as a browser would. It knows rectangles, and paths made of rectangles of height one.
 func readSVG(tb testing.TB, data []byte) image.Image {
 	tb.Helper()
 	var document struct {
@@ -323,7 +324,7 @@ func readSVG(tb testing.TB, data []byte) image.Image {
 	if _, err := fmt.Sscanf(document.ViewBox, "0 0 %d %d", &size, &height); err != nil || size != height {
 		tb.Fatalf("viewBox %q: not a square at the origin", document.ViewBox)
 	}
-	// Transparent where nothing is drawn, and so black to the decoder.
+	// What the document does not paint stays transparent, which the decoder takes for black.
 	img := image.NewRGBA(image.Rect(0, 0, size*scale, size*scale))
 	rect := document.Rects[0]
 	fill(tb, img, 0, 0, rect.Width, rect.Height, rect.Fill)
@@ -355,8 +356,8 @@ func fill(tb testing.TB, img draw.Image, x, y, width, height int, colour string)
 	draw.Draw(img, area, image.NewUniform(paint), image.Point{}, draw.Src)
 }
 
-// readTerminal draws what a terminal would show whose own colours are black on black, so that only what is told in
-// colours can be seen.
+// readTerminal draws what a terminal shows whose own colours are black on black, so that only the colours that the text
+// sets can be seen.
 func readTerminal(tb testing.TB, data []byte) image.Image {
 	tb.Helper()
 	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
@@ -444,7 +445,8 @@ func darkBounds(img image.Image) image.Rectangle {
 	return dark
 }
 
-// whatsAppPayload is a payload of the form that WhatsApp's phones read, with a ref of so many characters and random keys.
+// whatsAppPayload returns a payload in the form that WhatsApp's phones read, with random keys and a ref of the given
+// length.
 func whatsAppPayload(ref int) string {
 	key := func(size int) string {
 		bytes := make([]byte, size)

@@ -6,27 +6,28 @@ import (
 	"io"
 )
 
-// The colours are told, since a terminal's own may be light on dark, which many scanners cannot read. They come out of
-// the 256-colour palette: colour schemes redefine the first 16, and some of them 16 to 21 as well, but leave 231 (white)
-// and 232 (#080808) alone. True colour is not understood everywhere, and what does not understand it takes its zeros for a reset.
+// Terminal sets both colours, since the terminal's own may be light on dark, which many scanners cannot read. Both come
+// from the 256-colour palette: colour schemes redefine its first 16 colours, and some of them 16 to 21 as well, but not
+// 231 (white) and 232 (#080808). True colour would not do: some terminals do not know it, and take the zeros in its
+// sequence for a reset.
 //
-// The ink is white. In many fonts the blocks stop a pixel short of the cell's edge: white ink on black then makes the dark
-// modules a little fatter, while black ink on white tears them, and the finder patterns with them, apart.
+// The foreground is white. In many fonts the block elements end a pixel short of the cell's edge. White blocks on black
+// then make the dark modules a little wider. Black blocks on white would cut the dark modules, and the finder patterns
+// that are made of them, apart.
 const (
 	onBlack = "\x1b[0;38;5;231;48;5;232m"
 	onWhite = "\x1b[0;38;5;231;48;5;231m"
 	reset   = "\x1b[0m\n"
 )
 
-// Terminal writes payload as a QR code for a terminal with UTF-8, 256 colours and a font that has the block elements, whatever
-// colours its user has chosen.
-// Two rows of modules share a line, by half blocks. Each line ends with its colours reset and a newline, and nothing
-// moves the cursor, so that the code can go through a pipe as well.
+// Terminal writes payload to w as a QR code for a terminal with UTF-8, 256 colours and a font that has the block
+// elements. The code looks the same in every colour scheme. Each line holds two rows of modules, drawn with half blocks.
+// It ends with a reset of the colours and a newline. Nothing moves the cursor, so the output can go through a pipe.
 //
-// The payloads of WhatsApp, about 320 bytes, take 69 or 73 columns and 35 or 37 lines. 80 columns hold payloads of up
-// to 425 bytes; a longer one takes more, 185 columns at the most. A line that the terminal has to break cannot be scanned.
+// A payload of WhatsApp has about 320 bytes and takes 69 or 73 columns and 35 or 37 lines. A terminal of 80 columns can
+// show payloads of up to 425 bytes; the longest payload takes 185 columns. A code with wrapped lines cannot be scanned.
 //
-// The error is about the payload, which is empty or longer than 2953 bytes, or it is that of w.
+// Terminal returns an error if payload is empty or longer than 2953 bytes, and if w fails.
 func Terminal(w io.Writer, payload string) error {
 	m, err := encode(payload)
 	if err != nil {
@@ -39,7 +40,7 @@ func Terminal(w io.Writer, payload string) error {
 			want, glyph := onBlack, ' '
 			switch upper, lower := m.at(x, y), m.at(x, y+1); {
 			case !upper && !lower:
-				// White on white: the cell has no gaps, and the shape outlives a log that drops colours.
+				// White on white leaves no gap in the cell, and the block still shows in a log that drops colours.
 				want, glyph = onWhite, '█'
 			case !upper:
 				glyph = '▀'

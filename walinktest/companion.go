@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// How long an unlinked companion has: 6 refs, the first for a minute, the
-// others for 20 seconds each (whatsmeow, qrchan.go); the socket a little longer.
+// How long an unlinked companion has: 6 refs, the first for a minute, the others for
+// 20 seconds each (qrchan.go of whatsmeow). The socket lives a little longer.
 const (
 	refCount     = 6
 	firstRef     = 60 * time.Second
@@ -24,7 +24,6 @@ const (
 )
 
 // companion is an unlinked client that has registered and waits for a phone.
-// The server's mu guards what is below it.
 type companion struct {
 	conn     *conn
 	noise    [32]byte
@@ -32,19 +31,21 @@ type companion struct {
 	props    *waCompanionReg.DeviceProps
 	version  store.WAVersionContainer
 
-	// mu of the server
+	// The server's mu guards the fields below.
+
 	refs         []string
 	issued       time.Time
 	code         *linkCode
 	ceremony     *ceremony
-	passkey      *passkeyLink      // the latest that was sent
-	ephemeralRef string            // the latest that it asked for
-	refreshed    bool              // its secret was replaced by companion_reg_refresh
-	withdrawn    map[[32]byte]bool // secrets known to be replaced
+	passkey      *passkeyLink      // the latest passkey challenge that it got
+	ephemeralRef string            // the latest ref for an ephemeral identity that it got
+	refreshed    bool              // the server has sent companion_reg_refresh
+	withdrawn    map[[32]byte]bool // ADV secrets that the server knows to be replaced
 }
 
-// welcome looks at what the client is, and returns what handles its nodes.
-func (c *conn) welcome(static [32]byte, payload *waWa6.ClientPayload) func(*waBinary.Node) {
+// register takes a client's payload: that of a linked device or of a new companion.
+// It returns the handler for the client's nodes.
+func (c *conn) register(static [32]byte, payload *waWa6.ClientPayload) func(*waBinary.Node) {
 	app := payload.GetUserAgent().GetAppVersion()
 	version := store.WAVersionContainer{app.GetPrimary(), app.GetSecondary(), app.GetTertiary()}
 	c.srv.mu.Lock()
@@ -53,7 +54,7 @@ func (c *conn) welcome(static [32]byte, payload *waWa6.ClientPayload) func(*waBi
 	c.srv.mu.Unlock()
 	nothing := func(*waBinary.Node) {}
 	if outdated {
-		c.fail(Failure(405)) // whatsmeow, events.ConnectFailureClientOutdated
+		c.fail(Failure(405)) // events.ConnectFailureClientOutdated of whatsmeow
 		return nothing
 	}
 	registration := payload.GetDevicePairingData()
@@ -73,7 +74,7 @@ func (c *conn) welcome(static [32]byte, payload *waWa6.ClientPayload) func(*waBi
 	return companion.handle
 }
 
-// newCompanion checks a registration (whatsmeow, store/clientpayload.go).
+// newCompanion checks a registration (store/clientpayload.go of whatsmeow).
 func newCompanion(c *conn, static [32]byte, data *waWa6.ClientPayload_DevicePairingRegistrationData) (*companion, bool) {
 	identity, key, signature := data.GetEIdent(), data.GetESkeyVal(), data.GetESkeySig()
 	if len(data.GetERegid()) != 4 || len(data.GetESkeyID()) != 3 ||
@@ -97,7 +98,7 @@ func (p *companion) pairDevice(action Action) {
 	s := p.conn.srv
 	refs := make([]waBinary.Node, 0, refCount)
 	s.mu.Lock()
-	if !s.conns[p.conn] { // it ended during a delay
+	if !s.conns[p.conn] { // the connection ended during a scripted delay
 		s.mu.Unlock()
 		return
 	}
@@ -120,7 +121,8 @@ func (p *companion) pairDevice(action Action) {
 	p.conn.after(companionTTL, p.expire)
 }
 
-// expire closes the socket, unless a code or a challenge is still good or a phone is pairing.
+// expire closes the socket. While a code or a challenge is still good, or a phone is
+// pairing, it waits.
 func (p *companion) expire() {
 	s := p.conn.srv
 	s.mu.Lock()
@@ -131,7 +133,7 @@ func (p *companion) expire() {
 	if p.ceremony.pending() {
 		wait = max(wait, time.Until(p.ceremony.expires))
 	}
-	if p.passkey != nil { // a late answer is refused, not lost
+	if p.passkey != nil { // a late answer gets a refusal
 		wait = max(wait, time.Until(p.passkey.sent.Add(challengeTTL+ceremonyTTL)))
 	}
 	s.mu.Unlock()
@@ -142,7 +144,7 @@ func (p *companion) expire() {
 	p.conn.close()
 }
 
-// refGood reports whether the ref has not run out. The caller holds the server's mu.
+// refGood reports whether a phone may still scan ref. The caller holds the server's mu.
 func (p *companion) refGood(ref string) bool {
 	expires := p.issued.Add(firstRef)
 	for _, candidate := range p.refs {
@@ -154,7 +156,7 @@ func (p *companion) refGood(ref string) bool {
 	return false
 }
 
-// handle answers what a waiting companion sends.
+// handle answers a node of a waiting companion.
 func (p *companion) handle(node *waBinary.Node) {
 	if node.Tag != "iq" {
 		return // acks and telemetry
@@ -175,7 +177,7 @@ func (p *companion) handle(node *waBinary.Node) {
 		}
 		return
 	}
-	if text(node.Attrs["xmlns"]) == "w:p" { // whatsmeow, keepalive.go
+	if text(node.Attrs["xmlns"]) == "w:p" { // a ping (keepalive.go of whatsmeow)
 		p.conn.result(node)
 		return
 	}
@@ -185,12 +187,12 @@ func (p *companion) handle(node *waBinary.Node) {
 	p.conn.refuse(node, Refuse(501))
 }
 
-// RefreshRegistration tells every waiting companion to replace the secret in its
-// QR code (the notification companion_reg_refresh), and returns how many. The
-// server cannot know the secrets; shown are the payloads on the screens at that
-// moment, which phones then refuse with ErrWithdrawnQR. A payload that is not
-// named is found out by the companion when a phone scans it; that phone says
-// the same, and the companion's connection ends.
+// RefreshRegistration makes every waiting companion replace the ADV secret in its QR
+// code (the notification companion_reg_refresh), and returns the number of these
+// companions. Pass the payloads that are on their screens as shown, since the server
+// cannot know the secrets: phones then refuse these payloads with ErrWithdrawnQR. If
+// a phone scans an old payload that was not passed, the companion notices, and ends
+// its connection. That phone also returns ErrWithdrawnQR.
 func (s *Server) RefreshRegistration(shown ...string) int {
 	s.mu.Lock()
 	waiting := make([]*companion, 0, len(s.conns))
@@ -214,7 +216,7 @@ func (s *Server) RefreshRegistration(shown ...string) int {
 	return len(waiting)
 }
 
-// withdraw remembers a secret as replaced. The caller holds the server's mu.
+// withdraw marks an ADV secret as replaced. The caller holds the server's mu.
 func (p *companion) withdraw(secret [32]byte) {
 	if p.withdrawn == nil {
 		p.withdrawn = make(map[[32]byte]bool)
@@ -239,7 +241,7 @@ func (p *companion) notify(kind string, child waBinary.Node) {
 	})
 }
 
-// forget removes a connection that has ended, and what hangs on it.
+// forget removes a connection that has ended, and its refs.
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,17 +14,18 @@ import (
 	"go.mau.fi/whatsmeow/util/keys"
 )
 
-// How long a client may take over the handshake, and over reading one frame.
 const (
+	// handshakeTimeout is how long a client may take for the handshake.
 	handshakeTimeout = 30 * time.Second
-	writeTimeout     = 10 * time.Second
-	// overtakenLimit is how long a node waits for one that comes before it.
+	// writeTimeout is how long a client may take to read one frame.
+	writeTimeout = 10 * time.Second
+	// overtakenLimit is how long a node waits for another that is to overtake it.
 	overtakenLimit = 3 * time.Second
 )
 
-// conn is one client's connection. Its reader goroutine never waits for a
-// write: what is sent is queued, and a goroutine writes as long as there is
-// something to write. A waiting client costs one goroutine.
+// conn is one client's connection. Its reader goroutine never waits for a write:
+// send queues a node, and a second goroutine runs only while the queue has nodes. A
+// waiting client costs one goroutine.
 type conn struct {
 	srv    *Server
 	ws     *websocket.Conn
@@ -33,21 +34,21 @@ type conn struct {
 	write  cipher.AEAD
 	serial int
 
-	companion *companion // when it registered; the server's mu guards it
-	device    *device    // when it logged in; the reader's alone
+	companion *companion // of a client that registered; the server's mu guards it
+	device    *device    // of a client that logged in; only the reader uses it
 
 	mu       sync.Mutex
 	closed   bool
 	writing  bool
-	order    actionKind // what happens to the next node: actionTwice, actionOvertaken
-	held     []byte     // waits for a node that comes before it
+	order    actionKind // how to send the next node: actionTwice, actionOvertaken
+	held     []byte     // a node that the next one overtakes
 	queue    [][]byte
 	timers   []*time.Timer
 	sent     uint32
-	received uint32 // the reader's alone
+	received uint32 // only the reader uses it
 }
 
-// newConn is called with the server's mu held.
+// newConn returns a connection over ws. The caller holds the server's mu.
 func newConn(srv *Server, ws *websocket.Conn) *conn {
 	return &conn{srv: srv, ws: ws, done: make(chan struct{}), serial: srv.id()}
 }
@@ -77,7 +78,8 @@ func (c *conn) run() {
 	}
 }
 
-// handshake does the Noise handshake, hands the client's payload on, and returns what handles its nodes; nil if that is all.
+// handshake does the Noise handshake and takes the client's payload. It returns the
+// handler for the client's nodes, or nil if the connection is to end.
 func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 	timeout := time.AfterFunc(handshakeTimeout, c.close)
 	defer timeout.Stop()
@@ -139,10 +141,10 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 	if c.read, c.write, err = n.split(); err != nil {
 		return nil
 	}
-	return c.welcome(static, payload)
+	return c.register(static, payload)
 }
 
-// pause waits for d in the reader, before the connection is known to anyone; false if it ended meanwhile.
+// pause makes the reader wait for d. It returns false if the connection ends before.
 func (c *conn) pause(d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -157,12 +159,13 @@ func (c *conn) pause(d time.Duration) bool {
 	}
 }
 
-// perform lets a stage happen: what the script says, or proceed, which gets the
-// actions that only the stage itself can do. refuse answers Refuse.
+// perform does what the script says for a stage. Without a script it calls proceed.
+// It also calls proceed for the actions that only the stage itself can do, and calls
+// refuse for Refuse.
 func (c *conn) perform(stage Stage, refuse, proceed func(Action)) {
 	action := c.srv.next(stage)
-	if (stage == StagePairDevice || stage == StageLogin) && !action.speaks() {
-		// whatsmeow has a data race where a connection ends before its first node.
+	if (stage == StagePairDevice || stage == StageLogin) && !action.sendsNow() {
+		// The client gets a node before its connection can end: see closeDelay.
 		c.send(waBinary.Node{Tag: "ib", Attrs: waBinary.Attrs{"from": types.ServerJID}})
 	}
 	c.after(action.delay, func() {
@@ -173,10 +176,10 @@ func (c *conn) perform(stage Stage, refuse, proceed func(Action)) {
 			c.fail(action)
 		case actionStreamError:
 			c.streamError(action.code, action.conflict)
-			c.after(settle, c.close)
+			c.after(closeDelay, c.close)
 		case actionSilence:
 		case actionDrop:
-			c.after(settle, c.close)
+			c.after(closeDelay, c.close)
 		case actionTwice, actionOvertaken:
 			c.reorder(action.kind)
 			proceed(action)
@@ -186,7 +189,8 @@ func (c *conn) perform(stage Stage, refuse, proceed func(Action)) {
 	})
 }
 
-// after runs f, which must not block, when d has passed and the connection still stands; at once if d is zero.
+// after calls f, which must not block, once d has passed, if the connection is still
+// open. If d is zero, it calls f at once.
 func (c *conn) after(d time.Duration, f func()) {
 	if d <= 0 {
 		f()
@@ -224,14 +228,14 @@ func (c *conn) send(node waBinary.Node) {
 	c.wake()
 }
 
-// reorder has the next node said twice, or overtaken.
+// reorder makes the next node go out twice, or be overtaken.
 func (c *conn) reorder(kind actionKind) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.order = kind
 }
 
-// release sends a node that nothing has overtaken.
+// release sends the node that is held.
 func (c *conn) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -240,7 +244,8 @@ func (c *conn) release() {
 	}
 }
 
-// wake has what is queued written, and what was held back after it. The caller holds mu.
+// wake starts a goroutine that writes the queue, and after it the node that is held.
+// The caller holds mu.
 func (c *conn) wake() {
 	if c.held != nil {
 		c.queue = append(c.queue, c.held)
@@ -252,7 +257,7 @@ func (c *conn) wake() {
 	}
 }
 
-// drain writes what is queued.
+// drain writes the queue until it is empty.
 func (c *conn) drain() {
 	for {
 		c.mu.Lock()
@@ -309,7 +314,7 @@ func (c *conn) fail(action Action) {
 	attrs := waBinary.Attrs{"reason": strconv.Itoa(action.code)}
 	maps.Copy(attrs, action.attrs)
 	c.send(waBinary.Node{Tag: "failure", Attrs: attrs})
-	c.after(settle, c.close)
+	c.after(closeDelay, c.close)
 }
 
 func (c *conn) streamError(code int, conflict string) {
@@ -323,7 +328,7 @@ func (c *conn) streamError(code int, conflict string) {
 	c.send(node)
 }
 
-// close ends the connection, whatever is still queued. It is safe to call twice.
+// close ends the connection and drops the queue. It may be called twice.
 func (c *conn) close() {
 	c.mu.Lock()
 	if c.closed {
@@ -340,7 +345,7 @@ func (c *conn) close() {
 	_ = c.ws.CloseNow()
 }
 
-// errorText is what goes with an IQ error's code (whatsmeow, errors.go).
+// errorText returns the text of an IQ error (errors.go of whatsmeow).
 func errorText(code int) string {
 	switch code {
 	case 400:

@@ -12,24 +12,24 @@ import (
 type Device struct {
 	// JID and LID are its addresses, with the device number.
 	JID, LID types.JID
-	// OS is the name that it gave itself, which a phone lists; Platform the enum's name, such as "CHROME".
+	// OS is the device's name for itself, which a phone lists. Platform is the name in the enum, such as "CHROME".
 	OS, Platform string
-	// LinkedAt is when its signature was verified.
+	// LinkedAt is when the server verified its signature.
 	LinkedAt time.Time
-	// Online is whether it is logged in now; Logins how often it was.
+	// Online is whether it is logged in now. Logins is how often it has logged in.
 	Online bool
 	Logins int
-	// PreKeys is how many one-time keys it has uploaded.
+	// PreKeys is the number of one-time keys that it has uploaded.
 	PreKeys int
 }
 
-// deviceID names a device as a login does (whatsmeow, getLoginPayload).
+// deviceID names a device as a login does (getLoginPayload of whatsmeow).
 type deviceID struct {
 	number string
 	device uint16
 }
 
-// device is a linked device. The server's mu guards it once it is in Server.devices.
+// device is a linked device. The server's mu guards a device in Server.devices.
 type device struct {
 	jid, lid     types.JID
 	noise        [32]byte
@@ -41,9 +41,10 @@ type device struct {
 	preKeys      int
 }
 
-// newDevice makes the device that a companion becomes, or nil if all numbers are taken. The caller holds mu.
+// newDevice returns the device that a companion becomes, or nil if all device numbers
+// are taken. The caller holds mu.
 func (s *Server) newDevice(phone *Phone, p *companion) *device {
-	const most = 99 // what one byte of an address holds is 255; WhatsApp's numbers have two digits
+	const most = 99 // the byte in an address could hold 255, but WhatsApp's device numbers have two digits
 	phone.lastDevice = phone.lastDevice%most + 1
 	for tried := 1; s.devices[deviceID{phone.number, phone.lastDevice}] != nil; tried++ {
 		if tried == most {
@@ -81,7 +82,7 @@ func (d *device) snapshot() Device {
 // Devices returns the linked devices of all phones, sorted by address.
 func (s *Server) Devices() []Device { return s.linked("") }
 
-// linked returns the devices of a number, or of all.
+// linked returns the devices of a number, or all devices if number is empty.
 func (s *Server) linked(number string) []Device {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,8 +98,8 @@ func (s *Server) linked(number string) []Device {
 	return devices
 }
 
-// SetDeviceLimit allows each account n linked devices. Zero, the default, is no
-// limit but that of 99 device numbers; WhatsApp's own is 4.
+// SetDeviceLimit allows each account n linked devices. With zero, the default, only
+// the 99 device numbers limit an account. WhatsApp's own limit is 4.
 func (s *Server) SetDeviceLimit(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +120,8 @@ func (s *Server) full(number string) bool {
 	return n >= s.limits.devices
 }
 
-// remove unlinks a device and ends its connection; false if it was not linked.
+// remove unlinks a device and ends its connection. It returns false if the device was
+// not linked.
 func (s *Server) remove(id deviceID) bool {
 	s.mu.Lock()
 	device := s.devices[id]
@@ -130,8 +132,8 @@ func (s *Server) remove(id deviceID) bool {
 	}
 	s.mu.Unlock()
 	if live != nil {
-		live.streamError(401, "device_removed") // whatsmeow, handleStreamError
-		live.after(settle, live.close)
+		live.streamError(401, "device_removed") // handleStreamError of whatsmeow
+		live.after(closeDelay, live.close)
 	}
 	return device != nil
 }

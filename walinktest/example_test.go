@@ -11,7 +11,7 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// Plain whatsmeow links by pairing code, without a phone or a network.
+// Plain whatsmeow links by pairing code, without a real phone and without a network.
 func Example() {
 	ctx := context.Background()
 	srv, err := walinktest.Start()

@@ -7,19 +7,20 @@ import (
 	"go.mau.fi/whatsmeow/socket"
 )
 
-// maxFrame bounds what a client may send at once. The largest honest frame, the
-// first upload of prekeys, has about 40 KB.
+// maxFrame is the largest frame in bytes that a client may send. The largest frame of
+// a real client, the first upload of prekeys, has about 40 KB.
 const maxFrame = 1 << 20
 
-// frameReader cuts the websocket's messages into frames. Clients may put several
-// frames into one message, or one into several.
+// frameReader cuts the websocket's messages into frames. A message may hold several
+// frames, and a frame may take several messages.
 type frameReader struct {
 	// next returns the next message.
 	next func() ([]byte, error)
 	rest []byte
 }
 
-// header reads what opens a connection: WhatsApp's magic and the version of the token dictionary.
+// header reads the connection header: WhatsApp's magic and the version of the token
+// dictionary.
 func (r *frameReader) header() ([]byte, error) {
 	header, err := r.take(len(socket.WAConnHeader))
 	if err != nil {
@@ -64,7 +65,7 @@ func (r *frameReader) take(n int) ([]byte, error) {
 	return taken, nil
 }
 
-// frame returns data with the length that goes before it on the wire.
+// frame returns data as a frame: with its length in front.
 func frame(data []byte) []byte {
 	out := make([]byte, 0, socket.FrameLengthSize+len(data))
 	out = append(out, byte(len(data)>>16), byte(len(data)>>8), byte(len(data)))

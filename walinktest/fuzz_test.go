@@ -21,13 +21,13 @@ func FuzzParseQR(f *testing.F) {
 		qr, err := walinktest.ParseQR(payload)
 		if err != nil {
 			if payload != "" && len(payload) > 20 && strings.Contains(err.Error(), payload) {
-				t.Error("the error repeats the payload")
+				t.Error("the error quotes the payload")
 			}
 			return
 		}
 		again, err := walinktest.ParseQR(qr.Payload())
 		if err != nil || again != qr {
-			t.Errorf("%v does not come back: %v, %v", qr, again, err)
+			t.Errorf("%v reads back as %v, %v", qr, again, err)
 		}
 	})
 }
@@ -49,6 +49,9 @@ func FuzzAssert(f *testing.F) {
 		answer, err := phone.Assert(challenge)
 		if err == nil && !json.Valid(answer) {
 			t.Errorf("answer %s", answer)
+		}
+		if err != nil && (len(err.Error()) > 500 || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("error %q, want one line", err)
 		}
 	})
 }

@@ -24,7 +24,7 @@ import (
 
 const number = "+5511987654321"
 
-// client is plain whatsmeow with its events and inbound nodes in channels.
+// client is plain whatsmeow. Its events and inbound nodes go into channels.
 type client struct {
 	*whatsmeow.Client
 	tb     testing.TB
@@ -37,26 +37,26 @@ func newClient(tb testing.TB, srv *walinktest.Server) *client {
 	return clientOf(tb, srv, memoryDevice())
 }
 
-// clientOf returns a client of a device. It has to be called in a bubble.
+// clientOf returns a client for device. Call it in a bubble.
 func clientOf(tb testing.TB, srv *walinktest.Server, device *store.Device) *client {
 	tb.Helper()
 	c := plainClient(tb, srv.HTTPClient(), device)
 	tb.Cleanup(func() {
-		// whatsmeow leaks its reader when a frame arrives while it disconnects.
-		pass(100 * time.Millisecond)
+		pass(100 * time.Millisecond) // see "Disconnecting in a bubble" in the package comment
 		c.leave()
 	})
 	return c
 }
 
-// leave disconnects in a bubble, when the connection is at rest: whatsmeow reads
-// unguarded what Disconnect writes.
+// leave disconnects in a bubble, once all goroutines wait: NoiseSocket.Stop in
+// socket/noisesocket.go writes FrameSocket.OnDisconnect without the lock under which
+// FrameSocket.Close reads it. Delete when whatsmeow guards that field.
 func (c *client) leave() {
 	synctest.Wait()
 	c.Disconnect()
 }
 
-// plainClient returns a client that somebody else disconnects.
+// plainClient returns a client that the caller has to disconnect.
 func plainClient(tb testing.TB, by *http.Client, device *store.Device) *client {
 	tb.Helper()
 	c := &client{tb: tb, events: make(chan any, 1000), nodes: make(chan *waBinary.Node, 1000)}
@@ -93,12 +93,12 @@ func (c *client) connect() {
 	}
 }
 
-// pairPhone asks for a code as whatsmeow's documentation says.
+// pairPhone requests a pairing code as whatsmeow's documentation says.
 func (c *client) pairPhone() (string, error) {
 	return c.PairPhone(c.tb.Context(), number, true, whatsmeow.PairClientChrome, "Chrome (Linux)")
 }
 
-// code is pairPhone where it must succeed.
+// code calls pairPhone, which must succeed.
 func (c *client) code() string {
 	c.tb.Helper()
 	code, err := c.pairPhone()
@@ -108,7 +108,17 @@ func (c *client) code() string {
 	return code
 }
 
-// await returns the next event of type T; others are passed over.
+// receive returns the next event of type T, and skips others. It knows no clock, and is
+// for tests outside bubbles.
+func receive[T any](c *client) T {
+	for {
+		if wanted, ok := (<-c.events).(T); ok {
+			return wanted
+		}
+	}
+}
+
+// await returns the next event of type T in a bubble, and skips others.
 func await[T any](c *client) T {
 	c.tb.Helper()
 	wanted, ok := next[T](c, 10*time.Minute)
@@ -118,7 +128,7 @@ func await[T any](c *client) T {
 	return wanted
 }
 
-// next returns the next event of type T, if one comes within d.
+// next returns the next event of type T, if one comes within d of a bubble's time.
 func next[T any](c *client, d time.Duration) (T, bool) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -135,7 +145,7 @@ func next[T any](c *client, d time.Duration) (T, bool) {
 	}
 }
 
-// pass lets d go by.
+// pass lets d of a bubble's time go by.
 func pass(d time.Duration) { <-time.After(d) }
 
 // wantSays checks what the phone says.
@@ -146,7 +156,7 @@ func wantSays(tb testing.TB, got, want error) {
 	}
 }
 
-// tap is a logger that hands on the nodes that whatsmeow receives.
+// tap is a logger that sends the nodes that whatsmeow receives into a channel.
 type tap struct {
 	waLog.Logger
 	nodes chan<- *waBinary.Node
@@ -183,8 +193,8 @@ func sqliteDevice(tb testing.TB) *store.Device {
 	return container.NewDevice()
 }
 
-// memoryDevice returns a new device that keeps nothing but its prekeys: the
-// race detector makes SQLite take seconds for them.
+// memoryDevice returns a new device that keeps nothing but its prekeys. SQLite takes
+// seconds for these under the race detector.
 func memoryDevice() *store.Device {
 	memory := &memoryStore{NoopStore: &store.NoopStore{}}
 	device := &store.Device{
@@ -199,8 +209,8 @@ func memoryDevice() *store.Device {
 	return device
 }
 
-// memoryStore is a store.AllStores and a store.DeviceContainer. Its lock gives
-// whatsmeow the order between goroutines that a database gives it elsewhere.
+// memoryStore is a store.AllStores and a store.DeviceContainer. Its lock orders
+// whatsmeow's goroutines, as the lock of a database does.
 type memoryStore struct {
 	*store.NoopStore
 	mu       sync.Mutex
@@ -208,8 +218,8 @@ type memoryStore struct {
 	uploaded int
 }
 
-// GetOrGenPreKeys makes fewer keys than whatsmeow asks for, 812 at first: under
-// the race detector those would take seconds too.
+// GetOrGenPreKeys makes fewer keys than whatsmeow wants. The 812 keys of a first upload
+// take seconds under the race detector.
 func (m *memoryStore) GetOrGenPreKeys(context.Context, uint32) ([]*keys.PreKey, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -9,23 +9,24 @@ import (
 
 // Companion is an unlinked client that waits for a phone.
 type Companion struct {
-	// OS and Platform are what its DeviceProps say: the name that a phone will
-	// list, and the enum's name, such as "CHROME".
+	// OS and Platform come from its DeviceProps: the name that a phone will list,
+	// and the name in the enum, such as "CHROME".
 	OS, Platform string
-	// Version is the client's.
+	// Version is the client's version.
 	Version store.WAVersionContainer
-	// Number is whose code it has asked for, digits alone; empty without a code
-	// that is still good. The rest came with the request.
+	// Number is the phone number for which it has asked for a pairing code, in
+	// digits. PlatformID and DisplayName came with that request. All three are empty
+	// if it has no code that is still good.
 	Number, PlatformID, DisplayName string
-	// Push is whether the phone is to show a notification.
+	// Push is whether the request wants a notification on the phone.
 	Push bool
 }
 
-// Stats counts what has happened since the server began.
+// Stats counts events since the start of the server.
 type Stats struct {
-	// Connections counts websockets, Logins the logins that succeeded.
+	// Connections counts websockets. Logins counts successful logins.
 	Connections, Logins int
-	// CodeRequests counts companion_hello, those that were refused too.
+	// CodeRequests counts companion_hello requests, including refused ones.
 	CodeRequests int
 	// VersionRequests counts requests for the page with the client's revision.
 	VersionRequests int
@@ -63,16 +64,17 @@ func (s *Server) Stats() Stats {
 	return s.stats
 }
 
-// CodeRequests returns how often a code was asked for by a number, digits alone.
+// CodeRequests returns the number of requests for a pairing code of a phone number,
+// which is given in digits.
 func (s *Server) CodeRequests(number string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.requests[number]
 }
 
-// RequireVersion refuses clients older than version with failure 405, and names
-// its revision on the page that clients look for theirs. The zero version, the
-// default, refuses none.
+// RequireVersion makes the server refuse clients older than version with failure 405,
+// and name version's revision on the page that clients fetch. With the zero version,
+// the default, the server refuses no client.
 func (s *Server) RequireVersion(version store.WAVersionContainer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +84,8 @@ func (s *Server) RequireVersion(version store.WAVersionContainer) {
 	}
 }
 
-// SetRevision sets the revision on the page that clients look for theirs; whatsmeow's own otherwise.
+// SetRevision sets the client revision on the page that clients fetch. The default is
+// whatsmeow's own revision.
 func (s *Server) SetRevision(revision uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

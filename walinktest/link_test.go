@@ -124,14 +124,14 @@ func TestLinksOverLoopback(t *testing.T) {
 	c := plainClient(t, walinktest.RemoteClient(address, srv.RootKey()), memoryDevice())
 	defer c.Disconnect()
 	c.connect()
-	if err := srv.NewPhone(number).ScanQR(t.Context(), await[*events.QR](c).Codes[0]); err != nil {
+	if err := srv.NewPhone(number).ScanQR(t.Context(), receive[*events.QR](c).Codes[0]); err != nil {
 		t.Fatal(err)
 	}
-	await[*events.Connected](c)
+	receive[*events.Connected](c)
 }
 
-// TestRemoteClientChangesWhomWhatsmeowTrusts runs before all tests with
-// clients, since what it changes belongs to the process.
+// TestRemoteClientChangesWhomWhatsmeowTrusts is not parallel, so it runs before all tests
+// with clients: it changes a variable of the process.
 func TestRemoteClientChangesWhomWhatsmeowTrusts(t *testing.T) { //nolint:paralleltest // see above
 	srv := walinktest.NewServer(t)
 	for _, key := range [][32]byte{{1}, srv.RootKey()} {

@@ -13,16 +13,16 @@ import (
 const codeTTL = 180 * time.Second
 
 // What companion_hello may say about the companion: the ids of whatsmeow's
-// PairClientType, and names made of a browser and a system. WhatsApp's own list
-// of names is not published; these are the ones that clients use with success.
+// PairClientType, and names made of a browser and a system. WhatsApp does not
+// publish its list of names. Clients use these names with success.
 var (
 	platformID   = regexp.MustCompile(`^[0-9a-e]$`)
 	platformName = regexp.MustCompile(`^(Chrome|Edge|Firefox|IE|Internet Explorer|Opera|Safari) \((Windows|macOS|Mac OS|Linux|Ubuntu|Android|iOS|Chrome OS)\)$`)
 	phoneDigits  = regexp.MustCompile(`^[1-9][0-9]{6,14}$`)
 )
 
-// linkCode is a pairing code that a companion has asked for. The server knows
-// the number, and the companion's key wrapped with a code that it does not know.
+// linkCode is a pairing code that a companion has requested. The server does not know
+// the code itself. It knows the number, and the companion's key wrapped with the code.
 type linkCode struct {
 	companion  *companion
 	number     string
@@ -32,7 +32,7 @@ type linkCode struct {
 	display    string
 	push       bool
 	expires    time.Time
-	spent      bool // used, refused by the phone, or replaced
+	spent      bool // the code was used, refused by the phone, or replaced
 }
 
 // good reports whether a phone may still enter the code. The caller holds the server's mu.
@@ -50,16 +50,16 @@ func (p *companion) gone() bool {
 	}
 }
 
-// SetCodeLimit allows n pairing codes for a number in each period; more are
-// answered with 429 and the time to wait. Zero, the default, is no limit. Only
-// codes that were given out count.
+// SetCodeLimit allows n pairing codes for a number in each period. The server answers
+// further requests with 429 and the time to wait. Zero, the default, is no limit.
+// Refused requests do not count.
 func (s *Server) SetCodeLimit(n int, per time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limits.codes, s.limits.per = n, per
 }
 
-// companionHello answers the request for a pairing code (whatsmeow, PairPhone).
+// companionHello answers a request for a pairing code (PairPhone of whatsmeow).
 func (p *companion) companionHello(request, registration *waBinary.Node) {
 	s := p.conn.srv
 	jid, _ := registration.Attrs["jid"].(types.JID)
@@ -115,7 +115,8 @@ func (p *companion) companionHello(request, registration *waBinary.Node) {
 	})
 }
 
-// overLimit says how long to wait for the number's next code; zero if it may have one now. The caller holds mu.
+// overLimit returns how long the number has to wait for its next code, or zero if it
+// may have one now. The caller holds mu.
 func (s *Server) overLimit(number string) time.Duration {
 	granted := s.granted[number]
 	if s.limits.codes <= 0 || len(granted) < s.limits.codes {
@@ -128,7 +129,7 @@ func (s *Server) overLimit(number string) time.Duration {
 	return max(left, time.Second)
 }
 
-// primaryHello hands the phone's first message on to the companion.
+// primaryHello sends the phone's first message to the companion.
 func (l *linkCode) primaryHello(action Action, wrapped, identity []byte) {
 	children := []waBinary.Node{{Tag: "link_code_pairing_ref", Content: []byte(l.ref)}}
 	if action.kind != actionMalformed {
@@ -144,8 +145,8 @@ func (l *linkCode) primaryHello(action Action, wrapped, identity []byte) {
 	})
 }
 
-// refreshCode spends a code that the phone refused, and tells the companion to
-// ask for another. WhatsApp Web reads the stage, the ref and force_manual_refresh.
+// refreshCode spends a code that the phone has refused, and asks the companion to
+// request another. WhatsApp Web reads the stage, the ref and force_manual_refresh.
 func (l *linkCode) refreshCode() {
 	s := l.companion.conn.srv
 	s.mu.Lock()
@@ -158,7 +159,7 @@ func (l *linkCode) refreshCode() {
 	})
 }
 
-// companionFinish hands the companion's key bundle on to the phone.
+// companionFinish gives the companion's key bundle to the phone.
 func (p *companion) companionFinish(request, registration *waBinary.Node) {
 	s := p.conn.srv
 	s.mu.Lock()
@@ -180,7 +181,7 @@ func (p *companion) companionFinish(request, registration *waBinary.Node) {
 		}
 		select {
 		case ceremony.finished <- finish:
-		default: // a second one
+		default: // the companion has sent a second bundle
 		}
 	})
 }

@@ -10,7 +10,8 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// login takes a linked device's payload (whatsmeow, getLoginPayload).
+// login takes a linked device's payload (getLoginPayload of whatsmeow). It returns the
+// handler for the device's nodes.
 func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBinary.Node) {
 	s := c.srv
 	id := deviceID{strconv.FormatUint(payload.GetUsername(), 10), uint16(payload.GetDevice())}
@@ -19,14 +20,14 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 	s.mu.Unlock()
 	c.perform(StageLogin, c.fail, func(Action) {
 		s.mu.Lock()
-		if !s.conns[c] { // it ended during a delay
+		if !s.conns[c] { // the connection ended during a scripted delay
 			s.mu.Unlock()
 			return
 		}
 		device := s.devices[id]
 		if device == nil || device.noise != static {
 			s.mu.Unlock()
-			c.fail(Failure(401, "location", "lla")) // whatsmeow, ConnectFailureLoggedOut
+			c.fail(Failure(401, "location", "lla")) // events.ConnectFailureLoggedOut of whatsmeow
 			return
 		}
 		older := device.conn
@@ -41,8 +42,8 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 		}}
 		s.mu.Unlock()
 		if older != nil {
-			older.streamError(0, "replaced") // whatsmeow, handleStreamError
-			older.after(settle, older.close)
+			older.streamError(0, "replaced") // handleStreamError of whatsmeow
+			older.after(closeDelay, older.close)
 		}
 		c.send(success)
 	})
@@ -53,7 +54,7 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 	return c.handleLinked
 }
 
-// handleLinked answers what a logged-in device sends.
+// handleLinked answers a node of a logged-in device.
 func (c *conn) handleLinked(node *waBinary.Node) {
 	if node.Tag != "iq" {
 		return // acks, receipts, presence, telemetry
@@ -62,7 +63,7 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 	switch text(node.Attrs["type"]) {
 	case "get", "set":
 	default:
-		return // an answer
+		return // an answer to a node of the server
 	}
 	if namespace == "w:p" {
 		c.result(node)
@@ -80,8 +81,8 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 		case "encrypt set":
 			c.storePreKeys(node)
 		case "passive set":
-			// The backlog ends before the answer: whatsmeow leaks its reader when a
-			// frame arrives while it disconnects, so nothing comes unasked later.
+			// The end of the backlog goes out before the answer, so that the server
+			// sends nothing unasked to a client that may be disconnecting: see linger.
 			if _, active := node.GetOptionalChildByTag("active"); active {
 				c.send(waBinary.Node{
 					Tag:     "ib",
@@ -98,7 +99,8 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 	})
 }
 
-// countPreKeys answers how many one-time keys the server has (whatsmeow, getServerPreKeyCount).
+// countPreKeys answers the question how many one-time keys of the device the server
+// has (getServerPreKeyCount of whatsmeow).
 func (c *conn) countPreKeys(request *waBinary.Node) {
 	if _, ok := request.GetOptionalChildByTag("count"); !ok {
 		c.refuse(request, Refuse(501))
@@ -110,7 +112,7 @@ func (c *conn) countPreKeys(request *waBinary.Node) {
 	c.result(request, waBinary.Node{Tag: "count", Attrs: waBinary.Attrs{"value": strconv.Itoa(count)}})
 }
 
-// storePreKeys checks an upload of keys and counts them (whatsmeow, uploadPreKeys).
+// storePreKeys checks an upload of keys, and counts the keys (uploadPreKeys of whatsmeow).
 func (c *conn) storePreKeys(request *waBinary.Node) {
 	identity := c.device.identity
 	list := request.GetChildByTag("list")
@@ -139,7 +141,7 @@ func validKey(node *waBinary.Node) bool {
 	return len(content(node, "id")) == 3 && len(content(node, "value")) == 32
 }
 
-// logout unlinks the device at its own wish (whatsmeow, Logout).
+// logout unlinks the device at its own request (Client.Logout of whatsmeow).
 func (c *conn) logout(request *waBinary.Node) {
 	removal, ok := request.GetOptionalChildByTag("remove-companion-device")
 	if !ok {
@@ -154,5 +156,5 @@ func (c *conn) logout(request *waBinary.Node) {
 	delete(c.srv.devices, c.device.id())
 	c.srv.mu.Unlock()
 	c.result(request)
-	c.after(settle, c.close)
+	c.after(closeDelay, c.close)
 }

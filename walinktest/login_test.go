@@ -26,11 +26,11 @@ func TestRemovedOnThePhone(t *testing.T) {
 			t.Error("Remove does not know what is linked")
 		}
 		if event := await[*events.LoggedOut](live); event.OnConnect {
-			t.Error("the live device was told on connect")
+			t.Error("the live device was logged out on connect")
 		}
 		away.connect()
 		if event := await[*events.LoggedOut](away); !event.OnConnect || event.Reason != events.ConnectFailureLoggedOut {
-			t.Errorf("the offline device was told %+v", event)
+			t.Errorf("the offline device got %+v", event)
 		}
 		if left := phone.LinkedDevices(); len(left) != 0 {
 			t.Errorf("still linked: %v", left)
@@ -60,7 +60,7 @@ func TestSecondLoginReplacesTheFirst(t *testing.T) {
 		await[*events.StreamReplaced](first)
 		pass(time.Minute)
 		if !second.IsLoggedIn() || first.IsConnected() {
-			t.Error("the first is still there, or the second is not")
+			t.Error("the first is still connected, or the second is not logged in")
 		}
 	})
 }
@@ -134,7 +134,7 @@ func TestUnknownIQIsAnswered(t *testing.T) {
 		c := linked(ctx, t, srv, srv.NewPhone(number))
 		began := time.Now()
 		if _, err := c.GetBlocklist(ctx); err == nil {
-			t.Error("there is a block list")
+			t.Error("the server has a block list")
 		}
 		if time.Since(began) > time.Second {
 			t.Error("no answer")

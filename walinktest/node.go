@@ -9,27 +9,31 @@ import (
 
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/binary/token"
+
+	"github.com/walink/walink/internal/oneline"
 )
 
-// maxDepth is how deep nodes may nest; honest ones need five.
+// maxDepth is how deep nodes may nest. Nodes of real clients have five levels.
 const maxDepth = 32
 
 var errTruncated = errors.New("walinktest: node: truncated")
 
-// decodeNode decodes a decrypted frame. It never panics, and needs memory in
-// proportion to the frame: whatsmeow's decoder trusts its peer, so the structure
-// is walked first, without allocating, and what it still trips over is recovered.
+// decodeNode decodes a decrypted frame. decodeNode never panics, and needs memory in
+// proportion to the frame. whatsmeow's decoder (binary/decoder.go) trusts its peer: it
+// allocates as much as a frame claims to hold, and panics for some frames. So nodeWalker
+// checks the structure first, without allocating, and decodeNode recovers from the
+// remaining panics. Delete nodeWalker when whatsmeow's decoder bounds its allocations.
 func decodeNode(frame []byte) (node *waBinary.Node, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			node, err = nil, fmt.Errorf("walinktest: node: %v", reason)
+			node, err = nil, oneline.Errorf("walinktest: node: %v", reason)
 		}
 	}()
 	if len(frame) == 0 {
 		return nil, errTruncated
 	}
 	data := frame[1:]
-	if frame[0]&2 != 0 { // compressed, see whatsmeow's binary.Unpack
+	if frame[0]&2 != 0 { // compressed (Unpack in binary/unpack.go of whatsmeow)
 		inflater, err := zlib.NewReader(bytes.NewReader(data))
 		if err != nil {
 			return nil, fmt.Errorf("walinktest: node: %w", err)
@@ -125,7 +129,8 @@ func (w *nodeWalker) value(depth int) error {
 	}
 }
 
-// jid walks a user between before and after bytes, and perhaps a server.
+// jid walks a user that has before bytes in front and after bytes behind it, and then a
+// server if the JID has one.
 func (w *nodeWalker) jid(depth, before, after int, server bool) error {
 	if err := w.skip(before); err != nil {
 		return err
@@ -193,7 +198,8 @@ func (w *nodeWalker) skip(n int) error {
 	return nil
 }
 
-// text returns an attribute or content that is a string or bytes; a token comes as the one, raw text as the other.
+// text returns a string or bytes as a string, and an empty string for anything else.
+// whatsmeow decodes a token to a string, and other text to bytes.
 func text(value any) string {
 	switch typed := value.(type) {
 	case string:
@@ -205,7 +211,7 @@ func text(value any) string {
 	}
 }
 
-// content returns the bytes inside the child found under path.
+// content returns the content of the child at path, or nil if there is none.
 func content(node *waBinary.Node, path ...string) []byte {
 	child, ok := node.GetOptionalChildByTag(path...)
 	if !ok {

@@ -18,7 +18,7 @@ func deflate(data []byte) []byte {
 	return packed.Bytes()
 }
 
-// seeds are frames, honest and hostile.
+// seeds returns frames of a real client, and frames of a hostile one.
 func seeds(tb testing.TB) (honest, hostile [][]byte) {
 	tb.Helper()
 	jid := types.NewADJID("5511987654321", 0, 7)

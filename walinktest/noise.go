@@ -17,7 +17,8 @@ import (
 )
 
 // noise is the responder's side of Noise_XX_25519_AESGCM_SHA256. whatsmeow's
-// NoiseHandshake cannot serve here: its last step is the initiator's only.
+// NoiseHandshake (socket/noisehandshake.go) can only be the initiator: its last step,
+// Finish, makes a client's socket.
 type noise struct {
 	hash      [32]byte
 	chaining  []byte
@@ -38,7 +39,7 @@ func newNoise(header []byte) (*noise, error) {
 	return n, nil
 }
 
-// serverHello reads the client's first message and returns the answer to it.
+// serverHello reads the client's first message and returns the server's answer.
 func (n *noise) serverHello(hello []byte, static *keys.KeyPair, certificate []byte) ([]byte, error) {
 	var message waWa6.HandshakeMessage
 	if err := proto.Unmarshal(hello, &message); err != nil {
@@ -88,7 +89,8 @@ func (n *noise) clientFinish(finish []byte) (static [32]byte, payload *waWa6.Cli
 	return static, payload, nil
 }
 
-// split returns the two directions of the connection, the server's point of view.
+// split returns the ciphers for the two directions of the connection, as the server
+// reads and writes.
 func (n *noise) split() (read, write cipher.AEAD, err error) {
 	first, second, err := n.expand(nil)
 	if err != nil {

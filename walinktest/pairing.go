@@ -21,37 +21,39 @@ const (
 	ceremonyTTL = 60 * time.Second
 	// reconnectTTL is how long the server waits after a 515 for the client to close.
 	reconnectTTL = 3 * time.Second
-	// breath is how long the server takes to ask for it. whatsmeow still sends
-	// something after pair-success, from a goroutine of its own (sendUnifiedSession),
-	// and its reconnect holds the lock that this needs. In a bubble of synctest the
-	// wait for a lock keeps time from going on, and a reconnect that hangs until a
-	// deadline would hang for ever.
-	breath = time.Millisecond
+	// reconnectDelay is how long the server waits before it sends the 515. After
+	// pair-success whatsmeow still sends a node from another goroutine
+	// (sendUnifiedSession in client.go), which needs the lock that its reconnect holds.
+	// In a synctest bubble time stands still while a goroutine waits for a lock. A
+	// reconnect that is to end by a deadline was seen to hang for ever. Delete when
+	// handlePairSuccess in pair.go sends that node itself.
+	reconnectDelay = time.Millisecond
 )
 
-// ceremony is one phone pairing with one companion. Its channels have room for
-// one value, so that the server never waits for a phone.
+// ceremony is one phone pairing with one companion. Its channels have room for one
+// value, so that the server never waits for a phone.
 type ceremony struct {
 	phone    *Phone
-	finished chan finish // companion_finish, when a code was entered
-	ended    chan error  // how it ended
+	finished chan finish // the companion's answer to primary_hello, after a pairing code
+	ended    chan error  // how the ceremony ended
 
-	// The server's mu guards until when it is, and what was sent as pair-success.
+	// The server's mu guards the fields below.
+
 	expires time.Time
-	id      string
+	id      string // of the node with pair-success
 	device  *device
 	signed  []byte // the details that the companion signs
 	secret  [32]byte
 	qr      bool
 }
 
-// finish is what the companion answers to primary_hello.
+// finish is the companion_finish of a companion.
 type finish struct{ bundle, identity []byte }
 
-// pending reports whether the ceremony is under way. The caller holds the server's mu.
+// pending reports whether the ceremony has not ended. The caller holds the server's mu.
 func (c *ceremony) pending() bool { return c != nil && time.Now().Before(c.expires) }
 
-// release lets the next phone begin.
+// release removes a ceremony, so that the next phone can begin one.
 func (p *companion) release(c *ceremony) {
 	p.conn.srv.mu.Lock()
 	defer p.conn.srv.mu.Unlock()
@@ -61,7 +63,7 @@ func (p *companion) release(c *ceremony) {
 	c.phone.dismiss(c)
 }
 
-// end tells the phone how the ceremony ended. Only the first time counts.
+// end ends the ceremony for the phone. Only the first call counts.
 func (c *ceremony) end(err error) {
 	select {
 	case c.ended <- err:
@@ -69,7 +71,8 @@ func (c *ceremony) end(err error) {
 	}
 }
 
-// begin starts a ceremony; nil if another is under way. The caller holds the server's mu.
+// begin starts a ceremony. It returns nil if another is pending or the companion has
+// gone. The caller holds the server's mu.
 func (p *companion) begin(phone *Phone) *ceremony {
 	if p.ceremony.pending() || p.gone() {
 		return nil
@@ -83,7 +86,7 @@ func (p *companion) begin(phone *Phone) *ceremony {
 	return p.ceremony
 }
 
-// link asks for the account's passkey, if it has one, and pairs.
+// link asks for the passkey, if the account has one, and pairs.
 func (c *ceremony) link(ctx context.Context, p *companion, secret [32]byte, qr bool) error {
 	if c.phone.passkey != nil {
 		var err error
@@ -95,21 +98,22 @@ func (c *ceremony) link(ctx context.Context, p *companion, secret [32]byte, qr b
 	return c.pair(ctx, p, secret, qr)
 }
 
-// extend gives a ceremony that goes on the time for its next step. The caller holds the server's mu.
+// extend gives the ceremony time for its next step. The caller holds the server's mu.
 func (c *ceremony) extend() {
 	if expires := time.Now().Add(ceremonyTTL); expires.After(c.expires) {
 		c.expires = expires
 	}
 }
 
-// left is how long the ceremony may still take.
+// left returns how long the ceremony may still take.
 func (c *ceremony) left() time.Duration {
 	c.phone.srv.mu.Lock()
 	defer c.phone.srv.mu.Unlock()
 	return time.Until(c.expires)
 }
 
-// wait returns what comes through awaited; if the ceremony ends before, why it did.
+// wait returns the value that comes through awaited. If the ceremony ends before, wait
+// returns the reason.
 func wait[T any](ctx context.Context, c *ceremony, p *companion, awaited <-chan T) (value T, err error) {
 	timer := time.NewTimer(c.left())
 	defer timer.Stop()
@@ -129,7 +133,7 @@ func wait[T any](ctx context.Context, c *ceremony, p *companion, awaited <-chan 
 			return value, ctx.Err()
 		case <-p.conn.done:
 			select {
-			case err := <-c.ended: // before the connection ended
+			case err := <-c.ended: // the ceremony ended before the connection
 				return value, err
 			default:
 			}
@@ -138,7 +142,7 @@ func wait[T any](ctx context.Context, c *ceremony, p *companion, awaited <-chan 
 	}
 }
 
-// lost is what a phone says when the companion's connection has ended.
+// lost returns what a phone says when the companion's connection has ended.
 func (s *Server) lost() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,13 +177,14 @@ func (c *ceremony) pair(ctx context.Context, p *companion, secret [32]byte, qr b
 		p.pairSuccess(action, c, device)
 	})
 	_, err := wait[struct{}](ctx, c, p, nil)
-	if ctx.Err() == nil { // a phone that was interrupted leaves the companion to its answer
+	if ctx.Err() == nil { // after an interruption the companion may still answer
 		p.release(c)
 	}
 	return err
 }
 
-// pairSuccess sends the identity that the phone has signed for the companion (whatsmeow, handlePair).
+// pairSuccess sends the identity that the phone has signed for the companion (handlePair
+// of whatsmeow reads it).
 func (p *companion) pairSuccess(action Action, c *ceremony, device *device) {
 	s := p.conn.srv
 	phone := c.phone
@@ -223,7 +228,7 @@ func (p *companion) pairSuccess(action Action, c *ceremony, device *device) {
 		identity = []byte("not a device identity")
 	}
 	s.mu.Lock()
-	if p.ceremony != c { // the phone gave up during a delay
+	if p.ceremony != c { // the phone gave up during a scripted delay
 		s.mu.Unlock()
 		return
 	}
@@ -252,7 +257,7 @@ func (p *companion) paired(answer *waBinary.Node) {
 	c := p.ceremony
 	if c == nil || c.id == "" || c.id != text(answer.Attrs["id"]) {
 		s.mu.Unlock()
-		return // an acknowledgement of pair-device
+		return // the answer to pair-device
 	}
 	if text(answer.Attrs["type"]) == "error" {
 		refusal := ErrLinkFailed
@@ -284,7 +289,7 @@ func (p *companion) paired(answer *waBinary.Node) {
 		p.refs = nil
 		s.mu.Unlock()
 		c.end(nil)
-		p.conn.after(breath, func() {
+		p.conn.after(reconnectDelay, func() {
 			p.conn.perform(StageLoginReconnect, p.conn.fail, func(Action) {
 				p.conn.streamError(515, "")
 				p.conn.after(reconnectTTL, p.conn.close)
@@ -293,7 +298,7 @@ func (p *companion) paired(answer *waBinary.Node) {
 	})
 }
 
-// verify checks pair-device-sign (whatsmeow, generateDeviceSignature).
+// verify checks pair-device-sign (generateDeviceSignature of whatsmeow makes it).
 func (p *companion) verify(c *ceremony, answer *waBinary.Node) bool {
 	node, ok := answer.GetOptionalChildByTag("pair-device-sign", "device-identity")
 	if !ok || text(node.Attrs["key-index"]) != strconv.Itoa(int(c.device.jid.Device)) {

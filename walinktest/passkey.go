@@ -3,36 +3,38 @@ package walinktest
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/descope/virtualwebauthn"
 	"github.com/go-webauthn/webauthn/protocol"
+
+	"github.com/walink/walink/internal/oneline"
 )
 
-// What the passkeys of WhatsApp accounts are bound to.
+// The relying party and the origin of WhatsApp's passkeys.
 const (
 	passkeyRPID   = "whatsapp.com"
 	passkeyOrigin = "https://web.whatsapp.com"
 )
 
-// Passkey is the WebAuthn credential of an account, in the parts that another
-// authenticator needs to hold it besides, such as a browser's virtual one
-// (DevTools protocol, WebAuthn.addCredential with isResidentCredential).
+// Passkey is the WebAuthn credential of an account. It has all that another
+// authenticator needs to hold the credential too, such as a browser's virtual
+// authenticator (WebAuthn.addCredential of the DevTools protocol, with
+// isResidentCredential).
 type Passkey struct {
-	// RPID is whom the passkey is for: whatsapp.com.
+	// RPID is the relying party: whatsapp.com.
 	RPID string
-	// CredentialID names it, UserHandle the account.
+	// CredentialID identifies the credential, UserHandle the account.
 	CredentialID, UserHandle []byte
 	// PrivateKey is an ECDSA key on P-256 in PKCS#8, DER.
 	PrivateKey []byte
-	// SignCount is zero, as it is for passkeys that are synced between devices.
-	// The server accepts any count.
+	// SignCount is zero, like that of passkeys that are synced between devices. The
+	// server accepts any count.
 	SignCount uint32
 }
 
-// WithPasskey gives the account a passkey, without which no more devices can be
-// linked to it. See the package comment for what that asks of a companion.
+// WithPasskey gives the account a passkey. From then on a companion has to answer the
+// passkey's challenge to be linked: see the package comment.
 func WithPasskey() PhoneOption {
 	return func(p *Phone) {
 		credential := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
@@ -45,7 +47,8 @@ func WithPasskey() PhoneOption {
 	}
 }
 
-// Passkey returns the account's passkey; the zero value without WithPasskey.
+// Passkey returns a copy of the account's passkey, or the zero value if the phone was
+// made without WithPasskey.
 func (p *Phone) Passkey() Passkey {
 	if p.passkey == nil {
 		return Passkey{}
@@ -57,47 +60,49 @@ func (p *Phone) Passkey() Passkey {
 	return passkey
 }
 
-// AssertOption makes an answer of Assert wrong in one respect.
+// AssertOption makes the answer of Assert wrong in one respect.
 type AssertOption func(*assertion)
 
-// assertion is how a challenge is to be answered.
+// assertion says how to answer a challenge.
 type assertion struct {
 	origin     string
 	credential virtualwebauthn.Credential
 }
 
-// FromOrigin answers from a page of another origin, such as "https://example.com".
+// FromOrigin makes Assert answer from a page of another origin, such as
+// "https://example.com".
 func FromOrigin(origin string) AssertOption {
 	return func(a *assertion) { a.origin = origin }
 }
 
-// ByAnotherPasskey answers with a passkey that is not the account's.
+// ByAnotherPasskey makes Assert answer with a passkey that is not the account's.
 func ByAnotherPasskey() AssertOption {
 	return func(a *assertion) { a.credential = virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2) }
 }
 
-// WronglySigned answers in the name of the account's passkey, signed by another key.
+// WronglySigned makes Assert answer with the id of the account's passkey and the
+// signature of another key.
 func WronglySigned() AssertOption {
 	return func(a *assertion) { a.credential.Key = virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2).Key }
 }
 
-// Assert answers a challenge with the account's passkey, as a browser does on a
-// page of https://web.whatsapp.com: challenge is the JSON that the server sent,
-// and the result the JSON of PublicKeyCredential.toJSON(). The errors are those
-// that a browser finds by itself: the challenge cannot be read or is not
-// WhatsApp's, and the account has no passkey or not one that is allowed.
+// Assert answers a challenge with the account's passkey, as a browser does on a page of
+// https://web.whatsapp.com. challenge is the JSON that the server has sent. Assert
+// returns the JSON of PublicKeyCredential.toJSON(). Like a browser it returns an error
+// if the challenge is malformed or not whatsapp.com's, if the account has no passkey,
+// and if the challenge allows only other passkeys.
 func (p *Phone) Assert(challenge []byte, options ...AssertOption) ([]byte, error) {
 	if p.passkey == nil {
 		return nil, errors.New("walinktest: assert: the account has no passkey")
 	}
 	request, err := virtualwebauthn.ParseAssertionOptions(string(challenge))
 	if err != nil {
-		return nil, fmt.Errorf("walinktest: assert: read the challenge: %w", err)
+		return nil, oneline.Errorf("walinktest: assert: read the challenge: %w", err)
 	}
 	answer := assertion{origin: passkeyOrigin, credential: p.passkey.credential()}
 	switch {
 	case request.RelyingPartyID != p.passkey.RPID:
-		return nil, fmt.Errorf("walinktest: assert: the challenge is of %q", request.RelyingPartyID)
+		return nil, oneline.Errorf("walinktest: assert: the challenge is for %q, not for %q", request.RelyingPartyID, p.passkey.RPID)
 	case len(request.AllowCredentials) > 0 && !answer.credential.IsAllowedForAssertion(*request):
 		return nil, errors.New("walinktest: assert: the challenge is for another passkey")
 	}
@@ -112,15 +117,17 @@ func (p *Phone) Assert(challenge []byte, options ...AssertOption) ([]byte, error
 	)), nil
 }
 
-// credential returns the passkey for one use: the library's keys are not for several goroutines.
+// credential returns the passkey for one use: virtualwebauthn's keys are not safe for
+// concurrent use.
 func (k *Passkey) credential() virtualwebauthn.Credential {
 	credential := virtualwebauthn.NewCredentialWithImportedKey(virtualwebauthn.KeyTypeEC2, k.PrivateKey)
 	credential.ID = k.CredentialID
 	return credential
 }
 
-// verify says what is wrong with an assertion; "" is nothing. The library
-// decides, and what it does not tell apart is named here.
+// verify returns what is wrong with an assertion, or "" if the assertion is good.
+// go-webauthn decides. Its errors do not tell all refusals apart, so verify looks at the
+// assertion again for the reason.
 func (k *Passkey) verify(challenge protocol.URLEncodedBase64, credentialID, assertion []byte) Refusal {
 	answer, err := protocol.ParseCredentialRequestResponseBytes(assertion)
 	if err != nil || !bytes.Equal(answer.RawID, credentialID) {
@@ -150,7 +157,7 @@ func (k *Passkey) verify(challenge protocol.URLEncodedBase64, credentialID, asse
 	}
 }
 
-// challengeOptions returns what navigator.credentials.get is to be called with.
+// challengeOptions returns the options for navigator.credentials.get.
 func (k *Passkey) challengeOptions(challenge protocol.URLEncodedBase64) protocol.PublicKeyCredentialRequestOptions {
 	return protocol.PublicKeyCredentialRequestOptions{
 		Challenge:      challenge,

@@ -83,7 +83,7 @@ func TestBadAssertions(t *testing.T) {
 					t.Errorf("refused with %v, want %v", err, test.code)
 				}
 				wantRefusals(t, phone, test.want)
-				c.answer(phone, challenge) // the right answer is still taken
+				c.answer(phone, challenge) // the challenge can still be answered
 				c.confirm()
 				wantSays(t, <-said, nil)
 				await[*events.Connected](c)
@@ -175,20 +175,20 @@ func (c *client) md(kind whatsmeow.DangerousInfoQueryType, child waBinary.Node) 
 }
 
 func (c *client) ask(kind whatsmeow.DangerousInfoQueryType, child waBinary.Node) (*waBinary.Node, error) {
-	//nolint:staticcheck // deprecated as dangerous, which is what it takes to misbehave
+	//nolint:staticcheck // deprecated as dangerous, and the only way to send a wrong IQ
 	return c.DangerousInternals().SendIQ(c.tb.Context(), whatsmeow.DangerousInfoQuery{
 		Namespace: "md", Type: kind, To: types.ServerJID, Content: []waBinary.Node{child},
 	})
 }
 
-// forgery is a companion's prologue, made by hand.
+// forgery is a companion's prologue that a test makes itself.
 type forgery struct {
 	nonce, commitment []byte
 	identity          *waCompanionReg.CompanionEphemeralIdentity
 	handoff           []byte // the key of the hand-off proof; nil for none
 }
 
-// forge returns a prologue in which nothing is wrong yet.
+// forge returns a prologue without a fault.
 func (c *client) forge() *forgery {
 	c.tb.Helper()
 	answer, err := c.ask("get", waBinary.Node{Tag: "ref"})
@@ -293,7 +293,7 @@ func TestBadPairingMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 		if failure := await[*events.PairPasskeyError](c); !failure.Continuation { // whatsmeow knows nothing of the forgery
-			t.Errorf("the companion says %v", failure.Error)
+			t.Errorf("the companion fails with %v", failure.Error)
 		}
 		nonce := waBinary.Node{Tag: "companion_nonce", Content: slices.Repeat([]byte{1}, 32)}
 		if err := c.md("set", nonce); !errors.Is(err, whatsmeow.ErrIQNotAcceptable) {

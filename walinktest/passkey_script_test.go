@@ -14,7 +14,8 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// ceremony does what a companion has to do until it is linked, and returns how far it came.
+// ceremony does what a companion has to do until it is linked, and returns how far the
+// companion has come.
 func (c *client) ceremony(phone *walinktest.Phone) string {
 	c.tb.Helper()
 	seen, event := c.sees()
@@ -42,7 +43,8 @@ func (c *client) ceremony(phone *walinktest.Phone) string {
 	return "linked"
 }
 
-// sees returns the next event that matters to the ceremony, within two minutes.
+// sees returns the next event of the ceremony, if one comes within two minutes of a
+// bubble's time.
 func (c *client) sees() (string, any) {
 	timer := time.NewTimer(2 * time.Minute)
 	defer timer.Stop()
@@ -69,7 +71,7 @@ func (c *client) sees() (string, any) {
 	}
 }
 
-// cause is what an error of whatsmeow comes down to.
+// cause returns the cause of an error of whatsmeow in one word.
 func cause(err error) string {
 	var iq *whatsmeow.IQError
 	var missing *whatsmeow.ElementMissingError

@@ -18,8 +18,8 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// scanned has phone scan the code of a new client, and returns the client once
-// it is asked for the passkey, with the challenge and what will come from the phone.
+// scanned makes phone scan the QR code of a new client. It returns the client once that
+// has a passkey challenge, with the challenge and a channel for the result of the scan.
 func scanned(ctx context.Context, tb testing.TB, srv *walinktest.Server, phone *walinktest.Phone) (c *client, challenge []byte, said <-chan error) {
 	tb.Helper()
 	c, codes := connected(tb, srv)
@@ -42,7 +42,7 @@ func (c *client) challenge() []byte {
 	return nil
 }
 
-// assertion is phone.Assert where it must succeed, as whatsmeow takes it.
+// assertion calls phone.Assert, which must succeed, and returns whatsmeow's form of the answer.
 func assertion(tb testing.TB, phone *walinktest.Phone, challenge []byte, options ...walinktest.AssertOption) *types.WebAuthnResponse {
 	tb.Helper()
 	answer, err := phone.Assert(challenge, options...)
@@ -56,7 +56,7 @@ func assertion(tb testing.TB, phone *walinktest.Phone, challenge []byte, options
 	return &response
 }
 
-// answer answers a challenge as it should be.
+// answer sends the right answer to a challenge.
 func (c *client) answer(phone *walinktest.Phone, challenge []byte) *events.PairPasskeyConfirmation {
 	c.tb.Helper()
 	if err := c.SendPasskeyResponse(c.tb.Context(), assertion(c.tb, phone, challenge)); err != nil {
@@ -73,7 +73,7 @@ func (c *client) confirm() {
 	}
 }
 
-// wantRefusals checks why steps were refused.
+// wantRefusals checks the server's reasons for refusing steps.
 func wantRefusals(tb testing.TB, phone *walinktest.Phone, want ...walinktest.Refusal) {
 	tb.Helper()
 	if diff := cmp.Diff(want, phone.PasskeyRefusals()); diff != "" {
@@ -194,7 +194,7 @@ func TestPhoneAsksOneAfterTheOther(t *testing.T) {
 			code, _ := phone.PasskeyCode(ctx)
 			shown <- code
 		}()
-		synctest.Wait() // it waits for the first code
+		synctest.Wait() // PasskeyCode waits for the first code
 		code := first.answer(phone, challenge).Code
 		if got := <-shown; got != code {
 			t.Errorf("the phone shows %q, want %q", got, code)
@@ -270,11 +270,13 @@ func TestPasskeyOfTheAccount(t *testing.T) {
 			{"no passkey", without, string(challenge)},
 			{"another's challenge", other, string(challenge)},
 			{"another site's challenge", phone, strings.ReplaceAll(string(challenge), "whatsapp.com", "example.com")},
+			{"a long site's challenge", phone, strings.ReplaceAll(string(challenge), "whatsapp.com", strings.Repeat(`x\n`, 500))},
 			{"not JSON", phone, "challenge"},
 			{"empty", phone, "{}"},
 		} {
-			if answer, err := wrong.phone.Assert([]byte(wrong.challenge)); err == nil {
-				t.Errorf("%s: %s", wrong.name, answer)
+			answer, err := wrong.phone.Assert([]byte(wrong.challenge))
+			if err == nil || len(err.Error()) > 500 || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: %s, %v, want an error of one line", wrong.name, answer, err)
 			}
 		}
 	})

@@ -11,18 +11,18 @@ func WithCodeCheck() PhoneOption {
 	return func(p *Phone) { p.codeCheck = true }
 }
 
-// PasskeyCode returns the code that the phone shows beside the question whether
-// the other device shows the same, such as "ABCD-EFGH". It waits until the phone
-// asks, which it does not after a valid hand-off proof unless WithCodeCheck was
-// given; the only error is ctx's. Of several links at once the first is meant.
+// PasskeyCode waits until the phone asks whether the other device shows the same code,
+// and returns that code, such as "ABCD-EFGH". After a valid hand-off proof the phone
+// does not ask, unless it was made with WithCodeCheck. If several links wait for the
+// person, PasskeyCode returns the first one's code. The only error is ctx's.
 func (p *Phone) PasskeyCode(ctx context.Context) (string, error) {
 	var code string
 	err := p.answer(ctx, func(l *passkeyLink) { code = l.code })
 	return code, err
 }
 
-// ConfirmPasskey says that the codes are the same. It waits as PasskeyCode does.
-// The phone then takes the companion's pairing request, or waits for it.
+// ConfirmPasskey waits as PasskeyCode does, and says that the codes are the same. The
+// phone then takes the companion's pairing request, or waits for that request.
 func (p *Phone) ConfirmPasskey(ctx context.Context) error {
 	return p.answer(ctx, func(l *passkeyLink) {
 		p.dismiss(l.ceremony)
@@ -30,9 +30,9 @@ func (p *Phone) ConfirmPasskey(ctx context.Context) error {
 	})
 }
 
-// RefusePasskey says that the codes differ: the phone ends the link with
-// ErrCodesDiffer. The companion hears nothing; whatever it sends after that is
-// refused. It waits as PasskeyCode does.
+// RefusePasskey waits as PasskeyCode does, and says that the codes differ. The phone
+// ends the link with ErrCodesDiffer. The companion gets no message, and the server
+// refuses its further steps.
 func (p *Phone) RefusePasskey(ctx context.Context) error {
 	return p.answer(ctx, func(l *passkeyLink) {
 		p.dismiss(l.ceremony)
@@ -40,16 +40,17 @@ func (p *Phone) RefusePasskey(ctx context.Context) error {
 	})
 }
 
-// PasskeyRefusals returns why steps of companions that had to prove this
-// account's passkey were refused, the oldest first: one of the ErrPasskey,
-// ErrHandoff and ErrPairing constants each. What a Script refused is not among them.
+// PasskeyRefusals returns the reasons for which the server has refused steps of
+// companions that had to prove this account's passkey, the oldest first. Each is one of
+// the ErrPasskey, ErrHandoff and ErrPairing constants. Refusals by Script do not count.
 func (p *Phone) PasskeyRefusals() []Refusal {
 	p.srv.mu.Lock()
 	defer p.srv.mu.Unlock()
 	return slices.Clone(p.refusals)
 }
 
-// answer waits until the phone asks about a code, and answers with the server's mu held.
+// answer waits until the phone asks about a code, and calls answer with the server's mu
+// held.
 func (p *Phone) answer(ctx context.Context, answer func(*passkeyLink)) error {
 	for {
 		p.srv.mu.Lock()
@@ -75,7 +76,7 @@ func (p *Phone) ask(l *passkeyLink) {
 	p.asked = make(chan struct{})
 }
 
-// dismiss takes a ceremony's code from the screen. The caller holds the server's mu.
+// dismiss removes a ceremony's code from the screen. The caller holds the server's mu.
 func (p *Phone) dismiss(c *ceremony) {
 	p.asking = slices.DeleteFunc(p.asking, func(l *passkeyLink) bool { return l.ceremony == c })
 }

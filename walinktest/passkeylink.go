@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	// challengeTTL is how long a passkey's challenge can be answered.
+	// challengeTTL is how long a companion may take to answer a passkey challenge.
 	challengeTTL = 10 * time.Minute
-	// handoffTTL is how long after the challenge the hand-off proof is good
-	// (whatsmeow, passkeyHandoffKey).
+	// handoffTTL is how long after the challenge a hand-off proof is good
+	// (passkeyHandoffKey of whatsmeow).
 	handoffTTL = 5 * time.Minute
 )
 
@@ -25,41 +25,42 @@ const (
 type passkeyStep int
 
 const (
-	stepAsked     passkeyStep = iota // it has the challenge
+	stepAsked     passkeyStep = iota // the companion has the challenge
 	stepAnswered                     // its assertion was good
 	stepContinued                    // it has the phone's ephemeral identity
-	stepRevealed                     // its nonce fits its commitment: both sides know the code
-	stepRequested                    // its keys and new ADV secret are here
+	stepRevealed                     // its nonce fits its commitment, and both sides know the code
+	stepRequested                    // its keys and new ADV secret have arrived
 	stepGranted                      // the phone goes on to pair-success
 )
 
-// passkeyLink is the part of a ceremony in which a companion proves that its
-// owner has the account's passkey, and phone and companion agree on keys over
-// the server (the counterpart of whatsmeow's pair-passkey.go). The server's mu
-// guards what changes.
+// passkeyLink is the part of a ceremony in which a companion proves that its owner has
+// the account's passkey, and phone and companion agree on keys over the server
+// (pair-passkey.go of whatsmeow is the other side).
 type passkeyLink struct {
 	ceremony  *ceremony
 	companion *companion
-	secret    [32]byte // the ADV secret that the hand-off proof is made with
+	secret    [32]byte // the ADV secret of the hand-off proof
 	challenge protocol.URLEncodedBase64
-	options   []byte // what the companion gets
+	options   []byte // the challenge as the companion gets it
 	ephemeral *keys.KeyPair
 	nonce     [32]byte
-	granted   chan [32]byte // the new ADV secret, once
+	granted   chan [32]byte // gets the new ADV secret, once
+
+	// The server's mu guards the fields below.
 
 	step       passkeyStep
-	sent       time.Time
-	identity   []byte // the companion's ephemeral identity, marshaled
+	sent       time.Time // when the companion got the challenge
+	identity   []byte    // the companion's ephemeral identity, marshaled
 	commitment []byte
-	key        []byte // of the pairing request
+	key        []byte // decrypts the pairing request
 	trusted    bool   // the hand-off proof was good
 	code       string
-	confirmed  bool
+	confirmed  bool     // nobody has to compare the codes any more
 	agreed     [32]byte // the ADV secret of the pairing request
 }
 
-// prove has the companion prove the account's passkey. It returns the ADV secret
-// that the companion has sent in its pairing request.
+// prove makes the companion prove the account's passkey. It returns the ADV secret of
+// the companion's pairing request.
 func (c *ceremony) prove(ctx context.Context, p *companion, secret [32]byte) ([32]byte, error) {
 	s := p.conn.srv
 	l := &passkeyLink{
@@ -79,7 +80,7 @@ func (c *ceremony) prove(ctx context.Context, p *companion, secret [32]byte) ([3
 	refuse := func(Action) { c.end(ErrLinkFailed) }
 	p.conn.perform(StagePasskeyRequest, refuse, func(action Action) {
 		s.mu.Lock()
-		if p.ceremony != c { // the phone gave up during a delay
+		if p.ceremony != c { // the phone gave up during a scripted delay
 			s.mu.Unlock()
 			return
 		}
@@ -92,14 +93,15 @@ func (c *ceremony) prove(ctx context.Context, p *companion, secret [32]byte) ([3
 	return wait(ctx, c, p, l.granted)
 }
 
-// handlePasskey answers what a companion asks and says on the way; false if the node is something else.
+// handlePasskey answers a companion's request and steps of the passkey ceremony. It
+// returns false for any other node.
 func (p *companion) handlePasskey(node *waBinary.Node) bool {
 	children := node.GetChildren()
 	if len(children) != 1 {
 		return false
 	}
 	child := &children[0]
-	said := []byte(text(child.Content))
+	sent := []byte(text(child.Content))
 	switch text(node.Attrs["type"]) + " " + child.Tag {
 	case "get passkey_request_options":
 		p.passkeyRequestOptions(node)
@@ -110,10 +112,10 @@ func (p *companion) handlePasskey(node *waBinary.Node) bool {
 		take := func(l *passkeyLink) Refusal { return l.takePrologue(child, arrived) }
 		p.advance(StagePasskeyPrologue, node, stepAsked, take, (*passkeyLink).continuation)
 	case "set companion_nonce":
-		take := func(l *passkeyLink) Refusal { return l.takeNonce(said) }
+		take := func(l *passkeyLink) Refusal { return l.takeNonce(sent) }
 		p.advance(StageCompanionNonce, node, stepContinued, take, (*passkeyLink).compare)
 	case "set encrypted_pairing_request":
-		take := func(l *passkeyLink) Refusal { return l.takeRequest(said) }
+		take := func(l *passkeyLink) Refusal { return l.takeRequest(sent) }
 		p.advance(StagePairingRequest, node, stepRevealed, take, (*passkeyLink).grant)
 	default:
 		return false
@@ -121,7 +123,8 @@ func (p *companion) handlePasskey(node *waBinary.Node) bool {
 	return true
 }
 
-// passkeyRequestOptions gives the challenge to a companion that could not read the notification.
+// passkeyRequestOptions answers a companion that asks for the challenge, since it could
+// not read the notification.
 func (p *companion) passkeyRequestOptions(request *waBinary.Node) {
 	refuse := func(action Action) { p.conn.refuse(request, action) }
 	p.conn.perform(StagePasskeyRequest, refuse, func(action Action) {
@@ -144,7 +147,7 @@ func (l *passkeyLink) challengeNode(action Action) waBinary.Node {
 	return waBinary.Node{Tag: "passkey_request_options", Content: options}
 }
 
-// passkeyRef gives the ref that goes into the companion's ephemeral identity.
+// passkeyRef answers a companion that asks for the ref of its ephemeral identity.
 func (p *companion) passkeyRef(request *waBinary.Node) {
 	refuse := func(action Action) { p.conn.refuse(request, action) }
 	p.conn.perform(StagePasskeyRef, refuse, func(action Action) {
@@ -160,8 +163,9 @@ func (p *companion) passkeyRef(request *waBinary.Node) {
 	})
 }
 
-// advance answers a step of the companion, which is due after step: take says
-// what is wrong with it, with the server's mu held, and then is what follows.
+// advance answers the companion's step that is due after step. It calls take with the
+// server's mu held, which returns what is wrong with the companion's step. If nothing is
+// wrong, advance calls then.
 func (p *companion) advance(stage Stage, request *waBinary.Node, step passkeyStep, take func(*passkeyLink) Refusal, then func(*passkeyLink)) {
 	s := p.conn.srv
 	arrived := time.Now()
@@ -190,7 +194,8 @@ func (p *companion) advance(stage Stage, request *waBinary.Node, step passkeySte
 	})
 }
 
-// due says what is wrong with the time at which a companion takes a step. The caller holds mu.
+// due returns what is wrong with the time of a companion's step, or "" if the step is
+// due. The caller holds mu.
 func (l *passkeyLink) due(step passkeyStep, arrived time.Time) Refusal {
 	switch {
 	case l == nil:
@@ -199,7 +204,7 @@ func (l *passkeyLink) due(step passkeyStep, arrived time.Time) Refusal {
 		return ErrPasskeyAnswered
 	case step == stepAsked && !arrived.Before(l.sent.Add(challengeTTL)):
 		return ErrPasskeyLate
-	case l.step != step || l.companion.ceremony != l.ceremony: // too early, twice, or the phone has given up
+	case l.step != step || l.companion.ceremony != l.ceremony: // too early, a second time, or the phone has given up
 		return ErrPasskeyTurn
 	}
 	return ""
@@ -226,7 +231,7 @@ func (l *passkeyLink) continuation() {
 	})
 }
 
-// compare asks the person to compare the codes, where a hand-off proof does not make that needless.
+// compare asks the person to compare the codes, unless a hand-off proof spares that.
 func (l *passkeyLink) compare() {
 	phone := l.ceremony.phone
 	phone.srv.mu.Lock()
@@ -238,14 +243,15 @@ func (l *passkeyLink) compare() {
 	phone.ask(l)
 }
 
-// confirm takes the person's word that the codes are the same. The caller holds the server's mu.
+// confirm notes that the person has found the codes to be the same. The caller holds the
+// server's mu.
 func (l *passkeyLink) confirm() {
 	l.confirmed = true
 	l.ceremony.extend()
 	l.finish()
 }
 
-// grant lets the phone have the pairing request.
+// grant gives the pairing request to the phone.
 func (l *passkeyLink) grant() {
 	s := l.companion.conn.srv
 	s.mu.Lock()
@@ -253,7 +259,8 @@ func (l *passkeyLink) grant() {
 	l.finish()
 }
 
-// finish lets the phone go on once it is confirmed and the request is here. The caller holds the server's mu.
+// finish lets the phone go on, if the code is confirmed and the pairing request has
+// arrived. The caller holds the server's mu.
 func (l *passkeyLink) finish() {
 	if l.confirmed && l.step == stepRequested {
 		l.step = stepGranted

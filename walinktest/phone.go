@@ -20,15 +20,16 @@ import (
 	"golang.org/x/crypto/curve25519"
 )
 
-// What a pairing code is made of, and how its key is derived (whatsmeow, pair-code.go).
+// The alphabet and length of a pairing code, and the rounds of PBKDF2 that derive its
+// key (pair-code.go of whatsmeow).
 const (
 	codeAlphabet = "123456789ABCDEFGHJKLMNPQRSTVWXYZ"
 	codeLength   = 8
 	codeRounds   = 2 << 16
 )
 
-// Phone is a person's phone, the primary device of an account. Its methods may
-// be called from many goroutines.
+// Phone is a person's phone, the primary device of an account. Its methods are safe
+// for concurrent use.
 type Phone struct {
 	srv      *Server
 	number   string
@@ -41,14 +42,15 @@ type Phone struct {
 	passkey   *Passkey // nil when the account has none
 	codeCheck bool
 
-	// mu of the server
+	// The server's mu guards the fields below.
+
 	lastDevice uint16
 	refusals   []Refusal
-	asking     []*passkeyLink // whose codes are on the screen
-	asked      chan struct{}  // closed when there is one more
+	asking     []*passkeyLink // the links whose codes are on the screen
+	asked      chan struct{}  // closed when asking grows
 }
 
-// PhoneOption says more about a phone.
+// PhoneOption changes a phone that NewPhone makes.
 type PhoneOption func(*Phone)
 
 // WithBusinessName makes the account a business of that name.
@@ -56,15 +58,15 @@ func WithBusinessName(name string) PhoneOption {
 	return func(p *Phone) { p.business = name }
 }
 
-// WithPlatform names the phone's platform, such as "iphone". It is "android" otherwise.
+// WithPlatform names the phone's platform, such as "iphone". The default is "android".
 func WithPlatform(name string) PhoneOption {
 	return func(p *Phone) { p.platform = name }
 }
 
-// NewPhone returns a phone with an account for number, written with its country
-// code; all but digits is ignored. A second phone for a number is a new
-// installation: it has another identity key, and the devices linked so far
-// are removed.
+// NewPhone returns a phone with an account for number. Write number with its country
+// code; NewPhone ignores everything but digits. A second phone for the same number is a
+// new installation: it has another identity key, and the server removes the devices
+// that were linked before.
 func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
 	digits := strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
@@ -73,7 +75,7 @@ func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
 		return r
 	}, number)
 	sum := sha256.Sum256([]byte(digits))
-	// LIDs have 15 digits and tell nothing about the number.
+	// LIDs have 15 digits that do not show the number.
 	lid := strconv.FormatUint(1e14+binary.BigEndian.Uint64(sum[:])%9e14, 10)
 	phone := &Phone{
 		srv:      s,
@@ -106,10 +108,10 @@ func (p *Phone) JID() types.JID { return p.jid }
 // LID returns the account's hidden address.
 func (p *Phone) LID() types.JID { return p.lid }
 
-// EnterCode types a pairing code, with or without dash, in either case. It
-// returns nil when the companion is linked and its signature verified, a
-// Refusal when the phone says no, and ctx's error if that ends first; a phone
-// waits for at most a minute, and for a passkey as long as its challenge is good.
+// EnterCode types a pairing code, with or without dash, in upper or lower case. It
+// returns nil once the companion is linked and its signature verified, a Refusal if the
+// phone says no, and ctx's error if ctx ends first. A phone waits for at most a minute,
+// and for the answer to a passkey challenge as long as the challenge is good.
 func (p *Phone) EnterCode(ctx context.Context, code string) error {
 	code = strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(code))
 	s := p.srv
@@ -121,7 +123,7 @@ func (p *Phone) EnterCode(ctx context.Context, code string) error {
 	}
 	if len(code) != codeLength || strings.Trim(code, codeAlphabet) != "" {
 		s.mu.Unlock()
-		return ErrWrongCode // the phone sees by itself that this is no code
+		return ErrWrongCode // the phone needs no server to see that this is no code
 	}
 	companion := link.companion
 	ceremony := companion.begin(p)
@@ -132,12 +134,12 @@ func (p *Phone) EnterCode(ctx context.Context, code string) error {
 	secret, err := p.exchange(ctx, ceremony, link, code)
 	if err != nil {
 		companion.release(ceremony)
-		return look(ctx, err)
+		return linger(ctx, err)
 	}
-	return look(ctx, ceremony.link(ctx, companion, secret, false))
+	return linger(ctx, ceremony.link(ctx, companion, secret, false))
 }
 
-// ScanQR scans the payload of a QR code. It returns as EnterCode does.
+// ScanQR scans a QR code with the given payload. Its results are those of EnterCode.
 func (p *Phone) ScanQR(ctx context.Context, payload string) error {
 	qr, err := ParseQR(payload)
 	if err != nil {
@@ -155,14 +157,14 @@ func (p *Phone) ScanQR(ctx context.Context, payload string) error {
 	if ceremony == nil {
 		return ErrLinkFailed
 	}
-	return look(ctx, ceremony.link(ctx, companion, qr.ADVSecret, true))
+	return linger(ctx, ceremony.link(ctx, companion, qr.ADVSecret, true))
 }
 
 // LinkedDevices returns what the phone lists under "Linked devices".
 func (p *Phone) LinkedDevices() []Device { return p.srv.linked(p.number) }
 
-// Remove logs a linked device out from the phone. A device that is connected
-// gets the stream error device_removed; its later logins fail with 401. It
+// Remove logs out a linked device, as a person does on the phone. A device that is
+// connected gets the stream error device_removed. Its later logins fail with 401. Remove
 // returns false if the device is not linked.
 func (p *Phone) Remove(jid types.JID) bool {
 	if jid.User != p.number {
@@ -171,11 +173,13 @@ func (p *Phone) Remove(jid types.JID) bool {
 	return p.srv.remove(deviceID{p.number, jid.Device})
 }
 
-// look returns what the phone says once the person has looked. Meanwhile the
-// companion takes what is on its way to it: whatsmeow leaks its reader when a
-// frame arrives while it disconnects, as tests do that end with the phone's answer.
-func look(ctx context.Context, said error) error {
-	timer := time.NewTimer(settle)
+// linger waits a moment, in which the companion receives the nodes that are on their
+// way, and returns said. A test may disconnect its client as soon as the phone has
+// answered. If a frame arrives at that moment, whatsmeow's reader was seen to wait for
+// ever: FrameSocket.frameComplete in socket/framesocket.go sends to a goroutine that has
+// ended. Delete when frameComplete also ends with the socket.
+func linger(ctx context.Context, said error) error {
+	timer := time.NewTimer(closeDelay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -184,7 +188,7 @@ func look(ctx context.Context, said error) error {
 	return said
 }
 
-// lookUpCode finds the companion that waits for a code of the phone's number. The caller holds mu.
+// lookUpCode returns the good pairing code for the phone's number. The caller holds mu.
 func (s *Server) lookUpCode(p *Phone) (*linkCode, error) {
 	if s.closed {
 		return nil, ErrServerUnreachable
@@ -207,7 +211,7 @@ func (s *Server) lookUpCode(p *Phone) (*linkCode, error) {
 	return nil, ErrNoCode
 }
 
-// lookUpQR finds the companion that shows a QR code. The caller holds mu.
+// lookUpQR returns the companion that shows a QR code. The caller holds mu.
 func (s *Server) lookUpQR(p *Phone, qr QR) (*companion, error) {
 	if s.closed {
 		return nil, ErrServerUnreachable
@@ -226,8 +230,8 @@ func (s *Server) lookUpQR(p *Phone, qr QR) (*companion, error) {
 	return companion, nil
 }
 
-// exchange agrees on the ADV secret with the companion, by the code that both
-// know (the counterpart of whatsmeow's handleCodePairNotification).
+// exchange agrees with the companion on the ADV secret, by means of the code that both
+// know (handleCodePairNotification of whatsmeow is the other side).
 func (p *Phone) exchange(ctx context.Context, c *ceremony, link *linkCode, code string) (secret [32]byte, err error) {
 	ephemeral := keys.NewKeyPair()
 	wrapped := make([]byte, 48, 80)
@@ -257,8 +261,8 @@ func (p *Phone) exchange(ctx context.Context, c *ceremony, link *linkCode, code 
 	return secret, nil
 }
 
-// openBundle decrypts the companion's key bundle and derives the ADV secret.
-// Where the code was wrong the two sides share no secret, and nothing decrypts.
+// openBundle decrypts the companion's key bundle and derives the ADV secret. After a
+// wrong code the two sides share no secret, and openBundle returns false.
 func (p *Phone) openBundle(finish *finish, ephemeral *keys.KeyPair, companionEphemeral []byte) (secret [32]byte, ok bool) {
 	const saltSize, nonceSize, bundleSize = 32, 12, 96
 	if len(finish.bundle) < saltSize+nonceSize || len(finish.identity) != 32 {

@@ -17,8 +17,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// takePrologue checks an assertion and what came with it (whatsmeow,
-// SendPasskeyResponse). The caller holds the server's mu, as for what follows.
+// takePrologue checks a companion's assertion and the prologue that comes with it
+// (SendPasskeyResponse of whatsmeow sends them). The caller holds the server's mu, as it
+// does for takeNonce and takeRequest.
 func (l *passkeyLink) takePrologue(node *waBinary.Node, arrived time.Time) Refusal {
 	passkey := l.ceremony.phone.passkey
 	if reason := passkey.verify(l.challenge, content(node, "credential_id"), content(node, "webauthn_assertion")); reason != "" {
@@ -56,8 +57,8 @@ func (l *passkeyLink) takePrologue(node *waBinary.Node, arrived time.Time) Refus
 	return ""
 }
 
-// takeNonce checks a nonce against the companion's commitment, and derives the
-// code that both sides show (whatsmeow, handlePasskeyContinuationNotification).
+// takeNonce checks a nonce against the companion's commitment, and derives the code that
+// both sides show (handlePasskeyContinuationNotification of whatsmeow is the other side).
 func (l *passkeyLink) takeNonce(nonce []byte) Refusal {
 	const nonceSize = 32
 	commitment := sha256.Sum256(slices.Concat(l.identity, nonce))
@@ -74,7 +75,8 @@ func (l *passkeyLink) takeNonce(nonce []byte) Refusal {
 	return ""
 }
 
-// takeRequest opens a pairing request (whatsmeow, SendPasskeyConfirmation).
+// takeRequest decrypts and checks a pairing request (SendPasskeyConfirmation of whatsmeow
+// sends it).
 func (l *passkeyLink) takeRequest(wrapped []byte) Refusal {
 	const ivSize = 12
 	var sealed waCompanionReg.EncryptedPairingRequest

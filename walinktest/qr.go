@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// qrPrefix opens a QR payload since 2026 (whatsmeow, makeQRData).
+// qrPrefix is in front of QR payloads since 2026 (makeQRData of whatsmeow).
 const qrPrefix = "https://wa.me/settings/linked_devices#"
 
-// QR is what a linking QR code says.
+// QR is the content of a linking QR code.
 type QR struct {
 	// Ref is the server's reference to the companion's socket.
 	Ref string
@@ -17,12 +17,12 @@ type QR struct {
 	NoiseKey, IdentityKey [32]byte
 	// ADVSecret is the key of the HMAC in pair-success.
 	ADVSecret [32]byte
-	// ClientType is whatsmeow's PairClientType; empty in payloads of old clients.
+	// ClientType is whatsmeow's PairClientType. It is empty in payloads of old clients.
 	ClientType string
 }
 
-// ParseQR reads the payload of a linking QR code, with or without the
-// https://wa.me prefix. Every error is ErrNotAQR; none repeats the payload.
+// ParseQR reads the payload of a linking QR code, with or without the https://wa.me
+// prefix. Every error is ErrNotAQR, and none quotes the payload.
 func ParseQR(payload string) (QR, error) {
 	fields := strings.Split(strings.TrimPrefix(payload, qrPrefix), ",")
 	if len(fields) != 4 && len(fields) != 5 {

@@ -1,49 +1,49 @@
 package walinktest
 
-// Refusal is what a phone says when it does not link a device. Its text is the
-// sentence that the person reads. The constants are compared with errors.Is.
+// Refusal is what a phone says when it does not link a device. Its text is the sentence
+// that the person reads. Compare with the constants by errors.Is.
 type Refusal string
 
 // Error returns the sentence on the phone's screen.
 func (r Refusal) Error() string { return string(r) }
 
-// What a phone says. The wording is of this package, not WhatsApp's own.
+// The refusals of a phone. Their wording is this package's own, and not WhatsApp's.
 const (
 	// ErrWrongCode: the code does not belong to the companion that waits for this number.
 	ErrWrongCode Refusal = "Wrong code. Check the code on your other device and try again."
-	// ErrCodeExpired: the number's code was good once; it ran out, was spent, or
-	// its companion has gone. No other number has a good one.
+	// ErrCodeExpired: the number had a code, which has expired or was spent, or its
+	// companion has gone. No other number has a good code.
 	ErrCodeExpired Refusal = "This code has expired. Get a new code on your other device."
-	// ErrOtherNumber: codes are waiting, but none for this number.
+	// ErrOtherNumber: only other numbers have a good code.
 	ErrOtherNumber Refusal = "This code is for a different phone number."
-	// ErrNoCode: nobody waits for a code.
+	// ErrNoCode: no number has a good code.
 	ErrNoCode Refusal = "No device is waiting for a code. Start linking on your other device."
-	// ErrNotAQR: what was scanned is not a linking QR code.
+	// ErrNotAQR: the payload is not that of a linking QR code.
 	ErrNotAQR Refusal = "This is not a QR code for linking a device."
-	// ErrStaleQR: the ref has run out, is unknown, or its companion has gone.
+	// ErrStaleQR: the ref has expired or is unknown, or its companion has gone.
 	ErrStaleQR Refusal = "This QR code is no longer valid. Scan the one that your other device shows now."
-	// ErrWithdrawnQR: the secret in the QR code was replaced by companion_reg_refresh.
+	// ErrWithdrawnQR: companion_reg_refresh has replaced the secret in the QR code.
 	ErrWithdrawnQR Refusal = "This QR code was withdrawn. Scan the new one on your other device."
 	// ErrDeviceLimit: the account has as many linked devices as SetDeviceLimit allows, or 99.
 	ErrDeviceLimit Refusal = "You have reached the limit of linked devices. Log out of one to link another."
-	// ErrCodesDiffer: the person said that phone and companion show different codes.
+	// ErrCodesDiffer: the person has said that phone and companion show different codes.
 	ErrCodesDiffer Refusal = "The codes are not the same. The device was not linked."
-	// ErrLinkFailed: the companion or the server refused, went away or did not answer.
+	// ErrLinkFailed: the companion or the server has refused, has gone or did not answer.
 	ErrLinkFailed Refusal = "Couldn't link device. Try again later."
 	// ErrServerUnreachable: the server is closed.
 	ErrServerUnreachable Refusal = "Couldn't link device. Check your phone's internet connection."
 )
 
-// Why the server, in the phone's stead too, refuses a step of a companion that
-// has to prove a passkey. The companion gets an error whose code is named
-// below, and may try again; the phone says nothing and waits. Tests read
-// the reasons with Phone.PasskeyRefusals.
+// The server's reasons for refusing a step of a companion that has to prove a passkey.
+// Some of them are the phone's at WhatsApp. The companion gets an error with the code in
+// parentheses, and may try again. The phone says nothing and waits. Tests get the reasons
+// from Phone.PasskeyRefusals.
 const (
-	// ErrPasskeyFormat (400): not an assertion, or not one that the challenge asks for.
+	// ErrPasskeyFormat (400): the answer is not an assertion, or not of the kind that the challenge wants.
 	ErrPasskeyFormat Refusal = "The answer is not the assertion that was asked for."
 	// ErrPasskeyUnknown (404): the passkey is not the account's.
-	ErrPasskeyUnknown Refusal = "The assertion is of another passkey."
-	// ErrPasskeyChallenge (406): the assertion answers an older challenge, or another's.
+	ErrPasskeyUnknown Refusal = "The assertion was made with another passkey."
+	// ErrPasskeyChallenge (406): the assertion answers an older challenge, or another companion's.
 	ErrPasskeyChallenge Refusal = "The assertion answers another challenge."
 	// ErrPasskeyOrigin (403): the assertion was not made on a page of https://web.whatsapp.com.
 	ErrPasskeyOrigin Refusal = "The assertion was made on another origin."
@@ -51,7 +51,7 @@ const (
 	ErrPasskeySignature Refusal = "The signature of the assertion is wrong."
 	// ErrPasskeyLate (410): the challenge was no longer good.
 	ErrPasskeyLate Refusal = "The assertion came too late."
-	// ErrPasskeyAnswered (405): the challenge has been answered already.
+	// ErrPasskeyAnswered (405): the challenge already has a good answer.
 	ErrPasskeyAnswered Refusal = "The challenge was answered before."
 	// ErrPasskeyTurn (405): the step is not due, or the phone has given up.
 	ErrPasskeyTurn Refusal = "This step is not due."
@@ -64,11 +64,11 @@ const (
 	ErrPairingPrologue Refusal = "The prologue is malformed."
 	// ErrPairingNonce (406): the nonce is not the one that the prologue committed to.
 	ErrPairingNonce Refusal = "The nonce does not fit its commitment."
-	// ErrPairingRequest (400): the pairing request does not decrypt, or names other keys than the companion's.
+	// ErrPairingRequest (400): the pairing request cannot be decrypted, or its keys are not the companion's.
 	ErrPairingRequest Refusal = "The pairing request is malformed."
 )
 
-// code returns the error code that a companion gets. WhatsApp's own are not known.
+// code returns the error code that a companion gets. WhatsApp's own codes are not known.
 func (r Refusal) code() int {
 	switch r {
 	case ErrPasskeySignature, ErrHandoffProof:

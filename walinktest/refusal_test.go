@@ -29,7 +29,7 @@ func TestWrongCodeIsRefusedAndSpent(t *testing.T) {
 			}
 		}
 		if stages[0] != "primary_hello" || stages[1] != "refresh_code" {
-			t.Errorf("the companion was told %q", stages)
+			t.Errorf("the companion got the stages %q", stages)
 		}
 		wantSays(t, phone.EnterCode(ctx, code), walinktest.ErrCodeExpired)
 	})
@@ -84,7 +84,7 @@ func TestCodesOfOthers(t *testing.T) {
 		wantSays(t, stranger.EnterCode(ctx, older), walinktest.ErrOtherNumber)
 
 		other, _ := connected(t, srv)
-		newer := other.code() // the same number: it takes the older one's place
+		newer := other.code() // the same number: this code replaces the older one
 		wantSays(t, phone.EnterCode(ctx, newer), nil)
 		await[*events.Connected](other)
 		wantSays(t, phone.EnterCode(ctx, older), walinktest.ErrCodeExpired)
@@ -123,7 +123,7 @@ func TestWithdrawnQR(t *testing.T) {
 		}
 		copy(qr.ADVSecret[:], c.Store.AdvSecretKey)
 		if rotation.OldSecret == rotation.NewSecret || qr.Payload() == old {
-			t.Error("the secret stayed")
+			t.Error("the secret is the same as before")
 		}
 		return qr.Payload()
 	}
@@ -134,7 +134,7 @@ func TestWithdrawnQR(t *testing.T) {
 			phone := srv.NewPhone(number)
 			c, codes := connected(t, srv)
 			if n := srv.RefreshRegistration(codes[0]); n != 1 {
-				t.Errorf("%d companions were told", n)
+				t.Errorf("%d companions got companion_reg_refresh", n)
 			}
 			fresh := renew(t, c, codes[0])
 			wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrWithdrawnQR)
@@ -166,7 +166,7 @@ func TestWithdrawnQR(t *testing.T) {
 			renew(t, c, codes[0])
 			wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrWithdrawnQR)
 			if failure := await[*events.PairError](c); !errors.Is(failure.Error, whatsmeow.ErrPairInvalidDeviceIdentityHMAC) {
-				t.Errorf("the companion says %v", failure.Error)
+				t.Errorf("the companion fails with %v", failure.Error)
 			}
 		})
 	})
@@ -192,7 +192,7 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// TestRefusedCodesDoNotCount obeys the time to wait to the second.
+// TestRefusedCodesDoNotCount waits exactly as long as the server says.
 func TestRefusedCodesDoNotCount(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -208,7 +208,7 @@ func TestRefusedCodesDoNotCount(t *testing.T) {
 		pass(time.Minute)
 		c.code()
 		if n := srv.CodeRequests(number[1:]); n != 3 || srv.Stats().CodeRequests != 3 {
-			t.Errorf("%d requests, %d in all, want those that were refused too", n, srv.Stats().CodeRequests)
+			t.Errorf("%d requests, %d in all, want 3 with the refused one", n, srv.Stats().CodeRequests)
 		}
 	})
 }

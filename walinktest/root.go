@@ -11,37 +11,39 @@ import (
 	"go.mau.fi/whatsmeow/util/keys"
 	"google.golang.org/protobuf/proto"
 
-	_ "github.com/walink/walink/internal/signallog" // before any server signs its certificates
+	_ "github.com/walink/walink/internal/signallog" // makes libsignal's logger before a server signs its certificates
 )
 
-// certLife is how long before and after its making a certificate is valid:
-// longer than any test lets the clock run.
+// certLife is how long before and after its creation a certificate is valid: longer than
+// any test lets the clock run.
 const certLife = 10 * 365 * 24 * time.Hour
 
-// root is the authority that signs the certificates of every server here, and
-// that whatsmeow is made to trust. There is one for the process because
-// whatsmeow.WACertPubKey is one for the process, unguarded: it is written once,
-// before any server exists that a client could connect to, and by RemoteClient.
+// root returns the authority that signs the certificates of all servers, and makes
+// whatsmeow trust it. The process has one authority because whatsmeow.WACertPubKey is one
+// variable without a lock. root writes that variable once, before any server exists that
+// a client could connect to. Only RemoteClient writes it later. Delete the sharing when
+// whatsmeow has a root key for each Client.
 //
-//nolint:gochecknoglobals // whatsmeow's trust is a global, so is its counterpart
+//nolint:gochecknoglobals // it belongs to a global variable of whatsmeow
 var root = sync.OnceValue(func() *keys.KeyPair {
 	pair := keys.NewKeyPair()
 	whatsmeow.WACertPubKey = *pair.Pub
 	return pair
 })
 
-// trust makes whatsmeow trust a root, another process's or this one's again.
-// What it trusts already is not written again, for clients may be reading it.
+// trust makes whatsmeow trust another process's root key, or this process's again. If
+// whatsmeow trusts the key already, trust does not write it, since clients may be reading
+// the variable.
 func trust(rootKey [32]byte) {
-	root() // which would replace rootKey later
+	root() // otherwise the first server would replace rootKey later
 	if whatsmeow.WACertPubKey != rootKey {
 		whatsmeow.WACertPubKey = rootKey
 	}
 }
 
-// certify returns the chain for a server's static key: an intermediate signed
-// by authority, and a leaf. Serials and signatures are what whatsmeow's
-// verifyServerCert asks for.
+// certify returns the certificate chain for a server's static key: an intermediate that
+// authority signs, and a leaf. Serials and signatures are those that verifyServerCert of
+// whatsmeow requires.
 func certify(authority *keys.KeyPair, static *[32]byte, now time.Time) ([]byte, error) {
 	intermediate := keys.NewKeyPair()
 	notBefore, notAfter := uint64(now.Add(-certLife).Unix()), uint64(now.Add(certLife).Unix())

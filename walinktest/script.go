@@ -10,18 +10,19 @@ import (
 // Stage is a point in a connection's life at which Script can make trouble.
 type Stage string
 
-// The stages, in the order in which a new link passes them. Those after
-// StageHandshake at which the server sends a node take Twice and Overtaken, too.
+// The stages, in the order in which a new link passes them. Each comment lists the
+// actions that the stage takes, besides Pass and Delay. After StageHandshake the stages at
+// which the server sends a node also take Twice and Overtaken.
 const (
-	// StageVersion is the request for the page that names the current client
-	// revision. It takes Refuse (an HTTP status), Malformed (a page without it),
-	// Silence, Drop.
+	// StageVersion is the answer to the request for the page that names the current
+	// client revision: Refuse (with an HTTP status), Malformed (a page without the
+	// revision), Silence, Drop.
 	StageVersion Stage = "version"
-	// StageUpgrade is the websocket's HTTP request: Refuse (an HTTP status),
-	// Silence, Drop.
+	// StageUpgrade is the answer to the websocket's HTTP request: Refuse (with an HTTP
+	// status), Silence, Drop.
 	StageUpgrade Stage = "upgrade"
 	// StageHandshake is the answer to the Noise hello: Malformed,
-	// BadSignature (certificates of another root), ExpiredCertificate, Silence,
+	// BadSignature (certificates of another authority), ExpiredCertificate, Silence,
 	// Drop.
 	StageHandshake Stage = "handshake"
 	// StagePairDevice is the sending of the refs to an unlinked companion:
@@ -31,37 +32,37 @@ const (
 	// Refuse, RateLimit, Malformed (no ref), StreamError, Silence, Drop.
 	StageCompanionHello Stage = "companion_hello"
 	// StagePrimaryHello is the first message of the phone to the companion:
-	// Refuse (the phone is refused, the companion hears nothing), Malformed,
+	// Refuse (the phone is refused, the companion gets nothing), Malformed,
 	// StreamError, Silence, Drop.
 	StagePrimaryHello Stage = "primary_hello"
 	// StageCompanionFinish is the answer to the companion's key bundle: Refuse,
 	// RateLimit, StreamError, Silence, Drop. After any of them the phone does
 	// not get the bundle.
 	StageCompanionFinish Stage = "companion_finish"
-	// StagePasskeyRequest is the passkey's challenge on its way to the
-	// companion, in the notification and each time the companion asks for it
-	// again: Refuse (the phone is refused; an IQ is), Malformed (not JSON),
-	// StreamError, Failure, Silence, Drop.
+	// StagePasskeyRequest is the passkey's challenge on its way to the companion, in
+	// the notification and in the answer to each IQ that asks for the challenge
+	// again: Refuse (in the first case the phone is refused, in the second the IQ),
+	// Malformed (not JSON), StreamError, Failure, Silence, Drop.
 	StagePasskeyRequest Stage = "passkey_request"
 	// StagePasskeyRef is the answer to the request for the ref of the
 	// companion's ephemeral identity: Refuse, RateLimit, Malformed (no ref),
 	// StreamError, Failure, Silence, Drop.
 	StagePasskeyRef Stage = "passkey_ref"
 	// StagePasskeyPrologue is the answer to the assertion: Refuse, RateLimit,
-	// StreamError, Failure, Silence, Drop. After any of them the assertion was
-	// not looked at.
+	// StreamError, Failure, Silence, Drop. After any of them the server has not
+	// checked the assertion.
 	StagePasskeyPrologue Stage = "passkey_prologue"
 	// StagePasskeyContinuation is the phone's ephemeral identity on its way to
 	// the companion: Refuse (the phone is refused), Malformed (a key that is too
 	// short), StreamError, Failure, Silence, Drop.
 	StagePasskeyContinuation Stage = "passkey_continuation"
-	// StageCompanionNonce is the answer to the companion's nonce: Refuse,
-	// RateLimit, StreamError, Failure, Silence, Drop. After any of them the phone does not
-	// get it, and shows no code.
+	// StageCompanionNonce is the answer to the companion's nonce: Refuse, RateLimit,
+	// StreamError, Failure, Silence, Drop. After any of them the phone does not get
+	// the nonce, and shows no code.
 	StageCompanionNonce Stage = "companion_nonce"
-	// StagePairingRequest is the answer to the companion's keys and new ADV
-	// secret: Refuse, RateLimit, StreamError, Failure, Silence, Drop. After any of them
-	// the phone does not get them.
+	// StagePairingRequest is the answer to the companion's keys and new ADV secret:
+	// Refuse, RateLimit, StreamError, Failure, Silence, Drop. After any of them the
+	// phone does not get the keys.
 	StagePairingRequest Stage = "pairing_request"
 	// StagePairSuccess is the phone's signed identity on its way to the
 	// companion: Refuse (the phone is refused), RefreshQR, BadHMAC, BadSignature,
@@ -76,20 +77,20 @@ const (
 	// StageLogin is the answer to a linked device's login: Failure, Refuse (the
 	// same), StreamError, Silence, Drop.
 	StageLogin Stage = "login"
-	// StageAfterLogin is each IQ of a logged-in device but pings: Refuse,
-	// RateLimit, Malformed (an empty result), StreamError, Silence, Drop.
+	// StageAfterLogin is the answer to each IQ of a logged-in device, except pings:
+	// Refuse, RateLimit, Malformed (an empty result), StreamError, Silence, Drop.
 	StageAfterLogin Stage = "after_login"
 )
 
-// Action is what happens at a Stage instead of the right thing. It is a value;
-// After, Times and Always return changed copies.
+// Action is what the server does at a Stage instead of the right thing. After, Times and
+// Always return changed copies.
 type Action struct {
 	kind     actionKind
 	code     int
 	attrs    waBinary.Attrs
 	conflict string
 	delay    time.Duration
-	times    int // 0 is once, negative for ever
+	times    int // 0 is once, negative is for ever
 }
 
 type actionKind int
@@ -110,25 +111,25 @@ const (
 	actionOvertaken
 )
 
-// Pass is the right thing. It lets an occurrence go by before the next action.
+// Pass does the right thing. It lets one occurrence of a stage pass before the next action.
 func Pass() Action { return Action{} }
 
-// Delay is the right thing after d. What else arrives on the connection is handled meanwhile.
+// Delay does the right thing after d. Meanwhile the server handles other nodes of the connection.
 func Delay(d time.Duration) Action { return Pass().After(d) }
 
-// Refuse says no with a code: an HTTP status, the error of an IQ, or the reason
-// of a failure node, whichever the stage knows.
+// Refuse refuses with a code: an HTTP status, the error of an IQ, or the reason of a
+// failure node, depending on the stage.
 func Refuse(code int) Action { return Action{kind: actionRefuse, code: code} }
 
-// RateLimit is Refuse(429) that tells in its backoff attribute how many seconds to wait.
+// RateLimit is Refuse(429) with the number of seconds to wait in its backoff attribute.
 func RateLimit(backoff time.Duration) Action {
 	action := Refuse(429)
 	action.attrs = waBinary.Attrs{"backoff": strconv.Itoa(int(backoff / time.Second))}
 	return action
 }
 
-// Failure sends a failure node and closes the connection. attrs are names and
-// values in turn, such as "code", "101", "expire", "3600" for a temporary ban.
+// Failure sends a failure node and closes the connection. attrs are pairs of a name and a
+// value, such as "code", "101", "expire", "3600" for a temporary ban.
 func Failure(reason int, attrs ...string) Action {
 	action := Action{kind: actionFailure, code: reason, attrs: waBinary.Attrs{}}
 	for i := 0; i+1 < len(attrs); i += 2 {
@@ -137,8 +138,8 @@ func Failure(reason int, attrs ...string) Action {
 	return action
 }
 
-// StreamError sends a stream error and closes the connection. A zero code and
-// an empty conflict type are left out.
+// StreamError sends a stream error and closes the connection. The node has no code if code
+// is zero, and no conflict if conflict is empty.
 func StreamError(code int, conflict string) Action {
 	return Action{kind: actionStreamError, code: code, conflict: conflict}
 }
@@ -146,9 +147,9 @@ func StreamError(code int, conflict string) Action {
 // Silence never answers; the connection stays open.
 func Silence() Action { return Action{kind: actionSilence} }
 
-// Drop closes the connection. As the answer to a client's payload it comes
-// after an empty ib node, and so do Silence and what is delayed: whatsmeow
-// has a data race where a connection ends before its first node.
+// Drop closes the connection. At StagePairDevice and StageLogin, Drop, Silence and delayed
+// actions send an empty ib node first: whatsmeow has a data race if a connection ends
+// before its first node.
 func Drop() Action { return Action{kind: actionDrop} }
 
 // BadHMAC spoils the HMAC of pair-success.
@@ -157,25 +158,26 @@ func BadHMAC() Action { return Action{kind: actionBadHMAC} }
 // BadSignature spoils the account's signature in pair-success, or the server's certificate.
 func BadSignature() Action { return Action{kind: actionBadSignature} }
 
-// Malformed sends the right answer without what matters in it.
+// Malformed sends the right answer without the part that matters: see each Stage.
 func Malformed() Action { return Action{kind: actionMalformed} }
 
-// RefreshQR withdraws the QR code that was just scanned: the companion is told
-// to replace its secret (companion_reg_refresh) and the phone is refused with
-// ErrWithdrawnQR. It belongs to StagePairSuccess.
+// RefreshQR withdraws the QR code that a phone has just scanned: the companion gets
+// companion_reg_refresh, which makes it replace its ADV secret, and the phone is refused
+// with ErrWithdrawnQR. Only StagePairSuccess takes RefreshQR.
 func RefreshQR() Action { return Action{kind: actionRefreshQR} }
 
-// ExpiredCertificate shows a certificate that has run out. It belongs to StageHandshake.
+// ExpiredCertificate sends a certificate that has expired. Only StageHandshake takes
+// ExpiredCertificate.
 func ExpiredCertificate() Action { return Action{kind: actionExpired} }
 
-// Twice is the right thing, said twice: the same node, encrypted again, follows at once.
+// Twice does the right thing twice: the same node, encrypted again, follows at once.
 func Twice() Action { return Action{kind: actionTwice} }
 
-// Overtaken is the right thing out of order: the next node of the connection
-// comes first. Where none follows, it comes by itself after 3 seconds.
+// Overtaken does the right thing out of order: it holds a node back until the connection's
+// next node has gone out, for at most 3 seconds.
 func Overtaken() Action { return Action{kind: actionOvertaken} }
 
-// After returns the action put off by d.
+// After returns the action delayed by d.
 func (a Action) After(d time.Duration) Action {
 	a.delay = d
 	return a
@@ -193,14 +195,14 @@ func (a Action) Always() Action {
 	return a
 }
 
-// speaks reports whether the action sends a node, and at once.
-func (a Action) speaks() bool {
+// sendsNow reports whether the action sends a node at once.
+func (a Action) sendsNow() bool {
 	return a.delay <= 0 && a.kind != actionSilence && a.kind != actionDrop
 }
 
-// Script appends actions to the queue of a stage. Each occurrence of the stage,
-// on whichever connection, takes the first; when none is left the right thing
-// happens. Without actions Script empties the queue.
+// Script appends actions to the queue of a stage. Each occurrence of the stage, on any
+// connection, takes the first action in the queue. While the queue is empty, the server
+// does the right thing. A call without actions empties the queue.
 func (s *Server) Script(stage Stage, actions ...Action) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -211,7 +213,7 @@ func (s *Server) Script(stage Stage, actions ...Action) {
 	s.script[stage] = append(s.script[stage], actions...)
 }
 
-// next takes the action for an occurrence of stage.
+// next takes the next action from the queue of stage.
 func (s *Server) next(stage Stage) Action {
 	s.mu.Lock()
 	defer s.mu.Unlock()

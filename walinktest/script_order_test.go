@@ -18,10 +18,10 @@ func TestNodesThatComeTwice(t *testing.T) {
 		srv.Script(walinktest.StagePairDevice, walinktest.Twice())
 		c, codes := connected(t, srv)
 		if again := await[*events.QR](c).Codes; again[0] != codes[0] {
-			t.Error("the second time is not the same")
+			t.Error("the second node differs from the first")
 		}
 		if _, third := next[*events.QR](c, time.Minute); third {
-			t.Error("it came three times")
+			t.Error("the node came three times")
 		}
 	})
 }
@@ -51,7 +51,7 @@ func TestNodesThatAreOvertaken(t *testing.T) {
 	})
 }
 
-// kindOf is what an IQ is about.
+// kindOf returns the tag of an IQ's child, or the type of an IQ without one.
 func kindOf(node *waBinary.Node) string {
 	if children := node.GetChildren(); len(children) == 1 {
 		return children[0].Tag
@@ -68,10 +68,10 @@ func TestNodesThatNothingOvertakes(t *testing.T) {
 		c := newClient(t, srv)
 		c.connect()
 		if _, early := next[*events.QR](c, 2*time.Second); early {
-			t.Error("it did not wait")
+			t.Error("the server did not hold the node back")
 		}
 		if _, ok := next[*events.QR](c, 2*time.Second); !ok {
-			t.Error("it did not come")
+			t.Error("the node did not come")
 		}
 	})
 }
@@ -83,7 +83,7 @@ func TestCertificateThatHasRunOut(t *testing.T) {
 		srv.Script(walinktest.StageHandshake, walinktest.ExpiredCertificate())
 		c := newClient(t, srv)
 		if err := c.Connect(); err == nil {
-			t.Error("the client accepts it")
+			t.Error("the client accepts the certificate")
 		}
 		c.connect()
 		await[*events.QR](c)

@@ -210,7 +210,7 @@ func TestCompanionRejectsThePhone(t *testing.T) {
 		codes := await[*events.QR](c).Codes
 		wantSays(t, phone.ScanQR(ctx, codes[0]), walinktest.ErrLinkFailed)
 		if failure := await[*events.PairError](c); !errors.Is(failure.Error, whatsmeow.ErrPairRejectedLocally) {
-			t.Errorf("the companion says %v", failure.Error)
+			t.Errorf("the companion fails with %v", failure.Error)
 		}
 	})
 }

@@ -13,36 +13,47 @@ import (
 
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/util/keys"
+
+	"github.com/walink/walink/internal/oneline"
 )
 
-// settle is how long the server lets a client be before it closes its connection.
-// whatsmeow has data races where the peer closes before the first node or
-// straight after a stream error, and loses a node that is followed at once by a close.
-const settle = 100 * time.Millisecond
+// closeDelay is how long the server waits before it closes a connection. whatsmeow
+// does not bear a close directly after a node:
+//
+//   - newNoiseSocket and NoiseSocket.Stop in socket/noisesocket.go write
+//     FrameSocket.OnDisconnect without the lock under which FrameSocket.Close reads
+//     it. The race detector reports that if the server closes a connection before
+//     its first node, or directly after a stream error.
+//   - NoiseSocket.consumeFrames in socket/noisesocket.go chooses at random between a
+//     frame and the end of the connection. About half of the clients lose the last
+//     node.
+//
+// Delete when whatsmeow guards OnDisconnect and reads all frames before it ends.
+const closeDelay = 100 * time.Millisecond
 
-// Server is a WhatsApp server. All methods may be called from many goroutines.
-// Make one with NewServer or Start.
+// Server is a WhatsApp server. Make one with NewServer or Start. Its methods are safe
+// for concurrent use.
 type Server struct {
 	static      *keys.KeyPair
 	certificate []byte
 	pipe        *pipeListener
 	http        *http.Server
 	transport   *http.Transport
-	// wg counts the goroutines of the server; none is added once closed is set.
+	// wg counts the goroutines of the server. No goroutine starts once closed is set.
 	wg sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
-	serial   int // of connections, ids and refs
+	serial   int // the latest number that id has returned
 	conns    map[*conn]bool
 	refs     map[string]*companion
-	codes    map[string]*linkCode // by number, the newest each
+	codes    map[string]*linkCode // the newest code of each number
 	phones   map[string]*Phone
 	devices  map[deviceID]*device
 	script   map[Stage][]Action
 	stats    Stats
 	requests map[string]int         // code requests by number
-	granted  map[string][]time.Time // when codes were given out, by number
+	granted  map[string][]time.Time // when the server gave out codes, by number
 	limits   struct {
 		codes   int
 		per     time.Duration
@@ -52,8 +63,8 @@ type Server struct {
 	revision uint32
 }
 
-// NewServer returns a server that is closed when the test ends. Inside a
-// testing/synctest bubble it must be made in the bubble, with the bubble's T.
+// NewServer returns a server that is closed when the test ends. For a test in a
+// testing/synctest bubble, call NewServer in the bubble, with the bubble's T.
 func NewServer(tb testing.TB) *Server {
 	tb.Helper()
 	srv, err := Start()
@@ -95,21 +106,21 @@ func Start() (*Server, error) {
 	return s, nil
 }
 
-// HTTPClient returns a client whose every connection, to whatever host and
-// without TLS, leads to this server. It is for whatsmeow's
-// SetPreLoginHTTPClient and SetWebsocketHTTPClient, and answers
-// GET https://web.whatsapp.com with a page that names the client revision.
+// HTTPClient returns a client whose connections all lead to this server, without
+// TLS, whatever the host. The client is for whatsmeow's SetPreLoginHTTPClient and
+// SetWebsocketHTTPClient. The server answers GET https://web.whatsapp.com with a page
+// that names the client revision.
 func (s *Server) HTTPClient() *http.Client {
 	return &http.Client{Transport: s.transport}
 }
 
-// Listen serves on a TCP address besides, such as "127.0.0.1:0", and returns
-// the address. There is no TLS: a client speaks plain HTTP there, with the
-// websocket on /ws/chat, and must trust RootKey. RemoteClient does both in Go.
+// Listen also serves on a TCP address, such as "127.0.0.1:0", and returns the
+// address with its port. The server speaks plain HTTP there, without TLS, with the
+// websocket on /ws/chat. A client has to trust RootKey. In Go RemoteClient does both.
 func (s *Server) Listen(address string) (string, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return "", fmt.Errorf("walinktest: listen: %w", err)
+		return "", oneline.Errorf("walinktest: listen: %w", err)
 	}
 	if !s.serve(listener) {
 		return "", fmt.Errorf("walinktest: listen: %w", net.ErrClosed)
@@ -117,25 +128,26 @@ func (s *Server) Listen(address string) (string, error) {
 	return listener.Addr().String(), nil
 }
 
-// RootKey returns the public key that signs this process's servers. A client in
-// another process sets whatsmeow.WACertPubKey to it.
+// RootKey returns the public key of the authority that signs the certificates of
+// this process's servers. A client in another process sets whatsmeow.WACertPubKey to
+// this key.
 func (s *Server) RootKey() [32]byte { return *root().Pub }
 
-// Restart drops every socket at once and forgets refs and pairing codes, as a
-// real server that is restarted does. Devices stay linked.
+// Restart drops every socket at once and forgets refs and pairing codes, like a real
+// server that restarts. Devices stay linked.
 func (s *Server) Restart() {
 	for _, c := range s.connections() {
 		c.close()
 	}
 }
 
-// Close ends the server and waits for its goroutines. It is safe to call twice.
-// Clients that are still connected see their connection close.
+// Close ends the server and waits for its goroutines. Clients that are still
+// connected see their connection close. Close may be called twice.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	_ = s.http.Close() // and the listeners, the pipe among them
+	_ = s.http.Close() // which closes the listeners and the pipe
 	for _, c := range s.connections() {
 		c.close()
 	}
@@ -143,11 +155,11 @@ func (s *Server) Close() {
 	s.transport.CloseIdleConnections()
 }
 
-// RemoteClient returns a client for the server that another process has opened
-// with Listen on address. It makes whatsmeow trust rootKey, and with that
-// replaces whatsmeow.WACertPubKey for this process; call it before any client
-// connects. Clients of this process's own servers fail from then on, until
-// RemoteClient is called with their RootKey.
+// RemoteClient returns a client for a server that another process has opened with
+// Listen on address. RemoteClient makes whatsmeow trust rootKey: it replaces
+// whatsmeow.WACertPubKey for this process. Call it before any client connects. From
+// then on clients of this process's own servers fail, until somebody calls
+// RemoteClient with their RootKey.
 func RemoteClient(address string, rootKey [32]byte) *http.Client {
 	trust(rootKey)
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -156,7 +168,8 @@ func RemoteClient(address string, rootKey [32]byte) *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: dial, DialTLSContext: dial, DisableKeepAlives: true}}
 }
 
-// serve accepts connections from listener until Close; false if that was before.
+// serve accepts connections from listener until Close. It returns false if the
+// server is closed already.
 func (s *Server) serve(listener net.Listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,8 +187,7 @@ func (s *Server) connections() []*conn {
 	return slices.Collect(maps.Keys(s.conns))
 }
 
-// id returns a number that no other id, ref or connection of this server has.
-// The caller holds mu.
+// id returns a new number for a node's id or a connection. The caller holds mu.
 func (s *Server) id() int {
 	s.serial++
 	return s.serial

@@ -11,7 +11,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// pipeListener is a net.Listener whose connections are pipes within the process.
+// pipeListener is a net.Listener whose connections are pipes inside the process.
 type pipeListener struct {
 	accepted  chan net.Conn
 	closed    chan struct{}
@@ -38,7 +38,7 @@ func (l *pipeListener) Close() error {
 	return nil
 }
 
-// Addr returns an address that says no more than that it is a pipe.
+// Addr returns an address that is "pipe".
 func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
 
 func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -69,7 +69,7 @@ func (s *Server) handler() http.Handler {
 	return mux
 }
 
-// version answers the request that whatsmeow's GetLatestVersion makes.
+// version answers the request of whatsmeow's GetLatestVersion.
 func (s *Server) version(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	s.stats.VersionRequests++
@@ -87,14 +87,14 @@ func (s *Server) version(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `<!DOCTYPE html><title>WhatsApp Web</title><script>{"server_revision":%[1]d,"client_revision":%[1]d,"tier":"sandbox"}</script>`, revision)
 }
 
-// upgrade turns a request into a connection. The connection reads in a
-// goroutine of its own, so that net/http can free what it holds for a request.
+// upgrade turns a request into a connection. The connection reads in its own goroutine,
+// so that net/http can free the memory of the request.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	if s.httpTrouble(w, r, s.next(StageUpgrade)) {
 		return
 	}
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true, // whatsmeow names WhatsApp's origin, whatever host it was led to
+		InsecureSkipVerify: true, // whatsmeow sends WhatsApp's origin to every host
 		CompressionMode:    websocket.CompressionDisabled,
 	})
 	if err != nil {
@@ -114,7 +114,8 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 	s.mu.Unlock()
 }
 
-// httpTrouble does what the script says to an HTTP request and reports whether that was all.
+// httpTrouble does what action says to an HTTP request, and reports whether the request
+// has ended with that.
 func (s *Server) httpTrouble(w http.ResponseWriter, r *http.Request, action Action) bool {
 	if action.delay > 0 {
 		timer := time.NewTimer(action.delay)

@@ -1,6 +1,6 @@
 // askForPasskey gives a challenge to the authenticator. It returns the answer as one
-// line of JSON, or an error as a sentence. It runs in the page of web.whatsapp.com,
-// to which it is sent as text, so it uses nothing from outside.
+// line of JSON, or an error as a sentence. The browser sends this function as text to
+// the page of web.whatsapp.com, so it uses nothing from outside.
 async function askForPasskey(options) {
 	const decode = (text) =>
 		Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
@@ -9,7 +9,7 @@ async function askForPasskey(options) {
 	const request = () => {
 		try {
 			return PublicKeyCredential.parseRequestOptionsFromJSON(options);
-		} catch { // an older browser, or base64 that is not as the browser likes it
+		} catch { // an older browser, or base64 that the browser does not accept
 			const allowCredentials = (options.allowCredentials ?? []).map((c) => ({ ...c, id: decode(c.id) }));
 			return { ...options, challenge: decode(options.challenge), allowCredentials, extensions: {} };
 		}
@@ -36,33 +36,33 @@ async function askForPasskey(options) {
 	const why = (err) => {
 		switch (err?.name) {
 			case "NotAllowedError":
-				return "it was cancelled, took too long, or there is none here for this account.";
+				return "Try again: the browser gave no passkey. The request was cancelled or took too long, or there is no passkey for this account here.";
 			case "AbortError":
 			case "InvalidStateError":
 			case "OperationError":
-				return "another request is going on. Close it and try again.";
+				return "Close the other request for a passkey, and try again.";
 			case "SecurityError":
 			case "NotSupportedError":
-				return "it cannot answer this challenge.";
+				return "Use another browser: this one cannot answer the challenge.";
 			default:
-				return `it failed (${err?.name ?? "unknown"}).`;
+				return `Try again: the browser gave no passkey (${err?.name ?? "unknown"}).`;
 		}
 	};
 	if (location.origin !== "https://web.whatsapp.com") {
-		return { error: "This is not a page of https://web.whatsapp.com." };
+		return { error: "Open https://web.whatsapp.com and try again there: this is another page." };
 	}
 	if (!window.PublicKeyCredential || !navigator.credentials) {
-		return { error: "This browser knows no passkeys." };
+		return { error: "Use another browser: this one has no passkeys." };
 	}
 	let publicKey;
 	try {
 		publicKey = request();
 	} catch {
-		return { error: "The challenge is not one that a browser understands. Wait for the program's next one." };
+		return { error: "Wait for the next line of the program: the browser does not understand this challenge." };
 	}
 	try {
 		return { answer: JSON.stringify(answer(await navigator.credentials.get({ publicKey }))) };
 	} catch (err) {
-		return { error: `The browser gave no passkey: ${why(err)}` };
+		return { error: why(err) };
 	}
 }

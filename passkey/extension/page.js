@@ -3,13 +3,13 @@
 const home = "https://web.whatsapp.com/";
 const [form, field, button, note] = ["form", "line", "go", "note"].map((id) => document.getElementById(id));
 
-// read finds the address and the token in what was pasted.
+// read finds the address and the token in a pasted text.
 function read(text) {
 	const found = /(http:\/\/127\.0\.0\.1(?::\d+)?\/[^\s#]*)#([\w-]+)/.exec(text);
 	return found && { line: found[0], address: found[1], token: found[2] };
 }
 
-// call asks the program, which is whoever listens at the address.
+// call sends a request to the program that listens at the address.
 async function call({ address, token }, path, body) {
 	let response;
 	try {
@@ -18,7 +18,7 @@ async function call({ address, token }, path, body) {
 			headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
 		});
 	} catch {
-		throw new Error("Nothing answers at this address. Is the program still waiting, and on this computer?");
+		throw new Error("Check that the program is still waiting, and runs on this computer: nothing answers at this address.");
 	}
 	if (!response.ok) {
 		throw new Error(await response.text());
@@ -26,24 +26,24 @@ async function call({ address, token }, path, body) {
 	return response;
 }
 
-// show brings a tab to the front: browsers ask for a passkey only in a tab that is seen.
+// show brings a tab to the front: browsers ask for a passkey only in a visible tab.
 async function show(tab) {
 	await chrome.tabs.update(tab.id, { active: true });
 	await chrome.windows.update(tab.windowId, { focused: true });
 }
 
-// lost is said in place of what the browser says of a tab that is not there any more.
-const lost = "The tab of WhatsApp was closed, or went to another page. Press again.";
+// lost replaces the browser's own errors about a tab that does not exist any more.
+const lost = 'Press "Use the passkey" again: the tab of WhatsApp was closed, or went to another page.';
 
-// until waits until a tab is so. It throws when the tab is closed.
-function until(id, so) {
+// until waits until ready(tab) is true. It throws if the tab is closed.
+function until(id, ready) {
 	return new Promise((resolve, reject) => {
 		const look = async (changed) => {
 			if (changed !== id) {
 				return;
 			}
 			try {
-				if (!so(await chrome.tabs.get(id))) {
+				if (!ready(await chrome.tabs.get(id))) {
 					return;
 				}
 				resolve();
@@ -59,7 +59,7 @@ function until(id, so) {
 	});
 }
 
-// ask runs the ceremony in a tab of WhatsApp, since a browser gives the passkey of
+// ask asks for the passkey in a tab of WhatsApp, since browsers give the passkey of
 // whatsapp.com to no other page.
 async function ask(options) {
 	const [open] = await chrome.tabs.query({ url: `${home}*` });
@@ -71,7 +71,8 @@ async function ask(options) {
 		const asked = chrome.scripting.executeScript({
 			target: { tabId: tab.id }, world: "MAIN", func: askForPasskey, args: [options],
 		});
-		// A page that the browser keeps for going back to it neither answers nor fails.
+		// A page that was left may stay in the browser's back/forward cache, where the
+		// script neither answers nor fails.
 		const left = until(tab.id, (now) => !now.url?.startsWith(home));
 		[{ result } = {}] = (await Promise.race([asked, left])) ?? [];
 	} catch {
@@ -95,12 +96,12 @@ form.addEventListener("submit", async (event) => {
 	try {
 		const program = read(field.value);
 		if (!program) {
-			throw new Error("This is not the line that the program shows: it begins with http://127.0.0.1 and has a # in it.");
+			throw new Error("Copy the line that the program shows, as a whole: it begins with http://127.0.0.1 and has a # in it.");
 		}
 		const challenge = await call(program, "challenge");
 		await call(program, "answer", await ask(await challenge.json()));
 		field.value = "";
-		note.textContent = "The program has the answer. Look there, and at the phone, for what follows.";
+		note.textContent = "The program has the answer. Go on there, and look at the phone.";
 	} catch (err) {
 		note.textContent = err.message;
 	} finally {
@@ -108,9 +109,9 @@ form.addEventListener("submit", async (event) => {
 	}
 });
 
-// Where the button was pressed in a tab that has the line as its address, it need
-// not be pasted. No other tab is looked at: what is open there may be anybody's.
+// If the extension's button was pressed in a tab whose address is the line, fill the
+// line in. Do not look at other tabs: a line that is open there may be another program's.
 chrome.tabs.getCurrent()
 	.then(({ openerTabId }) => chrome.tabs.get(openerTabId))
 	.then(({ url }) => { field.value ||= read(url ?? "")?.line ?? ""; })
-	.catch(() => {}); // the tab has gone
+	.catch(() => {}); // the tab was closed
