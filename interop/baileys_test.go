@@ -1,6 +1,6 @@
-// Package interop_test has clients of other families link to package
-// walinktest. walinktest is made after whatsmeow, and what is made after a client
-// agrees with it also where both are wrong.
+// Package interop_test links Baileys, a client that shares no code with whatsmeow, to
+// package walinktest. walinktest was written after whatsmeow, so a mistake of whatsmeow
+// may be in both.
 package interop_test
 
 import (
@@ -24,7 +24,7 @@ import (
 
 const (
 	number = "5511987654321"
-	// patience is for a test as a whole. It is real time: another process takes part.
+	// patience is for a whole test, in real time, since another process takes part.
 	patience = 2 * time.Minute
 )
 
@@ -61,7 +61,7 @@ func TestBaileysResumesAndIsRemoved(t *testing.T) {
 	first.stop()
 
 	second := rig.start("")
-	jid := rig.wantLinked(second.next(), 2) // the first that it says: no code
+	jid := rig.wantLinked(second.next(), 2) // its first event: Baileys shows no code
 	if !rig.phone.Remove(jid) {
 		t.Fatalf("the phone does not list %v", jid)
 	}
@@ -76,8 +76,8 @@ func TestBaileysResumesAndIsRemoved(t *testing.T) {
 	third.stop()
 }
 
-// TestBaileysSeesForgeries shows that the links above mean something: Baileys
-// looks at what the server and the phone have signed.
+// TestBaileysSeesForgeries shows that the tests above prove something: Baileys verifies
+// the signatures of the server and the phone.
 func TestBaileysSeesForgeries(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -86,7 +86,7 @@ func TestBaileysSeesForgeries(t *testing.T) {
 		action walinktest.Action
 		status int // as Baileys reports it: Boom's default is 500
 	}{
-		{"certificate of another root", walinktest.StageHandshake, walinktest.BadSignature(), 400},
+		{"certificate of another authority", walinktest.StageHandshake, walinktest.BadSignature(), 400},
 		{"identity that the phone has not signed", walinktest.StagePairSuccess, walinktest.BadSignature(), 500},
 		{"identity under another secret", walinktest.StagePairSuccess, walinktest.BadHMAC(), 500},
 	}
@@ -101,8 +101,8 @@ func TestBaileysSeesForgeries(t *testing.T) {
 					t.Errorf("the phone says: %v", err)
 				}
 			}
-			if said := baileys.await("close"); said.Status != test.status || said.LoggedOut {
-				t.Errorf("Baileys closes with status %d, logged out %t; want %d, false", said.Status, said.LoggedOut, test.status)
+			if got := baileys.await("close"); got.Status != test.status || got.LoggedOut {
+				t.Errorf("Baileys closes with status %d, logged out %t; want %d, false", got.Status, got.LoggedOut, test.status)
 			}
 			baileys.stop()
 			if devices := rig.server.Devices(); len(devices) != 0 {
@@ -112,7 +112,7 @@ func TestBaileysSeesForgeries(t *testing.T) {
 	}
 }
 
-// rig is a server on loopback, a phone, and a folder where Baileys keeps its session.
+// rig is a server on loopback, a phone, and the folder in which Baileys keeps its session.
 type rig struct {
 	t       *testing.T
 	ctx     context.Context
@@ -123,19 +123,19 @@ type rig struct {
 	folder  string
 }
 
-// newRig skips the test where there is no Baileys.
+// newRig returns a rig. It skips the test if Baileys is not installed.
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	absent := t.Skipf
-	if os.Getenv("WALINK_INTEROP") != "" { // set by the script run, which has installed it
+	if os.Getenv("WALINK_INTEROP") != "" { // interop/run sets it, and has installed Baileys
 		absent = t.Fatalf
 	}
 	node, err := exec.LookPath("node")
 	if err != nil {
-		absent("Baileys needs Node, and there is none: %v", err)
+		absent("Install Node, which Baileys needs: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join("baileys", "node_modules", "baileys")); err != nil {
-		absent("Baileys is not installed, interop/run does it: %v", err)
+		absent("Install Baileys with bash interop/run: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -155,23 +155,23 @@ func newRig(t *testing.T) *rig {
 	}
 }
 
-// wantLinked checks that Baileys is logged in and that the server knows it by
-// the same addresses.
-func (r *rig) wantLinked(said event, logins int) types.JID {
+// wantLinked checks that got says that Baileys is logged in, and that the server lists
+// Baileys with the same addresses.
+func (r *rig) wantLinked(got event, logins int) types.JID {
 	r.t.Helper()
-	if said.Event != "open" {
-		r.t.Fatalf("Baileys says %q instead of open", said.Event)
+	if got.Event != "open" {
+		r.t.Fatalf("Baileys says %q instead of open", got.Event)
 	}
 	devices := r.server.Devices()
 	if len(devices) != 1 {
 		r.t.Fatalf("the server lists %d devices, want one", len(devices))
 	}
 	device := devices[0]
-	if device.JID.String() != said.JID {
-		r.t.Errorf("the server lists %v, Baileys is %v", device.JID, said.JID)
+	if device.JID.String() != got.JID {
+		r.t.Errorf("the server lists %v, Baileys is %v", device.JID, got.JID)
 	}
-	if device.LID.String() != said.LID {
-		r.t.Errorf("the server lists %v, Baileys is %v", device.LID, said.LID)
+	if device.LID.String() != got.LID {
+		r.t.Errorf("the server lists %v, Baileys is %v", device.LID, got.LID)
 	}
 	if !device.Online || device.Logins != logins || device.PreKeys == 0 {
 		r.t.Errorf("online %t after %d logins with %d prekeys, want online after %d with some",
@@ -226,8 +226,8 @@ func (r *rig) start(number string) *process {
 	if err := p.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	// Where a test has stopped it, nothing is left to do; where a test has
-	// failed before that, the test's context has ended by now, and the process with it.
+	// If the test has stopped Baileys, Wait does nothing. If the test has failed before
+	// that, the end of its context has killed the process by now.
 	r.t.Cleanup(func() { _ = p.cmd.Wait() })
 	return p
 }
@@ -239,43 +239,43 @@ func (p *process) next() event {
 		err := p.cmd.Wait()
 		p.t.Fatalf("Baileys has ended: %v %v\n%s", p.stdout.Err(), err, p.stderr)
 	}
-	var said event
-	if err := json.Unmarshal(p.stdout.Bytes(), &said); err != nil {
-		p.t.Fatalf("Baileys says what is no event: %v", err)
+	var got event
+	if err := json.Unmarshal(p.stdout.Bytes(), &got); err != nil {
+		p.t.Fatalf("Baileys prints a line that is no event: %v", err)
 	}
-	return said
+	return got
 }
 
-// await returns the next event of a kind. Baileys shows further QR codes as time
-// passes; anything else that comes first is a failure.
+// await returns the next event of a kind. It skips QR codes, since Baileys shows new ones
+// as time passes. Any other event fails the test.
 func (p *process) await(kind string) event {
 	p.t.Helper()
 	for {
-		switch said := p.next(); said.Event {
+		switch got := p.next(); got.Event {
 		case kind:
-			return said
+			return got
 		case "qr":
 		default:
-			p.t.Fatalf("Baileys says %q with status %d instead of %s", said.Event, said.Status, kind)
+			p.t.Fatalf("Baileys says %q with status %d instead of %s", got.Event, got.Status, kind)
 		}
 	}
 }
 
-// wantLoggedOut checks that Baileys has understood that it is no longer linked.
+// wantLoggedOut checks that Baileys knows that it is no longer linked.
 func (p *process) wantLoggedOut(after string) {
 	p.t.Helper()
-	if said := p.await("close"); said.Status != 401 || !said.LoggedOut { // Baileys' DisconnectReason.loggedOut
-		p.t.Errorf("after %s Baileys says status %d, logged out %t", after, said.Status, said.LoggedOut)
+	if got := p.await("close"); got.Status != 401 || !got.LoggedOut { // Baileys' DisconnectReason.loggedOut
+		p.t.Errorf("after %s Baileys says status %d, logged out %t", after, got.Status, got.LoggedOut)
 	}
 }
 
-// stop ends Baileys as its user would, so that it saves its session.
+// stop ends Baileys like its user, so that Baileys saves its session.
 func (p *process) stop() {
 	p.t.Helper()
 	if err := p.stdin.Close(); err != nil {
 		p.t.Error(err)
 	}
-	for p.stdout.Scan() { // it may still have something to say, such as that it closes
+	for p.stdout.Scan() { // Baileys may still print events, such as that it closes
 	}
 	if err := p.cmd.Wait(); err != nil {
 		p.t.Errorf("Baileys ends with %v\n%s", err, p.stderr)

@@ -1,15 +1,15 @@
-// Links Baileys to the server of package walinktest and says what happens, one
-// JSON object a line on stdout:
+// Links Baileys to the server of package walinktest, and prints what happens on stdout,
+// one JSON object a line:
 //
 //	node link.mjs <websocket URL> <root key, hex> <auth folder> [number]
 //
-//	{"event":"qr","payload":…}      a QR code is to be scanned (no number given)
-//	{"event":"code","code":…}       the server has confirmed a pairing code for number
-//	{"event":"refused","status":…}  the server has refused the request for a code
-//	{"event":"open","jid":…,"lid":…}
-//	{"event":"close","status":…,"loggedOut":…}
+//	{"event":"qr","payload":…}                  Baileys shows a QR code (without number)
+//	{"event":"code","code":…}                   the server has confirmed a pairing code for number
+//	{"event":"refused","status":…}              the server has refused the request for a code
+//	{"event":"open","jid":…,"lid":…}            Baileys is logged in
+//	{"event":"close","status":…,"loggedOut":…}  the connection has ended
 //
-// It ends when its stdin does, or with the line "done".
+// The program ends with the line "done" on stdin, or when stdin ends.
 
 import { createInterface } from 'node:readline'
 import { Curve, DisconnectReason, WA_CERT_DETAILS, generateSignalPubKey, makeWASocket, useMultiFileAuthState } from 'baileys'
@@ -17,23 +17,24 @@ import { verifySignature } from 'libsignal/src/curve.js'
 
 const [url, rootKey, folder, number] = process.argv.slice(2)
 
-// Utils/noise-handler.js reads the property at each handshake, so this is all
-// that Baileys needs to trust the fake.
+// Makes Baileys trust walinktest: Utils/noise-handler.js reads this property at each
+// handshake.
 WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(rootKey, 'hex')
 
-// Utils/crypto.js drops what libsignal answers and takes every well-formed
-// signature for good. It would be no second opinion on the fake's signatures.
+// Makes Baileys verify signatures. Curve.verify in Utils/crypto.js ignores libsignal's
+// result and accepts every signature of the right length. Delete when Curve.verify
+// returns that result.
 Curve.verify = (key, message, signature) => verifySignature(generateSignalPubKey(key), message, signature)
 
 const { state, saveCreds } = await useMultiFileAuthState(folder)
 
 const say = event => process.stdout.write(JSON.stringify(event) + '\n')
 
-// Baileys' own logger writes to stdout, which is for events here. The messages
-// alone say enough when a test fails; the objects beside them hold keys.
-const quiet = () => {}
-const tell = (_, message) => console.error(message)
-const logger = { level: 'warn', child: () => logger, trace: quiet, debug: quiet, info: quiet, warn: tell, error: tell }
+// Baileys' own logger writes to stdout, which is for the events. This one writes messages
+// to stderr, without the objects that Baileys logs next to them, which hold keys.
+const ignore = () => {}
+const print = (_, message) => console.error(message)
+const logger = { level: 'warn', child: () => logger, trace: ignore, debug: ignore, info: ignore, warn: print, error: print }
 
 let socket
 let saved = Promise.resolve()
@@ -43,26 +44,26 @@ function connect() {
 	socket.ev.on('creds.update', () => (saved = saved.then(saveCreds)))
 	socket.ev.on('connection.update', update)
 
-	// requestPairingCode returns before the server has answered and looks at no
-	// answer, so it is looked at here.
+	// requestPairingCode in Socket/socket.js returns before the server has answered, and
+	// ignores the answer, so these handlers read it.
 	socket.ws.on('CB:iq,type:result,link_code_companion_reg', () => say({ event: 'code', code: state.creds.pairingCode }))
 	socket.ws.on('CB:iq,type:error,error', ({ content: [error] }) => {
 		if (number && !state.creds.account) say({ event: 'refused', status: Number(error.attrs.code) })
 	})
 }
 
-let asked = false
+let requested = false
 
 async function update({ qr, connection, lastDisconnect }) {
 	if (qr && !number) say({ event: 'qr', payload: qr })
-	if (qr && number && !asked) {
-		asked = true
+	if (qr && number && !requested) {
+		requested = true
 		await socket.requestPairingCode(number)
 	}
 	if (connection === 'open') say({ event: 'open', jid: socket.user.id, lid: socket.user.lid })
 	if (connection === 'close') {
 		const status = lastDisconnect?.error?.output?.statusCode
-		if (status === DisconnectReason.restartRequired) return connect() // after pairing; Baileys leaves it to its caller
+		if (status === DisconnectReason.restartRequired) return connect() // after pairing the caller has to reconnect
 		say({ event: 'close', status, loggedOut: status === DisconnectReason.loggedOut })
 	}
 }
