@@ -1,28 +1,27 @@
-// Package crash_test kills programs that link. A child process, which is this
-// test binary run again, links with store/sqlite on a real file, against a
-// server in the parent over loopback, and gets SIGKILL at a random moment, once
-// or twice in a row. What is demanded of the file afterwards:
+// Package crash_test kills programs that link. A child process runs this test binary. It
+// links with store/sqlite on a real file, to a server in the parent over loopback, and
+// gets SIGKILL at a random moment, once or twice in a row. Afterwards the test demands:
 //
-//   - It passes PRAGMA integrity_check, and store/sqlite opens it.
-//   - A device that the phone lists is stored: nothing that the person believes
-//     to be linked is lost.
-//   - The session is stored and the phone lists it: the next Link resumes it,
-//     without a code.
-//   - The session is absent: the next Link shows a code, and links.
-//   - The child was killed between the commit of its session and its
-//     confirmation: the phone has said that it could not link, and the session
-//     is stored. Nobody but WhatsApp can know that. The next Link must be told
-//     by WhatsApp (401), drop the session, say so in a Retrying with
-//     ErrLoggedOut, show a code and link. That counts as absent: "dropped".
+//   - The file passes PRAGMA integrity_check, and store/sqlite opens it.
+//   - A device that the phone lists is stored: the person loses nothing that they believe
+//     to be linked.
+//   - If the session is stored and the phone lists it, the next Link resumes it, without a
+//     code ("resumed").
+//   - If the session is not stored, the next Link shows a code, and links ("absent").
+//   - If the child was killed between the commit of its session and its confirmation, the
+//     session is stored, and the phone has said that it could not link. Only WhatsApp knows
+//     that. The next Link gets 401 from WhatsApp, drops the session, sends a Retrying with
+//     ErrLoggedOut, shows a code and links ("dropped").
 //
-// The children link by QR code, by pairing code, and to an account with a
-// passkey, in turn. Half of the kills come at any moment up to Linked, the others
-// a moment after one of the steps that a child prints: a code is shown, paired. A
-// child that has told that it is linked is killed too, and examined, but does not
-// count.
+// The children link in turn by QR code, by pairing code, and by QR code to an account with
+// a passkey. Half of the kills come at any moment up to Linked. The others come shortly
+// after a step that the child prints: a code is shown, or the phone has accepted. If a
+// child is linked before its kill, the test examines its file too, but does not count the
+// kill.
 //
-// 9 kills are the default, CI sets WALINK_CRASHES to hundreds. The seed of the
-// moments is printed; WALINK_CRASH_SEED repeats them, as far as a clock can.
+// WALINK_CRASHES is the number of kills; the default is 9, and CI sets hundreds. The test
+// prints the seed of its random moments. WALINK_CRASH_SEED repeats a seed, but the clock
+// still differs.
 package crash_test
 
 import (
@@ -66,8 +65,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// link is the child: it links, tells on standard output what the parent has to
-// know, and waits to be killed.
+// link is the child's program. It links, prints its steps on standard output for the
+// parent, and waits to be killed.
 func link(address, rootKey, file, number string) error {
 	key, err := hex.DecodeString(rootKey)
 	if err != nil {
@@ -108,22 +107,22 @@ func link(address, rootKey, file, number string) error {
 			fmt.Println("linked")
 		}
 	}
-	_, err = io.Copy(io.Discard, os.Stdin) // until the parent is gone
+	_, err = io.Copy(io.Discard, os.Stdin) // until the parent ends
 	return err
 }
 
-// lab is the server that all children link to, and what came of them.
+// lab is the server that all children link to, and the outcomes.
 type lab struct {
 	srv     *walinktest.Server
 	address string
 
-	random  *rand.Rand
-	whole   [3]time.Duration // that a child needs from its start to Linked, by flow
-	figures map[string]int   // what the next Link said
-	windows map[string]int   // how far the children had come when they were killed
+	random   *rand.Rand
+	whole    [3]time.Duration // how long a child takes from its start to Linked, by flow
+	outcomes map[string]int   // what the next Link did: resumed, absent, dropped
+	windows  map[string]int   // how far the children had come when they were killed
 }
 
-// The flows, in turn.
+// The flows in which children link.
 const (
 	byQR = iota
 	byCode
@@ -161,7 +160,7 @@ func TestCrash(t *testing.T) {
 	}
 	t.Logf("WALINK_CRASH_SEED=%d", seed)
 	l := &lab{
-		srv: walinktest.NewServer(t), random: rand.New(rand.NewPCG(seed, 0)), figures: map[string]int{}, windows: map[string]int{},
+		srv: walinktest.NewServer(t), random: rand.New(rand.NewPCG(seed, 0)), outcomes: map[string]int{}, windows: map[string]int{},
 	}
 	var err error
 	if l.address, err = l.srv.Listen("127.0.0.1:0"); err != nil {
@@ -170,13 +169,13 @@ func TestCrash(t *testing.T) {
 	for flow := range l.whole {
 		l.measure(t, flow)
 	}
-	// One after the other: two at once would wait for each other's moments.
+	// One after the other: two children at once would slow each other down.
 	kills := 0
 	for number := 0; kills < crashes && number < 3*crashes && !t.Failed(); number++ {
-		inARow := 1 + l.random.IntN(6)/4 // now and then two: what is resumed can be killed too
+		inARow := 1 + l.random.IntN(6)/4 // sometimes two, to kill a child that resumes a session
 		t.Run(fmt.Sprintf("phone %d, killed %d times", number, inARow), func(t *testing.T) { kills += l.round(t, number, inARow) })
 	}
-	t.Logf("%d kills before Linked, within %v: %v, %v", kills, l.whole, l.windows, l.figures)
+	t.Logf("%d kills before Linked, within %v: %v, %v", kills, l.whole, l.windows, l.outcomes)
 	for _, window := range []string{"started", "shown", "paired"} {
 		if l.windows[window] < crashes/12 {
 			t.Errorf("%d of %d kills came when the child was %s: the moments are badly spread", l.windows[window], kills, window)
@@ -186,29 +185,27 @@ func TestCrash(t *testing.T) {
 		t.Errorf("only %d kills of %d came before Linked", kills, crashes)
 	}
 	for _, outcome := range []string{"resumed", "absent"} {
-		if crashes >= 100 && l.figures[outcome] == 0 {
+		if crashes >= 100 && l.outcomes[outcome] == 0 {
 			t.Errorf("no session was %s: the moments are badly spread", outcome)
 		}
 	}
 }
 
-// measure lets one child live until it is linked.
+// measure lets one child live until it is linked, and notes how long that takes.
 func (l *lab) measure(t *testing.T, flow int) {
 	t.Helper()
 	number := fmt.Sprintf("+551190000000%d", flow)
 	start := time.Now()
 	c := l.start(t, l.phone(flow, number), flow, number, t.TempDir()+"/walink.db")
-	select {
-	case <-c.linked:
-	case <-time.After(time.Minute):
-		t.Fatal("the child does not link")
-	}
+	c.reach(c.linked)
 	l.whole[flow] = time.Since(start)
-	c.kill(t)
+	if window := c.kill(t); window != "linked" {
+		t.Fatalf("the child ends when it is %s", window)
+	}
 }
 
-// round kills children that link with one file and one phone, and looks at
-// what they have left. It returns how many of them had not linked yet.
+// round kills children that link with one file and one phone, and examines the file. It
+// returns how many of them were not linked yet.
 func (l *lab) round(t *testing.T, n, inARow int) (kills int) {
 	flow, number := n%len(l.whole), fmt.Sprintf("+55119%08d", n+1000)
 	phone := l.phone(flow, number)
@@ -217,14 +214,14 @@ func (l *lab) round(t *testing.T, n, inARow int) (kills int) {
 	for range inARow {
 		c := l.start(t, phone, flow, number, file)
 		switch l.random.IntN(4) {
-		case 0, 1: // anywhere
-			l.after(time.Duration(l.random.Int64N(int64(whole))), nil, c.linked)
+		case 0, 1: // at any moment
+			l.pass(whole, c)
 		case 2: // while the person links
-			l.after(10*whole, c.shown, c.linked)
-			l.after(time.Duration(l.random.Int64N(int64(whole/4))), nil, c.linked)
-		default: // while it logs in
-			l.after(10*whole, c.paired, c.linked)
-			l.after(time.Duration(l.random.Int64N(int64(whole/4))), nil, c.linked)
+			c.reach(c.shown)
+			l.pass(whole/4, c)
+		default: // while the child logs in
+			c.reach(c.paired)
+			l.pass(whole/4, c)
 		}
 		window := c.kill(t)
 		l.windows[window]++
@@ -236,15 +233,15 @@ func (l *lab) round(t *testing.T, n, inARow int) (kills int) {
 	return kills
 }
 
-// after waits for d, or for less once the child has reached a step or has linked:
-// then it has nothing left to do.
-func (l *lab) after(d time.Duration, reached, linked <-chan struct{}) {
-	timer := time.NewTimer(d)
+// pass waits for a random time below d, which makes the moment of the kill a random one. It
+// waits for less if the child is linked, since the child does nothing after that.
+func (l *lab) pass(d time.Duration, c *child) {
+	timer := time.NewTimer(time.Duration(l.random.Int64N(int64(d))))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-reached:
-	case <-linked:
+	case <-c.linked:
+	case <-c.ended:
 	}
 }
 
@@ -254,16 +251,27 @@ type child struct {
 	errors strings.Builder
 	shown  chan struct{} // closed with the first code
 	paired chan struct{} // closed when the phone has accepted
-	linked chan struct{} // closed when it is linked
+	linked chan struct{} // closed when the child is linked
+	ended  chan struct{} // closed when the child has ended
 	phone  sync.WaitGroup
-	reader sync.WaitGroup
 }
 
-// start starts a child, whose codes the phone takes as they are shown.
+// reach waits for a step of the child, or for its end. A child that resumes a session
+// passes no step but linked.
+func (c *child) reach(step <-chan struct{}) {
+	select {
+	case <-step:
+	case <-c.linked:
+	case <-c.ended:
+	}
+}
+
+// start starts a child. The phone uses each code that the child shows.
 func (l *lab) start(t *testing.T, phone *walinktest.Phone, flow int, number, file string) *child {
 	t.Helper()
 	c := &child{
-		cmd: exec.Command(os.Args[0]), shown: make(chan struct{}), paired: make(chan struct{}), linked: make(chan struct{}),
+		cmd:   exec.Command(os.Args[0]),
+		shown: make(chan struct{}), paired: make(chan struct{}), linked: make(chan struct{}), ended: make(chan struct{}),
 	}
 	root := l.srv.RootKey()
 	c.cmd.Env = append(os.Environ(),
@@ -287,7 +295,8 @@ func (l *lab) start(t *testing.T, phone *walinktest.Phone, flow int, number, fil
 	for _, step := range []chan struct{}{c.shown, c.paired, c.linked} {
 		reached[step] = sync.OnceFunc(func() { close(step) })
 	}
-	c.reader.Go(func() {
+	go func() {
+		defer close(c.ended)
 		lines := bufio.NewScanner(output)
 		for lines.Scan() {
 			what, payload, _ := strings.Cut(lines.Text(), " ")
@@ -303,29 +312,29 @@ func (l *lab) start(t *testing.T, phone *walinktest.Phone, flow int, number, fil
 				if err != nil {
 					t.Error(err)
 				}
-				_, _ = input.Write(append(answer, '\n')) // the child may be dead
+				_, _ = input.Write(append(answer, '\n')) // fails if the child has ended
 			case "paired":
 				reached[c.paired]()
 			case "linked":
 				reached[c.linked]()
 			}
 		}
-	})
+	}()
 	return c
 }
 
-// kill ends the child as a power cut would, waits until the phone has said what
-// became of it, and returns how far it had come.
+// kill ends the child like a power cut, waits until the phone has its result, and returns
+// how far the child had come.
 func (c *child) kill(t *testing.T) (window string) {
 	t.Helper()
 	if err := c.cmd.Process.Kill(); err != nil {
 		t.Errorf("kill: %v", err)
 	}
-	c.reader.Wait()
-	_ = c.cmd.Wait() // it was killed
+	<-c.ended
+	_ = c.cmd.Wait() // says that the child was killed
 	c.phone.Wait()
 	if c.errors.Len() > 0 {
-		t.Errorf("the child says: %s", c.errors.String())
+		t.Errorf("the child fails: %s", c.errors.String())
 	}
 	window = "started"
 	for _, step := range []struct {

@@ -14,10 +14,10 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// examine demands of a file what the package comment says.
+// examine makes the demands of the package comment on a file.
 func (l *lab) examine(t *testing.T, phone *walinktest.Phone, file string) {
 	t.Helper()
-	st, err := sqlite.Open(t.Context(), file) // which recovers what the child has left in the WAL
+	st, err := sqlite.Open(t.Context(), file) // which recovers the transactions that the child has left in the WAL
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,12 +51,12 @@ func (l *lab) examine(t *testing.T, phone *walinktest.Phone, file string) {
 	}
 	got := l.resume(t, phone, st)
 	if got != want {
-		t.Errorf("%d stored, %d listed: the next Link says %s, want %s", stored, listed, got, want)
+		t.Errorf("%d stored, %d listed: the session is %s for the next Link, want %s", stored, listed, got, want)
 	}
-	l.figures[got]++
+	l.outcomes[got]++
 }
 
-// resume links again and says how that went.
+// resume links again, and returns what became of the session: resumed, absent or dropped.
 func (l *lab) resume(t *testing.T, phone *walinktest.Phone, st *sqlite.Store) (outcome string) {
 	t.Helper()
 	linker, err := walink.New(st, walink.Settings{
@@ -110,7 +110,7 @@ func (l *lab) resume(t *testing.T, phone *walinktest.Phone, st *sqlite.Store) (o
 	return outcome
 }
 
-// integrity asks SQLite itself, and makes no file where there is none.
+// integrity runs SQLite's own check. It does not create the file.
 func integrity(t *testing.T, file string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+file+"?mode=rw")
@@ -122,8 +122,8 @@ func integrity(t *testing.T, file string) {
 			t.Error(err)
 		}
 	}()
-	var said string
-	if err := db.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&said); err != nil || said != "ok" {
-		t.Errorf("integrity_check: %q (%v)", said, err)
+	var result string
+	if err := db.QueryRowContext(t.Context(), "PRAGMA integrity_check").Scan(&result); err != nil || result != "ok" {
+		t.Errorf("integrity_check: %q (%v)", result, err)
 	}
 }
