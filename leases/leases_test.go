@@ -1,10 +1,11 @@
 //go:build unix
 
-// Package leases_test has several programs share the sessions of one SQLite
-// file, and kills and stops them: two are never connected for one session.
+// Package leases_test runs several programs that share the sessions of one SQLite file,
+// and kills and stops them. It checks that no two programs are ever connected for one
+// session.
 //
-// One kill is the default; WALINK_LEASES asks for so many kills, and for a
-// stopped program, which takes half a minute each, for every fourth of them.
+// WALINK_LEASES is the number of kills; the default is one. For every fourth kill the
+// test also stops a program, which takes half a minute.
 package leases_test
 
 import (
@@ -31,7 +32,7 @@ func open(ctx context.Context, name string) (store.Store, error) { return sqlite
 func TestLeases(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
-		t.Skip("the kills are for Linux, where a lease ends with its holder")
+		t.Skip("the kills need Linux, where a lease ends with its holder")
 	}
 	file := filepath.Join(t.TempDir(), "walink.db")
 	config := leasetest.Config{Open: open, Name: func(int) string { return file }}
