@@ -1,4 +1,4 @@
-// Command bot answers every text message with the same text. It links if needed, and runs until Ctrl-C:
+// Command bot answers each text message with the same text. It links if there is no session yet, and runs until Ctrl-C:
 //
 //	go run ./examples/bot -phone "+55 11 98765-4321"
 package main
@@ -23,7 +23,7 @@ import (
 )
 
 func main() {
-	phone := flag.String("phone", "", "the account's `number`, to link by pairing code and not by QR code")
+	phone := flag.String("phone", "", "link by pairing code instead of QR code, with the account of this `number`")
 	db := flag.String("db", "walink.db", "the `file` that keeps the session")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -41,7 +41,7 @@ func run(ctx context.Context, db string, settings walink.Settings) error {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	var session context.Context // ends when WhatsApp ends the latest client
+	var session context.Context // ends when WhatsApp ends the session of the latest client
 	settings.OnClient = func(client *whatsmeow.Client) {
 		ctx, end := context.WithCancelCause(ctx)
 		session = ctx
@@ -59,13 +59,13 @@ func run(ctx context.Context, db string, settings walink.Settings) error {
 	for update := range updates {
 		switch e := update.(type) {
 		case walink.PairingCode:
-			fmt.Println("On the phone: Linked devices, Link a device, Link with phone number instead. Enter", e.Code)
+			fmt.Println("On the phone open Linked devices, Link a device, Link with phone number instead, and enter", e.Code)
 		case walink.QRCode:
-			fmt.Println("On the phone: Linked devices, Link a device. Scan this, and nothing above it:")
+			fmt.Println("On the phone open Linked devices, Link a device, and scan the newest code, which is below this line:")
 			_ = qr.Terminal(os.Stdout, e.Payload)
 		case walink.Linked:
 			fmt.Println("Connected as", e.Account.Phone.International(), "- Ctrl-C stops.")
-			<-session.Done() // a lost connection does not end it: whatsmeow reconnects by itself
+			<-session.Done() // a lost connection does not end the session: whatsmeow reconnects
 			return context.Cause(session)
 		case walink.Failed:
 			return fmt.Errorf("%w. %s", e.Err, e.Err.Remedy())
@@ -77,7 +77,7 @@ func run(ctx context.Context, db string, settings walink.Settings) error {
 	return nil
 }
 
-// handle answers messages, and ends the session when WhatsApp does.
+// handle answers messages, and calls end when WhatsApp ends the session.
 func handle(ctx context.Context, end context.CancelCauseFunc, client *whatsmeow.Client, event any) {
 	switch e := event.(type) {
 	case *events.Message:
@@ -89,10 +89,10 @@ func handle(ctx context.Context, end context.CancelCauseFunc, client *whatsmeow.
 			log.Print("not answered: ", err)
 		}
 	case *events.LoggedOut:
-		end(errors.New("logged out on the phone; start again to link anew"))
+		end(errors.New("the phone has logged this device out: start the bot again to link again"))
 	case *events.StreamReplaced:
-		end(errors.New("another program uses this session"))
-	case events.PermanentDisconnect: // such as a ban: whatsmeow does not reconnect
+		end(errors.New("another program has connected with this session: stop one of the two"))
+	case events.PermanentDisconnect: // such as a ban, after which whatsmeow does not reconnect
 		end(errors.New("WhatsApp has ended the session: " + e.PermanentDisconnectDescription()))
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/store/sqlite"
@@ -16,7 +15,7 @@ import (
 
 const number = "+5511987654321"
 
-// linked returns a database with a session of srv in it.
+// linked returns the path of a database with a session that phone has linked on srv.
 func linked(t *testing.T, srv *walinktest.Server, phone *walinktest.Phone) string {
 	t.Helper()
 	db := filepath.Join(t.TempDir(), "bot.db")
@@ -58,7 +57,7 @@ func TestBotRunsUntilItsSessionEnds(t *testing.T) {
 		start := func(ctx context.Context) <-chan error {
 			done := make(chan error, 1)
 			go func() { done <- run(ctx, db, walink.Settings{Phone: number, HTTPClient: srv.HTTPClient()}) }()
-			<-time.After(time.Minute)
+			synctest.Wait() // until the bot waits for messages
 			if devices := phone.LinkedDevices(); len(devices) != 1 || !devices[0].Online {
 				t.Fatalf("the bot is not online: %+v", devices)
 			}
@@ -73,7 +72,7 @@ func TestBotRunsUntilItsSessionEnds(t *testing.T) {
 		}
 
 		for code, want := range map[int]string{
-			402: "temporarily banned", 405: "client outdated", 418: "ended the session", // a number that nobody knows
+			402: "temporarily banned", 405: "client outdated", 418: "ended the session", // 418 is an unknown reason
 		} {
 			done = start(t.Context())
 			srv.Script(walinktest.StageLogin, walinktest.Failure(code))
@@ -85,7 +84,7 @@ func TestBotRunsUntilItsSessionEnds(t *testing.T) {
 
 		done = start(t.Context())
 		phone.Remove(phone.LinkedDevices()[0].JID)
-		if err := <-done; err == nil || !strings.Contains(err.Error(), "logged out") {
+		if err := <-done; err == nil || !strings.Contains(err.Error(), "logged this device out") {
 			t.Errorf("logged out on the phone: %v", err)
 		}
 	})
