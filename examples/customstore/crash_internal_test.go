@@ -18,7 +18,7 @@ func openStore(_ context.Context, path string) (store.Store, error) {
 	return kv.New(db), nil
 }
 
-// A program that crashes loses nothing that the journal has said is stored.
+// A crash of the program loses nothing that the Journal has reported as stored.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "walink.journal")

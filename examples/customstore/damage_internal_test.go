@@ -15,7 +15,7 @@ import (
 	"github.com/walink/walink/store/kv"
 )
 
-// written is a journal of three transactions, and the file's content.
+// written returns the path of a journal of three transactions, and its content.
 func written(t *testing.T) (path string, content []byte) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "walink.journal")
@@ -41,8 +41,8 @@ func set(ctx context.Context, db *Journal, i byte) error {
 	return db.Txn(ctx, true, func(tx kv.Tx) error { return tx.Set([]byte{i}, []byte("value\x00")) })
 }
 
-// No file is changed that is not a journal, or a damaged one.
-func TestWhatCannotBeReadStays(t *testing.T) {
+// OpenJournal changes neither a file that is no journal nor a damaged journal.
+func TestUnreadableFilesStay(t *testing.T) {
 	t.Parallel()
 	path, content := written(t)
 	refused := func(what string, content []byte, want error) {
@@ -71,7 +71,7 @@ func TestWhatCannotBeReadStays(t *testing.T) {
 	}
 }
 
-// A crash may leave a size that was written before the data.
+// A crash may leave zeros at the end of the file, where data was still to be written.
 func TestZerosAtTheEnd(t *testing.T) {
 	t.Parallel()
 	path, content := written(t)
@@ -91,7 +91,7 @@ func TestZerosAtTheEnd(t *testing.T) {
 	}
 }
 
-// What has failed is not there later, and nothing follows what may be there.
+// A failed transaction leaves nothing in the file, and no other follows it.
 func TestFailedCommit(t *testing.T) {
 	t.Parallel()
 	path, content := written(t)
@@ -99,12 +99,12 @@ func TestFailedCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := db.file.Close(); err != nil { // as a disk that is gone
+	if err := db.file.Close(); err != nil { // stands for a disk that fails
 		t.Fatal(err)
 	}
 	for range 2 {
 		if err := set(t.Context(), db, 7); err == nil {
-			t.Error("a transaction is stored in a file that is closed")
+			t.Error("Txn reports a transaction as stored in a closed file")
 		}
 	}
 	if err := db.Close(); err != nil {
@@ -119,7 +119,7 @@ func TestFailedCommit(t *testing.T) {
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {
-		t.Skip("nothing keeps two processes from one journal there")
+		t.Skip("Windows has no lock that keeps two processes from one journal")
 	}
 	path, _ := written(t)
 	db, err := OpenJournal(path)

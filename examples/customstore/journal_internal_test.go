@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,7 +15,7 @@ import (
 	"github.com/walink/walink/store/storetest"
 )
 
-// journals opens journals, and knows the file of each DB and Store.
+// journals opens Journals, and remembers the file of each Journal and Store.
 type journals struct{ known sync.Map }
 
 func (j *journals) open(t *testing.T, of any) *Journal {
@@ -57,8 +56,8 @@ func TestStore(t *testing.T) {
 		storetest.WithReopen(func(t *testing.T, closed store.Store) store.Store { return j.store(t, closed) }))
 }
 
-// A crash may cut the file off anywhere. What is left is the state after one
-// of the transactions.
+// A crash may cut the file off anywhere. The Journal then has the state after one of
+// the transactions.
 func TestCutOffAnywhere(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "walink.journal")
@@ -117,13 +116,8 @@ func TestMain(m *testing.M) {
 	if storecrash.Child(openStore) {
 		return
 	}
-	warm()
 	os.Exit(m.Run())
 }
-
-// warm makes a device before the tests do so side by side: libsignal makes its
-// global logger at first use, unguarded.
-func warm() { _, _ = kv.New(memory.New()).Device(context.Background(), "") }
 
 func TestCopyToAnotherStore(t *testing.T) {
 	t.Parallel()

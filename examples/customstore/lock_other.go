@@ -2,7 +2,7 @@
 
 package main
 
-// lock does nothing here: nobody keeps two processes from one journal.
+// lock does nothing on this system: it does not keep other processes from the file.
 func lock(int) error { return nil }
 
 func unlock(int) error { return nil }

@@ -4,7 +4,7 @@ package main
 
 import "syscall"
 
-// lock keeps other processes from the file of a descriptor.
+// lock keeps other processes from opening the journal with the descriptor fd.
 func lock(fd int) error { return syscall.Flock(fd, syscall.LOCK_EX|syscall.LOCK_NB) }
 
 func unlock(fd int) error { return syscall.Flock(fd, syscall.LOCK_UN) }

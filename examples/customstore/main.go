@@ -1,6 +1,6 @@
-// Command customstore links with a Store on a database of its own: a Journal,
-// which journal.go has in full, in less than 150 lines of code with its lock. It
-// shows the QR code, and what is stored:
+// Command customstore links with a Store on its own database, a Journal. The
+// Journal and its lock take less than 150 lines of code, in journal.go and
+// lock_unix.go. The program shows a QR code, and then lists the stored sessions:
 //
 //	go run ./examples/customstore -journal walink.journal
 package main
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// run links, or resumes what is linked, and lists the sessions.
+// run links, or resumes a stored session, and lists the sessions.
 func run(ctx context.Context, path string) error {
 	db, err := OpenJournal(path)
 	if err != nil {

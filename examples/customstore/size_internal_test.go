@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A Store of one's own takes less than 150 lines of code, of all files that
-// this one needs on one system.
+// The Journal takes less than 150 lines of code, in all the files that it needs on one
+// system.
 func TestLinesOfCode(t *testing.T) {
 	t.Parallel()
 	total := 0
@@ -29,14 +29,14 @@ func TestLinesOfCode(t *testing.T) {
 		files := token.NewFileSet()
 		file := files.AddFile(path, -1, len(content))
 		var s scanner.Scanner
-		s.Init(file, content, nil, 0) // which leaves comments out
+		s.Init(file, content, nil, 0) // mode 0 skips comments
 		lines := map[int]bool{}
 		for {
 			pos, tok, text := s.Scan()
 			if tok == token.EOF {
 				break
 			}
-			if tok != token.SEMICOLON || text == ";" { // the scanner ends lines with more
+			if tok != token.SEMICOLON || text == ";" { // the scanner adds semicolons at ends of lines
 				lines[file.Line(pos)] = true
 			}
 		}
