@@ -58,8 +58,8 @@ func NewBroker() *Broker {
 // ends. Serve shows nothing: show the person the Line, which is good until Serve
 // returns.
 //
-// Serve calls accept with each answer, one at a time, in its own goroutine and
-// with its ctx. An answer is the JSON of PublicKeyCredential.toJSON(). If accept
+// Serve calls accept with each answer and with ctx, one at a time, in the goroutine
+// that called Serve. An answer is the JSON of PublicKeyCredential.toJSON(). If accept
 // returns an error, the extension shows that error to the person, who may try
 // again. If accept returns nil, Serve returns, and the Line is not good any more.
 // walink's Linker.AnswerPasskey is such a function.

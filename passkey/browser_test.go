@@ -218,14 +218,14 @@ func (b *browser) targets() []*target.Info {
 	return targets
 }
 
-// until waits until ready(targets) is true. what is for the error.
+// until waits until ready(targets) is true. The error names what.
 func (b *browser) until(what string, ready func([]*target.Info) bool) {
 	b.t.Helper()
 	for !ready(b.targets()) {
 		select {
 		case <-b.changed:
 		case <-b.ctx.Done():
-			b.t.Fatalf("waited in vain for %s", what)
+			b.t.Fatalf("no sign of %s", what)
 		}
 	}
 }

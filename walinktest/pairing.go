@@ -24,8 +24,8 @@ const (
 	// reconnectDelay is how long the server waits before it sends the 515. After
 	// pair-success whatsmeow still sends a node from another goroutine
 	// (sendUnifiedSession in client.go), which needs the lock that its reconnect holds.
-	// In a synctest bubble time stands still while a goroutine waits for a lock. A
-	// reconnect that is to end by a deadline was seen to hang for ever. Delete when
+	// In a synctest bubble time does not advance while a goroutine waits for a lock, so
+	// a reconnect that only a deadline ends was seen to hang for ever. Delete when
 	// handlePairSuccess in pair.go sends that node itself.
 	reconnectDelay = time.Millisecond
 )

@@ -125,8 +125,8 @@ func (k *Passkey) credential() virtualwebauthn.Credential {
 	return credential
 }
 
-// verify returns what is wrong with an assertion, or "" if the assertion is good.
-// go-webauthn decides. Its errors do not tell all refusals apart, so verify looks at the
+// verify returns the reason to refuse an assertion, or "" if the assertion is good.
+// go-webauthn decides. Several refusals have the same error there, so verify looks at the
 // assertion again for the reason.
 func (k *Passkey) verify(challenge protocol.URLEncodedBase64, credentialID, assertion []byte) Refusal {
 	answer, err := protocol.ParseCredentialRequestResponseBytes(assertion)

@@ -163,9 +163,9 @@ func (p *companion) passkeyRef(request *waBinary.Node) {
 	})
 }
 
-// advance answers the companion's step that is due after step. It calls take with the
-// server's mu held, which returns what is wrong with the companion's step. If nothing is
-// wrong, advance calls then.
+// advance answers a companion's step. step is the one before it. advance calls take with
+// the server's mu held; take returns the reason to refuse the companion's step, or "".
+// Without a reason, advance calls then.
 func (p *companion) advance(stage Stage, request *waBinary.Node, step passkeyStep, take func(*passkeyLink) Refusal, then func(*passkeyLink)) {
 	s := p.conn.srv
 	arrived := time.Now()
@@ -194,8 +194,8 @@ func (p *companion) advance(stage Stage, request *waBinary.Node, step passkeySte
 	})
 }
 
-// due returns what is wrong with the time of a companion's step, or "" if the step is
-// due. The caller holds mu.
+// due returns the reason why a companion's step is not due, or "" if it is. The caller
+// holds mu.
 func (l *passkeyLink) due(step passkeyStep, arrived time.Time) Refusal {
 	switch {
 	case l == nil:

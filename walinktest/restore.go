@@ -24,7 +24,7 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 	case stored.ID.User != p.number:
 		return errors.New("walinktest: restore: the device belongs to another number")
 	case stored.LID.User != p.lid.User: // NewPhone derives the LID from the number, and WhatsApp does not
-		return errors.New("walinktest: restore: the device was not linked by a server of this package")
+		return errors.New("walinktest: restore: the device was not linked to a server of this package")
 	}
 	preKeys, err := stored.PreKeys.UploadedPreKeyCount(ctx)
 	if err != nil {

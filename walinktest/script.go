@@ -11,8 +11,8 @@ import (
 type Stage string
 
 // The stages, in the order in which a new link passes them. Each comment lists the
-// actions that the stage takes, besides Pass and Delay. After StageHandshake the stages at
-// which the server sends a node also take Twice and Overtaken.
+// actions that the stage takes. Every stage also takes Pass and Delay. After StageHandshake
+// the stages at which the server sends a node also take Twice and Overtaken.
 const (
 	// StageVersion is the answer to the request for the page that names the current
 	// client revision: Refuse (with an HTTP status), Malformed (a page without the
