@@ -21,7 +21,7 @@ import (
 func TestDiagnoseStore(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the disk is full")
-	advice := &store.Advice{Err: errors.New("nothing is there"), Mend: "Make it."}
+	advice := &store.Advice{Err: errors.New("nothing is there"), Fix: "Make it."}
 	code := walink.Settings{Phone: number, PreferPairingCode: true}
 	both := walink.Settings{Phone: number, LinkingMode: walink.ModeBoth}
 	for name, test := range map[string]struct {

@@ -1,9 +1,10 @@
-// Package store says what walink needs from a place that keeps links: a session
-// name leads to a whatsmeow device. Anything that can give and keep one is a
-// [Store]. Package [github.com/walink/walink/store/sqlite] is the default.
+// Package store defines what walink needs from storage: a [Store] keeps
+// whatsmeow devices under session names. Package
+// [github.com/walink/walink/store/sqlite] has the default Store.
 //
-// What is kept are the keys of a WhatsApp account's companion device: whoever
-// can read them can read and write as that account. Keep them like a password.
+// A Store holds the keys of WhatsApp accounts' companion devices. Whoever can
+// read the keys can read and write messages as those accounts. Protect them
+// like passwords.
 package store
 
 import (
@@ -18,15 +19,15 @@ import (
 	_ "github.com/walink/walink/internal/signallog" // before any device exists
 )
 
-// ErrNotFound is returned, wrapped, where a session is named that is not stored.
+// ErrNotFound is returned, wrapped, for a session that is not stored.
 var ErrNotFound = errors.New("no such session")
 
 // ErrDamaged is in the chain of an error about a stored value that is not what
-// was stored, such as one that was cut off. The error names the session where
-// the value belongs to one, and says what to do; nothing else is affected.
+// was stored, such as a value that was cut off. The error names the session if
+// the value belongs to one, and has a remedy. Other values are not affected.
 var ErrDamaged error = hint.New(
 	errors.New("the stored value is damaged"),
-	"Bring the database back from a backup, or delete the session and link it again: one of its values is damaged.",
+	"Restore the database from a backup, or delete the session and link it again: one of its values is damaged.",
 )
 
 // Store keeps whatsmeow devices under session names.
@@ -78,39 +79,45 @@ type Session struct {
 	LinkedAt time.Time // when the device was stored, to the millisecond, in UTC
 }
 
-// Ledger is an optional interface of a [Store]: it remembers when pairing
-// codes were asked for, per number, so that a budget holds across restarts
-// and processes. Without it walink keeps the count in the process.
+// Ledger is an optional interface of a [Store]. A Ledger remembers when pairing
+// codes were requested for each number, so that a budget holds across restarts
+// and processes. Without a Ledger, walink keeps the count in the process.
+//
+// A number has its digits only, with the country code.
 type Ledger interface {
-	// TakeCode records at now that a pairing code is about to be asked for
-	// number (in digits, with country code), and returns a zero time. If
-	// limit codes were already asked for after now-window, it records
-	// nothing and returns the time at which the next one may be asked for.
-	// The same it does while a refusal is in force. The check and the record
-	// are one atomic step. A number is remembered for a day at most, unless it
-	// is asked for with a longer window, so a window is a day at most where
-	// others of the same Ledger are shorter.
+	// TakeCode records at now that a pairing code is about to be requested for
+	// number, and returns a zero time. If limit codes were already requested
+	// after now-window, or a refusal is in force, TakeCode records nothing and
+	// returns the time at which the next code may be requested. The check and
+	// the record are one atomic step.
+	//
+	// A request is remembered for a day, or for the window of the call if that
+	// is longer. A later call with a shorter window forgets requests of more
+	// than a day ago. So use windows of a day at most, or one window for all
+	// calls.
 	TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error)
-	// RefuseCode records at now that WhatsApp has refused number a code, and
-	// returns until when that is in force: for wait, doubled for each refusal
-	// of the [RefusalMemory] before, and for no longer than [LongestRefusal].
+	// RefuseCode records at now that WhatsApp has refused a code for number. It
+	// returns until when this refusal is in force: for wait, doubled for each
+	// refusal within the last [RefusalMemory], and never for longer than
+	// [LongestRefusal].
 	RefuseCode(ctx context.Context, number string, now time.Time, wait time.Duration) (until time.Time, err error)
 	// PeekCode says what TakeCode would do at now, and records nothing. It
-	// returns how many of limit pairing codes are left in the window, and when
-	// the next one may be requested: a zero time if it may be requested now. A
-	// refusal in force moves that time, and takes nothing from what is left.
+	// returns how many of limit codes are left in the window, and the time at
+	// which the next code may be requested, or a zero time if a code may be
+	// requested now. A refusal in force sets that time, but does not lower what
+	// is left.
 	PeekCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (left int, next time.Time, err error)
 }
 
 const (
-	// RefusalMemory is how long a refusal makes the next ones longer.
+	// RefusalMemory is how long a refusal makes later refusals longer.
 	RefusalMemory = 24 * time.Hour
-	// LongestRefusal is the longest that a refusal is in force.
+	// LongestRefusal is the longest time that a refusal is in force.
 	LongestRefusal = 12 * time.Hour
 )
 
-// Refusal returns how long a refusal after so many others is in force. It is
-// for implementations of [Ledger].
+// Refusal returns how long a refusal is in force that follows so many others.
+// It is for implementations of [Ledger].
 func Refusal(wait time.Duration, before int) time.Duration {
 	for ; before > 0 && wait < LongestRefusal; before-- {
 		wait *= 2

@@ -72,7 +72,7 @@ func now() time.Time {
 	return time.Now()
 }
 
-func number(i int) string { return strconv.Itoa(5511900000000 + i) }
+func number(i int) string { return fmt.Sprintf("55119%08d", i) }
 
 // opening opens stores that are not there yet.
 type opening struct {

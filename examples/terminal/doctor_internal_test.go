@@ -74,11 +74,11 @@ func TestDoctorReports(t *testing.T) {
 		},
 		"no database": {
 			args: []string{"-sandbox"}, says: "there is no such file",
-			remedy: "Correct the path if a database should be there; otherwise the next Link makes it.",
+			remedy: "Correct the path if a database should be there; otherwise link, which makes it.",
 		},
 		"something else in the database": {
 			make: write(0o600, "not a database"), args: []string{"-sandbox"}, first: "store", says: "cannot be read",
-			remedy: "Choose another file, or bring this one back from a backup: it holds something else.",
+			remedy: "Choose another file, or restore this one from a backup: it is not a database.",
 		},
 		"a database that others may read": {
 			make: write(0o644, ""), args: []string{"-sandbox"}, first: "store", says: "cannot be read",

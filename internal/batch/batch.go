@@ -1,11 +1,11 @@
-// Package batch takes what comes one by one, many at a time.
+// Package batch groups the items of a sequence.
 package batch
 
 import "iter"
 
-// Each hands what seq yields to take, in batches of size and a last one of what
-// is left, which may be empty. It ends with the first error of either. A batch
-// is used again after take has returned.
+// Each calls take with the items of seq, in batches of size. The last batch has
+// the rest, and may be empty. Each ends with the first error of seq or take.
+// After take has returned, its slice is overwritten.
 func Each[T any](seq iter.Seq2[T, error], size int, take func([]T) error) error {
 	list := make([]T, 0, size)
 	for item, err := range seq {

@@ -3,10 +3,10 @@ package digits
 
 import "strings"
 
-// least is how many digits in a row may be a number.
+// least is the least number of digits in a row that may be a phone number.
 const least = 7
 
-// Mask replaces seven digits and more in a row.
+// Mask replaces each run of seven digits or more by "[redacted]".
 func Mask(text string) string {
 	var b strings.Builder
 	for rest := text; rest != ""; {

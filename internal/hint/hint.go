@@ -1,5 +1,5 @@
-// Package hint makes errors that know what to do about them, which walink's own
-// errors look for.
+// Package hint has errors with a remedy. walink's own errors show the remedy of
+// an error that they wrap.
 package hint
 
 import "errors"
@@ -10,16 +10,16 @@ type Error struct {
 	remedy string
 }
 
-// New returns err with a remedy, in one sentence for a person.
+// New returns err with a remedy, one sentence for a person.
 func New(err error, remedy string) *Error { return &Error{err, remedy} }
 
 // Unwrap returns the error.
 func (e *Error) Unwrap() error { return e.error }
 
-// Remedy tells what to do about it.
+// Remedy returns the remedy.
 func (e *Error) Remedy() string { return e.remedy }
 
-// Known reports whether err knows what to do about it already.
+// Known reports whether err or an error that it wraps has a remedy.
 func Known(err error) bool {
 	var known interface{ Remedy() string }
 	return errors.As(err, &known)

@@ -1,4 +1,5 @@
-// Package ledger counts pairing codes in the process, for stores that cannot.
+// Package ledger counts pairing codes in the process, for Stores that are no
+// Ledger.
 package ledger
 
 import (
@@ -11,11 +12,11 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// memory is how long requests are remembered at least.
+// memory is the least time for which requests are remembered.
 const memory = 24 * time.Hour
 
-// Memory is a [store.Ledger] that lasts as long as the process. The zero
-// value is ready to use, by several goroutines at once.
+// Memory is a [store.Ledger] that lasts as long as the process. The zero value
+// is ready to use. Memory is safe for concurrent use.
 type Memory struct {
 	mu    sync.Mutex
 	taken map[string][]time.Time // by number, in order
@@ -23,20 +24,20 @@ type Memory struct {
 	refused map[string][]refusal // by number, in order
 }
 
-// refusal is one by WhatsApp.
+// refusal is a refusal by WhatsApp.
 type refusal struct{ at, until time.Time }
 
 var _ store.Ledger = (*Memory)(nil)
 
-// process is shared by all Linkers of the process, since WhatsApp's limit is
-// one per number and not one per Linker.
+// process is shared by all Linkers of the process, because WhatsApp limits each
+// number, not each Linker.
 var process Memory //nolint:gochecknoglobals // the state belongs to the process
 
 // Process returns the ledger of this process.
 func Process() *Memory { return &process }
 
-// TakeCode implements [store.Ledger]. What is later than any request can be,
-// left by a clock that has been set back, is forgotten.
+// TakeCode implements [store.Ledger]. Requests in the future were recorded
+// before the clock was set back; they are forgotten.
 func (m *Memory) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (until time.Time, err error) {
 	if err := ctx.Err(); err != nil {
 		return time.Time{}, err
@@ -59,7 +60,7 @@ func (m *Memory) TakeCode(ctx context.Context, number string, now time.Time, lim
 		m.taken = map[string][]time.Time{}
 	}
 	taken = append(taken, now)
-	slices.SortFunc(taken, time.Time.Compare) // requests may come with the times of several goroutines
+	slices.SortFunc(taken, time.Time.Compare) // goroutines may call with times in any order
 	m.taken[number] = taken
 	return time.Time{}, nil
 }
@@ -107,8 +108,8 @@ func (m *Memory) PeekCode(ctx context.Context, number string, now time.Time, lim
 	return 0, inside[len(inside)-limit].Add(window), nil
 }
 
-// held returns until when a refusal of number is in force; zero if none is. It
-// is called with m.mu held.
+// held returns until when a refusal of number is in force, or a zero time. The
+// caller holds m.mu.
 func (m *Memory) held(number string, now time.Time) (until time.Time) {
 	for _, r := range m.refused[number] {
 		if r.until.After(now) && r.until.After(until) {
@@ -118,8 +119,8 @@ func (m *Memory) held(number string, now time.Time) (until time.Time) {
 	return until
 }
 
-// forget drops the requests that count no longer, and the numbers that have
-// no others.
+// forget drops the requests and refusals that no longer count. The caller holds
+// m.mu.
 func (m *Memory) forget(now time.Time, window time.Duration) {
 	oldest, latest := now.Add(-max(window, memory)), now.Add(window)
 	for number, taken := range m.taken {

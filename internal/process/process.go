@@ -1,5 +1,5 @@
-// Package process says which program this is, to people who find that another
-// one has what they want.
+// Package process names this program for people, for example in the error of
+// another program that finds a session in use.
 package process
 
 import (
@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// Name returns the name of the program, the number of its process and the host.
+// Name returns the name of the program, its process number and the host.
 func Name() string {
 	host, err := os.Hostname()
 	if err != nil {

@@ -1,12 +1,13 @@
-// Package signallog gives libsignal its logger before two goroutines can do so
-// at once: libsignal v0.2.2 makes a global one at the first line that is
-// logged, unguarded, and signing a key logs a line. A program that has set one
-// up keeps it, and can still set one up afterwards.
+// Package signallog sets up libsignal's logger before two goroutines can do so
+// at once. libsignal v0.2.2 (logger/Logger.go) makes a global logger without a
+// lock at the first line that it logs, and signing a key logs a line; the race
+// detector reported it. A program that has set its own logger keeps it, and can
+// still set one afterwards. Delete when libsignal makes its logger safely.
 package signallog
 
 import "go.mau.fi/libsignal/logger"
 
-//nolint:gochecknoinits // a race with the first use is avoided only before there is one
+//nolint:gochecknoinits // must run before the first use
 func init() {
 	if logger.Logger == nil {
 		logger.Debug("") // the default logger does not print this level

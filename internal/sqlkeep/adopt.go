@@ -13,8 +13,8 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// Adoptable returns the devices that the database holds without a session
-// name, sorted: those that another whatsmeow program has linked.
+// Adoptable returns the devices in the database that have no session name,
+// sorted. Another whatsmeow program has linked them.
 func (k *Keeper) Adoptable(ctx context.Context) ([]types.JID, error) {
 	rows, err := k.db.Query(ctx, `
 		SELECT jid FROM whatsmeow_device d
@@ -28,7 +28,8 @@ func (k *Keeper) Adoptable(ctx context.Context) ([]types.JID, error) {
 	return jids, nil
 }
 
-// Adopt records the stored device jid under session. It never deletes anything.
+// Adopt stores a session name for the stored device jid. It never deletes
+// anything.
 func (k *Keeper) Adopt(ctx context.Context, session string, jid types.JID) error {
 	err := k.locked(ctx, "session", session, func(ctx context.Context) error {
 		held, _, err := k.holder(ctx, session)
@@ -38,7 +39,7 @@ func (k *Keeper) Adopt(ctx context.Context, session string, jid types.JID) error
 		case !held.IsEmpty() && held == jid:
 			return nil
 		case !held.IsEmpty():
-			return errors.New("the session has another device: delete it first, or choose another name")
+			return errors.New("the session has another device: choose another name, or delete the session first")
 		}
 		var name []byte
 		err = k.db.QueryRow(ctx, `
@@ -46,7 +47,7 @@ func (k *Keeper) Adopt(ctx context.Context, session string, jid types.JID) error
 		`, jid).Scan(&name)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			return fmt.Errorf("the database holds no such device: %w", store.ErrNotFound)
+			return fmt.Errorf("the database has no such device: %w", store.ErrNotFound)
 		case err != nil:
 			return err
 		case name != nil:

@@ -8,10 +8,11 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// contacts keeps whoever reads a contact from those who write it. sqlstore
-// gives up its lock before it copies what it found in its cache, and the names
-// in there are changed in place: without this a reader can meet a string that
-// is half written.
+// contacts locks readers of a contact out while a writer changes it. GetContact
+// in sqlstore/store.go unlocks its cache before it copies the cached contact,
+// and the methods below change that contact in place. The race detector reports
+// it, and a reader can get a string that is half written. Delete when
+// GetContact copies the contact under its lock.
 type contacts struct {
 	wastore.ContactStore
 	mu sync.RWMutex
@@ -38,8 +39,8 @@ func (c *contacts) PutBusinessName(ctx context.Context, user types.JID, name str
 	return c.ContactStore.PutBusinessName(ctx, user, name)
 }
 
-// PutContactName implements [wastore.ContactStore]. whatsmeow calls it with
-// the first name first, whatever the interface calls its parameters.
+// PutContactName implements [wastore.ContactStore]. whatsmeow passes the first
+// name first, although the interface names its parameters the other way round.
 func (c *contacts) PutContactName(ctx context.Context, user types.JID, firstName, fullName string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

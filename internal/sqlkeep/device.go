@@ -11,8 +11,8 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// container is what a device saves and deletes itself through. It keeps the
-// session name in step with the device.
+// container is the DeviceContainer of a device: it saves and deletes the device
+// and its session name together.
 type container struct {
 	keeper  *Keeper
 	session string
@@ -20,8 +20,8 @@ type container struct {
 
 var _ wastore.DeviceContainer = container{}
 
-// wrap puts the container and the stores of ours around those that sqlstore
-// has given the device.
+// wrap sets the device's container, and wraps the stores that sqlstore has
+// given the device.
 func (k *Keeper) wrap(device *wastore.Device, session string) {
 	device.Container = container{keeper: k, session: session}
 	if device.Initialized {
@@ -37,9 +37,9 @@ func (k *Keeper) wrap(device *wastore.Device, session string) {
 	}
 }
 
-// PutDevice implements [wastore.DeviceContainer]. Device and session name are
-// stored in one transaction, and the device is initialised once that is
-// committed, and not otherwise.
+// PutDevice implements [wastore.DeviceContainer]. It stores the device and the
+// session name in one transaction. A new device is initialized only if that
+// transaction is committed.
 func (c container) PutDevice(ctx context.Context, device *wastore.Device) error {
 	if err := c.put(ctx, device); err != nil {
 		return c.keeper.fail("save session", c.session, err)
@@ -56,7 +56,7 @@ func (c container) put(ctx context.Context, device *wastore.Device) error {
 	if device.Initialized {
 		return c.update(ctx, device)
 	}
-	saved := *device // sqlstore initialises what it is given, even when it fails
+	saved := *device // sqlstore initializes its argument even when it fails
 	if err := c.insert(ctx, &saved); err != nil {
 		return err
 	}
@@ -65,9 +65,10 @@ func (c container) put(ctx context.Context, device *wastore.Device) error {
 	return nil
 }
 
-// insert stores a device that was just linked. What held the session before
-// goes, and so does a device of the same JID: its link has ended, or the JID
-// would not be free, and sqlstore would keep the old keys.
+// insert stores a device that was just linked. It deletes the device that held
+// the session before, and any device with the same JID. The link of the latter
+// has ended, or its JID would not be free, and sqlstore would keep its old
+// keys.
 func (c container) insert(ctx context.Context, device *wastore.Device) error {
 	k := c.keeper
 	return k.locked(ctx, "session", c.session, func(ctx context.Context) error {
@@ -87,9 +88,9 @@ func (c container) insert(ctx context.Context, device *wastore.Device) error {
 	})
 }
 
-// update stores a device again, as whatsmeow does when a name changes. A
-// device that has lost its session must not take it back, and it may have lost
-// it to one with the same JID: only the keys tell them apart.
+// update stores a device again, as whatsmeow does when a name changes. A device
+// that has lost its session must not take it back. It may have lost the session
+// to a device with the same JID, so update compares the keys too.
 func (c container) update(ctx context.Context, device *wastore.Device) error {
 	return c.keeper.locked(ctx, "session", c.session, func(ctx context.Context) error {
 		held, key, err := c.keeper.holder(ctx, c.session)
@@ -98,15 +99,15 @@ func (c container) update(ctx context.Context, device *wastore.Device) error {
 		} else if held != *device.ID || !bytes.Equal(key, device.NoiseKey.Priv[:]) {
 			return wastore.ErrDeviceDeleted
 		}
-		saved := *device // PutDevice would take the container away from a device
+		saved := *device // PutDevice replaces the container of its argument
 		return c.keeper.container.PutDevice(ctx, &saved)
 	})
 }
 
-// record gives the session name to a stored device.
+// record stores a session name for a stored device.
 func (k *Keeper) record(ctx context.Context, session string, jid types.JID, linkedAt time.Time) error {
-	// A row without its device can only come from a program that deletes
-	// without foreign keys.
+	// A row without a device is left by a program that deletes without foreign
+	// keys.
 	if _, err := k.db.Exec(ctx, `DELETE FROM walink_session WHERE name=$1 OR jid=$2`, k.name(session), jid); err != nil {
 		return err
 	}
@@ -115,8 +116,9 @@ func (k *Keeper) record(ctx context.Context, session string, jid types.JID, link
 	return err
 }
 
-// DeleteDevice implements [wastore.DeviceContainer]. The session name goes
-// with the device. What another device has put under the same JID stays.
+// DeleteDevice implements [wastore.DeviceContainer]. It deletes the session
+// name with the device. If another device was stored under the same JID, that
+// device stays.
 func (c container) DeleteDevice(ctx context.Context, device *wastore.Device) error {
 	err := sqlstore.ErrDeviceIDMustBeSet
 	if device.ID != nil && !device.ID.IsEmpty() {
@@ -136,9 +138,9 @@ func (c container) DeleteDevice(ctx context.Context, device *wastore.Device) err
 	return nil
 }
 
-// eventBuffer gives the writing connection back if the code inside of a
-// decryption transaction panics; see Store.txn.
-// An error that is not of that code is the transaction's, and names the session.
+// eventBuffer adds two things to a decryption transaction. If the code inside
+// panics, the connection is returned, as in [Txn]. If the transaction itself
+// fails, the error names the session.
 type eventBuffer struct {
 	wastore.EventBuffer
 	owner

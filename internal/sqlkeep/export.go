@@ -31,13 +31,13 @@ func (k *Keeper) Export(ctx context.Context, session string) iter.Seq2[transfer.
 }
 
 // snapshot runs fn with the database in a transaction that sees one state and
-// keeps nobody from writing.
+// blocks no writer.
 func (k *Keeper) snapshot(ctx context.Context, fn func(db *dbutil.Database) error) error {
 	tx, err := k.config.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // it has written nothing
+	defer func() { _ = tx.Rollback() }() // it wrote nothing
 	db := k.db.Child("", nil, nil)
 	db.LoggingDB.UnderlyingExecable = tx
 	return fn(db)
@@ -58,7 +58,7 @@ func (k *Keeper) export(ctx context.Context, db *dbutil.Database, session string
 		columns := slices.Concat(t.keys, t.columns)
 		where := []string{t.owner + `=$1`}
 		for _, key := range t.keys {
-			where = append(where, key+` IS NOT NULL`) // SQLite has such rows, which nobody can ask for
+			where = append(where, key+` IS NOT NULL`) // SQLite allows such rows, which no query finds
 		}
 		query := fmt.Sprintf(`SELECT %s FROM %s WHERE %s`, strings.Join(columns, ", "), t.name, strings.Join(where, ` AND `))
 		if err := each(ctx, db, t.record, yield, query, device.ID.String()); err != nil {
@@ -68,7 +68,7 @@ func (k *Keeper) export(ctx context.Context, db *dbutil.Database, session string
 	return nil
 }
 
-// each calls yield for what read makes of the rows of a query.
+// each calls read for each row of a query, and yield for each result.
 func each[T any](
 	ctx context.Context, db *dbutil.Database, read func(scan func(to ...any) error) (T, error), yield func(T, error) bool, query string, args ...any,
 ) (err error) {
@@ -96,7 +96,7 @@ func (k *Keeper) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, e
 			var broken error
 			err := each(ctx, db, scanPair, func(pair wastore.LIDMapping, _ error) bool {
 				if pair.LID.User == "" || pair.PN.User == "" {
-					broken = fmt.Errorf("%w: a pair has one side", store.ErrDamaged)
+					broken = fmt.Errorf("%w: a pair lacks its LID or its number", store.ErrDamaged)
 					return true
 				}
 				return yield(pair, nil)
@@ -111,6 +111,6 @@ func (k *Keeper) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, e
 
 func scanPair(scan func(to ...any) error) (pair wastore.LIDMapping, err error) {
 	pair.LID.Server, pair.PN.Server = types.HiddenUserServer, types.DefaultUserServer
-	err = scan(text(&pair.LID.User), text(&pair.PN.User)) // SQLite has keys that are NULL
+	err = scan(text(&pair.LID.User), text(&pair.PN.User)) // SQLite allows NULL in a key
 	return pair, err
 }

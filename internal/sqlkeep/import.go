@@ -26,7 +26,7 @@ func (k *Keeper) Import(ctx context.Context, session string, records iter.Seq2[t
 			device, first := record.(transfer.DeviceRecord)
 			switch {
 			case first != (w == nil):
-				return errors.New("the records do not begin with the device, or have two")
+				return errors.New("the records must have one device, as the first of them")
 			case first:
 				if err := k.importDevice(ctx, session, device); err != nil {
 					return err
@@ -49,9 +49,10 @@ func (k *Keeper) Import(ctx context.Context, session string, records iter.Seq2[t
 	return nil
 }
 
-// importDevice stores the device if neither it nor its session is there.
+// importDevice stores the device. It fails if the device or the session is
+// already stored.
 func (k *Keeper) importDevice(ctx context.Context, session string, record transfer.DeviceRecord) error {
-	device := *record.Device // PutDevice gives it stores
+	device := *record.Device // PutDevice changes its argument
 	if device.ID == nil || device.ID.IsEmpty() || device.Account == nil {
 		return errors.New("the device is not linked")
 	}
@@ -65,11 +66,12 @@ func (k *Keeper) importDevice(ctx context.Context, session string, record transf
 	case err != nil:
 		return err
 	case !held.IsEmpty():
-		return fmt.Errorf("the session has a device: %w", transfer.ErrTaken)
+		return fmt.Errorf("the session already has a device: %w", transfer.ErrTaken)
 	case stored:
 		return fmt.Errorf("the database has the device already, under another name or under none (see Adopt): %w", transfer.ErrTaken)
 	}
-	// What a program has left that deleted without foreign keys.
+	// A program that deletes without foreign keys may have left data of the
+	// device.
 	if err := k.forget(ctx, *device.ID); err != nil {
 		return err
 	}
@@ -79,15 +81,15 @@ func (k *Keeper) importDevice(ctx context.Context, session string, record transf
 	return k.record(ctx, session, *device.ID, record.LinkedAt)
 }
 
-// importRows is how many rows are stored with one statement.
+// importRows is the number of rows in one statement.
 const importRows = 100
 
-// writer stores rows, many of one table at once.
+// writer stores rows, many rows of one table in one statement.
 type writer struct {
 	keeper *Keeper
 	jid    types.JID
 	tables map[string]table
-	table  string // that of what waits
+	table  string // the table of the rows that wait
 	rows   int
 	args   []any // the JID, and the values of the rows that wait
 }
@@ -115,7 +117,7 @@ func (w *writer) add(ctx context.Context, record transfer.Record) error {
 	return nil
 }
 
-// flush stores what waits.
+// flush stores the rows that wait.
 func (w *writer) flush(ctx context.Context) error {
 	if w.rows == 0 {
 		return nil
@@ -143,11 +145,11 @@ func (w *writer) flush(ctx context.Context) error {
 	return nil
 }
 
-// importPairs is how many pairs of the LID map are stored at once.
+// importPairs is the number of LID pairs in one statement.
 const importPairs = 500
 
-// ImportLIDs implements [transfer.Importer]. It goes through the container, whose
-// cache would not know of the pairs otherwise.
+// ImportLIDs implements [transfer.Importer]. It stores the pairs through the
+// container's LIDMap, so that the cache of the LIDMap knows them.
 func (k *Keeper) ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapping, error]) error {
 	err := batch.Each(pairs, importPairs, func(list []wastore.LIDMapping) error { return k.addPairs(ctx, list) })
 	if err != nil {
@@ -156,7 +158,7 @@ func (k *Keeper) ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMapp
 	return nil
 }
 
-// addPairs adds those of which neither side is known.
+// addPairs adds the pairs of which neither side is known.
 func (k *Keeper) addPairs(ctx context.Context, batch []wastore.LIDMapping) error {
 	if len(batch) == 0 {
 		return nil

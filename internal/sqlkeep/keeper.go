@@ -1,6 +1,7 @@
-// Package sqlkeep keeps sessions in whatsmeow's own SQL tables with walink's
-// beside them. It is what store/sqlite and store/postgres have in common; they
-// know how to open, check and close a database, and what its errors mean.
+// Package sqlkeep keeps sessions in whatsmeow's own SQL tables, with walink's
+// tables next to them. It is what store/sqlite and store/postgres have in
+// common. Those two packages open, check and close a database, and explain its
+// errors.
 package sqlkeep
 
 import (
@@ -19,35 +20,35 @@ import (
 	"github.com/walink/walink/store/transfer"
 )
 
-// Config is what a database brings with it.
+// Config is what a kind of database provides.
 type Config struct {
-	// DB has walink's tables. It is a child of the Container's database, and
+	// DB has walink's tables. DB is a child of the Container's database, and
 	// shares its transactions.
 	DB *dbutil.Database
 	// Container has whatsmeow's tables.
 	Container *sqlstore.Container
-	// Fail names the operation and the database in an error.
+	// Fail adds the operation and the database to an error.
 	Fail func(op string, err error) error
-	// Now is the clock that all who share the database have in common.
+	// Now is the clock that everybody who uses the database has in common.
 	Now func(ctx context.Context) (time.Time, error)
-	// Lock keeps others away from what it is called for until the transaction
-	// of ctx ends. It is nil where one transaction at a time writes.
+	// Lock takes the lock id until the transaction of ctx ends. Lock is nil for
+	// a database in which one transaction at a time writes.
 	Lock func(ctx context.Context, id int64) error
-	// Snapshot begins a transaction that sees one state, and keeps nobody from
-	// writing, for reading at length.
+	// Snapshot begins a transaction for long reads. It sees one state of the
+	// database, and blocks no writer.
 	Snapshot func(ctx context.Context) (*sql.Tx, error)
-	// Mark returns what others can tell by whether this Store is alive; an
-	// empty string where they cannot.
+	// Mark returns a text from which others can tell whether this Store is
+	// alive, or an empty string if they cannot.
 	Mark func(ctx context.Context) (string, error)
-	// Dead reports whether a Store is known to be dead by its mark.
+	// Dead reports whether the Store with that mark is known to be dead.
 	Dead func(ctx context.Context, mark string) bool
-	// Grace is how long a Store has to be dead before its leases are lent to
-	// others, in which it may show that it is alive after all.
+	// Grace is how long a Store must be dead before its leases are lent to
+	// others. Within that time the Store can show that it is alive after all.
 	Grace time.Duration
 }
 
-// Keeper implements [store.Store] but for Close, [store.Ledger],
-// [store.Leaser], [transfer.Exporter] and [transfer.Importer].
+// Keeper implements [store.Store] except Close, [store.Ledger], [store.Leaser],
+// [transfer.Exporter] and [transfer.Importer].
 type Keeper struct {
 	db        *dbutil.Database
 	container *sqlstore.Container
@@ -61,7 +62,7 @@ var (
 	_ transfer.Importer = (*Keeper)(nil)
 )
 
-// New returns a Keeper. The tables are there once [Upgrade] has been called.
+// New returns a Keeper. The tables exist once [Upgrade] has returned.
 func New(config Config) *Keeper {
 	fail := config.Fail
 	config.Fail = func(op string, err error) error { return fail(op, damaged(err)) }
@@ -69,12 +70,12 @@ func New(config Config) *Keeper {
 }
 
 // damaged adds [store.ErrDamaged] to an error about a value that cannot be what
-// was stored, which sqlstore and database/sql tell in ways of their own.
+// was stored. sqlstore and database/sql report such values in their own ways.
 func damaged(err error) error {
 	if errors.Is(err, store.ErrDamaged) {
 		return err
 	}
-	if errors.Is(err, sqlstore.ErrInvalidLength) || strings.Contains(err.Error(), "sql: Scan error on column") { // which has no name
+	if errors.Is(err, sqlstore.ErrInvalidLength) || strings.Contains(err.Error(), "sql: Scan error on column") { // database/sql has no variable for it
 		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	}
 	return err
@@ -82,8 +83,8 @@ func damaged(err error) error {
 
 // Txn runs fn in one transaction, or in the one that ctx already carries.
 func Txn(ctx context.Context, db *dbutil.Database, fn func(ctx context.Context) error) error {
-	// dbutil does not roll back when fn panics. Ending its ctx does, and gives
-	// the connection back, which may be the only one that writes.
+	// dbutil does not roll back when fn panics. The end of its ctx does, and
+	// also returns the connection, which may be the only one that writes.
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	return db.DoTxn(ctx, nil, fn)
@@ -93,13 +94,13 @@ func (k *Keeper) txn(ctx context.Context, fn func(ctx context.Context) error) er
 	return Txn(ctx, k.db, fn)
 }
 
-// locked is txn alone with what is called name among those of its kind.
+// locked is txn under a lock for name, which is separate for each kind.
 func (k *Keeper) locked(ctx context.Context, kind, name string, fn func(ctx context.Context) error) error {
 	return k.txn(ctx, func(ctx context.Context) error {
 		if k.config.Lock != nil {
 			id := fnv.New64a()
 			_, _ = fmt.Fprintf(id, "walink %s %s", kind, name)
-			if err := k.config.Lock(ctx, int64(id.Sum64())); err != nil { //nolint:gosec // any number will do
+			if err := k.config.Lock(ctx, int64(id.Sum64())); err != nil { //nolint:gosec // any number is good
 				return err
 			}
 		}
@@ -107,21 +108,21 @@ func (k *Keeper) locked(ctx context.Context, kind, name string, fn func(ctx cont
 	})
 }
 
-// fail names the operation, the session and the database in err.
+// fail adds the operation, the session and the database to err.
 func (k *Keeper) fail(op, session string, err error) error {
 	return k.config.Fail(fmt.Sprintf("%s %q", op, session), err)
 }
 
-// dead reports whether a Store is known to be dead by its mark.
+// dead reports whether the Store with that mark is known to be dead.
 func (k *Keeper) dead(ctx context.Context, mark string) bool {
 	return mark != "" && k.config.Dead(ctx, mark)
 }
 
-// name is a session name, or another string that may hold any bytes, as a
-// value of a column.
+// name returns a session name, or another string of any bytes, as the value of
+// a column.
 func (k *Keeper) name(name string) any {
 	if k.db.Dialect == dbutil.Postgres {
-		return []byte(name) // a text holds no zero byte, and UTF-8 alone
+		return []byte(name) // a PostgreSQL text is valid UTF-8 without a zero byte
 	}
 	return name
 }

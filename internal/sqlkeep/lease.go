@@ -20,7 +20,7 @@ func (k *Keeper) TakeLease(ctx context.Context, session, holder string, ttl time
 			return err
 		})
 	}
-	if err == nil && busy != nil { // and what was noted of it is stored
+	if err == nil && busy != nil { // not inside the transaction, which must store doubt
 		err = busy
 	}
 	if err != nil {
@@ -32,11 +32,11 @@ func (k *Keeper) TakeLease(ctx context.Context, session, holder string, ttl time
 // record is a lease as it is stored.
 type record struct {
 	store.Lease
-	mark  string    // by which it can be told whether the holder is alive
-	doubt time.Time // when the holder was first found dead; the Unix epoch if it was not
+	mark  string    // shows whether the holder is alive
+	doubt time.Time // when the holder was first found dead; the Unix epoch if it never was
 }
 
-// take lends the session, or says who has it.
+// take lends the session, or says who holds it.
 func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl time.Duration) (lease store.Lease, busy *store.BusyError, err error) {
 	now, err := k.config.Now(ctx)
 	if err != nil {
@@ -62,7 +62,8 @@ func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl tim
 			return lease, &store.BusyError{Lease: held.Lease}, nil
 		}
 	}
-	// The time, so that tokens grow also when the database has lost the last.
+	// The token is the time, so that tokens grow even if the database has lost
+	// the last one.
 	token := max(held.Token+1, uint64(max(now.UnixMicro(), 0)))
 	lease = store.Lease{Session: session, Holder: holder, Token: token, Since: milli(now), Until: milli(now.Add(ttl))}
 	_, err = k.db.Exec(ctx, `
@@ -77,7 +78,7 @@ func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl tim
 func (k *Keeper) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
 	mark, err := k.config.Mark(ctx)
 	if err == nil {
-		// Alone with the session: whoever is taking it has read what is changed here.
+		// Under the lock, because TakeLease reads what update changes here.
 		err = k.locked(ctx, "lease", lease.Session, func(ctx context.Context) error {
 			now, err := k.config.Now(ctx)
 			if err != nil {
@@ -109,7 +110,7 @@ func (k *Keeper) PeekLease(ctx context.Context, session string) (store.Lease, er
 		held, err = k.last(ctx, session)
 	}
 	if err == nil && (!held.inForce(now) || k.dead(ctx, held.mark) && !held.doubted(now, k.config.Grace)) {
-		err = fmt.Errorf("nobody has a lease of it: %w", store.ErrNotFound)
+		err = fmt.Errorf("it has no lease in force: %w", store.ErrNotFound)
 	}
 	if err != nil {
 		return store.Lease{}, k.fail("look at the lease of session", session, err)
@@ -117,7 +118,7 @@ func (k *Keeper) PeekLease(ctx context.Context, session string) (store.Lease, er
 	return held.Lease, nil
 }
 
-// Held returns when the last lease with that mark ends; a time long past if
+// Held returns when the last lease with that mark ends, or a time long ago if
 // there is none.
 func Held(ctx context.Context, conn *sql.Conn, mark string) (until time.Time, err error) {
 	var end int64
@@ -125,13 +126,13 @@ func Held(ctx context.Context, conn *sql.Conn, mark string) (until time.Time, er
 	return time.UnixMilli(end), err
 }
 
-// released is the end of a lease that was given back. Its row stays, so that
-// tokens go on growing.
+// released is the until of a lease that was released. The row stays, so that
+// tokens continue to grow.
 const released = -1
 
-// update changes the row of a lease, unless it has been released, or the
-// session has been lent again. A database that has lost its data may have given
-// another lease the same token.
+// update changes the row of a lease, unless the lease was released or the
+// session was lent again. It compares holder and since too, because a database
+// that has lost its data may have given another lease the same token.
 func (k *Keeper) update(ctx context.Context, lease store.Lease, set string, values ...any) error {
 	args := append([]any{
 		k.name(lease.Session), int64(lease.Token), released, k.name(lease.Holder), lease.Since.UnixMilli(), //nolint:gosec // a count
@@ -149,8 +150,8 @@ func (k *Keeper) update(ctx context.Context, lease store.Lease, set string, valu
 	return err
 }
 
-// last returns the last lease of session, in force or not; a zero one if there
-// was none.
+// last returns the last lease of session, in force or not, or a zero record if
+// there was none.
 func (k *Keeper) last(ctx context.Context, session string) (held record, err error) {
 	var holder []byte
 	var token, since, until, doubt int64
@@ -168,12 +169,13 @@ func (k *Keeper) last(ctx context.Context, session string) (held record, err err
 	return held, nil
 }
 
-// doubted reports whether a dead holder may still show that it is alive.
+// doubted reports whether a holder that was found dead can still show that it
+// is alive.
 func (r record) doubted(now time.Time, grace time.Duration) bool {
 	return grace > 0 && (r.doubt.UnixMilli() == 0 || r.doubt.Add(grace).After(now))
 }
 
 func (r record) inForce(now time.Time) bool { return r.Token > 0 && r.Until.After(now) }
 
-// milli is a time as it is stored.
+// milli returns t with the precision of the database.
 func milli(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }

@@ -7,15 +7,16 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// ledgerMemory is how long requests for pairing codes are remembered at least.
+// ledgerMemory is the least time for which requests for pairing codes are
+// remembered.
 const ledgerMemory = 24 * time.Hour
 
-// clockSlack is how much clocks of several processes may differ.
+// clockSlack is how much the clocks of several processes may differ.
 const clockSlack = time.Minute
 
-// TakeCode implements [store.Ledger]. The numbers stand in the database as they
-// are, beside the accounts that they belong to. Those of more than a day ago
-// go with the next call, or when the database is opened.
+// TakeCode implements [store.Ledger]. The numbers are stored in clear, in the
+// same database as the accounts that they belong to. Requests of more than a
+// day ago are deleted by the next call, or when the database is opened.
 func (k *Keeper) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error) {
 	err = k.locked(ctx, "codes", number, func(ctx context.Context) error {
 		if err := k.forgetCodes(ctx, now, window); err != nil {
@@ -33,8 +34,8 @@ func (k *Keeper) TakeCode(ctx context.Context, number string, now time.Time, lim
 			next = now.Add(window).UTC()
 			return nil
 		}
-		// The request that must leave the window before another may be made is
-		// the limit-th from the end.
+		// The limit-th request from the end must leave the window before
+		// another code may be requested.
 		var count int
 		var oldest int64
 		err := k.db.QueryRow(ctx, `
@@ -103,8 +104,9 @@ func (k *Keeper) PeekCode(ctx context.Context, number string, now time.Time, lim
 	return left, next, nil
 }
 
-// forgetCodes deletes the requests and refusals that count no longer. What is
-// later than any can be was written while the clock was wrong.
+// forgetCodes deletes the requests and refusals that no longer count. It also
+// deletes those with a time in the future, which were written while the clock
+// was wrong.
 func (k *Keeper) forgetCodes(ctx context.Context, now time.Time, window time.Duration) error {
 	_, err := k.db.Exec(ctx, `DELETE FROM walink_code WHERE asked_at<$1 OR asked_at>$2`,
 		now.Add(-max(window, ledgerMemory)).UnixNano(), now.Add(max(window, clockSlack)).UnixNano())

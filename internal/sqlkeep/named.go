@@ -11,14 +11,15 @@ import (
 	"github.com/walink/walink/internal/digits"
 )
 
-// owner is whose data a store has. It names the session in the errors of
-// sqlstore, which do not, so that a value that cannot be read can be found.
+// owner says whose data a store has. The errors of sqlstore do not name the
+// session; owner adds it, so that people can find a value that is damaged.
 type owner struct {
 	keeper  *Keeper
 	session string
 }
 
-// fail names what of the session the error is about, without phone numbers.
+// fail adds to err the session and which of its values the error is about,
+// without phone numbers.
 func (o owner) fail(what, key string, err error) error {
 	if err == nil {
 		return nil
@@ -57,7 +58,7 @@ func (p *preKeys) GetPreKey(ctx context.Context, id uint32) (*keys.PreKey, error
 	return key, p.fail("prekey", fmt.Sprint(id), err)
 }
 
-// appState names the session and the state.
+// appState adds the session and the name of the collection to errors.
 type appState struct {
 	wastore.AppStateStore
 	owner
@@ -69,7 +70,7 @@ func (a appState) GetAppStateVersion(ctx context.Context, name string) (uint64, 
 	return version, hash, a.fail("app state", name, err)
 }
 
-// messageSecrets names the session and the message.
+// messageSecrets adds the session and the message to errors.
 type messageSecrets struct {
 	wastore.MsgSecretStore
 	owner

@@ -14,22 +14,26 @@ import (
 	"github.com/walink/walink/internal/keypair"
 )
 
-// preKeys stores the prekeys of a first login, 812 of them, in one commit
-// where sqlstore makes one of each, and makes the keys before it takes the
-// write lock that all devices share.
+// preKeys stores the 812 prekeys of a first login in one commit, and makes the
+// keys before it takes the write lock, which all devices share. GetOrGenPreKeys
+// in sqlstore/store.go makes one commit for each key. Delete when it makes one
+// for all.
 type preKeys struct {
 	wastore.PreKeyStore
 	owner
 	jid types.JID
 
-	// mu is held before a transaction begins. sqlstore takes a lock of its own
-	// in both methods below; taking that one with and without the transaction
-	// would be a deadlock, since there is one connection that writes.
+	// mu is taken before a transaction begins. sqlstore takes its own lock in
+	// both methods below, inside the transaction. Without mu there is a
+	// deadlock: one goroutine has sqlstore's lock and waits for the only
+	// connection that writes, and another has the connection and waits for the
+	// lock.
 	mu sync.Mutex
 }
 
-// preKeyRows is the number of prekeys in one statement: long enough to make
-// the cost of a statement small, short enough for SQLite to compile quickly.
+// preKeyRows is the number of prekeys in one statement: enough to make the cost
+// of a statement small, and few enough for SQLite to compile the statement
+// quickly.
 const preKeyRows = 128
 
 // GetOrGenPreKeys implements [wastore.PreKeyStore].
@@ -60,7 +64,7 @@ func (p *preKeys) getOrGen(ctx context.Context, count uint32) ([]*keys.PreKey, e
 		if err != nil {
 			return err
 		}
-		if waiting > 0 || batch == nil { // the rest of an upload that failed
+		if waiting > 0 || batch == nil { // left by an upload that failed
 			batch, err = p.PreKeyStore.GetOrGenPreKeys(ctx, count)
 			return err
 		}
@@ -75,7 +79,7 @@ func (p *preKeys) getOrGen(ctx context.Context, count uint32) ([]*keys.PreKey, e
 	return batch, nil
 }
 
-// stored counts the keys that wait to be uploaded, and gives the last ID.
+// stored counts the keys that wait for upload, and returns the last ID.
 func (p *preKeys) stored(ctx context.Context) (waiting int, last uint32, err error) {
 	err = p.keeper.db.QueryRow(ctx, `
 		SELECT COUNT(CASE WHEN uploaded=false THEN 1 END), COALESCE(MAX(key_id), 0)

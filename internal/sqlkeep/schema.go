@@ -11,9 +11,9 @@ import (
 // VersionTable is the name of the table with the version of walink's tables.
 const VersionTable = "walink_version"
 
-// The foreign key makes a session end with its device, also when the device is
-// deleted by something that does not know walink. Times are Unix milliseconds
-// in linked_at and of leases, and nanoseconds otherwise.
+// The foreign key deletes a session name with its device, even if a program
+// that does not know walink deletes the device. Times are Unix milliseconds in
+// linked_at and in walink_lease, and Unix nanoseconds otherwise.
 const schemaV1 = `
 CREATE TABLE walink_session (
 	name      NAME   NOT NULL PRIMARY KEY,
@@ -49,7 +49,7 @@ CREATE TABLE walink_lease (
 );
 `
 
-// UpgradeTable returns walink's own migrations.
+// UpgradeTable returns the migrations of walink's tables.
 func UpgradeTable() dbutil.UpgradeTable {
 	migrate := func(schema string) func(ctx context.Context, db *dbutil.Database) error {
 		return func(ctx context.Context, db *dbutil.Database) error {
@@ -68,9 +68,9 @@ func UpgradeTable() dbutil.UpgradeTable {
 		Finish()
 }
 
-// Upgrade brings whatsmeow's tables and walink's up to date, all in one
-// transaction, so that a crash leaves the old schema or the new one, and forgets
-// the numbers of codes that count no longer. after, if it is not nil, is called
+// Upgrade brings whatsmeow's tables and walink's up to date, and deletes
+// expired requests for pairing codes. Everything is one transaction, so a crash
+// leaves the old schema or the new one. If after is not nil, Upgrade calls it
 // at the end of the transaction.
 func Upgrade(ctx context.Context, k *Keeper, after func(ctx context.Context) error) error {
 	return k.locked(ctx, "schema", "", func(ctx context.Context) error {
@@ -87,8 +87,8 @@ func Upgrade(ctx context.Context, k *Keeper, after func(ctx context.Context) err
 	})
 }
 
-// Probe writes a row and deletes it, in one transaction: others never see it, a
-// crash leaves nothing behind, and yet the database has to write.
+// Probe writes a row and deletes it, in one transaction. The database has to
+// write, but others never see the row, and a crash leaves nothing behind.
 func Probe(ctx context.Context, k *Keeper) error {
 	return k.txn(ctx, func(ctx context.Context) error {
 		if _, err := k.db.Exec(ctx, `INSERT INTO walink_code (number, asked_at) VALUES ('', 0)`); err != nil {

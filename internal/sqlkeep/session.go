@@ -20,8 +20,8 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// Device returns the device linked under session, or a fresh unlinked one,
-// which is stored under that name when whatsmeow saves it.
+// Device returns the device linked under session, or a fresh unlinked one. A
+// fresh device is stored under that name when whatsmeow saves it.
 func (k *Keeper) Device(ctx context.Context, session string) (*wastore.Device, error) {
 	device, _, err := k.find(ctx, k.db, session)
 	switch {
@@ -38,9 +38,10 @@ func (k *Keeper) Device(ctx context.Context, session string) (*wastore.Device, e
 	return device, nil
 }
 
-// find reads the device that is stored under session, bare of log and stores, and
-// when it was linked. It is sqlstore's GetDevice by the session's name in place
-// of the JID, which would be a second query, and with faster arithmetic.
+// find reads the device that is stored under session, without log and stores,
+// and the time at which it was linked. find does what sqlstore's GetDevice
+// does, with two differences: it looks the device up by session name, which
+// saves a second query, and it computes the public keys faster.
 func (k *Keeper) find(ctx context.Context, db *dbutil.Database, session string) (*wastore.Device, time.Time, error) {
 	device := &wastore.Device{Account: &waAdv.ADVSignedDeviceIdentity{}}
 	account := device.Account
@@ -76,9 +77,9 @@ func (k *Keeper) find(ctx context.Context, db *dbutil.Database, session string) 
 	return device, time.UnixMilli(linkedAt).UTC(), nil
 }
 
-// Sessions returns all stored sessions, sorted by name, byte for byte. Where
-// what is stored of one cannot be read, it returns the others with the error,
-// which names that one.
+// Sessions returns all stored sessions, sorted by name, byte by byte. If a
+// session cannot be read, Sessions returns the others and an error that names
+// it.
 func (k *Keeper) Sessions(ctx context.Context) ([]store.Session, error) {
 	rows, err := k.db.Query(ctx, `
 		SELECT s.name, s.jid, d.lid, s.linked_at
@@ -106,13 +107,14 @@ func (k *Keeper) Sessions(ctx context.Context) ([]store.Session, error) {
 	return whole, nil
 }
 
-// listed is a session, and whether all of it could be read.
+// listed is a session, and whether all of it was readable.
 type listed struct {
 	store.Session
 	whole bool
 }
 
-// scanSession returns a broken session with its name.
+// scanSession reads a session. If part of it cannot be read, scanSession
+// returns the rest of the session, with its name, and the reason in broken.
 func scanSession(row dbutil.Scannable) (session store.Session, broken, err error) {
 	var linkedAt int64
 	var name []byte
@@ -137,7 +139,7 @@ func scanSession(row dbutil.Scannable) (session store.Session, broken, err error
 	return session, broken, nil
 }
 
-// parseJID reads what a column holds, which for no JID is nothing.
+// parseJID reads a column, which is empty if there is no JID.
 func parseJID(text string) (types.JID, error) {
 	if text == "" {
 		return types.EmptyJID, nil
@@ -145,8 +147,8 @@ func parseJID(text string) (types.JID, error) {
 	return types.ParseJID(text)
 }
 
-// Delete forgets session and everything stored for its device. An unknown
-// session gets an error that wraps [store.ErrNotFound].
+// Delete deletes session and everything stored for its device. For an unknown
+// session the error wraps [store.ErrNotFound].
 func (k *Keeper) Delete(ctx context.Context, session string) error {
 	err := k.locked(ctx, "session", session, func(ctx context.Context) error {
 		jid, _, err := k.holder(ctx, session)
@@ -163,8 +165,8 @@ func (k *Keeper) Delete(ctx context.Context, session string) error {
 	return nil
 }
 
-// holder returns the JID and the private noise key of the device stored under
-// session, or an empty JID.
+// holder returns the JID and the private noise key of the device that is stored
+// under session, or an empty JID.
 func (k *Keeper) holder(ctx context.Context, session string) (jid types.JID, noiseKey []byte, err error) {
 	err = k.db.QueryRow(ctx, `
 		SELECT s.jid, d.noise_key FROM walink_session s JOIN whatsmeow_device d ON d.jid=s.jid WHERE s.name=$1
@@ -175,8 +177,8 @@ func (k *Keeper) holder(ctx context.Context, session string) (jid types.JID, noi
 	return jid, noiseKey, err
 }
 
-// forget deletes a device with its data and its session name, most of it by
-// foreign keys; whatsmeow's privacy tokens have none.
+// forget deletes a device with its data and its session name. Foreign keys
+// delete most of it; whatsmeow's privacy tokens have no foreign key.
 func (k *Keeper) forget(ctx context.Context, jid types.JID) error {
 	if _, err := k.db.Exec(ctx, `DELETE FROM whatsmeow_privacy_tokens WHERE our_jid=$1`, jid); err != nil {
 		return err

@@ -11,21 +11,23 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// identities and sessions delete and move the addresses that they are told,
-// and no others. sqlstore looks for them with LIKE, for which the underscore
-// in the address of a LID stands for any character, letters have no case, and
-// no index is used; and what it moves it replaces wherever it occurs. Here
-// they are a range of the index.
+// identities and sessions delete and move exactly the addresses that whatsmeow
+// names. DeleteAllIdentities, DeleteAllSessions and MigratePNToLID in
+// sqlstore/store.go select addresses with LIKE: there the underscore in the
+// address of a LID matches any character, case is ignored, and no index is
+// used. replace in MigratePNToLID replaces the user wherever it occurs in the
+// address. The methods here select a range of the index. Delete when sqlstore
+// compares addresses exactly.
 type identities struct {
 	wastore.IdentityStore
 	owner
 	jid types.JID
 }
 
-// PutIdentity implements [wastore.IdentityStore]. What is stored already is not
-// stored again: whatsmeow puts the identity of the sender with every message,
-// and PostgreSQL would commit it each time. SQLite does not: it leaves a page
-// alone that stays the same.
+// PutIdentity implements [wastore.IdentityStore]. It does not store again what
+// is already stored: whatsmeow puts the identity of the sender with every
+// message, and PostgreSQL would commit it each time. SQLite needs no such
+// check, because it does not write a page that stays the same.
 func (i identities) PutIdentity(ctx context.Context, address string, key [32]byte) error {
 	if i.keeper.db.Dialect == dbutil.Postgres {
 		var stored bool
@@ -51,11 +53,13 @@ func (i identities) DeleteIdentity(ctx context.Context, address string) error {
 	return err
 }
 
-// devicesOf gives the first address that a user's devices can have, and the
-// first after them: a colon and the number of the device follow the user.
+// devicesOf returns the first address that a device of user can have, and the
+// first address after all of them. In an address, a colon and the number of the
+// device follow the user.
 func devicesOf(user string) (from, to string) { return user + ":", user + ";" }
 
-// within is the condition that a column is from $2 on and before $3, byte by byte.
+// within returns the condition that column is at least $2 and less than $3,
+// byte by byte.
 func (k *Keeper) within(column string) string {
 	if k.db.Dialect == dbutil.Postgres {
 		column += ` COLLATE "C"`
@@ -63,12 +67,14 @@ func (k *Keeper) within(column string) string {
 	return fmt.Sprintf(`%[1]s>=$2 AND %[1]s<$3`, column)
 }
 
-// behind is what stands in a column behind user, and what $5 has to be for it.
+// behind returns an expression for the rest of column after user, and the value
+// of its parameter $5.
 func (k *Keeper) behind(user, column string) (expression string, argument int) {
 	if k.db.Dialect == dbutil.Postgres {
 		return `substr(` + column + `, CAST($5 AS INTEGER))`, utf8.RuneCountInString(user) + 1
 	}
-	// As bytes, since substr counts the characters of a text, and not all are UTF-8 here.
+	// As bytes: substr counts the characters of a text, and in SQLite a text
+	// need not be UTF-8.
 	return `CAST(substr(CAST(` + column + ` AS BLOB), $5) AS TEXT)`, len(user) + 1
 }
 
@@ -77,9 +83,10 @@ type sessions struct {
 	owner
 	jid types.JID
 
-	// migrated has the users that need not be looked for again: whatsmeow
-	// migrates the sender of every message. sqlstore also remembers those for
-	// which it has failed or was rolled back, and then loses their sessions.
+	// migrated has the users whose addresses were moved, because whatsmeow
+	// migrates the sender of every message. sqlstore remembers a user even if
+	// the transaction failed or was rolled back, and then never moves that
+	// user's sessions.
 	migrated sync.Map
 }
 
@@ -122,7 +129,7 @@ func (s *sessions) MigratePNToLID(ctx context.Context, pn, lid types.JID) error 
 		return nil
 	})
 	if _, inside := s.keeper.db.Execable(ctx).(dbutil.Transaction); err == nil && !inside {
-		s.migrated.Store(user, struct{}{}) // what may still be rolled back is done again
+		s.migrated.Store(user, struct{}{}) // inside another transaction it may still be rolled back
 	}
 	return err
 }

@@ -8,19 +8,20 @@ import (
 	"github.com/walink/walink/store/transfer"
 )
 
-// table is one of whatsmeow's tables with what belongs to a device, but for
-// the device itself.
+// table is one of whatsmeow's tables with data of a device. The table of the
+// devices themselves is not one of them.
 type table struct {
 	name    string
 	owner   string   // the column with the device's JID
-	keys    []string // the other columns of the primary key
-	columns []string // those that are not of it
-	// record makes a record of a row, whose columns scan reads in order.
+	keys    []string // the rest of the primary key
+	columns []string // all other columns
+	// record makes a record of a row. scan reads the columns in order: keys,
+	// then columns.
 	record func(scan func(to ...any) error) (transfer.Record, error)
 }
 
-// tables lists them in an order in which rows refer to earlier ones alone. A
-// test compares them with the schema.
+// tables lists the tables so that rows refer only to rows of earlier tables. A
+// test compares the list with the schema.
 func tables() []table {
 	return append([]table{
 		{"whatsmeow_pre_keys", "jid", []string{"key_id"}, []string{"key", "uploaded"}, func(scan func(...any) error) (transfer.Record, error) {
@@ -61,7 +62,7 @@ func tables() []table {
 	}, accountTables()...)
 }
 
-// accountTables are those that have nothing to do with keys of Signal's.
+// accountTables lists the tables that have no Signal keys.
 func accountTables() []table {
 	names := []string{"first_name", "full_name", "push_name", "business_name", "redacted_phone"}
 	return []table{
@@ -105,8 +106,8 @@ func accountTables() []table {
 	}
 }
 
-// row gives the table of a record, and the values of its keys and columns. It
-// is not for the device.
+// row returns the table of a record, and the values of its keys and columns. It
+// does not support a DeviceRecord.
 func row(r transfer.Record) (table string, values []any) {
 	switch r := r.(type) {
 	case transfer.DeviceRecord:
@@ -135,7 +136,7 @@ func row(r transfer.Record) (table string, values []any) {
 	case transfer.SaltRecord:
 		return "whatsmeow_nct_salt", []any{blob(r.Salt)}
 	case transfer.EventRecord:
-		var plaintext any // NULL, by which whatsmeow knows that the event was handled
+		var plaintext any // NULL tells whatsmeow that the event was handled
 		if len(r.Plaintext) > 0 {
 			plaintext = r.Plaintext
 		}
@@ -146,7 +147,7 @@ func row(r transfer.Record) (table string, values []any) {
 	return "", nil
 }
 
-// blob is never NULL.
+// blob returns b, which is never NULL in the database.
 func blob(b []byte) []byte {
 	if b == nil {
 		return []byte{}
@@ -164,12 +165,12 @@ func text(to *string) sql.Scanner {
 	})
 }
 
-// fixed reads as many bytes as there is room for.
+// fixed reads exactly len(to) bytes.
 func fixed(to []byte) sql.Scanner {
 	return scanner(func(value any) error {
 		b, ok := value.([]byte)
 		if !ok || len(b) != len(to) {
-			return fmt.Errorf("it has %d bytes where %d are due", len(b), len(to))
+			return fmt.Errorf("the value has %d bytes, want %d", len(b), len(to))
 		}
 		copy(to, b)
 		return nil
@@ -181,8 +182,8 @@ type scanner func(value any) error
 // Scan implements [sql.Scanner].
 func (s scanner) Scan(value any) error { return s(value) }
 
-// Exported lists the columns that an export has, each behind its table, for a
-// test that compares them with the schema.
+// Exported lists the columns that an export has, as table.column, for a test
+// that compares them with the schema.
 func Exported() []string {
 	var all []string
 	for _, t := range tables() {

@@ -8,8 +8,9 @@ import (
 )
 
 // privacyTokens stores several tokens of one user one after the other.
-// sqlstore stores all in one statement, in which PostgreSQL lets no row change
-// twice; and without any that is no statement at all.
+// PutPrivacyTokens in sqlstore/store.go stores all tokens in one statement.
+// PostgreSQL refuses a statement that changes a row twice, and for no tokens at
+// all the statement is malformed. Delete when sqlstore accepts both.
 type privacyTokens struct {
 	wastore.PrivacyTokenStore
 	keeper *Keeper
@@ -18,7 +19,7 @@ type privacyTokens struct {
 // PutPrivacyTokens implements [wastore.PrivacyTokenStore].
 func (p privacyTokens) PutPrivacyTokens(ctx context.Context, tokens ...wastore.PrivacyToken) error {
 	rounds := [][]wastore.PrivacyToken{}
-	before := map[types.JID]int{} // tokens of that user
+	before := map[types.JID]int{} // how many tokens of the user came before
 	for _, token := range tokens {
 		user := token.User.ToNonAD()
 		round := before[user]

@@ -30,7 +30,7 @@ func TestRemedies(t *testing.T) {
 		kv.ErrPlain:   "Begin with an empty database, or use this one without Encrypt.",
 		kv.ErrNewer:   "Update this program: a newer one has changed the database.",
 		kv.ErrForeign: "Give walink a database or a prefix of its own, or the key if this one is encrypted.",
-		kv.ErrDamaged: "Bring the database back from a backup, or delete the session and link it again: one of its values is damaged.",
+		kv.ErrDamaged: "Restore the database from a backup, or delete the session and link it again: one of its values is damaged.",
 	} {
 		if hint, ok := err.(interface{ Remedy() string }); !ok || hint.Remedy() != want {
 			t.Errorf("%v has no remedy, or another than %q", err, want)

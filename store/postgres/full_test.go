@@ -31,7 +31,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	storecrash.Full(t, st, "Make room on the disk of the server.", fill, free)
+	storecrash.Full(t, st, "Free space on the disk of the server.", fill, free)
 	if err := st.Close(); err != nil {
 		t.Error(err)
 	}

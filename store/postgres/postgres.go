@@ -35,11 +35,11 @@ type keeper = sqlkeep.Keeper
 // with all that is optional. It is safe for concurrent use. Use [Open].
 type Store struct {
 	*keeper
-	where string // the host and the database, for errors
-	pool  *pgxpool.Pool
-	sql   *sql.DB // the same pool
-	db    *dbutil.Database
-	vital *vital
+	where    string // the host and the database, for errors
+	pool     *pgxpool.Pool
+	sql      *sql.DB // the same pool
+	db       *dbutil.Database
+	presence *presence
 }
 
 var (
@@ -68,8 +68,8 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	}
 	at := config.ConnConfig
 	s := &Store{
-		where: net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))) + "/" + at.Database,
-		vital: newVital(at.Copy()),
+		where:    net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))) + "/" + at.Database,
+		presence: newPresence(at.Copy()),
 	}
 	if err := s.open(ctx, config); err != nil {
 		return nil, errors.Join(s.fail("open", err), s.Close())
@@ -83,7 +83,7 @@ func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
 		return err
 	}
 	if pooled {
-		s.vital.useless = true
+		s.presence.useless = true
 		// A prepared statement belongs to a connection, and each transaction has another.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
@@ -164,7 +164,7 @@ func (s *Store) snapshot(ctx context.Context) (*sql.Tx, error) {
 }
 
 // LeaseAlarm implements [store.LeaseAlarm].
-func (s *Store) LeaseAlarm() <-chan struct{} { return s.vital.alarm() }
+func (s *Store) LeaseAlarm() <-chan struct{} { return s.presence.alarm() }
 
 // Check implements [store.Checker]. It looks whether the database answers, is no
 // read-only standby, does not lose what it has confirmed, and can be written.
@@ -199,7 +199,7 @@ func (s *Store) check(ctx context.Context) error {
 // is alive; what takes longer gets an error. It may be called twice. What is called later, also through a device of the Store, returns an
 // error.
 func (s *Store) Close() error {
-	s.vital.close()
+	s.presence.close()
 	if s.sql == nil {
 		return nil
 	}

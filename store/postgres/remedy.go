@@ -100,7 +100,7 @@ func remedyOf(code string) string {
 	case "53300":
 		return "Lower pool_max_conns in the URL, or raise max_connections on the server."
 	case "53100":
-		return "Make room on the disk of the server."
+		return "Free space on the disk of the server."
 	case "08P01":
 		return "Set what the URL sets with ALTER ROLE instead, or name it in PgBouncer's ignore_startup_parameters."
 	case "25006":

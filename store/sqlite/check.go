@@ -12,11 +12,10 @@ import (
 	"github.com/walink/walink/internal/sqlkeep"
 )
 
-// Check implements [store.Checker]. It looks whether the
-// database can be used: the file is still there and is the one that was opened,
-// it and its directory may be written, nobody else may read it or what lies
-// beside it, every pragma holds, and a transaction that changes nothing reaches
-// the disk.
+// Check implements [store.Checker]. It tests whether the database can be used:
+// the file is still the one that was opened, the file and its directory are
+// writable, nobody else can read the file or SQLite's files next to it, every
+// pragma is set, and a transaction that changes nothing reaches the disk.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
 		return fmt.Errorf("sqlite: check %q: %w", s.path, explain(err))
@@ -32,10 +31,10 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 		if s.file != nil && !os.SameFile(s.file, info) {
-			return hint.New(errors.New("another file has taken the place of the one that is open, so what is stored now is lost"), remedyReplaced)
+			return hint.New(errors.New("another file has replaced the open one, so everything that is stored now is lost"), remedyReplaced)
 		}
 	}
-	// The first pragma is the busy timeout, of which any will do.
+	// The first pragma is the busy timeout, which may have any value.
 	if err := verify(ctx, s.writer, writerPragmas(inMemory, 0)[1:]); err != nil {
 		return err
 	}
@@ -47,7 +46,7 @@ func (s *Store) check(ctx context.Context) error {
 	return sqlkeep.Probe(ctx, s.keeper)
 }
 
-// checkFile looks at the file, at those beside it and at its directory, and
+// checkFile examines the file, SQLite's files next to it, and the directory. It
 // opens none of them.
 func checkFile(path string) (fs.FileInfo, error) {
 	file, err := os.Stat(path)
@@ -56,10 +55,10 @@ func checkFile(path string) (fs.FileInfo, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("the file: %w", err)
 	}
-	for _, name := range beside(path) {
+	for _, name := range files(path) {
 		info, err := os.Stat(name)
 		if err != nil && name != path {
-			continue // there is none
+			continue // it does not exist
 		}
 		if err == nil && shared(info) {
 			return nil, exposed(info)

@@ -106,12 +106,12 @@ func TestCheckNamesTheRemedy(t *testing.T) {
 		},
 		"the file is gone": {
 			func(_ *sqlite.Store, path string) error { return os.Remove(path) }, "no such file",
-			"Bring the file back, or restart this program, which makes a new one.",
+			"Restore the file, or restart this program, which makes a new one.",
 		},
 		"another file is in its place": {
 			func(_ *sqlite.Store, path string) error {
 				return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, []byte("hello"), 0o600))
-			}, "another file has taken the place", "Restart this program, and leave the file alone while it runs.",
+			}, "another file has replaced", "Restart this program, and do not replace the file while it runs.",
 		},
 		"the store is closed": {
 			func(st *sqlite.Store, _ string) error { return st.Close() }, "database is closed", "Open the store again: this program has closed it.",
@@ -140,11 +140,11 @@ func TestOpenNamesTheRemedy(t *testing.T) {
 		make   func(t *testing.T, path string) error
 		remedy string
 	}{
-		"not a database": {content("hello"), "Choose another file, or bring this one back from a backup: it holds something else."},
+		"not a database": {content("hello"), "Choose another file, or restore this one from a backup: it is not a database."},
 		"locked":         {locked("BEGIN EXCLUSIVE"), "Stop the other program that has locked the database, such as a backup or an editor."},
 		"damaged": {func(t *testing.T, path string) error {
 			return errors.Join(execute("SELECT 1")(t, path), os.Truncate(path, 4096))
-		}, "Bring the database back from a backup, or move it away and link again: it is damaged."},
+		}, "Restore the database from a backup, or move it away and link again: it is damaged."},
 		"newer": {
 			execute("UPDATE whatsmeow_version SET version=99, compat=99"), "Update this program: a newer one has changed the database.",
 		},
@@ -176,7 +176,7 @@ func TestFullDiskNamesTheRemedy(t *testing.T) {
 	for i := 0; i < 10000 && err == nil; i++ {
 		_, err = st.TakeCode(t.Context(), strings.Repeat("5", 1000), time.Now(), 1<<20, time.Hour)
 	}
-	if remedyOf(err) != "Make room on the disk of the database." {
+	if remedyOf(err) != "Free space on the disk of the database." {
 		t.Errorf("%v, with the remedy %q", err, remedyOf(err))
 	}
 }
@@ -192,10 +192,10 @@ func TestInspectChangesNothing(t *testing.T) {
 			st, err := sqlite.Open(t.Context(), path)
 			return errors.Join(err, st.Close())
 		}},
-		"no file":                     {advice: true, remedy: "Correct the path if a database should be there; otherwise the next Link makes it."},
-		"an empty file":               {make: content(""), advice: true, remedy: "Make a copy of the database if another program needs it as it is, then link."},
-		"another whatsmeow program's": {make: execute("SELECT 1"), advice: true, remedy: "Make a copy of the database if another program needs it as it is, then link."},
-		"not a database":              {make: content("hello"), remedy: "Choose another file, or bring this one back from a backup: it holds something else."},
+		"no file":                     {advice: true, remedy: "Correct the path if a database should be there; otherwise link, which makes it."},
+		"an empty file":               {make: content(""), advice: true, remedy: "Copy the database if another program needs it as it is, then link."},
+		"another whatsmeow program's": {make: execute("SELECT 1"), advice: true, remedy: "Copy the database if another program needs it as it is, then link."},
+		"not a database":              {make: content("hello"), remedy: "Choose another file, or restore this one from a backup: it is not a database."},
 		"open to others":              {make: mode(0o644, false), remedy: "Run chmod 600 on walink.db: whoever can read it can use the accounts in it."},
 		"a read-only directory": {
 			make:   mode(0o500, true),

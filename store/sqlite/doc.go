@@ -1,5 +1,5 @@
-// Package sqlite keeps links in one SQLite file. It is walink's default store
-// and needs neither a server nor cgo: the driver is modernc.org/sqlite.
+// Package sqlite keeps links in one SQLite file. It is walink's default store.
+// It needs neither a server nor cgo: the driver is modernc.org/sqlite.
 //
 //	st, err := sqlite.Open(ctx, "walink.db")
 //	if err != nil {
@@ -12,83 +12,84 @@
 // # What the file holds, and its danger
 //
 // The file holds the keys of WhatsApp accounts' companion devices, their
-// contacts and the secrets of their messages. Whoever reads it can read and
-// write as those accounts, from anywhere, until the device is removed on the
-// phone. It is not encrypted. Open creates it for its owner alone (mode 0600),
-// takes a file that exists from all others, and SQLite gives the same mode to
-// walink.db-wal and walink.db-shm beside it. Keep it out of repositories,
-// images and shared folders, and keep backups as safe as the file. What was
-// deleted may stay in unused parts of the file until they are used again. The
-// numbers for which pairing codes were asked for stand in it for a day, and
-// then until the next code is asked for or the file is opened again.
+// contacts and the secrets of their messages. Whoever reads the file can read
+// and write messages as those accounts, from anywhere, until the device is
+// removed on the phone. The file is not encrypted. Open creates it for its
+// owner alone (mode 0600), and takes access to an existing file away from
+// everybody else. SQLite gives the same mode to walink.db-wal and walink.db-shm
+// next to it. Keep the file out of repositories, images and shared folders, and
+// protect backups like the file. Deleted data may stay in unused parts of the
+// file until SQLite uses them again. A number for which a pairing code was
+// requested stays in the file for a day, and then until the next code is
+// requested or the file is opened again.
 //
-// Copy the file only after Close, or with SQLite's own backup; a copy of
-// walink.db without its -wal file may lack what was written last. Never run
-// two copies: both would be the same device, and WhatsApp drops it.
+// Copy the file only after Close, or with SQLite's own backup: a copy of
+// walink.db without its -wal file may lack the last writes. Never run two
+// copies: both would be the same device, and WhatsApp disconnects it.
 //
 // # What a crash may lose
 //
 // Nothing that was reported as stored. Every write is a transaction that is on
 // the disk before the call returns (journal_mode WAL, synchronous FULL), so a
 // killed process or a power cut loses at most the calls that had not returned.
-// A device and its session name are one transaction, and so are the 812
-// prekeys of a first login, and so is an upgrade of the schema: after a crash
-// each of them is there in full or not at all. The WAL needs a disk of this
-// machine: not NFS or any other network file system. On a full disk calls fail
-// with an error that says so, reading goes on, and with room again so does all
-// else. TestCrash, which kills a writing program hundreds of times, and
-// TestFullDisk hold the package to this.
+// Each of these is one transaction, which a crash leaves complete or not at
+// all: a device with its session name, the 812 prekeys of a first login, and an
+// upgrade of the schema. The WAL needs a local disk, and not NFS or any other
+// network file system. On a full disk writes fail with an error that says so,
+// and reads continue; once there is room, writes succeed again. TestCrash,
+// which kills a writing program hundreds of times, and TestFullDisk check this.
 //
 // # Many devices, one file
 //
 // A Store is made for many devices at once. One connection writes, and writers
-// wait for it in the process, so that none sees SQLITE_BUSY; four more
+// wait for it in the process, so that none of them gets SQLITE_BUSY. Four more
 // connections read without waiting for writers.
 //
 // Several processes of one machine may use the file. Each waits up to five
-// seconds for a lock before it fails with "database is locked". Within a process
-// open a file once and share the Store.
+// seconds for a lock before it fails with "database is locked". Within a
+// process, open a file once and share the Store.
 //
 // # Leases
 //
-// The Store lends each session to one holder at a time ([store.Leaser]), so that
-// two processes do not connect the same session. The clock is the machine's. On
-// Linux a file walink.db-lease beside the database, which is always empty, shows
-// who is alive: each Store with a lease holds a lock in it, which the system
-// takes back when the process ends, so that what a killed process had can be
-// lent at once. Elsewhere, and where the file was deleted meanwhile, a lease
-// ends with its time. So does one that was not given back before Close: the
-// Linker that has it may be connected still.
+// The Store lends each session to one holder at a time ([store.Leaser]), so
+// that two processes do not connect the same session. The clock is that of the
+// machine. On Linux an empty file walink.db-lease next to the database shows
+// which holders are alive. Each Store with a lease holds a lock in this file.
+// The system releases the lock when the process ends, so the leases of a killed
+// process can be lent to others at once. On other systems, and after the file
+// was deleted, a lease ends when it expires. So does a lease that was not
+// released before Close, because its Linker may still be connected.
 //
 // # Opening
 //
-// The data source name is written here, because the parameters of one SQLite
-// driver given to another are ignored without a word: foreign_keys on,
-// journal_mode WAL, synchronous FULL, busy_timeout 5 s, transactions that take
-// the write lock when they begin. Each pragma is read back, and one that did
-// not take is an error. Any path works, also with spaces, '?', '#' and '%'.
+// This package writes the data source name itself, because a SQLite driver
+// silently ignores the parameters of another one: foreign_keys on, journal_mode
+// WAL, synchronous FULL, busy_timeout 5 s, and transactions that take the write
+// lock when they begin. Open reads each pragma back, and fails if one was not
+// set. Any path works, even with spaces, '?', '#' and '%'.
 //
-// A file that cannot be used gets an error that names the path and the reason,
-// and stays as it was, with its -wal file: one that is not a database or is
-// damaged, a read-only file or directory, a schema that needs a newer program
-// ([go.mau.fi/util/dbutil.ErrUnsupportedDatabaseVersion]), one that another
-// process has locked. What SQLite itself said is in the error's chain as
-// *sqlite.Error of modernc.org/sqlite. A file that others can use, and that
-// cannot be taken from them because it is not ours, is refused too.
+// For a file that cannot be used, Open returns an error that names the path and
+// the reason, and changes neither the file nor its -wal file. Such a file is
+// not a database, is damaged, is read-only or in a read-only directory, is
+// locked by another process, or has a schema that needs a newer program
+// ([go.mau.fi/util/dbutil.ErrUnsupportedDatabaseVersion]). SQLite's own error
+// is in the chain as *sqlite.Error of modernc.org/sqlite. Open also refuses a
+// file that others can use if it cannot take that access away, because another
+// user owns the file.
 //
 // # Databases of other whatsmeow programs
 //
-// Devices are stored by whatsmeow's own sqlstore, so the database of any
-// program that uses it with SQLite can be opened; its tables are brought up to
-// date, and walink's are put beside them. [Store.Adoptable] lists its devices
-// and [Store.Adopt] gives one a session name, after which walink resumes it
-// without a new link. Stop the other program first, and keep a copy: once
-// upgraded, an old version of it may not read the file.
+// Devices are stored by whatsmeow's own sqlstore, so this package can open the
+// database of any program that uses sqlstore with SQLite. Open brings its
+// tables up to date, and adds walink's tables. [Store.Adoptable] lists its
+// devices, and [Store.Adopt] gives a device a session name, after which walink
+// resumes it without a new link. Stop the other program first, and keep a copy:
+// an old version of it may not be able to read the upgraded file.
 //
 //	jids, err := st.Adoptable(ctx)
 //	...
 //	err = st.Adopt(ctx, "default", jids[0])
 //
-// It does not matter which driver the other program has used. From here
-// [transfer.Move] takes the session to another Store; docs/storage.md has more.
+// The other program may have used any SQLite driver. [transfer.Move] takes the
+// session to another Store; docs/storage.md has more.
 package sqlite

@@ -34,6 +34,6 @@ func Ask(ctx context.Context, s *Store, query string, args ...any) (n int, err e
 	return n, err
 }
 
-// Die lets go of what shows others that the Store is alive, as the end of its
+// Die releases the lock that shows that the Store is open, as the end of its
 // process does.
-func Die(s *Store) error { return s.vital.close(0) }
+func Die(s *Store) error { return s.presence.close(0) }

@@ -11,9 +11,9 @@ import (
 	"github.com/walink/walink/internal/hint"
 )
 
-// prepareFile creates a missing file for its owner alone, before SQLite opens
-// it: the -wal and -shm files inherit its mode. A file that exists is looked
-// at but never opened here, since closing it would drop the locks that another
+// prepareFile creates a missing file for its owner alone. It does so before
+// SQLite opens the file, because the -wal and -shm files inherit the mode. It
+// does not open an existing file: closing it would drop the locks that another
 // Store of this process holds on it.
 func prepareFile(path string) error {
 	switch {
@@ -53,9 +53,10 @@ func prepareFile(path string) error {
 	return nil
 }
 
-// makePrivate takes a database from all but its owner, with what lies beside it.
+// makePrivate takes access to the database, and to SQLite's files next to it,
+// away from everybody but the owner.
 func makePrivate(path string) error {
-	for _, name := range beside(path) {
+	for _, name := range files(path) {
 		info, err := os.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) && name != path {
 			continue
@@ -77,8 +78,8 @@ func makePrivate(path string) error {
 	return nil
 }
 
-// beside returns the database file and those that SQLite keeps beside it.
-func beside(path string) []string { return []string{path, path + "-wal", path + "-shm"} }
+// files returns the database file and the files that SQLite keeps next to it.
+func files(path string) []string { return []string{path, path + "-wal", path + "-shm"} }
 
 func create(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -93,8 +94,9 @@ func create(path string) error {
 	return f.Close()
 }
 
-// writable also holds for root what the mode says: who takes all write bits
-// away wants the file left alone.
+// writable returns why a file or directory cannot be written. It obeys the mode
+// even for root: whoever removes all write bits wants the file to stay as it
+// is.
 func writable(path string, info fs.FileInfo) error {
 	if info.Mode().Perm()&0o222 == 0 {
 		return fs.ErrPermission

@@ -4,12 +4,12 @@ package sqlite
 
 import "io/fs"
 
-// access has nothing to ask here: the read-only attribute is in the mode.
+// access does nothing here: the mode already has the read-only attribute.
 func access(string) error { return nil }
 
-// writableDir has nothing to ask: what that attribute says of a directory is not
-// whether it may be written to.
+// writableDir does nothing here: the read-only attribute of a directory does
+// not say whether it is writable.
 func writableDir(string, fs.FileInfo) error { return nil }
 
-// shared has nothing to say here: modes are made up from that attribute.
+// shared is always false here: the mode says nothing about other users.
 func shared(fs.FileInfo) bool { return false }

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// access asks the system whether path may be written, which knows about
-// owners, access lists and file systems that are mounted read-only.
+// access asks the system whether path is writable. The system knows about
+// owners, access lists and read-only mounts.
 func access(path string) error { return unix.Access(path, unix.W_OK) }
 
-// writableDir reports why nothing can be written to a directory.
+// writableDir returns why a directory cannot be written.
 func writableDir(path string, info fs.FileInfo) error { return writable(path, info) }
 
 // shared reports whether others than the owner may use the file.

@@ -13,7 +13,7 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-const remedyRoom = "Make room on the disk of the database."
+const remedyRoom = "Free space on the disk of the database."
 
 // TestFullDisk has SQLite itself say that there is no room: after so many pages.
 func TestFullDisk(t *testing.T) {

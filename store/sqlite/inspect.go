@@ -12,13 +12,13 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// Inspect opens the database at path for walink's Diagnose, as it is: no file
-// and no table is made or upgraded, and no mode is changed, all of which Open
-// does. What [Store.Check] would find wrong with a file is an error here,
-// because to open it could change it.
+// Inspect opens the database at path for walink's Diagnose. Unlike Open, it
+// creates and upgrades no file and no table, and changes no mode. A fault of
+// the file that [Store.Check] would find is an error of Inspect, because
+// opening such a file could change it.
 //
-// The error is a [*store.Advice] where Open would succeed and is yet to do
-// something: there is no such file, or its tables are older than this program.
+// The error is a [*store.Advice] if Open would succeed after a change: if the
+// file does not exist, or its tables are older than this program.
 func Inspect(ctx context.Context, path string) (*Store, error) {
 	if path == memory {
 		return Open(ctx, path)
@@ -39,14 +39,14 @@ func inspectFile(path string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && isDir(filepath.Dir(path)):
 		return &store.Advice{
-			Err:  errors.New("there is no such file"),
-			Mend: "Correct the path if a database should be there; otherwise the next Link makes it.",
+			Err: errors.New("there is no such file"),
+			Fix: "Correct the path if a database should be there; otherwise link, which makes it.",
 		}
 	case err == nil && info.Mode().IsRegular():
 		_, err = checkFile(path)
 		return err
 	}
-	return prepareFile(path) // which says what is wrong with anything else, and makes nothing
+	return prepareFile(path) // returns why path cannot be used, and creates nothing
 }
 
 func isDir(path string) bool {
@@ -54,7 +54,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// checkCurrent advises where the tables are not yet those of this program.
+// checkCurrent returns an Advice if the tables are older than this program.
 func checkCurrent(ctx context.Context, db *sql.DB, table string, known int) error {
 	var exists bool
 	var version int
@@ -67,8 +67,8 @@ func checkCurrent(ctx context.Context, db *sql.DB, table string, known int) erro
 	}
 	if version < known {
 		return &store.Advice{
-			Err:  fmt.Errorf("%s is %d, and this program will make it %d, so nothing in the database was looked at", table, version, known),
-			Mend: "Make a copy of the database if another program needs it as it is, then link.",
+			Err: fmt.Errorf("%s is %d, and this program will upgrade it to %d, so the contents were not examined", table, version, known),
+			Fix: "Copy the database if another program needs it as it is, then link.",
 		}
 	}
 	return nil

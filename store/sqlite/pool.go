@@ -14,15 +14,16 @@ import (
 	"go.mau.fi/util/dbutil"
 )
 
-// split sends what is outside a transaction to the connection that it needs.
+// split sends each statement outside a transaction to the connection that it
+// needs.
 //
-// There is one connection that writes, so writers queue in the process, where
-// waiting is cheap and obeys ctx, and none of them sees SQLITE_BUSY. Reads
-// have connections of their own, for two reasons. A read must not wait until
-// hundreds of devices have written: whatsmeow reads while it holds the lock of
-// the LID map that all devices share. And a handler that reads without the
-// ctx of the transaction that it runs in would wait for itself for ever; like
-// this it reads what was there before the transaction.
+// One connection writes. Writers queue in the process, where waiting is cheap
+// and obeys ctx, and none of them gets SQLITE_BUSY. Reads have their own
+// connections, for two reasons. First, a read must not wait for the writes of
+// hundreds of devices: whatsmeow reads while it holds the lock of the LID map,
+// which all devices share. Second, a handler that runs in a transaction, and
+// reads without the ctx of that transaction, would wait for itself for ever.
+// With its own connection it reads the state before the transaction.
 type split struct {
 	writer, reader *statements
 }
@@ -50,8 +51,9 @@ func (s split) QueryRowContext(ctx context.Context, query string, args ...any) *
 	return s.reader.db.QueryRowContext(ctx, query, args...)
 }
 
-// statements keeps the statements of a pool prepared, for SQLite needs longer to
-// parse most of those that whatsmeow makes than to run them. The pool closes them.
+// statements keeps the statements of a pool prepared, because SQLite needs
+// longer to parse most of whatsmeow's statements than to run them. Closing the
+// pool closes them.
 type statements struct {
 	db *sql.DB
 
@@ -59,20 +61,21 @@ type statements struct {
 	kept map[string]*sql.Stmt
 }
 
-// What is kept: whatsmeow's and walink's own statements are about a hundred.
-// Those with a list have another text for each length, and are left out.
+// keptStatements is the most statements that are kept. whatsmeow and walink
+// have about a hundred. A statement with a list has another text for each length
+// of the list, and is not kept.
 const keptStatements = 256
 
 func newStatements(db *sql.DB) *statements { return &statements{db: db, kept: map[string]*sql.Stmt{}} }
 
-// listed reports whether a query has a list of any length: whatsmeow's IN, which
-// counts its values, and rows that are inserted together.
+// listed reports whether a query has a list of any length: an IN of whatsmeow,
+// or several rows of an INSERT.
 func listed(query string) bool {
 	return strings.Contains(query, " IN (") || strings.Contains(query, "), (") || strings.Contains(query, "),(")
 }
 
-// prepared returns the statement of a query; false for one that is not kept, or
-// wrong.
+// prepared returns the prepared statement of a query. It returns false if the
+// query is not kept, or is wrong.
 func (s *statements) prepared(ctx context.Context, query string) (*sql.Stmt, bool) {
 	s.mu.Lock()
 	stmt, ok := s.kept[query]
@@ -81,13 +84,13 @@ func (s *statements) prepared(ctx context.Context, query string) (*sql.Stmt, boo
 	if ok || full || listed(query) {
 		return stmt, ok
 	}
-	stmt, err := s.db.PrepareContext(ctx, query) // not under the lock: it waits for a connection
+	stmt, err := s.db.PrepareContext(ctx, query) // without the lock, because it waits for a connection
 	if err != nil {
 		return nil, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if other, ok := s.kept[query]; ok { // another was faster
+	if other, ok := s.kept[query]; ok { // another goroutine was faster
 		_ = stmt.Close() //nolint:sqlclosecheck // and kept otherwise
 		return other, true
 	}
@@ -95,7 +98,8 @@ func (s *statements) prepared(ctx context.Context, query string) (*sql.Stmt, boo
 	return stmt, true
 }
 
-// pragma is a setting that a connection must have, and what it then answers.
+// pragma is a setting that a connection must have, and its value when it is
+// read back.
 type pragma struct{ name, set, want string }
 
 func writerPragmas(inMemory bool, busy time.Duration) []pragma {
@@ -120,9 +124,10 @@ func busyPragma(busy time.Duration) pragma {
 	return pragma{"busy_timeout", ms, ms}
 }
 
-// connect opens a pool of at most conns connections with SQLite's mode "ro" or
-// "rw" and the given pragmas, and reads each of them back: SQLite ignores without a word what it does not
-// know, and what is not possible on a file system.
+// connect opens a pool of at most conns connections, with SQLite's mode "ro" or
+// "rw" and the given pragmas. It reads each pragma back, because SQLite
+// silently ignores a pragma that it does not know, or that the file system does
+// not allow.
 func connect(ctx context.Context, path, mode string, pragmas []pragma, conns int) (*sql.DB, error) {
 	dsn, err := dataSource(path, mode, pragmas)
 	if err != nil {
@@ -148,15 +153,15 @@ func verify(ctx context.Context, db *sql.DB, pragmas []pragma) error {
 			return err
 		}
 		if got != p.want {
-			return fmt.Errorf("pragma %s is %q where %q is needed", p.name, got, p.want)
+			return fmt.Errorf("pragma %s is %q, want %q", p.name, got, p.want)
 		}
 	}
 	return nil
 }
 
-// dataSource returns the URI under which modernc.org/sqlite opens path. The
-// path is made absolute, so that connections opened later find the same file
-// when the working directory has changed.
+// dataSource returns the URI with which modernc.org/sqlite opens path. The path
+// is made absolute, so that later connections open the same file after the
+// working directory has changed.
 func dataSource(path, mode string, pragmas []pragma) (string, error) {
 	query := url.Values{"_txlock": {"immediate"}}
 	for _, p := range pragmas {

@@ -17,15 +17,15 @@ import (
 const (
 	remedyDirectory = "Let the user that this program runs as write to the directory of the database, and not only to the file."
 	remedyFile      = "Let the user that this program runs as write to the database file."
-	remedyMissing   = "Bring the file back, or restart this program, which makes a new one."
-	remedyReplaced  = "Restart this program, and leave the file alone while it runs."
+	remedyMissing   = "Restore the file, or restart this program, which makes a new one."
+	remedyReplaced  = "Restart this program, and do not replace the file while it runs."
 )
 
 func readOnlyFile(err error) error {
 	return hint.New(fmt.Errorf("the file is read-only: %w", err), remedyFile)
 }
 
-// exposed is the error of a file that is open to others.
+// exposed is the error for a file that others can use.
 func exposed(info fs.FileInfo) error {
 	return hint.New(
 		fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 on it", info.Mode().Perm()),
@@ -33,7 +33,7 @@ func exposed(info fs.FileInfo) error {
 	)
 }
 
-// explain adds to an error of SQLite what to do about it, where that is known.
+// explain adds the remedy to an error of SQLite, if the remedy is known.
 func explain(err error) error {
 	if err == nil || hint.Known(err) {
 		return err
@@ -42,24 +42,24 @@ func explain(err error) error {
 	var failure *driver.Error
 	switch {
 	case errors.As(err, &failure):
-		const primary = 0xff // the rest of a code says more of the same
+		const primary = 0xff // the other bits of a code only add detail
 		switch failure.Code() & primary {
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 			remedy = "Stop the other program that has locked the database, such as a backup or an editor."
 		case sqlite3.SQLITE_NOTADB:
-			remedy = "Choose another file, or bring this one back from a backup: it holds something else."
+			remedy = "Choose another file, or restore this one from a backup: it is not a database."
 		case sqlite3.SQLITE_CORRUPT:
-			remedy = "Bring the database back from a backup, or move it away and link again: it is damaged."
+			remedy = "Restore the database from a backup, or move it away and link again: it is damaged."
 		case sqlite3.SQLITE_FULL:
-			remedy = "Make room on the disk of the database."
+			remedy = "Free space on the disk of the database."
 		case sqlite3.SQLITE_READONLY:
 			remedy = remedyFile
 		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:
-			remedy = "Look at the disk and the directory of the database: the system lets SQLite read or write no longer."
+			remedy = "Check the disk and the directory of the database: the system does not let SQLite read or write."
 		}
 	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
 		remedy = "Update this program: a newer one has changed the database."
-	case errors.Is(err, sql.ErrConnDone), strings.Contains(err.Error(), "sql: database is closed"): // which has no name
+	case errors.Is(err, sql.ErrConnDone), strings.Contains(err.Error(), "sql: database is closed"): // database/sql has no variable for it
 		remedy = "Open the store again: this program has closed it."
 	}
 	if remedy == "" {

@@ -16,11 +16,12 @@ import (
 
 const deviceVersionTable = "whatsmeow_version"
 
-// upgrade brings the tables up to date in one transaction. It also means that a
-// future migration of whatsmeow which must switch foreign keys off fails here
-// with an error: dbutil never gives its connection back, and there is only one.
-// What else Open changes is done under the same lock, so that it happens to no
-// file that is refused.
+// upgrade brings the tables up to date, and makes the file private, in one
+// transaction and under one lock. So nothing happens to a file that is refused.
+//
+// If a future migration of whatsmeow must switch foreign keys off, upgrade
+// fails with an error: dbutil never returns the connection for that, and there
+// is only one.
 func (s *Store) upgrade(ctx context.Context) error {
 	return sqlkeep.Upgrade(ctx, s.keeper, func(context.Context) error {
 		if s.path == memory {
@@ -30,15 +31,16 @@ func (s *Store) upgrade(ctx context.Context) error {
 	})
 }
 
-// checkSchema only reads, on a connection without any pragma that would change
-// the file. What it refuses stays as it was, byte for byte, but for the index
-// of the -wal file, which is made where there is none.
+// checkSchema fails if this program cannot use the schema. It only reads, on a
+// connection without any pragma that would change the file. A refused file
+// stays as it was, byte for byte, except that the index of the -wal file is
+// made if it does not exist.
 //
-// With current it also refuses what [Open] would bring up to date.
+// With current, checkSchema also fails if [Open] would upgrade the schema.
 func checkSchema(ctx context.Context, path string, busy time.Duration, current bool) error {
-	// A connection that may write moves what a crash has left in the -wal file
-	// into the database when it closes. One that may not leaves behind the
-	// empty -wal file that it makes where there is none.
+	// When a connection that may write is closed, SQLite moves what a crash has
+	// left in the -wal file into the database. A connection that may not write
+	// makes an empty -wal file if there is none, and leaves it behind.
 	mode := "rw"
 	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > 0 {
 		mode = "ro"
@@ -61,13 +63,13 @@ func checkSchema(ctx context.Context, path string, busy time.Duration, current b
 	return errors.Join(err, db.Close())
 }
 
-// checkVersion fails if the tables that belong to the version table can only
-// be used by a newer program.
+// checkVersion fails if only a newer program can use the tables that belong to
+// a version table.
 func checkVersion(ctx context.Context, db *sql.DB, table string, known int) error {
 	var compat bool
 	err := db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name='compat')", table).Scan(&compat)
 	if err != nil || !compat {
-		return err // no such table, or one from before versions had a lower bound
+		return err // no such table, or an old one that has no lower bound
 	}
 	var version, lowest int
 	err = db.QueryRowContext(ctx, "SELECT version, COALESCE(NULLIF(compat, 0), version) FROM "+table).Scan(&version, &lowest)
@@ -77,7 +79,7 @@ func checkVersion(ctx context.Context, db *sql.DB, table string, known int) erro
 	case err != nil:
 		return err
 	case lowest > known:
-		return fmt.Errorf("%w: %s is %d, readable by programs that know %d, and this one knows %d: use a newer version of this program",
+		return fmt.Errorf("%w: %s is %d, which needs a program that knows %d, and this one knows %d: use a newer version of this program",
 			dbutil.ErrUnsupportedDatabaseVersion, table, version, lowest, known)
 	}
 	return nil

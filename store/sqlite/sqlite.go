@@ -23,36 +23,35 @@ import (
 // memory is the path of a database that lives as long as its Store.
 const memory = ":memory:"
 
-// busyTimeout is how long a lock held by another process is waited for.
-// Within the process nothing waits for it: there is one writing connection.
+// busyTimeout is how long a connection waits for a lock that another process
+// holds. Connections of this process do not wait for each other, because only
+// one writes.
 const busyTimeout = 5 * time.Second
 
-// closeTimeout is how long Close waits for the transaction that runs.
+// closeTimeout is how long Close waits for the current transaction.
 const closeTimeout = 5 * time.Second
 
-// longestLease is for how long Close believes a lease. A Linker's has 24 seconds.
+// longestLease is the longest that Close assumes of a lease. A Linker's lease
+// has 24 seconds.
 const longestLease = time.Minute
 
-// readers is the number of connections for reading. Reads are short; what
-// they must not do is queue behind every device that waits to write.
+// readers is the number of connections that read. Reads are short, and must not
+// wait for all devices that want to write.
 const readers = 4
 
-// keeper has the methods that do not depend on the kind of database: those of
-// [store.Store] but for Close, of [store.Ledger],
-// [store.Leaser], [transfer.Exporter] and [transfer.Importer].
+// keeper has the methods that do not depend on the kind of database.
 type keeper = sqlkeep.Keeper
 
-// Store keeps sessions in one SQLite file. It implements [store.Store] with all
-// that is optional: [store.Ledger], [store.Leaser], what [transfer.Copy] needs and
-// what the doctor asks. It is safe for concurrent use. Use [Open].
+// Store keeps sessions in one SQLite file. It implements [store.Store] and all
+// its optional interfaces. It is safe for concurrent use. Use [Open].
 type Store struct {
 	*keeper
-	path   string
-	file   os.FileInfo // at the time of Open; nil in memory
-	writer *sql.DB
-	reader *sql.DB          // nil for a database in memory
-	db     *dbutil.Database // walink's own tables
-	vital  vital
+	path     string
+	file     os.FileInfo // as Open found it; nil in memory
+	writer   *sql.DB
+	reader   *sql.DB          // nil for a database in memory
+	db       *dbutil.Database // walink's own tables
+	presence presence
 }
 
 var (
@@ -64,14 +63,14 @@ var (
 	_ transfer.Importer = (*Store)(nil)
 )
 
-// Open opens the database at path, creating it with mode 0600 if there is
-// none, and brings its tables up to date. A file that others may read gets the
-// mode 0600 too. The directory must exist. The path ":memory:" gives a
-// database of its own that ends with Close.
+// Open opens the database at path, and brings its tables up to date. If there
+// is no file, Open creates it with mode 0600; an existing file that others may
+// read gets that mode too. The directory must exist. The path ":memory:" gives
+// a new database that ends with Close.
 //
-// A database that cannot be used (not a database, read-only, locked by another
-// process, of a newer schema) gets an error that names the path and the
-// reason, and is not changed.
+// If a database cannot be used, because it is not a database, is read-only, is
+// locked by another process or has a newer schema, the error names the path and
+// the reason, and nothing is changed.
 func Open(ctx context.Context, path string) (*Store, error) {
 	return open(ctx, path, busyTimeout)
 }
@@ -84,8 +83,8 @@ func open(ctx context.Context, path string, busy time.Duration) (*Store, error) 
 	return s, nil
 }
 
-// open is Open. With asItIs it does not create, change or upgrade anything, and
-// needs no upgrade.
+// open is Open. With asItIs it creates, changes and upgrades nothing, and fails
+// if an upgrade is needed.
 func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -114,7 +113,7 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	s.db = devices.Child(sqlkeep.VersionTable, sqlkeep.UpgradeTable(), nil)
 	s.keeper = sqlkeep.New(sqlkeep.Config{
 		DB: s.db, Container: sqlstore.NewWithWrappedDB(devices, nil), Fail: s.fail,
-		Now: func(context.Context) (time.Time, error) { return time.Now(), nil }, // of one machine
+		Now: func(context.Context) (time.Time, error) { return time.Now(), nil }, // all users of the file are on one machine
 		Snapshot: func(ctx context.Context) (*sql.Tx, error) {
 			db := s.reader
 			if db == nil { // in memory
@@ -122,8 +121,8 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 			}
 			return db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		},
-		Mark: func(context.Context) (string, error) { return s.vital.mark() },
-		Dead: func(_ context.Context, mark string) bool { return s.vital.dead(mark) },
+		Mark: func(context.Context) (string, error) { return s.presence.mark() },
+		Dead: func(_ context.Context, mark string) bool { return s.presence.dead(mark) },
 	})
 	if !asItIs {
 		if err := s.upgrade(ctx); err != nil {
@@ -136,7 +135,8 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	if s.file, err = os.Stat(s.path); err != nil {
 		return err
 	}
-	// Whatever name the others have for it, and wherever this program goes.
+	// An absolute path without links, so that all processes find the same file,
+	// and this one still does after its working directory has changed.
 	whole, err := filepath.Abs(s.path)
 	if err == nil {
 		whole, err = filepath.EvalSymlinks(whole)
@@ -144,7 +144,7 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	if err != nil {
 		return err
 	}
-	s.vital.path = whole
+	s.presence.path = whole
 
 	if s.reader, err = connect(ctx, s.path, "rw", readerPragmas(busy), readers); err != nil {
 		return err
@@ -158,32 +158,34 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 // Path returns the path that was given to Open.
 func (s *Store) Path() string { return s.path }
 
-// Close closes the database once the transaction that runs in it has ended,
-// for which it waits up to five seconds; one that takes longer gets an error.
-// It may be called twice. What is called later, also through a device of the
-// Store, returns an error. Close the Linkers before: a lease that they have not
-// given back ends with its time, for at most a minute of which a file beside the
-// database stays open to say so.
+// Close waits up to five seconds for the current transaction, and then closes
+// the database. If the transaction takes longer, Close returns an error. A
+// second Close does nothing. Calls after Close return an error, even those
+// through a device of the Store.
+//
+// Close the Linkers first. A lease that they have not released ends when it
+// expires. Until then, and for a minute at most, this process keeps the file
+// open that shows that the lease is in force.
 func (s *Store) Close() error {
 	var errs []error
 	var held time.Duration
 	if s.writer != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout) //nolint:forbidigo // io.Closer has no ctx
 		defer cancel()
-		// Who has the only writing connection has no transaction to wait for,
-		// and closing the pool under it refuses those that wait for theirs.
+		// Once this goroutine has the only writing connection, no transaction
+		// runs. Closing the pool then makes every waiting writer fail.
 		conn, err := s.writer.Conn(ctx)
 		switch {
 		case err == nil:
-			defer func() { _ = conn.Close() }() // the pool is closed: this closes the connection
-			held = s.held(ctx, conn)            // of what was lent before, and from here on nothing is
+			defer func() { _ = conn.Close() }() // the pool is closed by then, so this closes the connection
+			held = s.held(ctx, conn)            // no lease is lent from here on
 		case ctx.Err() != nil:
 			held = longestLease
 			errs = append(errs, fmt.Errorf("sqlite: close %q: a transaction has not ended within %v: %w", s.path, closeTimeout, err))
 		}
 	}
-	// The writer last: the last connection empties and removes the -wal file,
-	// which a connection that only reads must not do.
+	// The writer is the last: the last connection empties and removes the -wal
+	// file, which a connection that only reads must not do.
 	for _, db := range []*sql.DB{s.reader, s.writer} {
 		if db == nil {
 			continue
@@ -192,44 +194,44 @@ func (s *Store) Close() error {
 			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
 		}
 	}
-	if err := s.vital.close(held); err != nil {
+	if err := s.presence.close(held); err != nil {
 		errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
 	}
 	return errors.Join(errs...)
 }
 
-// held is how long a lease is in force that this Store has lent.
+// held returns how long a lease that this Store has lent is still in force.
 func (s *Store) held(ctx context.Context, conn *sql.Conn) time.Duration {
-	mark := s.vital.marked()
+	mark := s.presence.marked()
 	if mark == "" {
 		return 0
 	}
 	until, err := sqlkeep.Held(ctx, conn, mark)
 	if err != nil {
-		return longestLease // nobody knows
+		return longestLease // not known
 	}
 	return min(time.Until(until), longestLease)
 }
 
-// fail names the operation and the database in err.
+// fail adds the operation and the database to err.
 func (s *Store) fail(op string, err error) error {
 	return fmt.Errorf("sqlite: %s in %q: %w", op, s.path, explain(err))
 }
 
-// Adoptable returns the devices that the database holds without a session
-// name, sorted: those that another whatsmeow program has linked. [Store.Adopt]
-// gives one of them a name.
+// Adoptable returns the devices in the database that have no session name,
+// sorted. Another whatsmeow program has linked them. [Store.Adopt] gives a
+// device a name.
 func (s *Store) Adoptable(ctx context.Context) ([]types.JID, error) { return s.keeper.Adoptable(ctx) }
 
-// Adopt records the stored device jid under session, so that nobody need link
-// it again. The JID must be as Adoptable gives it, with the device number. Its
-// LinkedAt is the time of the adoption.
+// Adopt stores a session name for the stored device jid, so that nobody has to
+// link it again. The JID must have its device number, as Adoptable returns it.
+// The session's LinkedAt is the time of the adoption.
 //
-// If the database holds no such device the error wraps [store.ErrNotFound]. If
-// the session already has another device, or the device another name, that is
-// an error too; nothing is ever deleted. Adopting twice is not an error.
+// If the database has no such device, the error wraps [store.ErrNotFound]. It
+// is an error too if the session has another device, or the device another
+// name. Adopt never deletes anything. Adopting twice is not an error.
 //
-// Only one program at a time may use a device: stop the one that linked it.
+// Only one program at a time may use a device: stop the program that linked it.
 func (s *Store) Adopt(ctx context.Context, session string, jid types.JID) error {
 	return s.keeper.Adopt(ctx, session, jid)
 }

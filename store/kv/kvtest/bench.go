@@ -26,7 +26,7 @@ func Benchmark(b *testing.B, open func(b *testing.B) store.Store) {
 			})
 			traffic := make([]*Traffic, count)
 			for i := range traffic {
-				device := storetest.Link(b, st, strconv.Itoa(i), storetest.JID(strconv.Itoa(5511900000000+i), 1))
+				device := storetest.Link(b, st, strconv.Itoa(i), storetest.JID(fmt.Sprintf("55119%08d", i), 1))
 				var err error
 				if traffic[i], err = NewTraffic(b.Context(), device, b.N/count+1, false); err != nil {
 					b.Fatal(err)

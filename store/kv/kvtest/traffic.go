@@ -59,7 +59,7 @@ func NewTraffic(ctx context.Context, device *wastore.Device, messages int, buffe
 	})
 }
 
-func number(i int) string { return strconv.Itoa(4915100000000 + i) }
+func number(i int) string { return fmt.Sprintf("49151%08d", i) }
 
 func address(i int) string { return number(i) + ":0" }
 

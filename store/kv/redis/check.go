@@ -75,7 +75,7 @@ func checkServer(ctx context.Context, client redis.Cmdable) error {
 		return ErrVolatile
 	}
 	return &store.Advice{
-		Err:  errors.New("it keeps snapshots alone: what was stored since the last, also a lease, is lost when it crashes"),
-		Mend: "Set appendonly of the server to yes and appendfsync to always.",
+		Err: errors.New("it keeps snapshots alone: what was stored since the last, also a lease, is lost when it crashes"),
+		Fix: "Set appendonly of the server to yes and appendfsync to always.",
 	}
 }

@@ -13,40 +13,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mark returns what the others can tell from whether this process is alive:
-// which file it is, since it may be deleted and made anew, and the position of
-// a byte in it that is locked as long as the Store is open. The lock is of the
-// open file and not of the process (F_OFD_SETLK in fcntl(2)), so that two
-// Stores of one process are two holders, and closing another descriptor of the
-// file does no harm.
-func (v *vital) mark() (string, error) {
-	if v.path == "" {
+// mark returns a text from which others can tell whether this process is alive.
+// It names the file, which may be deleted and made again, and the position of a
+// byte in the file that is locked as long as the Store is open. The lock
+// belongs to the open file and not to the process (F_OFD_SETLK in fcntl(2)). So
+// two Stores of one process are two holders, and closing another descriptor of
+// the file does no harm.
+func (p *presence) mark() (string, error) {
+	if p.path == "" {
 		return "", nil
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
-	case v.over:
+	case p.closed:
 		return "", os.ErrClosed
-	case v.file != nil:
-		return v.own, nil
+	case p.file != nil:
+		return p.own, nil
 	}
-	file, err := os.OpenFile(v.path+vitalSuffix, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(p.path+presenceSuffix, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return "", fmt.Errorf("the file beside the database that shows who is alive: %w", err)
+		return "", fmt.Errorf("the file next to the database that shows who is alive: %w", err)
 	}
 	own, err := lockByte(file)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.ENOTSUP) {
-		return "", file.Close() // a file system without such locks: a lease ends with its time
+		return "", file.Close() // a file system without such locks: a lease ends when it expires
 	}
 	if err != nil {
 		return "", errors.Join(fmt.Errorf("lock in %q: %w", file.Name(), err), file.Close())
 	}
-	v.file, v.own = file, own
+	p.file, p.own = file, own
 	return own, nil
 }
 
-// lockByte locks a byte that nobody else has.
+// lockByte locks a byte that nobody else locks.
 func lockByte(file *os.File) (mark string, err error) {
 	where, err := identity(file)
 	if err != nil {
@@ -62,12 +62,13 @@ func lockByte(file *os.File) (mark string, err error) {
 	return where + ":" + strconv.FormatInt(position, 10), nil
 }
 
-// dead reports whether the holder with that mark is known to be dead. It is
-// not known of one that has used another file, or this Store itself.
-func (v *vital) dead(mark string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.path == "" || mark == "" || mark == v.own {
+// dead reports whether the holder with that mark is known to be dead. A holder
+// with the mark of another file, and this Store itself, are never known to be
+// dead.
+func (p *presence) dead(mark string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.path == "" || mark == "" || mark == p.own {
 		return false
 	}
 	where, offset, _ := strings.Cut(mark, ":")
@@ -75,9 +76,9 @@ func (v *vital) dead(mark string) bool {
 	if err != nil {
 		return false
 	}
-	file := v.file
-	if file == nil { // a Store without a lease, which looks
-		if file, err = os.Open(v.path + vitalSuffix); err != nil {
+	file := p.file
+	if file == nil { // this Store has lent no lease
+		if file, err = os.Open(p.path + presenceSuffix); err != nil {
 			return false
 		}
 		defer func() { _ = file.Close() }()
@@ -96,7 +97,8 @@ func byteLock(kind int16, position int64) unix.Flock_t {
 	return unix.Flock_t{Type: kind, Whence: io.SeekStart, Start: position, Len: 1}
 }
 
-// identity is the file's device and inode, whatever its name.
+// identity returns the file's device and inode, which do not depend on its
+// name.
 func identity(file *os.File) (string, error) {
 	var stat unix.Stat_t
 	err := unix.Fstat(int(file.Fd()), &stat)

@@ -16,13 +16,13 @@ import (
 // vital shows others that this Store is alive: by an advisory lock on a
 // connection beside the pool, which the server lets go of when it sees the
 // connection end. Its goroutine waits for that.
-type vital struct {
+type presence struct {
 	config *pgx.ConnConfig
 	one    chan struct{} // has a token while nobody connects
 
 	mu      sync.Mutex
 	useless bool          // behind a pooler, where connections are not one's own
-	over    bool          // closed
+	closed  bool          // closed
 	own     string        // the mark; empty while there is no connection
 	lost    chan struct{} // closed when the connection has ended; nil if there is none to lose
 	stop    context.CancelFunc
@@ -34,64 +34,64 @@ const claimLimit = 2 * time.Second
 
 var errClosed = errors.New("the store is closed")
 
-func newVital(config *pgx.ConnConfig) *vital {
-	v := &vital{config: config, one: make(chan struct{}, 1)}
-	v.one <- struct{}{}
-	return v
+func newPresence(config *pgx.ConnConfig) *presence {
+	p := &presence{config: config, one: make(chan struct{}, 1)}
+	p.one <- struct{}{}
+	return p
 }
 
 // mark returns what others can tell by whether this Store is alive: when the
 // server was started, since its locks end with it, and the number of the lock.
 // Where no connection can be had beside the pool it is empty.
-func (v *vital) mark(ctx context.Context) (string, error) {
+func (p *presence) mark(ctx context.Context) (string, error) {
 	select {
-	case <-v.one:
-		defer func() { v.one <- struct{}{} }()
+	case <-p.one:
+		defer func() { p.one <- struct{}{} }()
 	case <-ctx.Done():
 		return "", ctx.Err()
 	}
-	own, ready, err := v.state()
+	own, ready, err := p.state()
 	if ready {
 		return own, err
 	}
 	limited, cancel := context.WithTimeout(ctx, claimLimit)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(limited, v.config.Copy())
+	conn, err := pgx.ConnectConfig(limited, p.config.Copy())
 	if err == nil {
-		if own, err = v.claim(limited, conn); err == nil {
+		if own, err = p.claim(limited, conn); err == nil {
 			err = ctx.Err() // nobody would keep it
 		}
 		if err != nil {
 			_ = conn.Close(limited) // the first error says it all
 		}
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return "", ctx.Err()
 	case err != nil:
-		v.lost = nil // a lease is good all the same, and ends with its time
+		p.lost = nil // a lease is good all the same, and ends with its time
 		return "", nil
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
-	v.own, v.stop = own, stop
-	v.lost, v.done = make(chan struct{}), make(chan struct{})
-	if v.over {
+	p.own, p.stop = own, stop
+	p.lost, p.done = make(chan struct{}), make(chan struct{})
+	if p.closed {
 		stop()
 	}
-	go v.watch(life, conn, own, v.lost, v.done)
+	go p.watch(life, conn, own, p.lost, p.done)
 	return own, nil
 }
 
 // state returns the mark if it can be had without a new connection.
-func (v *vital) state() (own string, ready bool, err error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.over {
+func (p *presence) state() (own string, ready bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
 		return "", true, errClosed
 	}
-	return v.own, v.useless || v.own != "", nil
+	return p.own, p.useless || p.own != "", nil
 }
 
 // serverStart is when the server was started, whatever the time zone of the
@@ -100,7 +100,7 @@ const serverStart = `extract(epoch FROM pg_postmaster_start_time())::text`
 
 // claim takes the lock. The server is not to end the connection by itself before
 // any lease has ended: 60 seconds are more than twice their time.
-func (v *vital) claim(ctx context.Context, conn *pgx.Conn) (string, error) {
+func (p *presence) claim(ctx context.Context, conn *pgx.Conn) (string, error) {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // it never fails
 	number := int64(binary.BigEndian.Uint64(b[:]) >> 1)
@@ -117,7 +117,7 @@ func (v *vital) claim(ctx context.Context, conn *pgx.Conn) (string, error) {
 }
 
 // watch waits for the end of the connection, or for ctx to end it.
-func (v *vital) watch(ctx context.Context, conn *pgx.Conn, own string, lost, done chan struct{}) {
+func (p *presence) watch(ctx context.Context, conn *pgx.Conn, own string, lost, done chan struct{}) {
 	defer close(done)
 	for {
 		if _, err := conn.WaitForNotification(ctx); err != nil {
@@ -127,42 +127,42 @@ func (v *vital) watch(ctx context.Context, conn *pgx.Conn, own string, lost, don
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLimit)
 	defer cancel()
 	_ = conn.Close(limited) // it has ended, or is to
-	v.mu.Lock()
-	if v.own == own {
-		v.own = ""
+	p.mu.Lock()
+	if p.own == own {
+		p.own = ""
 	}
-	v.mu.Unlock()
+	p.mu.Unlock()
 	close(lost)
 }
 
 // drop gives up a connection of which the server knows no more.
-func (v *vital) drop(own string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.own == own {
-		v.own = ""
-		v.stop()
+func (p *presence) drop(own string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.own == own {
+		p.own = ""
+		p.stop()
 	}
 }
 
 // alarm returns a channel that is closed when the lock is lost; nil if there is
 // none to lose.
-func (v *vital) alarm() <-chan struct{} {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.lost
+func (p *presence) alarm() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
 }
 
 // close lets go of the lock, also of one that is being taken.
-func (v *vital) close() {
-	v.mu.Lock()
-	v.over = true
-	v.mu.Unlock()
-	<-v.one
-	defer func() { v.one <- struct{}{} }()
-	v.mu.Lock()
-	stop, done := v.stop, v.done
-	v.mu.Unlock()
+func (p *presence) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	<-p.one
+	defer func() { p.one <- struct{}{} }()
+	p.mu.Lock()
+	stop, done := p.stop, p.done
+	p.mu.Unlock()
 	if stop != nil {
 		stop()
 		<-done
@@ -172,10 +172,10 @@ func (v *vital) close() {
 // mark returns the mark of this Store, whose lock the server has: a connection
 // may end there and not here, as when something in between has forgotten it.
 func (s *Store) mark(ctx context.Context) (string, error) {
-	own, err := s.vital.mark(ctx)
+	own, err := s.presence.mark(ctx)
 	if err == nil && own != "" && s.dead(ctx, own) {
-		s.vital.drop(own)
-		return s.vital.mark(ctx)
+		s.presence.drop(own)
+		return s.presence.mark(ctx)
 	}
 	return own, err
 }
