@@ -8,14 +8,16 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/store"
 )
 
-// alarming is a Store that loses what shows others that it is alive.
+// alarming is a Store with an alarm: it may lose what keeps its leases. A renewal
+// replaces an alarm that has gone off.
 type alarming struct {
 	*lending
-	alarm    atomic.Pointer[chan struct{}]
-	asked    atomic.Int32
+	alarm    atomic.Pointer[chan struct{}] // nil before the first renewal
+	asked    atomic.Int32                  // renewals, with those that failed
 	renewals atomic.Int32
 }
 
@@ -23,7 +25,7 @@ func (a *alarming) LeaseAlarm() <-chan struct{} {
 	if alarm := a.alarm.Load(); alarm != nil {
 		return *alarm
 	}
-	return nil // nothing to lose yet
+	return nil
 }
 
 func (a *alarming) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
@@ -49,110 +51,110 @@ func over(alarm <-chan struct{}) bool {
 	}
 }
 
-func TestLeaseAlarm(t *testing.T) {
+func TestLeaseAlarmHasTheLeaseRenewedAtOnce(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		st := &alarming{lending: newLending(t)}
 		first := make(chan struct{})
 		st.alarm.Store(&first)
-		r := newRigOver(t, st, walink.Settings{})
-		r.linkByQR()
-		client := r.linker.Client()
+		r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+		r.LinkByQR()
+		client := r.Linker.Client()
 
-		<-time.After(time.Second)
+		time.Sleep(time.Second)
 		close(first)
-		<-time.After(time.Millisecond)
+		time.Sleep(time.Millisecond)
 		if st.LeaseAlarm() == (<-chan struct{})(first) {
-			t.Error("the lease was not renewed at once")
+			t.Error("the lease is not renewed at once")
 		}
-		<-time.After(time.Minute)
-		r.usable()
+		time.Sleep(time.Minute)
+		r.CheckUsable()
 
 		down := errors.New("the database is gone")
 		st.fail.Store(&down)
 		close(*st.alarm.Load())
-		<-time.After(7500 * time.Millisecond)
+		time.Sleep(7500 * time.Millisecond)
 		if client.IsConnected() {
-			t.Error("still connected")
+			t.Error("the client is still connected")
 		}
-		wantReason(t, r.linker.Status().Err, walink.ErrStore)
+		rig.WantReason(t, r.Linker.Status().Err, walink.ErrStore)
 	})
 }
 
-// What others do not hear of this program, it does not hear either: the lease
-// passes after the grace, and the session is let go of before.
-func TestLeaseWithAGraceAndNoAlarm(t *testing.T) {
+// Without the Store nobody hears of this program, nor this program of an alarm.
+// Others may have the session after the grace: the connection ends before.
+func TestConnectionEndsBeforeTheGraceOfALease(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		st := &alarming{lending: newLending(t)}
-		r := newRigOver(t, st, walink.Settings{})
-		r.linkByQR()
-		client := r.linker.Client()
-		<-time.After(time.Minute)
-		r.usable()
+		r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+		r.LinkByQR()
+		client := r.Linker.Client()
+		time.Sleep(time.Minute)
+		r.CheckUsable()
 
 		before := st.renewals.Load()
 		for st.renewals.Load() == before {
-			<-time.After(10 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond)
 		}
 		down := errors.New("no answer")
 		st.fail.Store(&down)
-		<-time.After(10 * time.Second)
+		time.Sleep(10 * time.Second)
 		if !client.IsConnected() {
-			t.Error("a short trouble has ended the connection")
+			t.Error("a short trouble ends the connection")
 		}
-		<-time.After(store.LeaseGrace - 10*time.Second - 20*time.Millisecond)
+		time.Sleep(store.LeaseGrace - 10*time.Second - 20*time.Millisecond)
 		if client.IsConnected() {
-			t.Error("still connected when others may have the session")
+			t.Error("the client is still connected when others may have the session")
 		}
-		wantReason(t, r.linker.Status().Err, walink.ErrStore)
+		rig.WantReason(t, r.Linker.Status().Err, walink.ErrStore)
 	})
 }
 
-// A Store that had nothing to lose at first, and has it since the first renewal.
-func TestLeaseAlarmThatIsThereLater(t *testing.T) {
+// The Store has an alarm since the first renewal, and not before.
+func TestLeaseAlarmThatComesLaterCountsToo(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		st := &alarming{lending: newLending(t)}
-		r := newRigOver(t, st, walink.Settings{})
-		r.linkByQR()
+		r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+		r.LinkByQR()
 		for st.renewals.Load() == 0 {
-			<-time.After(10 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond)
 		}
-		<-time.After(10 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 		close(*st.alarm.Load())
-		<-time.After(time.Millisecond)
+		time.Sleep(time.Millisecond)
 		if got := st.renewals.Load(); got != 2 {
-			t.Errorf("%d renewals, want another one at the alarm", got)
+			t.Errorf("there are %d renewals, want a second one at the alarm", got)
 		}
-		r.usable()
+		r.CheckUsable()
 	})
 }
 
-// An alarm that stays, as that of a Store which is closed, when the lease is no
-// longer fresh: it is tried again every now and then, and not all the time.
-func TestLeaseAlarmThatStays(t *testing.T) {
+// The alarm of a Store that is closed stays on. The Linker retries every now and
+// then, and not all the time.
+func TestLeaseAlarmThatStaysOnDoesNotSpin(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		st := &alarming{lending: newLending(t)}
-		r := newRigOver(t, st, walink.Settings{})
-		r.linkByQR()
-		client := r.linker.Client()
+		r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+		r.LinkByQR()
+		client := r.Linker.Client()
 		for st.renewals.Load() == 0 {
-			<-time.After(10 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond)
 		}
-		<-time.After(4900 * time.Millisecond)
+		time.Sleep(4900 * time.Millisecond)
 		closed := errors.New("the store is closed")
 		st.fail.Store(&closed)
-		<-time.After(200 * time.Millisecond) // a renewal has failed
+		time.Sleep(200 * time.Millisecond) // a renewal has failed
 		before := st.asked.Load()
 		close(*st.alarm.Load())
-		<-time.After(7 * time.Second)
+		time.Sleep(7 * time.Second)
 		if asked := st.asked.Load() - before; asked < 5 || asked > 50 {
-			t.Errorf("%d renewals were tried", asked)
+			t.Errorf("the Linker has tried %d renewals", asked)
 		}
 		if client.IsConnected() {
-			t.Error("still connected")
+			t.Error("the client is still connected")
 		}
 	})
 }

@@ -9,23 +9,25 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
 )
 
-// lending is a Store whose leases go wrong.
+// lending is a Store whose calls for leases fail, or hang, on request.
 type lending struct {
 	*sqlite.Store
-	fail atomic.Pointer[error] // of every call
-	hang atomic.Bool           // calls wait, and do not heed their context, until let go
+	fail atomic.Pointer[error]
+	hang atomic.Bool // calls wait for free, even after the end of their context
 	free chan struct{}
 }
 
 func newLending(t *testing.T) *lending {
 	t.Helper()
-	return &lending{Store: sqliteStore(t), free: make(chan struct{})}
+	return &lending{Store: rig.SQLiteStore(t), free: make(chan struct{})}
 }
 
+// trouble returns the error of a call, if it has one, and hangs if the call does.
 func (l *lending) trouble() error {
 	if l.hang.Load() {
 		<-l.free
@@ -57,7 +59,7 @@ func (l *lending) ReleaseLease(ctx context.Context, lease store.Lease) error {
 	return l.Store.ReleaseLease(ctx, lease)
 }
 
-// lent reports whether the default session is lent to anybody.
+// lent reports whether somebody has the lease of the default session.
 func lent(t *testing.T, st store.Leaser) bool {
 	t.Helper()
 	_, err := st.PeekLease(context.WithoutCancel(t.Context()), "default")
@@ -69,107 +71,97 @@ func lent(t *testing.T, st store.Leaser) bool {
 
 func TestPains19SecondProgramIsToldWhoHasTheSession(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		second := newRigOn(t, r.srv, r.store, walink.Settings{})
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		second := r.Another(walink.Settings{})
 		for range 2 {
-			second.link(t.Context())
-			err := second.failed()
-			wantReason(t, err, walink.ErrSessionBusy)
+			second.Link(t.Context())
+			err := second.Failed()
+			rig.WantReason(t, err, walink.ErrSessionBusy)
 			if !strings.Contains(err.Error(), ", process ") || err.RetryAfter <= 0 || err.RetryAfter > 30*time.Second {
-				t.Errorf("%v, to be tried again after %v", err, err.RetryAfter)
+				t.Errorf("the error is %v, RetryAfter %v", err, err.RetryAfter)
 			}
-			if second.kinds() != "connecting failed" {
-				t.Errorf("events %s", second.kinds())
+			if second.Kinds() != "connecting failed" {
+				t.Errorf("the events are %s", second.Kinds())
 			}
-			<-time.After(time.Minute) // it is renewed
+			time.Sleep(time.Minute) // the first program renews its lease
 		}
-		wantReason(t, asError(t, second.linker.Unlink(t.Context())), walink.ErrSessionBusy)
-		r.usable()
-		if err := r.linker.Close(); err != nil {
-			t.Fatal(err)
-		}
-		second.link(t.Context())
-		second.linked()
-		second.usable()
+		rig.WantReason(t, second.Linker.Unlink(t.Context()), walink.ErrSessionBusy)
+		r.CheckUsable()
+		r.Close()
+		second.Link(t.Context())
+		second.Linked()
+		second.CheckUsable()
 	})
 }
 
-func asError(t *testing.T, err error) *walink.Error {
-	t.Helper()
-	e, ok := errors.AsType[*walink.Error](err)
-	if !ok {
-		t.Fatalf("%v is no *Error", err)
-	}
-	return e
-}
-
-// A session is lent from before the socket opens until after it is closed.
+// A Linker has the lease from before the socket opens until after it is closed.
 func TestLeaseIsGivenBack(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(r *rig){
-		"Failed": func(r *rig) {
-			ctx, cancel := context.WithCancel(r.t.Context())
-			r.link(ctx)
-			await[walink.QRCode](r)
-			if !lent(r.t, r.store.(store.Leaser)) { //nolint:forcetypeassert,errcheck // it is store/sqlite
-				r.t.Error("not lent while codes are shown")
+	for name, link := range map[string]func(t *testing.T, r *rig.Rig) (end func()){
+		"Failed": func(t *testing.T, r *rig.Rig) func() {
+			t.Helper()
+			ctx, cancel := context.WithCancel(t.Context())
+			r.Link(ctx)
+			rig.Await[walink.QRCode](r)
+			return func() {
+				cancel()
+				rig.WantReason(t, r.Failed(), walink.ErrCanceled)
 			}
-			cancel()
-			wantReason(r.t, r.failed(), walink.ErrCanceled)
 		},
-		"Close":  func(r *rig) { r.linkByQR() },
-		"Unlink": func(r *rig) { r.linkByQR(); r.unlink() },
-		"Close of Supervise": func(r *rig) {
-			r.supervise(r.t.Context())
-			r.scan(reach[walink.QRCode](r))
-			reach[walink.Linked](r)
+		"Close": func(_ *testing.T, r *rig.Rig) func() {
+			r.LinkByQR()
+			return r.Close
 		},
-		"removal": func(r *rig) {
-			if !r.phone.Remove(r.linkByQR().Account.JID) {
-				r.t.Error("the phone does not know the device")
+		"Close of Supervise": func(_ *testing.T, r *rig.Rig) func() {
+			r.SuperviseByQR()
+			return r.Close
+		},
+		"Unlink": func(t *testing.T, r *rig.Rig) func() {
+			t.Helper()
+			r.LinkByQR()
+			return func() {
+				if err := r.Linker.Unlink(t.Context()); err != nil {
+					t.Fatal(err)
+				}
 			}
-			<-time.After(time.Second)
+		},
+		"removal": func(t *testing.T, r *rig.Rig) func() {
+			t.Helper()
+			linked := r.LinkByQR()
+			return func() {
+				if !r.Phone.Remove(linked.Account.JID) {
+					t.Error("the phone does not know the device")
+				}
+				time.Sleep(time.Second)
+				r.Close()
+			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{})
-				st := r.store.(store.Leaser) //nolint:forcetypeassert,errcheck // it is store/sqlite
+			rig.Bubble(t, func(t *testing.T) {
+				st := rig.MemoryStore(t)
+				r := rig.New(t, walink.Settings{}, rig.WithStore(st))
 				if lent(t, st) {
-					t.Error("lent before the Link")
+					t.Error("the session is lent before the Link")
 				}
-				end(r)
-				if strings.HasPrefix(name, "Close") {
-					if !lent(t, st) {
-						t.Error("not lent after Linked")
-					}
+				end := link(t, r)
+				if !lent(t, st) {
+					t.Error("the session is not lent")
 				}
-				if strings.HasPrefix(name, "Close") || name == "removal" {
-					if err := r.linker.Close(); err != nil {
-						t.Fatal(err)
-					}
-				}
+				end()
 				if lent(t, st) {
-					t.Error("still lent")
+					t.Error("the session is still lent at the end")
 				}
 			})
 		})
 	}
 }
 
-func (r *rig) unlink() {
-	r.t.Helper()
-	if err := r.linker.Unlink(r.t.Context()); err != nil {
-		r.t.Fatal(err)
-	}
-}
-
-// TestLeaseThatCannotBeRenewed: the connection ends before anybody else can
-// have the session, whatever the Store does.
-func TestLeaseThatCannotBeRenewed(t *testing.T) {
+// The connection ends before somebody else can have the session, whatever the Store does.
+func TestLeaseThatCannotBeRenewedEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	down := errors.New("the database is gone")
 	for name, start := range map[string]func(st *lending){
@@ -178,105 +170,103 @@ func TestLeaseThatCannotBeRenewed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			rig.Bubble(t, func(t *testing.T) {
 				st := newLending(t)
-				r := newRigOver(t, st, walink.Settings{})
-				r.linkByQR()
-				client := r.linker.Client()
-				<-time.After(time.Minute)
+				r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+				r.LinkByQR()
+				client := r.Linker.Client()
+				time.Sleep(time.Minute)
 				start(st)
 				held, err := st.PeekLease(t.Context(), "default")
 				if err != nil {
 					t.Fatal(err)
 				}
-				<-time.After(time.Until(held.Until) - 3*time.Second)
+				time.Sleep(time.Until(held.Until) - 3*time.Second)
 				if client.IsConnected() {
-					t.Error("still connected when the lease is about to end")
+					t.Error("the client is still connected shortly before the lease ends")
 				}
-				status := r.linker.Status()
-				wantReason(t, status.Err, walink.ErrStore)
-				if status.State != walink.StateFailed || r.linker.Client() != nil {
-					t.Errorf("the Linker says %v", status.State)
+				status := r.Linker.Status()
+				rig.WantReason(t, status.Err, walink.ErrStore)
+				if status.State != walink.StateFailed || r.Linker.Client() != nil {
+					t.Errorf("the status is %+v, the client %v", status, r.Linker.Client())
 				}
 
-				<-time.After(time.Until(held.Until))
-				other := newRigOn(t, r.srv, st.Store, walink.Settings{})
-				other.link(t.Context())
-				if linked := other.linked(); !linked.Resumed {
-					t.Errorf("unexpected %v", linked)
+				time.Sleep(time.Until(held.Until))
+				other := r.Another(walink.Settings{}, rig.WithStore(st.Store))
+				other.Link(t.Context())
+				if linked := other.Linked(); !linked.Resumed {
+					t.Errorf("the event is %v", linked)
 				}
 				close(st.free)
-				other.usable()
+				other.CheckUsable()
 			})
 		})
 	}
 }
 
-// The store is back before the lease has to be given up: nobody notices.
+// The Store answers again before the lease ends: the connection goes on.
 func TestShortTroubleWithALeaseIsOvercome(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		st := newLending(t)
-		r := newRigOver(t, st, walink.Settings{})
-		r.linkByQR()
+		r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+		r.LinkByQR()
 		down := errors.New("the database is gone")
 		for range 5 {
 			st.fail.Store(&down)
-			<-time.After(10 * time.Second)
+			time.Sleep(10 * time.Second)
 			st.fail.Store(nil)
-			<-time.After(10 * time.Second)
+			time.Sleep(10 * time.Second)
 		}
-		r.usable()
+		r.CheckUsable()
 		if !lent(t, st) {
-			t.Error("not lent any more")
+			t.Error("the session is no longer lent")
 		}
 	})
 }
 
 func TestSuperviseWaitsForTheSessionAndForTheStore(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		st := newLending(t)
-		first := newRigOver(t, st, walink.Settings{})
-		first.supervised()
-		second := newRigOn(t, first.srv, st.Store, walink.Settings{})
-		second.supervise(t.Context())
-		wantReason(t, reach[walink.Retrying](second).Err, walink.ErrSessionBusy)
+		first := rig.New(t, walink.Settings{}, rig.WithStore(st))
+		first.SuperviseByQR()
+		second := first.Another(walink.Settings{}, rig.WithStore(st.Store))
+		second.Supervise(t.Context())
+		rig.WantReason(t, rig.Await[walink.Retrying](second).Err, walink.ErrSessionBusy)
 
 		down := errors.New("the database is gone")
 		st.fail.Store(&down)
 		start := time.Now()
-		wantReason(t, reach[walink.Disconnected](first).Err, walink.ErrStore)
-		if linked := reach[walink.Linked](second); !linked.Resumed || time.Since(start) > 30*time.Second {
-			t.Errorf("the second has it after %v: %v", time.Since(start), linked)
+		rig.WantReason(t, rig.Await[walink.Disconnected](first).Err, walink.ErrStore)
+		if linked := rig.Await[walink.Linked](second); !linked.Resumed || time.Since(start) > 30*time.Second {
+			t.Errorf("the second program has the session after %v: %v", time.Since(start), linked)
 		}
-		<-time.After(5 * time.Minute)
+		time.Sleep(5 * time.Minute)
 		st.fail.Store(nil)
-		for { // the first stands by, and has the session again when the second leaves it
-			if err := reach[walink.Retrying](first).Err; errors.Is(err, walink.ErrSessionBusy) {
+		for { // the first program waits for the session
+			if err := rig.Await[walink.Retrying](first).Err; errors.Is(err, walink.ErrSessionBusy) {
 				break
 			}
 		}
-		second.usable()
+		second.CheckUsable()
 		start = time.Now()
-		if err := second.linker.Close(); err != nil {
-			t.Fatal(err)
+		second.Close()
+		if rig.Await[walink.Linked](first); time.Since(start) > 10*time.Second {
+			t.Errorf("the first program has the session again after %v", time.Since(start))
 		}
-		if reach[walink.Linked](first); time.Since(start) > 10*time.Second {
-			t.Errorf("the first has it again after %v", time.Since(start))
-		}
-		first.usable()
+		first.CheckUsable()
 	})
 }
 
-// Whoever lost the session to another, as after a pause, learns who has it.
-func TestLeaseThatAnotherHasTaken(t *testing.T) {
+// A program that was stopped for a while may lose its lease to another one.
+func TestErrorOfALostLeaseNamesTheNewHolder(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		client := r.linker.Client()
-		st := r.store.(store.Leaser) //nolint:forcetypeassert,errcheck // it is store/sqlite
+	rig.Bubble(t, func(t *testing.T) {
+		st := rig.MemoryStore(t)
+		r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+		r.LinkByQR()
+		client := r.Linker.Client()
 		held, err := st.PeekLease(t.Context(), "default")
 		if err != nil {
 			t.Fatal(err)
@@ -287,16 +277,16 @@ func TestLeaseThatAnotherHasTaken(t *testing.T) {
 		if _, err := st.TakeLease(t.Context(), "default", "the one in the cellar", time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		<-time.After(10 * time.Second)
+		time.Sleep(10 * time.Second)
 		if client.IsConnected() {
-			t.Error("still connected")
+			t.Error("the client is still connected")
 		}
-		lost := r.linker.Status().Err
-		wantReason(t, lost, walink.ErrSessionBusy)
+		lost := r.Linker.Status().Err
+		rig.WantReason(t, lost, walink.ErrSessionBusy)
 		if !strings.Contains(lost.Error(), "the one in the cellar") {
-			t.Errorf("nobody is named in %v", lost)
+			t.Errorf("the error %v does not name the holder", lost)
 		}
-		r.link(t.Context())
-		wantReason(t, r.failed(), walink.ErrSessionBusy)
+		r.Link(t.Context())
+		rig.WantReason(t, r.Failed(), walink.ErrSessionBusy)
 	})
 }

@@ -9,50 +9,49 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/walinktest"
 )
 
+// pairing returns the Settings for a pairing code and nothing else.
 func pairing() walink.Settings {
-	return walink.Settings{Phone: number, LinkingMode: walink.ModePairing}
+	return walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}
 }
 
 func TestPains05CodeLivesItsWholeLifeWithoutBeingReplaced(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, pairing())
-		r.link(t.Context())
-		first := await[walink.PairingCode](r)
-		// The refs of the same socket run out at 160 s, and nothing happens to the code.
-		timer := time.NewTimer(time.Until(first.Expires) - time.Second)
-		select {
-		case event := <-r.events:
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, pairing())
+		r.Link(t.Context())
+		first := rig.Await[walink.PairingCode](r)
+		// The refs of the same socket end after 160 s. The code lives on.
+		if event, ok := r.NextBefore(first.Expires.Add(-time.Second)); ok {
 			t.Fatalf("%v comes %v after the code", event, time.Since(first.Issued))
-		case <-timer.C:
 		}
-		r.enter(first)
-		r.linked()
+		r.Enter(first)
+		r.Linked()
 	})
 }
 
 func TestExpiredCodeIsReplacedWithinTheBudget(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, pairing())
-		r.link(t.Context())
-		first := await[walink.PairingCode](r)
-		withdrawn := await[walink.Withdrawn](r)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, pairing())
+		r.Link(t.Context())
+		first := rig.Await[walink.PairingCode](r)
+		withdrawn := rig.Await[walink.Withdrawn](r)
 		if withdrawn.Reason != walink.WithdrawnExpired || withdrawn.Number != 1 || withdrawn.Method != walink.MethodPairing {
-			t.Errorf("unexpected %v", withdrawn)
+			t.Errorf("the event is %v", withdrawn)
 		}
 		if got := time.Now(); !got.Equal(first.Expires) {
-			t.Errorf("withdrawn at %v, but good until %v", got, first.Expires)
+			t.Errorf("the code is withdrawn at %v, and expires at %v", got, first.Expires)
 		}
-		second := await[walink.PairingCode](r)
+		second := rig.Await[walink.PairingCode](r)
 		if second.Code == first.Code || second.Number != 2 {
-			t.Errorf("unexpected %v", second)
+			t.Errorf("the next code is %v", second)
 		}
-		if err := r.phone.EnterCode(t.Context(), first.Code); err == nil {
+		if err := r.Phone.EnterCode(t.Context(), first.Code); err == nil {
 			t.Error("the phone takes the expired code")
 		}
 	})
@@ -62,160 +61,160 @@ func TestPains11CodeBudgetEndsTheLinkOrFallsBack(t *testing.T) {
 	t.Parallel()
 	t.Run("failed", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		rig.Bubble(t, func(t *testing.T) {
 			settings := pairing()
 			settings.CodeBudget, settings.Timeout = 2, -1
-			r := newRig(t, settings)
-			r.link(t.Context())
-			err := r.failed()
-			wantReason(t, err, walink.ErrRateLimited)
+			r := rig.New(t, settings)
+			r.Link(t.Context())
+			err := r.Failed()
+			rig.WantReason(t, err, walink.ErrRateLimited)
 			if err.RetryAfter <= 0 || err.RetryAfter > 15*time.Minute {
-				t.Errorf("retry after %v", err.RetryAfter)
+				t.Errorf("RetryAfter is %v", err.RetryAfter)
 			}
-			if got := r.srv.CodeRequests(strings.TrimPrefix(number, "+")); got != 2 {
-				t.Errorf("%d codes were asked for, the budget is 2", got)
+			if got := r.Server.CodeRequests(strings.TrimPrefix(rig.Number, "+")); got != 2 {
+				t.Errorf("%d codes are requested, the budget is 2", got)
 			}
 		})
 	})
 	t.Run("QR", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		rig.Bubble(t, func(t *testing.T) {
 			settings := pairing()
 			settings.CodeBudget, settings.QRFallback = 1, true
-			r := newRig(t, settings)
-			r.link(t.Context())
-			qr := await[walink.QRCode](r)
-			wantReason(t, qr.Fallback, walink.ErrRateLimited)
-			r.scan(qr)
-			r.linked()
+			r := rig.New(t, settings)
+			r.Link(t.Context())
+			qr := rig.Await[walink.QRCode](r)
+			rig.WantReason(t, qr.Fallback, walink.ErrRateLimited)
+			r.Scan(qr)
+			r.Linked()
 		})
 	})
 	t.Run("both", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
+		rig.Bubble(t, func(t *testing.T) {
 			settings := pairing()
 			settings.CodeBudget, settings.LinkingMode = 1, walink.ModeBoth
-			r := newRig(t, settings)
-			r.link(t.Context())
+			r := rig.New(t, settings)
+			r.Link(t.Context())
 			for {
-				withdrawn := await[walink.Withdrawn](r)
+				withdrawn := rig.Await[walink.Withdrawn](r)
 				if withdrawn.Method == walink.MethodPairing && withdrawn.Err != nil {
-					wantReason(t, withdrawn.Err, walink.ErrRateLimited)
+					rig.WantReason(t, withdrawn.Err, walink.ErrRateLimited)
 					break
 				}
 			}
-			r.scan(*r.linker.Status().QRCode)
-			r.linked()
+			r.Scan(*r.Linker.Status().QRCode)
+			r.Linked()
 		})
 	})
 }
 
 func TestPains11CodeBudgetSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		srv := walinktest.NewServer(t)
+	rig.Bubble(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "walink.db")
+		var r *rig.Rig
 		for i := range 4 {
 			st, err := sqlite.Open(t.Context(), path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := newRigOn(t, srv, st, pairing())
-			r.link(t.Context())
-			if i < 3 {
-				await[walink.PairingCode](r)
+			if r == nil {
+				r = rig.New(t, pairing(), rig.WithStore(st))
 			} else {
-				wantReason(t, r.failed(), walink.ErrRateLimited)
+				r = r.Another(pairing(), rig.WithStore(st))
 			}
-			if err := r.linker.Close(); err != nil {
-				t.Fatal(err)
+			r.Link(t.Context())
+			if i < 3 {
+				rig.Await[walink.PairingCode](r)
+			} else {
+				rig.WantReason(t, r.Failed(), walink.ErrRateLimited)
 			}
+			r.Close()
 			if err := st.Close(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if got := srv.CodeRequests(strings.TrimPrefix(number, "+")); got != 3 {
-			t.Errorf("%d codes were asked for, the budget is 3", got)
+		if got := r.Server.CodeRequests(strings.TrimPrefix(rig.Number, "+")); got != 3 {
+			t.Errorf("%d codes are requested, the budget is 3", got)
 		}
 	})
 }
 
 func TestTwoLinkersOfOneNumberShareTheBudget(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		srv, st := walinktest.NewServer(t), memoryStore(t)
+	rig.Bubble(t, func(t *testing.T) {
 		settings := pairing()
 		settings.CodeBudget = 1
-		one := newRigOn(t, srv, st, settings)
-		one.link(t.Context())
-		await[walink.PairingCode](one)
+		one := rig.New(t, settings)
+		one.Link(t.Context())
+		rig.Await[walink.PairingCode](one)
 		settings.Session = "other"
-		two := newRigOn(t, srv, st, settings)
-		two.link(t.Context())
-		wantReason(t, two.failed(), walink.ErrRateLimited)
+		two := one.Another(settings)
+		two.Link(t.Context())
+		rig.WantReason(t, two.Failed(), walink.ErrRateLimited)
 	})
 }
 
 func TestPains09WrongCodeIsFollowedByAnother(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, pairing())
-		r.link(t.Context())
-		first := await[walink.PairingCode](r)
-		wrong := "1111-1111"
-		if err := r.phone.EnterCode(t.Context(), wrong); err == nil {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, pairing())
+		r.Link(t.Context())
+		first := rig.Await[walink.PairingCode](r)
+		if err := r.Phone.EnterCode(t.Context(), "1111-1111"); err == nil {
 			t.Fatal("the phone takes a wrong code")
 		}
-		withdrawn := await[walink.Withdrawn](r)
-		wantReason(t, withdrawn.Err, walink.ErrCodeRefused)
+		withdrawn := rig.Await[walink.Withdrawn](r)
+		rig.WantReason(t, withdrawn.Err, walink.ErrCodeRefused)
 		if withdrawn.Number != first.Number || withdrawn.Reason != walink.WithdrawnRefused || len(withdrawn.Alternatives) != 1 {
-			t.Errorf("unexpected %v", withdrawn)
+			t.Errorf("the event is %v", withdrawn)
 		}
-		r.enter(await[walink.PairingCode](r))
-		r.linked()
-		r.usable()
+		r.Enter(rig.Await[walink.PairingCode](r))
+		r.Linked()
+		r.CheckUsable()
 	})
 }
 
 func TestPains09WrongCodeDoesNotSpoilTheQRCode(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Phone: number, LinkingMode: walink.ModeBoth})
-		r.link(t.Context())
-		await[walink.PairingCode](r)
-		old := *r.linker.Status().QRCode
-		if err := r.phone.EnterCode(t.Context(), "1111-1111"); err == nil {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModeBoth})
+		r.Link(t.Context())
+		rig.Await[walink.PairingCode](r)
+		old := *r.Linker.Status().QRCode
+		if err := r.Phone.EnterCode(t.Context(), "1111-1111"); err == nil {
 			t.Fatal("the phone takes a wrong code")
 		}
-		fresh := await[walink.QRCode](r)
+		fresh := rig.Await[walink.QRCode](r)
 		if fresh.Payload == old.Payload || !fresh.Expires.Equal(old.Expires) {
-			t.Error("the QR code was not shown again with the new secret")
+			t.Error("the Linker does not show the QR code again, with the new secret")
 		}
-		await[walink.PairingCode](r)
-		r.scan(fresh)
-		r.linked()
+		rig.Await[walink.PairingCode](r)
+		r.Scan(fresh)
+		r.Linked()
 	})
 }
 
 func TestPains06QRCodesRotateAndGoOnWithANewSocket(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		start := await[walink.QRCode](r).Issued
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.Link(t.Context())
+		start := rig.Await[walink.QRCode](r).Issued
 		var shown []time.Duration
 		for range 6 {
-			event := r.next()
+			event := r.Next()
 			if withdrawn, ok := event.(walink.Withdrawn); ok {
 				if withdrawn.Method != walink.MethodQR || withdrawn.Reason != walink.WithdrawnExpired || withdrawn.Number != 6 {
-					t.Errorf("unexpected %v", withdrawn)
+					t.Errorf("the event is %v", withdrawn)
 				}
 				shown = append(shown, time.Since(start))
 				continue
 			}
 			qr, ok := event.(walink.QRCode)
 			if !ok {
-				t.Fatalf("unexpected %v", event)
+				t.Fatalf("the event is %v", event)
 			}
 			shown = append(shown, qr.Issued.Sub(start))
 		}
@@ -223,43 +222,43 @@ func TestPains06QRCodesRotateAndGoOnWithANewSocket(t *testing.T) {
 		if diff := cmp.Diff(want, shown); diff != "" {
 			t.Errorf("rotation (-want +got):\n%s", diff)
 		}
-		if connecting := await[walink.Connecting](r); connecting.Attempt != 2 {
-			t.Errorf("unexpected %v", connecting)
+		if connecting := rig.Await[walink.Connecting](r); connecting.Attempt != 2 {
+			t.Errorf("the event is %v", connecting)
 		}
-		qr := await[walink.QRCode](r)
+		qr := rig.Await[walink.QRCode](r)
 		if qr.Number != 7 {
-			t.Errorf("unexpected %v", qr)
+			t.Errorf("the event is %v", qr)
 		}
-		r.scan(qr)
-		r.linked()
+		r.Scan(qr)
+		r.Linked()
 	})
 }
 
 func TestPains08StaleQRCodeIsRefusedAndTheNextOneLinks(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		stale := await[walink.QRCode](r)
-		fresh := await[walink.QRCode](r)
-		if err := r.phone.ScanQR(t.Context(), stale.Payload); err == nil {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.Link(t.Context())
+		stale := rig.Await[walink.QRCode](r)
+		fresh := rig.Await[walink.QRCode](r)
+		if err := r.Phone.ScanQR(t.Context(), stale.Payload); err == nil {
 			t.Error("the phone takes a stale QR code")
 		}
-		r.scan(fresh)
-		r.linked()
+		r.Scan(fresh)
+		r.Linked()
 	})
 }
 
 func TestPains07RetiredSecretIsShownAgainAtOnce(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		old := await[walink.QRCode](r)
-		r.srv.RefreshRegistration(old.Payload)
-		fresh := await[walink.QRCode](r)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.Link(t.Context())
+		old := rig.Await[walink.QRCode](r)
+		r.Server.RefreshRegistration(old.Payload)
+		fresh := rig.Await[walink.QRCode](r)
 		if fresh.Number != old.Number+1 || !fresh.Expires.Equal(old.Expires) {
-			t.Errorf("unexpected %v after %v", fresh, old)
+			t.Errorf("%v follows %v", fresh, old)
 		}
 		was, err := walinktest.ParseQR(old.Payload)
 		if err != nil {
@@ -270,36 +269,36 @@ func TestPains07RetiredSecretIsShownAgainAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		if is.Ref != was.Ref || cmp.Equal(is.ADVSecret, was.ADVSecret) {
-			t.Error("it is not the same ref with another secret")
+			t.Error("the QR code does not have the same ref and another secret")
 		}
-		if err := r.phone.ScanQR(t.Context(), old.Payload); err == nil {
+		if err := r.Phone.ScanQR(t.Context(), old.Payload); err == nil {
 			t.Error("the phone takes the withdrawn QR code")
 		}
-		r.scan(fresh)
-		r.linked()
-		r.usable()
+		r.Scan(fresh)
+		r.Linked()
+		r.CheckUsable()
 	})
 }
 
 func TestPains10PairingThatStallsIsWithdrawnAfterAMinute(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, pairing())
-		r.srv.Script(walinktest.StagePairSuccess, walinktest.Silence())
-		r.link(t.Context())
-		first := await[walink.PairingCode](r)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, pairing())
+		r.Server.Script(walinktest.StagePairSuccess, walinktest.Silence())
+		r.Link(t.Context())
+		first := rig.Await[walink.PairingCode](r)
 		entered := time.Now()
-		r.take(t.Context(), first)
-		withdrawn := await[walink.Withdrawn](r)
+		r.Take(t.Context(), first)
+		withdrawn := rig.Await[walink.Withdrawn](r)
 		if withdrawn.Reason != walink.WithdrawnStalled || withdrawn.Number != first.Number {
-			t.Errorf("unexpected %v", withdrawn)
+			t.Errorf("the event is %v", withdrawn)
 		}
-		wantReason(t, withdrawn.Err, walink.ErrStalled)
+		rig.WantReason(t, withdrawn.Err, walink.ErrStalled)
 		if took := time.Since(entered); took < time.Minute || took > time.Minute+5*time.Second {
-			t.Errorf("withdrawn after %v", took)
+			t.Errorf("the code is withdrawn after %v", took)
 		}
-		wantReason(t, await[walink.Retrying](r).Err, walink.ErrStalled)
-		r.enter(await[walink.PairingCode](r))
-		r.linked()
+		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrStalled)
+		r.Enter(rig.Await[walink.PairingCode](r))
+		r.Linked()
 	})
 }

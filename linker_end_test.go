@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/walinktest"
 )
 
-// TestContextEndsAtAnyMoment cancels at moments all through a Link.
-func TestContextEndsAtAnyMoment(t *testing.T) {
+// The context ends at moments all through a Link, by a cancellation or a deadline.
+func TestLinkWhoseContextEndsLeavesAWholeSessionOrNone(t *testing.T) {
 	t.Parallel()
 	for _, after := range []time.Duration{
 		0, time.Nanosecond, time.Millisecond, time.Second, 3 * time.Second, 5 * time.Second, 12 * time.Second, time.Minute,
@@ -27,7 +28,7 @@ func TestContextEndsAtAnyMoment(t *testing.T) {
 			} {
 				t.Run(fmt.Sprintf("%v/%t/%s", after, deadline, stage), func(t *testing.T) {
 					t.Parallel()
-					bubble(t, func(t *testing.T) { endAt(t, stage, after, deadline) })
+					rig.Bubble(t, func(t *testing.T) { endAt(t, stage, after, deadline) })
 				})
 			}
 		}
@@ -36,9 +37,8 @@ func TestContextEndsAtAnyMoment(t *testing.T) {
 
 func endAt(t *testing.T, stage walinktest.Stage, after time.Duration, deadline bool) {
 	t.Helper()
-	settings := walink.Settings{}
-	r := newRig(t, settings)
-	r.srv.Script(stage, walinktest.Silence()) // the moment is long enough to be met
+	r := rig.New(t, walink.Settings{})
+	r.Server.Script(stage, walinktest.Silence()) // so that the stage lasts long enough
 	ctx, cancel := context.WithCancel(t.Context())
 	want := walink.ErrCanceled
 	if deadline {
@@ -48,55 +48,53 @@ func endAt(t *testing.T, stage walinktest.Stage, after time.Duration, deadline b
 		time.AfterFunc(after, cancel)
 	}
 	defer cancel()
-	r.link(ctx)
-	for event := range r.events {
-		r.seen = append(r.seen, event)
-		r.take(ctx, event)
+	r.Link(ctx)
+	for event := range r.Rest() {
+		r.Take(ctx, event)
 	}
-	switch end := r.seen[len(r.seen)-1].(type) {
-	case walink.Linked: // it was quicker
+	switch end := r.Seen[len(r.Seen)-1].(type) {
+	case walink.Linked: // it was faster than the context
 		return
 	case walink.Failed:
-		wantReason(t, end.Err, want)
+		rig.WantReason(t, end.Err, want)
 	}
-	// What is left is a whole session or none: the next Link ends linked.
-	again := r.again(settings)
-	again.link(t.Context())
-	untilLinked(again)
-	again.usable()
+	again := r.Again(walink.Settings{})
+	again.Link(t.Context())
+	again.TakeUntilLinked()
+	again.CheckUsable()
 }
 
 func TestSlowReaderLosesNothing(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Timeout: time.Hour})
-		r.link(t.Context())
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Timeout: time.Hour})
+		r.Link(t.Context())
 		synctest.Wait()
-		<-time.After(2 * time.Hour)
-		wantReason(t, r.failed(), walink.ErrTimeout)
+		time.Sleep(2 * time.Hour)
+		rig.WantReason(t, r.Failed(), walink.ErrTimeout)
 		last := 0
-		for _, event := range r.seen {
+		for _, event := range r.Seen {
 			if qr, ok := event.(walink.QRCode); ok {
 				if qr.Number != last+1 {
-					t.Fatalf("QR code %d follows %d", qr.Number, last)
+					t.Fatalf("QR code %d follows QR code %d", qr.Number, last)
 				}
 				last = qr.Number
 			}
 		}
 		if last < 100 {
-			t.Errorf("only %d QR codes in an hour", last)
+			t.Errorf("there are only %d QR codes in an hour", last)
 		}
 	})
 }
 
 func TestAbsentReaderDoesNotKeepTheLinkFromEnding(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		<-time.After(11 * time.Minute)
-		if got := r.linker.Status().State; got != walink.StateFailed {
-			t.Errorf("state %s", got)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.Link(t.Context())
+		time.Sleep(11 * time.Minute)
+		if got := r.Linker.Status().State; got != walink.StateFailed {
+			t.Errorf("the state is %s", got)
 		}
 	})
 }
@@ -108,18 +106,18 @@ func TestSilentServerEndsWithTheTimeout(t *testing.T) {
 	} {
 		t.Run(string(stage), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{Timeout: 2 * time.Minute})
-				r.srv.Script(stage, walinktest.Silence().Always())
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{Timeout: 2 * time.Minute})
+				r.Server.Script(stage, walinktest.Silence().Always())
 				start := time.Now()
-				r.link(t.Context())
-				err := r.failed()
-				wantReason(t, err, walink.ErrTimeout)
+				r.Link(t.Context())
+				err := r.Failed()
+				rig.WantReason(t, err, walink.ErrTimeout)
 				if !errors.Is(err, walink.ErrNetwork) && !errors.Is(err, walink.ErrStalled) {
-					t.Errorf("%v does not say what failed", err)
+					t.Errorf("the error %v does not say what failed", err)
 				}
 				if took := time.Since(start); took < 2*time.Minute || took > 2*time.Minute+5*time.Second {
-					t.Errorf("it took %v", took)
+					t.Errorf("the Link takes %v", took)
 				}
 			})
 		})
@@ -133,64 +131,94 @@ func (deadTransport) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "web.whatsapp.com", IsNotFound: true}}
 }
 
-func TestWithoutNetworkItRetriesAndSaysSo(t *testing.T) {
+func TestLinkWithoutANetworkRetriesAndSaysSo(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		linker, err := walink.New(memoryStore(t), walink.Settings{HTTPClient: &http.Client{Transport: deadTransport{}}, Timeout: time.Minute})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := &rig{t: t, linker: linker}
-		r.link(t.Context())
-		retrying := await[walink.Retrying](r)
-		wantReason(t, retrying.Err, walink.ErrNetwork)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Timeout: time.Minute}, rig.WithTransport(func(http.RoundTripper) http.RoundTripper { return deadTransport{} }))
+		r.Link(t.Context())
+		retrying := rig.Await[walink.Retrying](r)
+		rig.WantReason(t, retrying.Err, walink.ErrNetwork)
 		if wait := time.Until(retrying.At); wait < time.Second || wait > 30*time.Second {
-			t.Errorf("the next attempt is in %v", wait)
+			t.Errorf("the next attempt follows in %v", wait)
 		}
-		wantReason(t, r.failed(), walink.ErrTimeout, walink.ErrNetwork)
+		rig.WantReason(t, r.Failed(), walink.ErrTimeout, walink.ErrNetwork)
 	})
 }
 
 func TestProbationHoldsLinkedBack(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Probation: time.Minute, Timeout: 30 * time.Second})
-		r.link(t.Context())
-		r.scan(await[walink.QRCode](r))
-		await[walink.Paired](r)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Probation: time.Minute, Timeout: 30 * time.Second})
+		r.Link(t.Context())
+		r.Scan(rig.Await[walink.QRCode](r))
+		rig.Await[walink.Paired](r)
 		start := time.Now()
-		if r.linked(); time.Since(start) < 59*time.Second { // it counts from the login
-			t.Errorf("Linked after %v", time.Since(start))
+		if r.Linked(); time.Since(start) < 59*time.Second { // probation begins with the login
+			t.Errorf("Linked comes after %v", time.Since(start))
 		}
-		r.usable()
-		again := r.again(walink.Settings{Probation: time.Minute})
-		again.link(t.Context())
+		r.CheckUsable()
+		again := r.Again(walink.Settings{Probation: time.Minute})
+		again.Link(t.Context())
 		start = time.Now()
-		if again.linked(); time.Since(start) > 10*time.Second {
-			t.Errorf("a session that is not new is Linked after %v", time.Since(start))
+		if again.Linked(); time.Since(start) > 10*time.Second {
+			t.Errorf("Linked for a session that is not new comes after %v", time.Since(start))
 		}
 	})
 }
 
 func TestPains15RemovalOnProbationIsToldAndLinkedAfreshOnce(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Probation: 20 * time.Second})
-		r.link(t.Context())
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Probation: 20 * time.Second})
+		r.Link(t.Context())
 		for range 2 {
-			r.scan(await[walink.QRCode](r))
-			jid := await[walink.Paired](r).Account.JID
-			<-time.After(12 * time.Second)
-			if !r.phone.Remove(jid) {
+			r.Scan(rig.Await[walink.QRCode](r))
+			jid := rig.Await[walink.Paired](r).Account.JID
+			time.Sleep(12 * time.Second)
+			if !r.Phone.Remove(jid) {
 				t.Fatal("the phone does not know the device")
 			}
 		}
-		wantReason(t, r.failed(), walink.ErrRemoved)
-		if want := "connecting qr_code paired retrying connecting qr_code paired failed"; r.kinds() != want {
-			t.Errorf("events %s, want %s", r.kinds(), want)
+		rig.WantReason(t, r.Failed(), walink.ErrRemoved)
+		if want := "connecting qr_code paired retrying connecting qr_code paired failed"; r.Kinds() != want {
+			t.Errorf("the events are %s, want %s", r.Kinds(), want)
 		}
-		if got := r.sessions(); len(got) != 0 {
+		if got := r.Sessions(); len(got) != 0 {
 			t.Errorf("%v is stored", got)
 		}
+	})
+}
+
+func TestDeadlineWithACauseIsATimeout(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		closed := errors.New("the page was closed")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, closed)
+		defer cancel()
+		r.Link(ctx)
+		err := r.Failed()
+		rig.WantReason(t, err, walink.ErrTimeout)
+		if !errors.Is(err, closed) {
+			t.Errorf("the error %v does not have the cause of the context", err)
+		}
+	})
+}
+
+// A program that waits for days does not fail because of what went wrong long before.
+func TestFailuresNoLongerCountAfterAGoodRound(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Timeout: -1})
+		for range 6 {
+			for range 10 {
+				r.Server.Script(walinktest.StagePairDevice, walinktest.Pass())
+			}
+			r.Server.Script(walinktest.StagePairDevice, walinktest.Failure(400))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Hour)
+		defer cancel()
+		r.Link(ctx)
+		rig.WantReason(t, r.Failed(), walink.ErrTimeout)
 	})
 }

@@ -5,22 +5,22 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/walinktest"
 )
 
-// TestPains02RefusedCodeRequests: what becomes of each answer to the code request.
+// What comes of each answer to the code request.
 func TestPains02RefusedCodeRequests(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		action walinktest.Action
 		want   walink.Reason
-		retry  bool // another attempt follows first
-		wait   time.Duration
+		retry  bool          // there is another attempt first
+		wait   time.Duration // RetryAfter
 	}{
 		{"400", walinktest.Refuse(400), walink.ErrCodeRefused, false, time.Minute},
 		{"401", walinktest.Refuse(401), walink.ErrForbidden, false, 0},
@@ -36,122 +36,120 @@ func TestPains02RefusedCodeRequests(t *testing.T) {
 			t.Parallel()
 			for name, fallback := range map[string]bool{"failed": false, "QR": true} {
 				if fallback && c.retry && c.want != walink.ErrStalled {
-					continue // the way there is the same
+					continue // the fallback does not depend on the reason
 				}
-				synctest.Test(t, func(t *testing.T) {
+				rig.Bubble(t, func(t *testing.T) {
 					settings := pairing()
 					settings.QRFallback = fallback
-					r := newRig(t, settings)
-					r.srv.Script(walinktest.StageCompanionHello, c.action.Always())
-					r.link(t.Context())
+					r := rig.New(t, settings)
+					r.Server.Script(walinktest.StageCompanionHello, c.action.Always())
+					r.Link(t.Context())
 					var err *walink.Error
 					if fallback {
-						qr := await[walink.QRCode](r)
+						qr := rig.Await[walink.QRCode](r)
 						err = qr.Fallback
-						r.scan(qr)
-						r.linked()
+						r.Scan(qr)
+						r.Linked()
 					} else {
-						err = r.failed()
+						err = r.Failed()
 					}
-					wantReason(t, err, c.want)
+					rig.WantReason(t, err, c.want)
 					if err.RetryAfter != c.wait {
-						t.Errorf("%s: retry after %v, want %v", name, err.RetryAfter, c.wait)
+						t.Errorf("%s: RetryAfter is %v, want %v", name, err.RetryAfter, c.wait)
 					}
-					if got := strings.Contains(r.kinds(), "retrying"); got != c.retry {
-						t.Errorf("%s: retried %t, want %t:\n%s", name, got, c.retry, r.story())
+					if got := strings.Contains(r.Kinds(), "retrying"); got != c.retry {
+						t.Errorf("%s: a Retrying is there: %t, want %t:\n%s", name, got, c.retry, r.Story())
 					}
-					if strings.Contains(r.kinds(), "pairing_code") {
-						t.Errorf("%s: a code is shown that the server never confirmed", name)
+					if strings.Contains(r.Kinds(), "pairing_code") {
+						t.Errorf("%s: the Linker shows a code that the server did not confirm", name)
 					}
 				})
 			}
 			if !c.retry {
 				return
 			}
-			synctest.Test(t, func(t *testing.T) { // once only: the next attempt has its code
-				r := newRig(t, pairing())
-				r.srv.Script(walinktest.StageCompanionHello, c.action)
-				r.link(t.Context())
-				wantReason(t, await[walink.Retrying](r).Err, c.want)
-				await[walink.PairingCode](r)
+			rig.Bubble(t, func(t *testing.T) { // the server refuses once: the next attempt has its code
+				r := rig.New(t, pairing())
+				r.Server.Script(walinktest.StageCompanionHello, c.action)
+				r.Link(t.Context())
+				rig.WantReason(t, rig.Await[walink.Retrying](r).Err, c.want)
+				rig.Await[walink.PairingCode](r)
 			})
 		})
 	}
 }
 
-// TestFailureNodes: what becomes of each way in which the server refuses a
-// connection, before linking and at the login of a stored session.
-func TestFailureNodes(t *testing.T) {
+// What comes of each way in which the server refuses a connection, before linking
+// and at the login of a stored session.
+func TestConnectionThatTheServerRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		action        walinktest.Action
-		linking       walink.Reason // "" goes on
-		resuming      walink.Reason // "" goes on
-		linkingTold   walink.Reason // by Retrying, where it goes on
-		resumingTold  walink.Reason
-		resumedAfresh bool // the session is dropped
+		action          walinktest.Action
+		linking         walink.Reason // of the Failed; "" if the Link goes on
+		linkingRetried  walink.Reason // of the Retrying, if it goes on
+		resuming        walink.Reason // the same at a login
+		resumingRetried walink.Reason
+		resumedAfresh   bool // the session is dropped
 	}{
-		{action: walinktest.Failure(400), linkingTold: walink.ErrServer, resumingTold: walink.ErrServer},
-		{action: walinktest.Failure(401), linkingTold: walink.ErrForbidden, resumingTold: walink.ErrLoggedOut, resumedAfresh: true},
+		{action: walinktest.Failure(400), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
+		{action: walinktest.Failure(401), linkingRetried: walink.ErrForbidden, resumingRetried: walink.ErrLoggedOut, resumedAfresh: true},
 		{action: walinktest.Failure(402, "expire", "3600"), linking: walink.ErrTemporarilyBanned, resuming: walink.ErrTemporarilyBanned},
-		{action: walinktest.Failure(403), linkingTold: walink.ErrForbidden, resumingTold: walink.ErrLoggedOut, resumedAfresh: true},
-		{action: walinktest.Failure(405), linkingTold: walink.ErrClientOutdated, resumingTold: walink.ErrClientOutdated},
+		{action: walinktest.Failure(403), linkingRetried: walink.ErrForbidden, resumingRetried: walink.ErrLoggedOut, resumedAfresh: true},
+		{action: walinktest.Failure(405), linkingRetried: walink.ErrClientOutdated, resumingRetried: walink.ErrClientOutdated},
 		{action: walinktest.Failure(406), linking: walink.ErrBanned, resuming: walink.ErrBanned},
-		{action: walinktest.Failure(409), linkingTold: walink.ErrClientOutdated, resumingTold: walink.ErrClientOutdated},
-		{action: walinktest.Failure(415), linkingTold: walink.ErrServer, resumingTold: walink.ErrServer},
-		{action: walinktest.Failure(500), linkingTold: walink.ErrServer, resumingTold: walink.ErrServer},
-		{action: walinktest.Failure(501), linkingTold: walink.ErrServer, resumingTold: walink.ErrServer},
-		{action: walinktest.Failure(503), linkingTold: walink.ErrServer, resumingTold: walink.ErrServer},
-		{action: walinktest.StreamError(503, ""), linkingTold: walink.ErrServer, resumingTold: walink.ErrServer},
-		{action: walinktest.StreamError(599, ""), linkingTold: walink.ErrServer, resumingTold: walink.ErrServer},
-		{action: walinktest.StreamError(401, "device_removed"), linkingTold: walink.ErrForbidden, resumingTold: walink.ErrLoggedOut, resumedAfresh: true},
+		{action: walinktest.Failure(409), linkingRetried: walink.ErrClientOutdated, resumingRetried: walink.ErrClientOutdated},
+		{action: walinktest.Failure(415), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
+		{action: walinktest.Failure(500), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
+		{action: walinktest.Failure(501), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
+		{action: walinktest.Failure(503), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
+		{action: walinktest.StreamError(503, ""), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
+		{action: walinktest.StreamError(599, ""), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
+		{action: walinktest.StreamError(401, "device_removed"), linkingRetried: walink.ErrForbidden, resumingRetried: walink.ErrLoggedOut, resumedAfresh: true},
 		{action: walinktest.StreamError(409, "replaced"), linking: walink.ErrReplaced, resuming: walink.ErrReplaced},
-		{action: walinktest.Drop(), linkingTold: walink.ErrNetwork, resumingTold: walink.ErrNetwork},
+		{action: walinktest.Drop(), linkingRetried: walink.ErrNetwork, resumingRetried: walink.ErrNetwork},
 	} {
 		t.Run(fmt.Sprintf("%+v", c.action), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{})
-				r.srv.Script(walinktest.StagePairDevice, c.action)
-				r.link(t.Context())
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				r.Server.Script(walinktest.StagePairDevice, c.action)
+				r.Link(t.Context())
 				if c.linking != "" {
-					err := r.failed()
-					wantReason(t, err, c.linking)
+					err := r.Failed()
+					rig.WantReason(t, err, c.linking)
 					if c.linking == walink.ErrTemporarilyBanned && err.RetryAfter != time.Hour {
-						t.Errorf("retry after %v", err.RetryAfter)
+						t.Errorf("RetryAfter is %v", err.RetryAfter)
 					}
 					return
 				}
-				wantReason(t, await[walink.Retrying](r).Err, c.linkingTold)
-				r.scan(await[walink.QRCode](r))
-				r.linked()
+				rig.WantReason(t, rig.Await[walink.Retrying](r).Err, c.linkingRetried)
+				r.Scan(rig.Await[walink.QRCode](r))
+				r.Linked()
 			})
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{})
-				r.linkByQR()
-				r.srv.Script(walinktest.StageLogin, c.action)
-				again := r.again(walink.Settings{})
-				again.link(t.Context())
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				r.LinkByQR()
+				r.Server.Script(walinktest.StageLogin, c.action)
+				again := r.Again(walink.Settings{})
+				again.Link(t.Context())
 				if c.resuming != "" {
-					wantReason(t, again.failed(), c.resuming)
+					rig.WantReason(t, again.Failed(), c.resuming)
 					return
 				}
-				wantReason(t, await[walink.Retrying](again).Err, c.resumingTold)
+				rig.WantReason(t, rig.Await[walink.Retrying](again).Err, c.resumingRetried)
 				if c.resumedAfresh {
-					again.scan(await[walink.QRCode](again))
+					again.Scan(rig.Await[walink.QRCode](again))
 				}
-				if linked := again.linked(); linked.Resumed == c.resumedAfresh {
-					t.Errorf("resumed %t:\n%s", linked.Resumed, again.story())
+				if linked := again.Linked(); linked.Resumed == c.resumedAfresh {
+					t.Errorf("Resumed is %t:\n%s", linked.Resumed, again.Story())
 				}
-				again.usable()
+				again.CheckUsable()
 			})
 		})
 	}
 }
 
-// TestTroubleAtEveryStage: one drop, one silence, one stream error at each
-// stage; the Link tells of it and links all the same.
-func TestTroubleAtEveryStage(t *testing.T) {
+func TestLinkOvercomesTroubleAtEveryStage(t *testing.T) {
 	t.Parallel()
 	stages := []walinktest.Stage{
 		walinktest.StageUpgrade, walinktest.StageHandshake, walinktest.StagePairDevice, walinktest.StageCompanionHello,
@@ -164,18 +162,18 @@ func TestTroubleAtEveryStage(t *testing.T) {
 		} {
 			t.Run(string(stage)+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				bubble(t, func(t *testing.T) {
+				rig.Bubble(t, func(t *testing.T) {
 					settings := walink.Settings{CodeBudget: 10}
 					switch stage {
 					case walinktest.StageCompanionHello, walinktest.StagePrimaryHello, walinktest.StageCompanionFinish:
-						settings.Phone, settings.LinkingMode = number, walink.ModePairing
+						settings.Phone, settings.LinkingMode = rig.Number, walink.ModePairing
 					default:
 					}
-					r := newRig(t, settings)
-					r.srv.Script(stage, action)
-					r.link(t.Context())
-					untilLinked(r)
-					r.usable()
+					r := rig.New(t, settings)
+					r.Server.Script(stage, action)
+					r.Link(t.Context())
+					r.TakeUntilLinked()
+					r.CheckUsable()
 				})
 			})
 		}
@@ -189,27 +187,27 @@ func TestPains17FirstPairingFailsAndTheSecondLinks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{})
-				r.srv.Script(walinktest.StagePairSuccess, action)
-				r.link(t.Context())
-				first := await[walink.QRCode](r)
-				if err := r.phone.ScanQR(t.Context(), first.Payload); err == nil {
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				r.Server.Script(walinktest.StagePairSuccess, action)
+				r.Link(t.Context())
+				first := rig.Await[walink.QRCode](r)
+				if err := r.Phone.ScanQR(t.Context(), first.Payload); err == nil {
 					t.Error("the phone says that it is linked")
 				}
-				wantReason(t, await[walink.Retrying](r).Err, walink.ErrPairing)
-				second := await[walink.QRCode](r)
-				if got := r.sessions(); len(got) != 0 {
+				rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrPairing)
+				second := rig.Await[walink.QRCode](r)
+				if got := r.Sessions(); len(got) != 0 {
 					t.Errorf("%v is stored", got)
 				}
 				was, _ := walinktest.ParseQR(first.Payload)
 				is, err := walinktest.ParseQR(second.Payload)
 				if err != nil || is.IdentityKey == was.IdentityKey {
-					t.Errorf("the device is not a fresh one (%v)", err)
+					t.Errorf("the second QR code is not that of a fresh device (%v)", err)
 				}
-				r.scan(second)
-				r.linked()
-				r.usable()
+				r.Scan(second)
+				r.Linked()
+				r.CheckUsable()
 			})
 		})
 	}
@@ -217,41 +215,41 @@ func TestPains17FirstPairingFailsAndTheSecondLinks(t *testing.T) {
 
 func TestPains23AnotherAccountIsRefusedBeforeAnythingIsStored(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Phone: number, LinkingMode: walink.ModeBoth})
-		stranger := r.srv.NewPhone("+4915123456789")
-		r.link(t.Context())
-		first := await[walink.PairingCode](r)
-		if err := stranger.ScanQR(t.Context(), r.linker.Status().QRCode.Payload); err == nil {
-			t.Error("the stranger's phone says that it is linked")
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModeBoth})
+		stranger := r.Server.NewPhone("+4915123456789")
+		r.Link(t.Context())
+		first := rig.Await[walink.PairingCode](r)
+		if err := stranger.ScanQR(t.Context(), r.Linker.Status().QRCode.Payload); err == nil {
+			t.Error("a stranger's phone says that it is linked")
 		}
-		retrying := await[walink.Retrying](r)
-		wantReason(t, retrying.Err, walink.ErrWrongAccount)
+		retrying := rig.Await[walink.Retrying](r)
+		rig.WantReason(t, retrying.Err, walink.ErrWrongAccount)
 		if strings.Contains(retrying.Err.Error(), "4915123456789") {
 			t.Error("the error holds a whole number")
 		}
-		second := await[walink.PairingCode](r)
+		second := rig.Await[walink.PairingCode](r)
 		if second.Code == first.Code {
-			t.Error("no fresh code followed")
+			t.Error("the next code is the same")
 		}
-		if got := r.sessions(); len(got) != 0 {
+		if got := r.Sessions(); len(got) != 0 {
 			t.Errorf("%v is stored", got)
 		}
-		r.enter(second)
-		r.linked()
+		r.Enter(second)
+		r.Linked()
 	})
 }
 
 func TestPains24BothFormsOfANumberAreTheSameAccount(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Phone: number})
-		short := r.srv.NewPhone("+551187654321") // as WhatsApp may know it: without the ninth digit
-		r.link(t.Context())
-		if err := short.ScanQR(t.Context(), await[walink.QRCode](r).Payload); err != nil {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Phone: rig.Number})
+		short := r.Server.NewPhone("+551187654321") // as WhatsApp may know it: without the ninth digit
+		r.Link(t.Context())
+		if err := short.ScanQR(t.Context(), rig.Await[walink.QRCode](r).Payload); err != nil {
 			t.Fatal(err)
 		}
-		r.linked()
+		r.Linked()
 	})
 }
 
@@ -259,40 +257,40 @@ func TestPains18OutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 	t.Parallel()
 	t.Run("refreshed", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
-			r := newRig(t, walink.Settings{})
-			r.srv.SetRevision(1_999_999_999)
-			r.srv.RequireVersion([3]uint32{2, 3000, 1_999_999_999})
-			r.link(t.Context())
-			wantReason(t, await[walink.Retrying](r).Err, walink.ErrClientOutdated)
-			r.scan(await[walink.QRCode](r))
-			r.linked()
-			r.usable()
+		rig.Bubble(t, func(t *testing.T) {
+			r := rig.New(t, walink.Settings{})
+			r.Server.SetRevision(1_999_999_999)
+			r.Server.RequireVersion([3]uint32{2, 3000, 1_999_999_999})
+			r.Link(t.Context())
+			rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrClientOutdated)
+			r.Scan(rig.Await[walink.QRCode](r))
+			r.Linked()
+			r.CheckUsable()
 		})
 	})
 	t.Run("still outdated", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
-			r := newRig(t, walink.Settings{})
-			r.srv.RequireVersion([3]uint32{2, 3000, 4_000_000_000})
-			r.srv.SetRevision(1)
-			r.link(t.Context())
-			wantReason(t, r.failed(), walink.ErrClientOutdated)
-			if want := "connecting retrying connecting failed"; r.kinds() != want {
-				t.Errorf("events %s, want %s", r.kinds(), want)
+		rig.Bubble(t, func(t *testing.T) {
+			r := rig.New(t, walink.Settings{})
+			r.Server.RequireVersion([3]uint32{2, 3000, 4_000_000_000})
+			r.Server.SetRevision(1)
+			r.Link(t.Context())
+			rig.WantReason(t, r.Failed(), walink.ErrClientOutdated)
+			if want := "connecting retrying connecting failed"; r.Kinds() != want {
+				t.Errorf("the events are %s, want %s", r.Kinds(), want)
 			}
 		})
 	})
 	t.Run("disabled", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, func(t *testing.T) {
-			r := newRig(t, walink.Settings{DisableVersionRefresh: true})
-			r.srv.RequireVersion([3]uint32{2, 3000, 4_000_000_000})
-			r.srv.SetRevision(1)
-			r.link(t.Context())
-			wantReason(t, r.failed(), walink.ErrClientOutdated)
-			if got := r.srv.Stats().VersionRequests; got != 0 {
-				t.Errorf("%d version requests", got)
+		rig.Bubble(t, func(t *testing.T) {
+			r := rig.New(t, walink.Settings{DisableVersionRefresh: true})
+			r.Server.RequireVersion([3]uint32{2, 3000, 4_000_000_000})
+			r.Server.SetRevision(1)
+			r.Link(t.Context())
+			rig.WantReason(t, r.Failed(), walink.ErrClientOutdated)
+			if got := r.Server.Stats().VersionRequests; got != 0 {
+				t.Errorf("there are %d version requests", got)
 			}
 		})
 	})
@@ -301,19 +299,19 @@ func TestPains18OutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 	} {
 		t.Run("version request "+name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{})
-				r.srv.RequireVersion([3]uint32{2, 3000, 4_000_000_000})
-				r.srv.SetRevision(1)
-				r.srv.Script(walinktest.StageVersion, action.Always())
-				r.link(t.Context())
-				wantReason(t, r.failed(), walink.ErrClientOutdated)
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				r.Server.RequireVersion([3]uint32{2, 3000, 4_000_000_000})
+				r.Server.SetRevision(1)
+				r.Server.Script(walinktest.StageVersion, action.Always())
+				r.Link(t.Context())
+				rig.WantReason(t, r.Failed(), walink.ErrClientOutdated)
 			})
 		})
 	}
 }
 
-// TestPains21ProxyFailsClosed uses a real socket: a port on which nothing listens.
+// Nothing listens on the port of the proxy, which is that of a real socket.
 func TestPains21ProxyFailsClosed(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -325,7 +323,7 @@ func TestPains21ProxyFailsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, scheme := range []string{"http", "https", "socks5"} {
-		linker, err := walink.New(memoryStore(t), walink.Settings{Proxy: scheme + "://user:hunter2@" + address})
+		linker, err := walink.New(rig.MemoryStore(t), walink.Settings{Proxy: scheme + "://user:hunter2@" + address})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -335,9 +333,9 @@ func TestPains21ProxyFailsClosed(t *testing.T) {
 		}
 		for event := range link {
 			if retrying, ok := event.(walink.Retrying); ok {
-				wantReason(t, retrying.Err, walink.ErrProxy)
+				rig.WantReason(t, retrying.Err, walink.ErrProxy)
 				if text := retrying.Err.Error(); !strings.Contains(text, address) || strings.Contains(text, "hunter2") {
-					t.Errorf("%s: error %q", scheme, text)
+					t.Errorf("%s: the error is %q", scheme, text)
 				}
 				break
 			}

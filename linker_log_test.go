@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/walinktest"
 )
 
@@ -30,28 +31,27 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// TestLogHoldsNoSecretAtAnyLevel links by both methods, with every kind of
-// trouble on the way, and looks for what must not be in the log.
+// The Link goes by both methods, through every kind of trouble.
 func TestLogHoldsNoSecretAtAnyLevel(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		var log lockedBuffer
 		logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug - 4}))
-		r := newRig(t, walink.Settings{Phone: number, LinkingMode: walink.ModeBoth, Logger: logger, CodeBudget: 10})
-		r.srv.Script(walinktest.StagePairSuccess, walinktest.BadHMAC(), walinktest.Malformed(), walinktest.BadSignature())
-		r.srv.Script(walinktest.StageLogin, walinktest.Failure(503))
-		r.link(t.Context())
-		await[walink.PairingCode](r)
-		if err := r.phone.EnterCode(t.Context(), "1111-1111"); err == nil {
+		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModeBoth, Logger: logger, CodeBudget: 10})
+		r.Server.Script(walinktest.StagePairSuccess, walinktest.BadHMAC(), walinktest.Malformed(), walinktest.BadSignature())
+		r.Server.Script(walinktest.StageLogin, walinktest.Failure(503))
+		r.Link(t.Context())
+		rig.Await[walink.PairingCode](r)
+		if err := r.Phone.EnterCode(t.Context(), "1111-1111"); err == nil {
 			t.Fatal("the phone takes a wrong code")
 		}
-		stranger := r.srv.NewPhone("+4915123456789")
-		if err := stranger.ScanQR(t.Context(), r.linker.Status().QRCode.Payload); err == nil {
-			t.Fatal("the stranger is linked")
+		stranger := r.Server.NewPhone("+4915123456789")
+		if err := stranger.ScanQR(t.Context(), r.Linker.Status().QRCode.Payload); err == nil {
+			t.Fatal("a stranger's phone says that it is linked")
 		}
-		untilLinked(r)
+		r.TakeUntilLinked()
 		secrets := []string{"5511987654321", "4915123456789"}
-		for _, event := range r.seen {
+		for _, event := range r.Seen {
 			switch e := event.(type) {
 			case walink.PairingCode:
 				secrets = append(secrets, e.Code, strings.ReplaceAll(e.Code, "-", ""))
@@ -77,6 +77,21 @@ func TestLogHoldsNoSecretAtAnyLevel(t *testing.T) {
 			if !strings.Contains(got, want) {
 				t.Errorf("the log lacks %s", want)
 			}
+		}
+	})
+}
+
+func TestSessionNamedByANumberIsMaskedInTheLog(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		var log lockedBuffer
+		r := rig.New(t, walink.Settings{
+			Session: "5511987654321",
+			Logger:  slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		})
+		r.LinkByQR()
+		if strings.Contains(log.String(), "5511987654321") {
+			t.Error("the log holds the number")
 		}
 	})
 }

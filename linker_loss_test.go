@@ -10,18 +10,19 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/walinktest"
 )
 
-// badNetwork is a transport between walink and the server that fails in ways
+// badNetwork is a transport between whatsmeow and the server. It fails in ways in
 // which a server cannot.
 type badNetwork struct {
 	base http.RoundTripper
 
-	frozen  atomic.Bool // nothing passes any more, in either direction
+	frozen  atomic.Bool // nothing passes, in either direction
 	cut     atomic.Bool // connections end when the client has sent its second frame
-	instead string      // what the client reads, before silence, or an end if ends is set
-	ends    bool
+	instead string      // the client reads this in place of what the server sends, and then nothing
+	ends    bool        // the connection ends after that
 }
 
 func (n *badNetwork) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -69,7 +70,7 @@ func (c *badConn) Write(p []byte) (int, error) {
 	case c.network.instead != "" || c.network.ends:
 		return len(p), nil
 	case c.network.frozen.Load():
-		<-time.After(time.Millisecond)
+		time.Sleep(time.Millisecond)
 		return len(p), nil
 	case c.network.cut.Load() && c.writes.Add(1) == 2:
 		return len(p), c.ReadWriteCloser.Close()
@@ -82,62 +83,57 @@ func (c *badConn) Close() error {
 	return c.ReadWriteCloser.Close()
 }
 
-// newBadRig is newRig behind a bad network.
-func newBadRig(t *testing.T, settings walink.Settings) (*rig, *badNetwork) {
+// newBadRig is rig.New with a bad network.
+func newBadRig(t *testing.T, settings walink.Settings) (*rig.Rig, *badNetwork) {
 	t.Helper()
-	srv := walinktest.NewServer(t)
-	network := &badNetwork{base: srv.HTTPClient().Transport}
-	settings.HTTPClient = &http.Client{Transport: network}
-	st := memoryStore(t)
-	linker, err := walink.New(st, settings)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = linker.Close() })
-	return &rig{t: t, srv: srv, store: st, linker: linker, phone: srv.NewPhone(number)}, network
+	network := &badNetwork{}
+	r := rig.New(t, settings, rig.WithTransport(func(base http.RoundTripper) http.RoundTripper {
+		network.base = base
+		return network
+	}))
+	return r, network
 }
 
-// whatsmeow notices a silent network by its keepalives, and does not tell.
+// whatsmeow notices a silent network by its keepalives, and does not tell walink.
 func TestSuperviseNoticesASilentNetwork(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		r, network := newBadRig(t, walink.Settings{})
-		r.supervised()
-		<-time.After(time.Minute)
+		r.SuperviseByQR()
+		time.Sleep(time.Minute)
 		network.frozen.Store(true)
 		start := time.Now()
-		wantReason(t, reach[walink.Disconnected](r).Err, walink.ErrNetwork)
+		rig.WantReason(t, rig.Await[walink.Disconnected](r).Err, walink.ErrNetwork)
 		if took := time.Since(start); took > 10*time.Minute {
-			t.Errorf("told after %v", took)
+			t.Errorf("Disconnected comes after %v", took)
 		}
-		<-time.After(time.Hour)
+		time.Sleep(time.Hour)
 		network.frozen.Store(false)
-		if linked := reach[walink.Linked](r); !linked.Resumed {
-			t.Error("not resumed")
+		if linked := rig.Await[walink.Linked](r); !linked.Resumed {
+			t.Error("the session is not resumed")
 		}
-		r.usable()
+		r.CheckUsable()
 	})
 }
 
-// A connection that ends in the middle of a reconnect of whatsmeow's own.
+// The connection ends in the middle of a reconnect, which whatsmeow makes.
 func TestReconnectThatIsCutIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for range 2 {
-		bubble(t, func(t *testing.T) {
+		rig.Bubble(t, func(t *testing.T) {
 			r, network := newBadRig(t, walink.Settings{})
-			r.linkByQR()
+			r.LinkByQR()
 			network.cut.Store(true)
-			r.srv.Restart()
-			<-time.After(10 * time.Minute)
+			r.Server.Restart()
+			time.Sleep(10 * time.Minute)
 			network.cut.Store(false)
-			<-time.After(30 * time.Minute)
-			r.usable()
+			time.Sleep(30 * time.Minute)
+			r.CheckUsable()
 		})
 	}
 }
 
-// What comes before the server's hello, or in place of it, holds nobody up.
-func TestHandshakeThatEndsEarly(t *testing.T) {
+func TestHandshakeWithoutTheServersHelloDoesNotDelayTheEnd(t *testing.T) {
 	t.Parallel()
 	for name, set := range map[string]func(*badNetwork){
 		"an end at once":      func(n *badNetwork) { n.ends = true },
@@ -146,98 +142,97 @@ func TestHandshakeThatEndsEarly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			rig.Bubble(t, func(t *testing.T) {
 				r, network := newBadRig(t, walink.Settings{})
 				set(network)
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 				defer cancel()
 				start := time.Now()
-				r.link(ctx)
-				wantReason(t, r.failed(), walink.ErrTimeout)
+				r.Link(ctx)
+				rig.WantReason(t, r.Failed(), walink.ErrTimeout)
 				if took := time.Since(start); took > 3*time.Second {
-					t.Errorf("a Link with two seconds ends after %v", took)
+					t.Errorf("a Link with a deadline of two seconds ends after %v", took)
 				}
 			})
 		})
 	}
 }
 
-// whatsmeow calls a function for these that nobody has set.
-func TestFailuresThatAskForACAT(t *testing.T) {
+// For these failures whatsmeow calls a function that the program may not have set.
+func TestFailuresThatAskForACATAreOvercome(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.srv.Script(walinktest.StagePairDevice, walinktest.Failure(413), walinktest.Failure(414))
-		r.linkByQR()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.Server.Script(walinktest.StagePairDevice, walinktest.Failure(413), walinktest.Failure(414))
+		r.LinkByQR()
 	})
 }
 
-// A connection that came back without a login is none.
-func TestLinkOnAConnectionThatDoesNotLogIn(t *testing.T) {
+func TestLinkReplacesAConnectionThatDoesNotLogIn(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		r.srv.Script(walinktest.StageLogin, walinktest.Silence())
-		r.srv.Restart()
-		<-time.After(5 * time.Second)
-		r.link(t.Context())
-		if first := r.next(); first.Kind() != walink.KindConnecting {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		r.Server.Script(walinktest.StageLogin, walinktest.Silence())
+		r.Server.Restart()
+		time.Sleep(5 * time.Second)
+		r.Link(t.Context())
+		if first := r.Next(); first.Kind() != walink.KindConnecting {
 			t.Errorf("the first event is %v", first)
 		}
-		r.linked()
-		r.usable()
+		r.Linked()
+		r.CheckUsable()
 	})
 }
 
 func TestSuperviseAfterALinkNoticesAReconnectThatFails(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		r.supervise(t.Context())
-		reach[walink.Linked](r)
-		r.srv.Script(walinktest.StageAfterLogin, walinktest.StreamError(515, ""))
-		r.srv.Script(walinktest.StageUpgrade, walinktest.Drop())
-		client := r.linker.Client()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		r.Supervise(t.Context())
+		rig.Await[walink.Linked](r)
+		r.Server.Script(walinktest.StageAfterLogin, walinktest.StreamError(515, ""))
+		r.Server.Script(walinktest.StageUpgrade, walinktest.Drop())
+		client := r.Linker.Client()
 		go func() { _ = client.SetPassive(t.Context(), false) }()
-		reach[walink.Disconnected](r)
-		reach[walink.Linked](r)
-		r.usable()
+		rig.Await[walink.Disconnected](r)
+		rig.Await[walink.Linked](r)
+		r.CheckUsable()
 	})
 }
 
-func TestSuperviseDoesNotWaitForWhatDoesNotReturn(t *testing.T) {
+func TestSuperviseConnectsAnewAfterAFailureThatWhatsmeowDoesNotOvercome(t *testing.T) {
 	t.Parallel()
 	for code, limits := range map[int][2]time.Duration{
 		400: {0, 10 * time.Second}, 501: {0, 10 * time.Second},
-		429: {15 * time.Minute, 16 * time.Minute}, // as long as it says
+		429: {15 * time.Minute, 16 * time.Minute}, // as long as RetryAfter
 	} {
 		t.Run(http.StatusText(code), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{})
-				r.supervised()
-				<-time.After(time.Hour)
-				r.srv.Script(walinktest.StageLogin, walinktest.Failure(code))
-				r.srv.Restart()
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				r.SuperviseByQR()
+				time.Sleep(time.Hour)
+				r.Server.Script(walinktest.StageLogin, walinktest.Failure(code))
+				r.Server.Restart()
 				start := time.Now()
-				reach[walink.Linked](r)
+				rig.Await[walink.Linked](r)
 				if took := time.Since(start); took < limits[0] || took > limits[1] {
-					t.Errorf("back after %v", took)
+					t.Errorf("Linked comes after %v", took)
 				}
 			})
 		})
 	}
 }
 
-func TestSuperviseWithAStoreThatHangs(t *testing.T) {
+func TestSuperviseEndsWithAStoreThatHangs(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRigOver(t, hangingStore{Store: memoryStore(t), remove: true}, walink.Settings{})
-		jid := r.supervised().Account.JID
-		<-time.After(time.Hour)
-		r.phone.Remove(jid)
-		wantReason(t, r.failed(), walink.ErrStore)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{}, rig.WithStore(hangingStore{Store: rig.MemoryStore(t), remove: true}))
+		jid := r.SuperviseByQR().Account.JID
+		time.Sleep(time.Hour)
+		r.Phone.Remove(jid)
+		rig.WantReason(t, r.Failed(), walink.ErrStore)
 	})
 }

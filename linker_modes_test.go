@@ -4,25 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/types/events"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/walinktest"
 )
 
-// TestPains01LinkingModeTable goes through the table of the LinkingMode row by row:
-// what the person sees when a pairing code can be had, and when it cannot.
+// The rows are those of the table of LinkingMode: what the person sees if WhatsApp
+// makes a pairing code, and if it refuses.
 func TestPains01LinkingModeTable(t *testing.T) {
 	t.Parallel()
 	for _, row := range []struct {
 		mode             walink.LinkingMode
 		prefer, fallback bool
-		healthy          string // until the first code, or both, are on the screen
-		refused          string // when WhatsApp answers the code request with 400
+		healthy          string // what the person sees if WhatsApp makes a pairing code
+		refused          string // and if it answers the request with 400
 	}{
 		{walink.ModeAuto, false, false, "qr", "qr"},
 		{walink.ModeAuto, false, true, "qr", "qr"},
@@ -42,15 +42,15 @@ func TestPains01LinkingModeTable(t *testing.T) {
 		t.Run(fmt.Sprintf("%s/prefer=%t/fallback=%t", row.mode, row.prefer, row.fallback), func(t *testing.T) {
 			t.Parallel()
 			settings := walink.Settings{
-				Phone: number, LinkingMode: row.mode, PreferPairingCode: row.prefer, QRFallback: row.fallback,
+				Phone: rig.Number, LinkingMode: row.mode, PreferPairingCode: row.prefer, QRFallback: row.fallback,
 			}
 			for _, c := range []struct {
 				refuse bool
 				want   string
 			}{{false, row.healthy}, {true, row.refused}} {
-				synctest.Test(t, func(t *testing.T) {
+				rig.Bubble(t, func(t *testing.T) {
 					if got := whatIsSeen(t, settings, c.refuse); got != c.want {
-						t.Errorf("refused %t: %s, want %s", c.refuse, got, c.want)
+						t.Errorf("refused: %t; the person sees %q, want %q", c.refuse, got, c.want)
 					}
 				})
 			}
@@ -58,56 +58,46 @@ func TestPains01LinkingModeTable(t *testing.T) {
 	}
 }
 
-// whatIsSeen links until it is clear what the person gets, and then really
-// links with the QR code, where there is one.
+// whatIsSeen links, and says what the person sees in the first half minute. If
+// that is a QR code, the person scans it.
 func whatIsSeen(t *testing.T, settings walink.Settings, refuse bool) string {
 	t.Helper()
-	srv := walinktest.NewServer(t)
-	settings.HTTPClient = srv.HTTPClient()
-	if _, err := walink.New(memoryStore(t), settings); err != nil {
+	if _, err := walink.New(rig.MemoryStore(t), settings); err != nil {
 		if !errors.Is(err, walink.ErrInvalidSettings) {
 			t.Errorf("New returns %v", err)
 		}
 		return "error"
 	}
-	r := newRigOn(t, srv, memoryStore(t), settings)
-	r.phone = srv.NewPhone(number)
+	r := rig.New(t, settings)
 	if refuse {
-		srv.Script(walinktest.StageCompanionHello, walinktest.Refuse(400).Always())
+		r.Server.Script(walinktest.StageCompanionHello, walinktest.Refuse(400).Always())
 	}
-	r.link(t.Context())
+	r.Link(t.Context())
 	var (
 		code      *walink.PairingCode
 		qr        *walink.QRCode
 		withdrawn *walink.Withdrawn
 	)
-	// Half a minute is long enough for whatever is coming, and no QR code rotates.
-	settled := time.NewTimer(30 * time.Second)
-	defer settled.Stop()
-reading:
+	// Half a minute is long enough for everything to appear, and too short for another QR code.
+	settled := time.Now().Add(30 * time.Second)
 	for {
-		select {
-		case event, ok := <-r.events:
-			if !ok {
-				break reading
+		event, ok := r.NextBefore(settled)
+		if !ok {
+			break
+		}
+		switch e := event.(type) {
+		case walink.PairingCode:
+			code = &e
+		case walink.QRCode:
+			qr = &e
+		case walink.Withdrawn:
+			withdrawn = &e
+		case walink.Failed:
+			rig.WantReason(t, e.Err, walink.ErrCodeRefused)
+			if withdrawn == nil || len(withdrawn.Alternatives) == 0 {
+				t.Error("the number's other form is not proposed")
 			}
-			r.seen = append(r.seen, event)
-			switch e := event.(type) {
-			case walink.PairingCode:
-				code = &e
-			case walink.QRCode:
-				qr = &e
-			case walink.Withdrawn:
-				withdrawn = &e
-			case walink.Failed:
-				wantReason(t, e.Err, walink.ErrCodeRefused)
-				if withdrawn == nil || len(withdrawn.Alternatives) == 0 {
-					t.Error("the number's other form is not proposed")
-				}
-				return "failed"
-			}
-		case <-settled.C:
-			break reading
+			return "failed"
 		}
 	}
 	seen := ""
@@ -119,41 +109,41 @@ reading:
 	case qr != nil && withdrawn != nil && qr.Fallback == nil:
 		seen = "qr, code withdrawn"
 		if withdrawn.Method != walink.MethodPairing || withdrawn.Reason != walink.WithdrawnRefused {
-			t.Errorf("unexpected %v", withdrawn)
+			t.Errorf("the event is %v", withdrawn)
 		}
-		wantReason(t, withdrawn.Err, walink.ErrCodeRefused)
+		rig.WantReason(t, withdrawn.Err, walink.ErrCodeRefused)
 		if len(withdrawn.Alternatives) != 1 || withdrawn.Alternatives[0].String() != "+551187654321" {
 			t.Errorf("the other form of the number is not proposed: %v", withdrawn.Alternatives)
 		}
 	case qr != nil && qr.Fallback != nil:
 		seen = "qr instead"
-		wantReason(t, qr.Fallback, walink.ErrCodeRefused)
+		rig.WantReason(t, qr.Fallback, walink.ErrCodeRefused)
 	case qr != nil:
 		seen = "qr"
 	}
 	if qr != nil {
-		r.scan(*qr)
-		r.linked()
-		r.usable()
+		r.Scan(*qr)
+		r.Linked()
+		r.CheckUsable()
 	}
 	return seen
 }
 
 func TestPains26DeviceNameAndBrowserAreTheLinkersOwn(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		srv := walinktest.NewServer(t)
-		shop := newRigOn(t, srv, memoryStore(t), walink.Settings{DeviceName: "Shop", Browser: "Firefox", OS: "Windows"})
-		desk := newRigOn(t, srv, memoryStore(t), walink.Settings{
-			DeviceName: "Desk", Phone: number, LinkingMode: walink.ModePairing, Browser: "Edge", OS: "Linux", DisablePush: true,
+	rig.Bubble(t, func(t *testing.T) {
+		shop := rig.New(t, walink.Settings{Session: "shop", DeviceName: "Shop", Browser: "Firefox", OS: "Windows"})
+		desk := shop.Another(walink.Settings{
+			Session: "desk", DeviceName: "Desk", Phone: rig.Number, LinkingMode: walink.ModePairing,
+			Browser: "Edge", OS: "Linux", DisablePush: true,
 		})
-		plain := newRigOn(t, srv, memoryStore(t), walink.Settings{Phone: "+4915123456789", LinkingMode: walink.ModePairing})
-		for _, r := range []*rig{shop, desk, plain} {
-			r.link(t.Context())
+		plain := shop.Another(walink.Settings{Session: "plain", Phone: "+4915123456789", LinkingMode: walink.ModePairing})
+		for _, r := range []*rig.Rig{shop, desk, plain} {
+			r.Link(t.Context())
 		}
-		qr := await[walink.QRCode](shop)
-		await[walink.PairingCode](desk)
-		await[walink.PairingCode](plain)
+		qr := rig.Await[walink.QRCode](shop)
+		rig.Await[walink.PairingCode](desk)
+		rig.Await[walink.PairingCode](plain)
 		payload, err := walinktest.ParseQR(qr.Payload)
 		if err != nil {
 			t.Fatal(err)
@@ -162,7 +152,7 @@ func TestPains26DeviceNameAndBrowserAreTheLinkersOwn(t *testing.T) {
 			t.Errorf("the QR code names client type %q, want Firefox", payload.ClientType)
 		}
 		got := map[string]walinktest.Companion{}
-		for _, c := range srv.Companions() {
+		for _, c := range shop.Server.Companions() {
 			got[c.OS] = c
 		}
 		if c := got["Shop"]; c.Platform != "FIREFOX" {
@@ -179,10 +169,10 @@ func TestPains26DeviceNameAndBrowserAreTheLinkersOwn(t *testing.T) {
 
 func TestPains27HandlersAddedThroughOnClientMissNothing(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		var clients int
 		seen := make(chan any, 100)
-		r := newRig(t, walink.Settings{OnClient: func(client *whatsmeow.Client) {
+		r := rig.New(t, walink.Settings{OnClient: func(client *whatsmeow.Client) {
 			clients++
 			if client.IsConnected() {
 				t.Error("the client is connected already")
@@ -194,7 +184,7 @@ func TestPains27HandlersAddedThroughOnClientMissNothing(t *testing.T) {
 				}
 			})
 		}})
-		r.linkByQR()
+		r.LinkByQR()
 		var paired, connected bool
 		for len(seen) > 0 {
 			switch (<-seen).(type) {
@@ -205,7 +195,7 @@ func TestPains27HandlersAddedThroughOnClientMissNothing(t *testing.T) {
 			}
 		}
 		if clients != 1 || !paired || !connected {
-			t.Errorf("%d clients, paired %t, connected %t", clients, paired, connected)
+			t.Errorf("there are %d clients; the handler has seen PairSuccess: %t, Connected: %t", clients, paired, connected)
 		}
 	})
 }

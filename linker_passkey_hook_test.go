@@ -10,26 +10,27 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/walinktest"
 )
 
-func TestPasskeyHookDoesItAllByItself(t *testing.T) {
+func TestPasskeyHookAnswersByItself(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		var r *rig
+	rig.Bubble(t, func(t *testing.T) {
+		var r *rig.Rig
 		r = newPasskeyRig(t, walink.Settings{
 			Passkey: func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
-				return r.phone.Assert(challenge)
+				return r.Phone.Assert(challenge)
 			},
 		})
-		r.linkByQR()
-		r.usable()
+		r.LinkByQR()
+		r.CheckUsable()
 	})
 }
 
-func TestPasskeyHookThatFails(t *testing.T) {
+func TestPasskeyHookThatFailsBringsAFreshAttempt(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		cancelled := errors.New("the person pressed cancel")
 		calls := 0
 		r := newPasskeyRig(t, walink.Settings{
@@ -40,29 +41,28 @@ func TestPasskeyHookThatFails(t *testing.T) {
 				case 2, 3, 4:
 					return json.RawMessage(`{"not":"an assertion"}`), nil
 				}
-				<-ctx.Done() // as long as the challenge lives
+				<-ctx.Done() // until the challenge expires
 				return nil, ctx.Err()
 			},
 		})
-		r.link(t.Context())
-		r.challenged()
-		if err := await[walink.Retrying](r).Err; !errors.Is(err, walink.ErrPasskey) || !errors.Is(err, cancelled) {
-			t.Errorf("retrying for %v", err)
+		r.Link(t.Context())
+		challenged(t, r)
+		if err := rig.Await[walink.Retrying](r).Err; !errors.Is(err, walink.ErrPasskey) || !errors.Is(err, cancelled) {
+			t.Errorf("the error of Retrying is %v", err)
 		}
-		r.challenged()
-		wantReason(t, await[walink.Retrying](r).Err, walink.ErrPasskey)
-		r.challenged()
+		challenged(t, r)
+		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrPasskey)
+		challenged(t, r)
 		start := time.Now()
-		wantReason(t, await[walink.Retrying](r).Err, walink.ErrPasskey)
+		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrPasskey)
 		if waited := time.Since(start); waited != 10*time.Minute {
-			t.Errorf("the hook had %v", waited)
+			t.Errorf("the hook has %v, want ten minutes", waited)
 		}
 	})
 }
 
-// The hook is called again with the same challenge, where its answer is not
-// good, and the attempt goes on.
-func TestPasskeyHookMayTryAgain(t *testing.T) {
+// walink calls the hook again with the same challenge, and the attempt goes on.
+func TestPasskeyHookWhoseAnswerIsNotGoodMayTryAgain(t *testing.T) {
 	t.Parallel()
 	for name, wrong := range map[string]func(*walinktest.Phone, []byte) ([]byte, error){
 		"not an assertion": func(*walinktest.Phone, []byte) ([]byte, error) { return []byte("{}"), nil },
@@ -73,130 +73,129 @@ func TestPasskeyHookMayTryAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			rig.Bubble(t, func(t *testing.T) {
 				var (
-					r     *rig
+					r     *rig.Rig
 					asked []string
 				)
 				r = newPasskeyRig(t, walink.Settings{
 					Passkey: func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
 						asked = append(asked, string(challenge))
 						if len(asked) < 3 {
-							return wrong(r.phone, challenge)
+							return wrong(r.Phone, challenge)
 						}
-						return r.phone.Assert(challenge)
+						return r.Phone.Assert(challenge)
 					},
 				})
-				r.link(t.Context())
-				r.challenged()
-				r.linked()
-				if want := "connecting qr_code passkey_required passkey_confirmation paired linked"; r.kinds() != want {
-					t.Errorf("events %s, want %s", r.kinds(), want)
+				r.Link(t.Context())
+				challenged(t, r)
+				r.Linked()
+				if want := "connecting qr_code passkey_required passkey_confirmation paired linked"; r.Kinds() != want {
+					t.Errorf("the events are %s, want %s", r.Kinds(), want)
 				}
 				if len(asked) != 3 || asked[0] != asked[1] || asked[1] != asked[2] {
-					t.Errorf("asked %q", asked)
+					t.Errorf("the challenges are %q", asked)
 				}
 			})
 		})
 	}
 }
 
-func TestPasskeyHookIsAskedThreeTimes(t *testing.T) {
+func TestPasskeyHookHasThreeTries(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		var r *rig
+	rig.Bubble(t, func(t *testing.T) {
+		var r *rig.Rig
 		calls := 0
 		r = newPasskeyRig(t, walink.Settings{
 			Passkey: func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
 				calls++
-				return r.phone.Assert(challenge, walinktest.WronglySigned())
+				return r.Phone.Assert(challenge, walinktest.WronglySigned())
 			},
 		})
-		r.link(t.Context())
-		r.challenged()
-		wantReason(t, await[walink.Retrying](r).Err, walink.ErrPasskey)
+		r.Link(t.Context())
+		challenged(t, r)
+		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrPasskey)
 		if calls != 3 {
-			t.Errorf("%d calls for one challenge", calls)
+			t.Errorf("the hook has %d calls for one challenge, want 3", calls)
 		}
 	})
 }
 
-// What a person has pasted, and WhatsApp refuses, is nothing to the hook, which
-// is still at it.
-func TestPasskeyRefusedBesideTheHook(t *testing.T) {
+// A person pastes a wrong answer while the hook works on its own.
+func TestPasskeyHookGoesOnAfterAnAnswerByHandIsRefused(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		var r *rig
+	rig.Bubble(t, func(t *testing.T) {
+		var r *rig.Rig
 		calls, found := 0, make(chan struct{})
 		r = newPasskeyRig(t, walink.Settings{
 			Passkey: func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
 				calls++
 				<-found
-				return r.phone.Assert(challenge)
+				return r.Phone.Assert(challenge)
 			},
 		})
-		r.link(t.Context())
-		required, _ := r.challenged()
-		for _, answer := range [][]byte{r.assertion(required.Challenge, walinktest.WronglySigned()), []byte("{}")} {
-			if err := r.linker.AnswerPasskey(t.Context(), answer); !errors.Is(err, walink.ErrPasskey) {
-				t.Errorf("pasted: %v", err)
+		r.Link(t.Context())
+		required, _ := challenged(t, r)
+		for _, answer := range [][]byte{assertion(t, r, required.Challenge, walinktest.WronglySigned()), []byte("{}")} {
+			if err := r.Linker.AnswerPasskey(t.Context(), answer); !errors.Is(err, walink.ErrPasskey) {
+				t.Errorf("AnswerPasskey returns %v", err)
 			}
 		}
 		close(found)
-		r.linked()
-		if want := "connecting qr_code passkey_required passkey_confirmation paired linked"; r.kinds() != want || calls != 1 {
-			t.Errorf("events %s after %d calls", r.kinds(), calls)
+		r.Linked()
+		if want := "connecting qr_code passkey_required passkey_confirmation paired linked"; r.Kinds() != want || calls != 1 {
+			t.Errorf("the events are %s, after %d calls of the hook", r.Kinds(), calls)
 		}
 	})
 }
 
-// A second challenge comes while the answer to the first is on its way: the
-// second answer waits for WhatsApp's word on the first, and counts.
-func TestPasskeySecondChallengeUnderAnAnswer(t *testing.T) {
+// A second challenge comes while the first answer is on its way. The second answer
+// waits until WhatsApp has answered the first one.
+func TestPasskeyAnswerWaitsForTheAnswerBeforeIt(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		r := newPasskeyRig(t, walink.Settings{})
-		r.link(t.Context())
-		code := await[walink.QRCode](r)
+		r.Link(t.Context())
+		code := rig.Await[walink.QRCode](r)
 		scan, giveUp := context.WithCancel(t.Context())
 		scanned := make(chan struct{})
 		go func() {
-			_ = r.phone.ScanQR(scan, code.Payload)
+			_ = r.Phone.ScanQR(scan, code.Payload)
 			close(scanned)
 		}()
-		first := await[walink.PasskeyRequired](r)
-		r.srv.Script(walinktest.StagePasskeyPrologue, walinktest.Delay(5*time.Second))
+		first := rig.Await[walink.PasskeyRequired](r)
+		r.Server.Script(walinktest.StagePasskeyPrologue, walinktest.Delay(5*time.Second))
 		early := make(chan struct{})
 		go func() {
-			_ = r.linker.AnswerPasskey(t.Context(), r.assertion(first.Challenge))
+			_ = r.Linker.AnswerPasskey(t.Context(), assertion(t, r, first.Challenge))
 			close(early)
 		}()
-		<-time.After(time.Second)
+		time.Sleep(time.Second)
 		giveUp()
 		<-scanned
 		said := make(chan error, 1)
-		go func() { said <- r.phone.ScanQR(t.Context(), code.Payload) }()
-		second := await[walink.PasskeyRequired](r)
-		err := r.linker.AnswerPasskey(t.Context(), r.assertion(second.Challenge))
-		synctest.Wait() // at the same moment the first may hear of it a little later
+		go func() { said <- r.Phone.ScanQR(t.Context(), code.Payload) }()
+		second := rig.Await[walink.PasskeyRequired](r)
+		err := r.Linker.AnswerPasskey(t.Context(), assertion(t, r, second.Challenge))
+		synctest.Wait() // the first call returns at the same moment, and may be the later one
 		select {
 		case <-early:
 		default:
-			t.Error("the second answer was sent before the first one's fate was known")
+			t.Error("the second AnswerPasskey returns before the first one")
 		}
-		// whatsmeow proves the hand-off by a secret that the QR code did not have, which
-		// WhatsApp refuses until whatsmeow no longer tries.
-		if err == nil || strings.Contains(err.Error(), "already") || len(r.phone.PasskeyRefusals()) != 2 {
-			t.Errorf("the second answer: %v, refused %v", err, r.phone.PasskeyRefusals())
+		// whatsmeow proves the hand-off by a secret that is not in the QR code. WhatsApp
+		// refuses that, until the proof has expired and whatsmeow goes without it.
+		if err == nil || strings.Contains(err.Error(), "already") || len(r.Phone.PasskeyRefusals()) != 2 {
+			t.Errorf("the second AnswerPasskey returns %v, WhatsApp has refused %v", err, r.Phone.PasskeyRefusals())
 		}
-		<-time.After(6 * time.Minute)
-		r.answer(second)
-		await[walink.PasskeyConfirmation](r)
-		go func() { _ = r.phone.ConfirmPasskey(t.Context()) }()
-		if err := r.linker.ConfirmPasskey(t.Context()); err != nil {
+		time.Sleep(6 * time.Minute)
+		answer(t, r, second)
+		rig.Await[walink.PasskeyConfirmation](r)
+		go func() { _ = r.Phone.ConfirmPasskey(t.Context()) }()
+		if err := r.Linker.ConfirmPasskey(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		r.linked()
+		r.Linked()
 		if err := <-said; err != nil {
 			t.Errorf("the phone says %v", err)
 		}
@@ -210,16 +209,16 @@ func TestPasskeyRateLimitHasItsOwnRemedy(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			rig.Bubble(t, func(t *testing.T) {
 				r := newPasskeyRig(t, walink.Settings{})
-				r.srv.Script(stage, walinktest.RateLimit(time.Hour))
-				r.link(t.Context())
-				required, _ := r.challenged()
-				_ = r.linker.AnswerPasskey(t.Context(), r.assertion(required.Challenge))
-				err := r.failed()
-				wantReason(t, err, walink.ErrRateLimited)
+				r.Server.Script(stage, walinktest.RateLimit(time.Hour))
+				r.Link(t.Context())
+				required, _ := challenged(t, r)
+				_ = r.Linker.AnswerPasskey(t.Context(), assertion(t, r, required.Challenge))
+				err := r.Failed()
+				rig.WantReason(t, err, walink.ErrRateLimited)
 				if err.RetryAfter != time.Hour || err.Remedy() != "Wait as long as the error says, then try again." {
-					t.Errorf("after %v: %s", err.RetryAfter, err.Remedy())
+					t.Errorf("RetryAfter is %v, the remedy %q", err.RetryAfter, err.Remedy())
 				}
 			})
 		})

@@ -6,88 +6,89 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/walinktest"
 )
 
-// newPasskeyRig is newRig with an account that wants a passkey.
-func newPasskeyRig(t *testing.T, settings walink.Settings, options ...walinktest.PhoneOption) *rig {
+// newPasskeyRig is rig.New with an account that has a passkey.
+func newPasskeyRig(t *testing.T, settings walink.Settings, options ...walinktest.PhoneOption) *rig.Rig {
 	t.Helper()
-	srv := walinktest.NewServer(t)
-	r := newRigOn(t, srv, memoryStore(t), settings)
-	r.phone = srv.NewPhone(number, append(options, walinktest.WithPasskey())...)
-	return r
+	return rig.New(t, settings, rig.WithPhone(append(options, walinktest.WithPasskey())...))
 }
 
-// challenged links up to the passkey, and returns it with what will come from the phone.
-func (r *rig) challenged() (walink.PasskeyRequired, <-chan error) {
-	r.t.Helper()
-	code := await[walink.QRCode](r)
+// challenged scans a QR code, and returns the challenge that follows. The channel
+// has what the phone says in the end.
+func challenged(t *testing.T, r *rig.Rig) (walink.PasskeyRequired, <-chan error) {
+	t.Helper()
+	code := rig.Await[walink.QRCode](r)
 	said := make(chan error, 1)
-	go func() { said <- r.phone.ScanQR(r.t.Context(), code.Payload) }()
-	return await[walink.PasskeyRequired](r), said
+	go func() { said <- r.Phone.ScanQR(t.Context(), code.Payload) }()
+	return rig.Await[walink.PasskeyRequired](r), said
 }
 
-func (r *rig) assertion(challenge []byte, options ...walinktest.AssertOption) []byte {
-	r.t.Helper()
-	data, err := r.phone.Assert(challenge, options...)
+// assertion returns what the person's browser makes of a challenge.
+func assertion(t *testing.T, r *rig.Rig, challenge []byte, options ...walinktest.AssertOption) []byte {
+	t.Helper()
+	data, err := r.Phone.Assert(challenge, options...)
 	if err != nil {
-		r.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return data
 }
 
-func (r *rig) answer(required walink.PasskeyRequired, options ...walinktest.AssertOption) {
-	r.t.Helper()
-	if err := r.linker.AnswerPasskey(r.t.Context(), r.assertion(required.Challenge, options...)); err != nil {
-		r.t.Fatal(err)
+// answer answers a challenge.
+func answer(t *testing.T, r *rig.Rig, required walink.PasskeyRequired) {
+	t.Helper()
+	if err := r.Linker.AnswerPasskey(t.Context(), assertion(t, r, required.Challenge)); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// The challenge is told, everything else leaves the screen, and an answer links.
+// An event has the challenge, every code leaves the screen, and an answer links.
 func TestPains13PasskeyByQR(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		r := newPasskeyRig(t, walink.Settings{})
-		r.link(t.Context())
-		required, said := r.challenged()
+		r.Link(t.Context())
+		required, said := challenged(t, r)
 		if left := time.Until(required.Expires); left != 10*time.Minute || time.Until(required.HandoffExpires) != 5*time.Minute {
-			t.Errorf("deadlines in %v and %v", left, time.Until(required.HandoffExpires))
+			t.Errorf("the deadlines are in %v and %v", left, time.Until(required.HandoffExpires))
 		}
-		if status := r.linker.Status(); status.State != walink.StateAwaitingPasskey || status.QRCode != nil {
-			t.Errorf("status %+v", status)
+		if status := r.Linker.Status(); status.State != walink.StateAwaitingPasskey || status.QRCode != nil {
+			t.Errorf("the status is %+v", status)
 		}
-		<-time.After(4 * time.Minute) // all refs have run out
-		r.answer(required)
-		if confirmation := await[walink.PasskeyConfirmation](r); !confirmation.Automatic || len(confirmation.Code) != 9 {
-			t.Errorf("confirmation %+v", confirmation)
+		time.Sleep(4 * time.Minute) // all refs have expired
+		answer(t, r, required)
+		if confirmation := rig.Await[walink.PasskeyConfirmation](r); !confirmation.Automatic || len(confirmation.Code) != 9 {
+			t.Errorf("the confirmation is %+v", confirmation)
 		}
-		if linked := r.linked(); linked.Resumed {
-			t.Error("resumed")
+		if linked := r.Linked(); linked.Resumed {
+			t.Error("Linked says that the new link is resumed")
 		}
 		if err := <-said; err != nil {
 			t.Errorf("the phone says %v", err)
 		}
-		if want := "connecting qr_code passkey_required passkey_confirmation paired linked"; r.kinds() != want {
-			t.Errorf("events %s, want %s", r.kinds(), want)
+		if want := "connecting qr_code passkey_required passkey_confirmation paired linked"; r.Kinds() != want {
+			t.Errorf("the events are %s, want %s", r.Kinds(), want)
 		}
-		r.usable()
+		r.CheckUsable()
 	})
 }
 
 func TestPains13PasskeyByPairingCode(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newPasskeyRig(t, walink.Settings{Phone: number, LinkingMode: walink.ModePairing})
-		r.link(t.Context())
-		r.take(t.Context(), await[walink.PairingCode](r))
-		required := await[walink.PasskeyRequired](r)
-		r.answer(required)
-		r.linked()
-		r.usable()
+	rig.Bubble(t, func(t *testing.T) {
+		r := newPasskeyRig(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing})
+		r.Link(t.Context())
+		r.Take(t.Context(), rig.Await[walink.PairingCode](r))
+		required := rig.Await[walink.PasskeyRequired](r)
+		answer(t, r, required)
+		r.Linked()
+		r.CheckUsable()
 	})
 }
 
-// After five minutes the hand-off is no proof any more: the person compares.
+// After five minutes the hand-off is no longer a proof: the person compares the codes.
 func TestPasskeyCodeIsComparedByThePerson(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -96,30 +97,30 @@ func TestPasskeyCodeIsComparedByThePerson(t *testing.T) {
 		options  []walinktest.PhoneOption
 	}{
 		"hand-off too old":    {wait: 6 * time.Minute},
-		"asked for by walink": {settings: walink.Settings{ComparePasskeyCode: true}, options: []walinktest.PhoneOption{walinktest.WithCodeCheck()}},
+		"Settings ask for it": {settings: walink.Settings{ComparePasskeyCode: true}, options: []walinktest.PhoneOption{walinktest.WithCodeCheck()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			rig.Bubble(t, func(t *testing.T) {
 				r := newPasskeyRig(t, c.settings, c.options...)
-				r.link(t.Context())
-				required, said := r.challenged()
-				if err := r.linker.ConfirmPasskey(t.Context()); !errors.Is(err, walink.ErrPasskey) {
-					t.Errorf("a confirmation without a request: %v", err)
+				r.Link(t.Context())
+				required, said := challenged(t, r)
+				if err := r.Linker.ConfirmPasskey(t.Context()); !errors.Is(err, walink.ErrPasskey) {
+					t.Errorf("ConfirmPasskey without a confirmation returns %v", err)
 				}
-				<-time.After(c.wait)
-				r.answer(required)
-				confirmation := await[walink.PasskeyConfirmation](r)
-				shown, err := r.phone.PasskeyCode(t.Context())
+				time.Sleep(c.wait)
+				answer(t, r, required)
+				confirmation := rig.Await[walink.PasskeyConfirmation](r)
+				shown, err := r.Phone.PasskeyCode(t.Context())
 				if err != nil || shown != confirmation.Code || confirmation.Automatic {
-					t.Errorf("the phone shows %q (%v), the event is %#v", shown, err, confirmation.Automatic)
+					t.Errorf("the phone shows %q (%v), the event has %q, Automatic: %t", shown, err, confirmation.Code, confirmation.Automatic)
 				}
-				go func() { _ = r.phone.ConfirmPasskey(t.Context()) }()
-				<-time.After(time.Minute)
-				if err := r.linker.ConfirmPasskey(t.Context()); err != nil {
+				go func() { _ = r.Phone.ConfirmPasskey(t.Context()) }()
+				time.Sleep(time.Minute)
+				if err := r.Linker.ConfirmPasskey(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				r.linked()
+				r.Linked()
 				if err := <-said; err != nil {
 					t.Errorf("the phone says %v", err)
 				}
@@ -128,68 +129,68 @@ func TestPasskeyCodeIsComparedByThePerson(t *testing.T) {
 	}
 }
 
-// Every wrong answer gets an error that says so, and the right one still links.
+// Every wrong answer returns an error, and the right one links all the same.
 func TestPasskeyWrongAnswers(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		r := newPasskeyRig(t, walink.Settings{})
-		if err := r.linker.AnswerPasskey(t.Context(), nil); !errors.Is(err, walink.ErrPasskey) {
-			t.Errorf("before a Link: %v", err)
+		if err := r.Linker.AnswerPasskey(t.Context(), nil); !errors.Is(err, walink.ErrPasskey) {
+			t.Errorf("AnswerPasskey before a Link returns %v", err)
 		}
-		r.link(t.Context())
-		required, _ := r.challenged()
+		r.Link(t.Context())
+		required, _ := challenged(t, r)
 		other := []byte(`{"challenge":"b3RoZXI","rpId":"whatsapp.com"}`)
 		for name, answer := range map[string][]byte{
 			"not JSON":           []byte("passkey"),
 			"a field missing":    []byte(`{"id":"YQ","rawId":"YQ","type":"public-key"}`),
-			"another challenge":  r.assertion(other),
-			"another page":       r.assertion(required.Challenge, walinktest.FromOrigin("https://example.org")),
-			"another credential": r.assertion(required.Challenge, walinktest.ByAnotherPasskey()),
+			"another challenge":  assertion(t, r, other),
+			"another page":       assertion(t, r, required.Challenge, walinktest.FromOrigin("https://example.org")),
+			"another credential": assertion(t, r, required.Challenge, walinktest.ByAnotherPasskey()),
 		} {
-			if err := r.linker.AnswerPasskey(t.Context(), answer); !errors.Is(err, walink.ErrPasskey) {
-				t.Errorf("%s: %v", name, err)
+			if err := r.Linker.AnswerPasskey(t.Context(), answer); !errors.Is(err, walink.ErrPasskey) {
+				t.Errorf("%s: AnswerPasskey returns %v", name, err)
 			}
 		}
-		if refused := r.phone.PasskeyRefusals(); len(refused) != 0 {
-			t.Errorf("sent to WhatsApp: %v", refused)
+		if refused := r.Phone.PasskeyRefusals(); len(refused) != 0 {
+			t.Errorf("WhatsApp has refused %v", refused)
 		}
-		// What walink cannot know, WhatsApp refuses.
-		err := r.linker.AnswerPasskey(t.Context(), r.assertion(required.Challenge, walinktest.WronglySigned()))
-		if !errors.Is(err, walink.ErrPasskey) || len(r.phone.PasskeyRefusals()) != 1 {
-			t.Errorf("wrongly signed: %v, refused %v", err, r.phone.PasskeyRefusals())
+		// walink cannot check the signature. WhatsApp does.
+		err := r.Linker.AnswerPasskey(t.Context(), assertion(t, r, required.Challenge, walinktest.WronglySigned()))
+		if !errors.Is(err, walink.ErrPasskey) || len(r.Phone.PasskeyRefusals()) != 1 {
+			t.Errorf("wrongly signed: AnswerPasskey returns %v, WhatsApp has refused %v", err, r.Phone.PasskeyRefusals())
 		}
-		good := r.assertion(required.Challenge)
-		r.answer(required)
-		if err := r.linker.AnswerPasskey(t.Context(), good); !errors.Is(err, walink.ErrPasskey) {
-			t.Errorf("a second answer: %v", err)
+		good := assertion(t, r, required.Challenge)
+		answer(t, r, required)
+		if err := r.Linker.AnswerPasskey(t.Context(), good); !errors.Is(err, walink.ErrPasskey) {
+			t.Errorf("a second AnswerPasskey returns %v", err)
 		}
-		r.linked()
-		if err := r.linker.AnswerPasskey(t.Context(), good); !errors.Is(err, walink.ErrPasskey) {
-			t.Errorf("after the Link: %v", err)
+		r.Linked()
+		if err := r.Linker.AnswerPasskey(t.Context(), good); !errors.Is(err, walink.ErrPasskey) {
+			t.Errorf("AnswerPasskey after the Link returns %v", err)
 		}
 	})
 }
 
 func TestPasskeyRefusedThreeTimesBringsAFreshAttempt(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		r := newPasskeyRig(t, walink.Settings{})
-		r.link(t.Context())
-		required, _ := r.challenged()
+		r.Link(t.Context())
+		required, _ := challenged(t, r)
 		for range 3 {
-			err := r.linker.AnswerPasskey(t.Context(), r.assertion(required.Challenge, walinktest.WronglySigned()))
+			err := r.Linker.AnswerPasskey(t.Context(), assertion(t, r, required.Challenge, walinktest.WronglySigned()))
 			if !errors.Is(err, walink.ErrPasskey) {
-				t.Errorf("answer: %v", err)
+				t.Errorf("AnswerPasskey returns %v", err)
 			}
 		}
-		wantReason(t, await[walink.Retrying](r).Err, walink.ErrPasskey)
-		required, _ = r.challenged()
-		r.answer(required)
-		r.linked()
+		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrPasskey)
+		required, _ = challenged(t, r)
+		answer(t, r, required)
+		r.Linked()
 	})
 }
 
-// Nothing after the passkey waits for ever.
+// No step after the challenge waits for ever.
 func TestPains14PasskeyTroubleAtEachStep(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []walinktest.Stage{
@@ -202,61 +203,61 @@ func TestPains14PasskeyTroubleAtEachStep(t *testing.T) {
 	} {
 		t.Run(string(stage), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
+			rig.Bubble(t, func(t *testing.T) {
 				r := newPasskeyRig(t, walink.Settings{})
-				r.srv.Script(stage, walinktest.Silence())
-				r.link(t.Context())
-				required, _ := r.challenged()
+				r.Server.Script(stage, walinktest.Silence())
+				r.Link(t.Context())
+				required, _ := challenged(t, r)
 				start := time.Now()
 				go func() {
-					_ = r.linker.AnswerPasskey(t.Context(), r.assertion(required.Challenge))
+					_ = r.Linker.AnswerPasskey(t.Context(), assertion(t, r, required.Challenge))
 				}()
-				wantReason(t, await[walink.Retrying](r).Err, walink.ErrStalled)
+				rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrStalled)
 				if took := time.Since(start); took > 2*time.Minute {
-					t.Errorf("told after %v", took)
+					t.Errorf("Retrying comes after %v", took)
 				}
-				required, _ = r.challenged()
-				r.answer(required)
-				r.linked()
-				r.usable()
+				required, _ = challenged(t, r)
+				answer(t, r, required)
+				r.Linked()
+				r.CheckUsable()
 			})
 		})
 	}
 }
 
-func TestPasskeyThatNobodyAnswers(t *testing.T) {
+func TestPasskeyWithoutAnAnswerEndsWithItsChallengeOrTheTimeout(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		r := newPasskeyRig(t, walink.Settings{})
-		r.link(t.Context())
-		required, _ := r.challenged()
-		wantReason(t, await[walink.Retrying](r).Err, walink.ErrPasskey)
+		r.Link(t.Context())
+		required, _ := challenged(t, r)
+		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrPasskey)
 		if !time.Now().Equal(required.Expires) {
-			t.Errorf("given up %v before the challenge expires", time.Until(required.Expires))
+			t.Errorf("Retrying comes %v before the challenge expires", time.Until(required.Expires))
 		}
-		wantReason(t, r.failed(), walink.ErrTimeout)
+		rig.WantReason(t, r.Failed(), walink.ErrTimeout)
 	})
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		r := newPasskeyRig(t, walink.Settings{Timeout: 5 * time.Minute})
-		r.link(t.Context())
-		r.challenged()
+		r.Link(t.Context())
+		challenged(t, r)
 		start := time.Now()
-		wantReason(t, r.failed(), walink.ErrTimeout)
+		rig.WantReason(t, r.Failed(), walink.ErrTimeout)
 		if time.Since(start) > 5*time.Minute {
-			t.Errorf("the program's own Timeout was extended to %v", time.Since(start))
+			t.Errorf("the Link takes %v, and its Timeout is five minutes", time.Since(start))
 		}
 	})
 }
 
-func TestPasskeyChallengeThatIsNotJSONIsHandedOn(t *testing.T) {
+func TestPasskeyChallengeThatIsNotJSONIsHandedOver(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		r := newPasskeyRig(t, walink.Settings{})
-		r.srv.Script(walinktest.StagePasskeyRequest, walinktest.Malformed().Always())
-		r.link(t.Context())
-		required, _ := r.challenged()
+		r.Server.Script(walinktest.StagePasskeyRequest, walinktest.Malformed().Always())
+		r.Link(t.Context())
+		required, _ := challenged(t, r)
 		if len(required.Challenge) == 0 || !errors.Is(required.Err, walink.ErrPasskey) {
-			t.Errorf("handed on %q, error %v", required.Challenge, required.Err)
+			t.Errorf("the challenge is %q, its error %v", required.Challenge, required.Err)
 		}
 	})
 }

@@ -2,9 +2,7 @@ package walink_test
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,47 +11,46 @@ import (
 	"go.mau.fi/whatsmeow"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/walinktest"
 )
 
-// A failure may overtake the news of pair-success, which whatsmeow tells in a
-// goroutine of its own. The link counts all the same.
-func TestFailureThatOvertakesPairSuccess(t *testing.T) {
+// whatsmeow tells of pair-success in its own goroutine, so that a failure may
+// overtake it. The device is linked all the same.
+func TestFailureThatOvertakesPairSuccessFollowsPaired(t *testing.T) {
 	t.Parallel()
-	const retried = "connecting qr_code paired retrying connecting"
 	for name, c := range map[string]struct {
 		stage  walinktest.Stage
 		action walinktest.Action
-		told   walink.Reason // in a Retrying; "" for none
-		kinds  string        // up to and with what follows
+		want   walink.Reason // of the Retrying
 	}{
-		"removed at once":    {walinktest.StagePairDeviceSign, walinktest.StreamError(401, "device_removed"), walink.ErrLoggedOut, retried},
-		"failure 401":        {walinktest.StagePairDeviceSign, walinktest.Failure(401), walink.ErrLoggedOut, retried},
-		"failure 403":        {walinktest.StagePairDeviceSign, walinktest.Failure(403), walink.ErrLoggedOut, retried},
-		"503 before the 515": {walinktest.StageLoginReconnect, walinktest.StreamError(503, ""), walink.ErrServer, retried},
-		"failure 503":        {walinktest.StageLoginReconnect, walinktest.Failure(503), walink.ErrServer, retried},
+		"removed at once":    {walinktest.StagePairDeviceSign, walinktest.StreamError(401, "device_removed"), walink.ErrLoggedOut},
+		"failure 401":        {walinktest.StagePairDeviceSign, walinktest.Failure(401), walink.ErrLoggedOut},
+		"failure 403":        {walinktest.StagePairDeviceSign, walinktest.Failure(403), walink.ErrLoggedOut},
+		"503 before the 515": {walinktest.StageLoginReconnect, walinktest.StreamError(503, ""), walink.ErrServer},
+		"failure 503":        {walinktest.StageLoginReconnect, walinktest.Failure(503), walink.ErrServer},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for range 4 { // either may come first
-				bubble(t, func(t *testing.T) {
-					r := newRig(t, walink.Settings{Timeout: 2 * time.Minute})
-					r.srv.Script(c.stage, c.action)
-					r.link(t.Context())
-					r.take(t.Context(), await[walink.QRCode](r))
-					wantReason(t, await[walink.Retrying](r).Err, c.told)
-					await[walink.Connecting](r)
-					if r.kinds() != c.kinds {
-						t.Errorf("events %s, want %s", r.kinds(), c.kinds)
+				rig.Bubble(t, func(t *testing.T) {
+					r := rig.New(t, walink.Settings{Timeout: 2 * time.Minute})
+					r.Server.Script(c.stage, c.action)
+					r.Link(t.Context())
+					r.Take(t.Context(), rig.Await[walink.QRCode](r))
+					rig.WantReason(t, rig.Await[walink.Retrying](r).Err, c.want)
+					rig.Await[walink.Connecting](r)
+					if want := "connecting qr_code paired retrying connecting"; r.Kinds() != want {
+						t.Errorf("the events are %s, want %s", r.Kinds(), want)
 					}
-					if c.told == walink.ErrLoggedOut {
-						if stored := r.sessions(); len(stored) > 0 {
+					if c.want == walink.ErrLoggedOut {
+						if stored := r.Sessions(); len(stored) > 0 {
 							t.Errorf("%v is stored, which WhatsApp does not know", stored)
 						}
 						return
 					}
-					if linked := r.linked(); linked.Resumed {
-						t.Error("a new link is said to be resumed")
+					if linked := r.Linked(); linked.Resumed {
+						t.Error("Linked says that the new link is resumed")
 					}
 				})
 			}
@@ -61,36 +58,36 @@ func TestFailureThatOvertakesPairSuccess(t *testing.T) {
 	}
 }
 
-// whatsmeow holds its lock while it dials and shakes hands: nothing of walink's
-// may wait for that.
-func TestNothingWaitsForAReconnectOfWhatsmeows(t *testing.T) {
+// whatsmeow holds its lock while it dials and shakes hands. Link and Close must
+// not wait for that lock.
+func TestLinkAndCloseDoNotWaitForAReconnectOfWhatsmeow(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []walinktest.Stage{walinktest.StageUpgrade, walinktest.StageHandshake} {
 		t.Run(string(stage), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{})
-				r.linkByQR()
-				r.srv.Script(stage, walinktest.Silence().Always())
-				r.srv.Restart()
-				<-time.After(3 * time.Second)
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				r.LinkByQR()
+				r.Server.Script(stage, walinktest.Silence().Always())
+				r.Server.Restart()
+				time.Sleep(3 * time.Second)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				start := time.Now()
-				r.link(ctx)
-				wantReason(t, r.failed(), walink.ErrTimeout)
+				r.Link(ctx)
+				rig.WantReason(t, r.Failed(), walink.ErrTimeout)
 				if took := time.Since(start); took > 3*time.Second {
-					t.Errorf("a Link with one second ends after %v", took)
+					t.Errorf("a Link with a deadline of one second ends after %v", took)
 				}
 			})
-			bubble(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{})
-				r.linkByQR()
-				r.srv.Script(stage, walinktest.Silence().Always())
-				r.srv.Restart()
-				<-time.After(3 * time.Second)
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				r.LinkByQR()
+				r.Server.Script(stage, walinktest.Silence().Always())
+				r.Server.Restart()
+				time.Sleep(3 * time.Second)
 				start := time.Now()
-				if err := r.linker.Close(); err != nil || time.Since(start) > 2*time.Second {
+				if err := r.Linker.Close(); err != nil || time.Since(start) > 2*time.Second {
 					t.Errorf("Close takes %v (%v)", time.Since(start), err)
 				}
 			})
@@ -98,24 +95,23 @@ func TestNothingWaitsForAReconnectOfWhatsmeows(t *testing.T) {
 	}
 }
 
-// The reconnect after pair-success finds nobody, in any way.
 func TestPains16ReconnectAfterPairingThatHangs(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []walinktest.Stage{walinktest.StageUpgrade, walinktest.StageHandshake} {
 		t.Run(string(stage), func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{})
-				r.link(t.Context())
-				code := await[walink.QRCode](r)
-				r.srv.Script(stage, walinktest.Silence().Always())
-				r.scan(code)
-				await[walink.Paired](r)
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				r.Link(t.Context())
+				code := rig.Await[walink.QRCode](r)
+				r.Server.Script(stage, walinktest.Silence().Always())
+				r.Scan(code)
+				rig.Await[walink.Paired](r)
 				start := time.Now()
-				err := r.failed()
-				wantReason(t, err, walink.ErrStalled)
+				err := r.Failed()
+				rig.WantReason(t, err, walink.ErrStalled)
 				if took := time.Since(start); took < 25*time.Second || took > 40*time.Second {
-					t.Errorf("failed after %v", took)
+					t.Errorf("Failed comes after %v", took)
 				}
 				if strings.Count(err.Error(), "walink: ") != 1 {
 					t.Errorf("the error is %v", err)
@@ -125,93 +121,31 @@ func TestPains16ReconnectAfterPairingThatHangs(t *testing.T) {
 	}
 }
 
-// What the program sets after Linked is the program's.
-func TestReconnectsAreTheProgramsAfterLinked(t *testing.T) {
+func TestClientKeepsTheReconnectsThatTheProgramSets(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{OnClient: func(c *whatsmeow.Client) { c.EnableAutoReconnect = false }})
-		r.linkByQR()
-		client := r.linker.Client()
-		<-time.After(time.Second)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{OnClient: func(c *whatsmeow.Client) { c.EnableAutoReconnect = false }})
+		r.LinkByQR()
+		client := r.Linker.Client()
+		time.Sleep(time.Second)
 		synctest.Wait()
 		if client.EnableAutoReconnect || client.DisableLoginAutoReconnect {
-			t.Errorf("reconnects %t, not after a 515 %t", client.EnableAutoReconnect, client.DisableLoginAutoReconnect)
+			t.Errorf("EnableAutoReconnect is %t, DisableLoginAutoReconnect is %t", client.EnableAutoReconnect, client.DisableLoginAutoReconnect)
 		}
 		client.EnableAutoReconnect = true
 		for range 2 {
-			r.srv.Restart()
-			<-time.After(10 * time.Second)
+			r.Server.Restart()
+			time.Sleep(10 * time.Second)
 			synctest.Wait()
 		}
-		r.usable()
+		r.CheckUsable()
 	})
 }
 
-func TestDeadlineWithACauseIsATimeout(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		closed := errors.New("the page was closed")
-		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, closed)
-		defer cancel()
-		r.link(ctx)
-		err := r.failed()
-		wantReason(t, err, walink.ErrTimeout)
-		if !errors.Is(err, closed) {
-			t.Errorf("%v does not tell its cause", err)
-		}
-	})
-}
-
-// A program that waits for days does not die of mishaps that were overcome.
-func TestMishapsAreForgottenAfterAGoodRound(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Timeout: -1})
-		for range 6 {
-			for range 10 {
-				r.srv.Script(walinktest.StagePairDevice, walinktest.Pass())
-			}
-			r.srv.Script(walinktest.StagePairDevice, walinktest.Failure(400))
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Hour)
-		defer cancel()
-		r.link(ctx)
-		wantReason(t, r.failed(), walink.ErrTimeout)
-	})
-}
-
-func TestSessionNamedByANumberIsMaskedInTheLog(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		var log lockedBuffer
-		r := newRig(t, walink.Settings{
-			Session: "5511987654321",
-			Logger:  slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		})
-		r.linkByQR()
-		if strings.Contains(log.String(), "5511987654321") {
-			t.Error("the log has the number")
-		}
-	})
-}
-
-type otherTransport struct{ http.RoundTripper }
-
-//nolint:paralleltest // it replaces a variable of net/http
-func TestReplacedDefaultTransportIsRefused(t *testing.T) {
-	old := http.DefaultTransport
-	http.DefaultTransport = otherTransport{old}
-	defer func() { http.DefaultTransport = old }()
-	if _, err := walink.New(memoryStore(t), walink.Settings{}); !errors.Is(err, walink.ErrInvalidSettings) {
-		t.Errorf("New returns %v", err)
-	}
-}
-
-// seeing calls a function with each line of the log.
+// seeing is a slog.Handler that calls see with each message.
 type seeing struct {
 	slog.Handler
-	see func(line string)
+	see func(message string)
 }
 
 func (h seeing) Enabled(context.Context, slog.Level) bool { return true }
@@ -221,32 +155,31 @@ func (h seeing) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// A Link that ends while a pair-success is being stored leaves the
-// whole session or none, and the phone knows which.
+// The phone knows whether the session is stored.
 func TestPains22EndInTheMiddleOfAPairSuccessStoresAllOrNothing(t *testing.T) {
 	t.Parallel()
 	for _, hold := range []time.Duration{0, time.Millisecond, 2 * time.Second} {
 		for _, mark := range []string{"<pair-success>", "<pair-device-sign>", "Successfully paired"} {
 			t.Run(mark+" "+hold.String(), func(t *testing.T) {
 				t.Parallel()
-				bubble(t, func(t *testing.T) {
+				rig.Bubble(t, func(t *testing.T) {
 					ctx, cancel := context.WithCancel(t.Context())
-					r := newRig(t, walink.Settings{Logger: slog.New(seeing{slog.DiscardHandler, func(line string) {
-						if strings.Contains(line, mark) {
+					r := rig.New(t, walink.Settings{Logger: slog.New(seeing{slog.DiscardHandler, func(message string) {
+						if strings.Contains(message, mark) {
 							cancel()
-							<-time.After(hold)
+							time.Sleep(hold)
 						}
 					}})})
-					r.link(ctx)
-					code := await[walink.QRCode](r)
+					r.Link(ctx)
+					code := rig.Await[walink.QRCode](r)
 					said := make(chan error, 1)
-					go func() { said <- r.phone.ScanQR(t.Context(), code.Payload) }()
-					wantReason(t, r.failed(), walink.ErrCanceled)
-					if err := <-said; err == nil && len(r.phone.LinkedDevices()) == 0 {
+					go func() { said <- r.Phone.ScanQR(t.Context(), code.Payload) }()
+					rig.WantReason(t, r.Failed(), walink.ErrCanceled)
+					if err := <-said; err == nil && len(r.Phone.LinkedDevices()) == 0 {
 						t.Error("the phone says that the device is linked, and lists none")
 					}
-					if stored, listed := len(r.sessions()), len(r.phone.LinkedDevices()); stored > listed {
-						t.Errorf("%d stored, and the phone lists %d", stored, listed)
+					if stored, listed := len(r.Sessions()), len(r.Phone.LinkedDevices()); stored > listed {
+						t.Errorf("%d sessions are stored, and the phone lists %d", stored, listed)
 					}
 				})
 			})

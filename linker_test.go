@@ -9,239 +9,186 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 )
 
 func TestLinkByPairingCode(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRigOver(t, sqliteStore(t), walink.Settings{Phone: "+55 11 98765-4321", PreferPairingCode: true})
-		if r.linker.Client() != nil {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Phone: "+55 11 98765-4321", PreferPairingCode: true}, rig.WithStore(rig.SQLiteStore(t)))
+		if r.Linker.Client() != nil {
 			t.Error("there is a client before Linked")
 		}
 		asked := time.Now()
-		r.link(t.Context())
-		code := await[walink.PairingCode](r)
+		r.Link(t.Context())
+		code := rig.Await[walink.PairingCode](r)
 		if len(code.Code) != 9 || code.Code[4] != '-' {
-			t.Errorf("the code has the wrong form")
+			t.Error("the code does not have the form ABCD-EFGH")
 		}
-		if code.Phone.String() != number || code.Number != 1 || code.Expires.Sub(code.Issued) != 180*time.Second || code.Issued.Before(asked) {
-			t.Errorf("unexpected %v", code)
+		if code.Phone.String() != rig.Number || code.Number != 1 || code.Expires.Sub(code.Issued) != 180*time.Second || code.Issued.Before(asked) {
+			t.Errorf("the event is %v", code)
 		}
-		if got := r.linker.Status(); got.State != walink.StateAwaitingPhone || got.PairingCode == nil || got.QRCode != nil {
-			t.Errorf("status %v", got.State)
+		if got := r.Linker.Status(); got.State != walink.StateAwaitingPhone || got.PairingCode == nil || got.QRCode != nil {
+			t.Errorf("the status is %+v", got)
 		}
-		r.enter(code)
-		linked := r.linked()
-		if want := "connecting pairing_code paired linked"; r.kinds() != want {
-			t.Errorf("events %s, want %s", r.kinds(), want)
+		r.Enter(code)
+		linked := r.Linked()
+		if want := "connecting pairing_code paired linked"; r.Kinds() != want {
+			t.Errorf("the events are %s, want %s", r.Kinds(), want)
 		}
-		if linked.Resumed || linked.Account.Phone.String() != number || linked.Account.JID.Device == 0 || linked.Account.LID.IsEmpty() {
-			t.Errorf("unexpected %+v", linked.Account)
+		if linked.Resumed || linked.Account.Phone.String() != rig.Number || linked.Account.JID.Device == 0 || linked.Account.LID.IsEmpty() {
+			t.Errorf("the account is %+v", linked.Account)
 		}
-		r.usable()
-		if diff := cmp.Diff([]string{"default"}, r.sessions()); diff != "" {
-			t.Errorf("sessions:\n%s", diff)
+		r.CheckUsable()
+		if diff := cmp.Diff([]string{"default"}, r.Sessions()); diff != "" {
+			t.Errorf("the stored sessions (-want +got):\n%s", diff)
 		}
-		if got := r.linker.Status(); got.State != walink.StateLinked || got.PairingCode != nil || got.Account == nil {
-			t.Errorf("status %v", got.State)
+		if got := r.Linker.Status(); got.State != walink.StateLinked || got.PairingCode != nil || got.Account == nil {
+			t.Errorf("the status is %+v", got)
 		}
 	})
 }
 
 func TestLinkByQRCodeIsTheZeroSettings(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		if want := "connecting qr_code paired linked"; r.kinds() != want {
-			t.Errorf("events %s, want %s", r.kinds(), want)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		if want := "connecting qr_code paired linked"; r.Kinds() != want {
+			t.Errorf("the events are %s, want %s", r.Kinds(), want)
 		}
-		r.usable()
-		if got := r.srv.CodeRequests(strings.TrimPrefix(number, "+")); got != 0 {
-			t.Errorf("%d pairing codes were asked for", got)
+		r.CheckUsable()
+		if got := r.Server.CodeRequests(strings.TrimPrefix(rig.Number, "+")); got != 0 {
+			t.Errorf("%d pairing codes are requested", got)
 		}
 	})
 }
 
 func TestStoredSessionResumesWithoutACode(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Session: "shop"})
-		first := r.linkByQR()
-		again := r.again(walink.Settings{Session: "shop", Phone: number, LinkingMode: walink.ModePairing})
-		again.link(t.Context())
-		linked := again.linked()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Session: "shop"})
+		first := r.LinkByQR()
+		again := r.Again(walink.Settings{Session: "shop", Phone: rig.Number, LinkingMode: walink.ModePairing})
+		again.Link(t.Context())
+		linked := again.Linked()
 		if !linked.Resumed {
-			t.Error("not resumed")
+			t.Error("the session is not resumed")
 		}
 		if diff := cmp.Diff(first.Account.JID, linked.Account.JID); diff != "" {
-			t.Errorf("another device:\n%s", diff)
+			t.Errorf("another device is linked (-want +got):\n%s", diff)
 		}
-		if want := "connecting linked"; again.kinds() != want {
-			t.Errorf("events %s, want %s", again.kinds(), want)
+		if want := "connecting linked"; again.Kinds() != want {
+			t.Errorf("the events are %s, want %s", again.Kinds(), want)
 		}
-		again.usable()
+		again.CheckUsable()
 	})
 }
 
 func TestLinkOnAConnectedSessionIsLinkedAtOnce(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		client := r.linker.Client()
-		r.link(t.Context())
-		if linked := r.linked(); !linked.Resumed || r.kinds() != "linked" {
-			t.Errorf("events %s", r.kinds())
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		client := r.Linker.Client()
+		r.Link(t.Context())
+		if linked := r.Linked(); !linked.Resumed || r.Kinds() != "linked" {
+			t.Errorf("the events are %s", r.Kinds())
 		}
-		if r.linker.Client() != client {
-			t.Error("the connection was replaced")
+		if r.Linker.Client() != client {
+			t.Error("the client is another one")
 		}
-		r.usable()
+		r.CheckUsable()
 	})
 }
 
 func TestSessionRemovedOnThePhoneIsDroppedAndLinkedAfresh(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		old := r.linkByQR().Account.JID
-		again := r.again(walink.Settings{})
-		if !r.phone.Remove(old) {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		old := r.LinkByQR().Account.JID
+		again := r.Again(walink.Settings{})
+		if !r.Phone.Remove(old) {
 			t.Fatal("the phone does not know the device")
 		}
-		again.link(t.Context())
-		retrying := await[walink.Retrying](again)
-		wantReason(t, retrying.Err, walink.ErrLoggedOut)
-		code := await[walink.QRCode](again)
-		if got := again.sessions(); len(got) != 0 {
-			t.Errorf("sessions %v are still stored", got)
+		again.Link(t.Context())
+		retrying := rig.Await[walink.Retrying](again)
+		rig.WantReason(t, retrying.Err, walink.ErrLoggedOut)
+		code := rig.Await[walink.QRCode](again)
+		if got := again.Sessions(); len(got) != 0 {
+			t.Errorf("%v is still stored", got)
 		}
-		again.scan(code)
-		linked := again.linked()
+		again.Scan(code)
+		linked := again.Linked()
 		if linked.Resumed || linked.Account.JID == old {
-			t.Errorf("not linked afresh: %+v", linked)
+			t.Errorf("the Linker does not link afresh: %+v", linked)
 		}
-		again.usable()
+		again.CheckUsable()
 	})
 }
 
 func TestSessionRemovedWhileConnectedIsLinkedAfresh(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		old := r.linkByQR().Account.JID
-		if !r.phone.Remove(old) {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		old := r.LinkByQR().Account.JID
+		if !r.Phone.Remove(old) {
 			t.Fatal("the phone does not know the device")
 		}
-		<-time.After(time.Second)
-		if got := r.sessions(); len(got) != 0 {
-			t.Errorf("sessions %v are still stored", got)
+		time.Sleep(time.Second)
+		if got := r.Sessions(); len(got) != 0 {
+			t.Errorf("%v is still stored", got)
 		}
-		if linked := r.linkByQR(); linked.Resumed || linked.Account.JID == old {
-			t.Errorf("not linked afresh: %+v", linked)
+		if linked := r.LinkByQR(); linked.Resumed || linked.Account.JID == old {
+			t.Errorf("the Linker does not link afresh: %+v", linked)
 		}
-		r.usable()
+		r.CheckUsable()
 	})
 }
 
 func TestStoredSessionOfAnotherAccountIsNotResumed(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		again := r.again(walink.Settings{Phone: "+4915123456789", LinkingMode: walink.ModePairing})
-		again.link(t.Context())
-		wantReason(t, again.failed(), walink.ErrWrongAccount)
-		if diff := cmp.Diff([]string{"default"}, again.sessions()); diff != "" {
-			t.Errorf("the session is not kept:\n%s", diff)
-		}
-	})
-}
-
-func TestUnlinkLogsOutAndForgets(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		if err := r.linker.Unlink(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if got := r.phone.LinkedDevices(); len(got) != 0 {
-			t.Errorf("the phone still lists %v", got)
-		}
-		if got := r.sessions(); len(got) != 0 {
-			t.Errorf("sessions %v are still stored", got)
-		}
-		if r.linker.Client() != nil || r.linker.Status().State != walink.StateIdle {
-			t.Error("the linker is not idle")
-		}
-		if err := r.linker.Unlink(t.Context()); !errors.Is(err, walink.ErrLoggedOut) {
-			t.Errorf("a second Unlink returns %v", err)
-		}
-	})
-}
-
-func TestUnlinkConnectsAStoredSessionFirst(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		again := r.again(walink.Settings{})
-		if err := again.linker.Unlink(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if got := r.phone.LinkedDevices(); len(got) != 0 {
-			t.Errorf("the phone still lists %v", got)
-		}
-	})
-}
-
-func TestUnlinkForgetsADeviceThatWhatsAppHasRemoved(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		linked := r.linkByQR()
-		again := r.again(walink.Settings{})
-		r.phone.Remove(linked.Account.JID)
-		if err := again.linker.Unlink(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if got := again.sessions(); len(got) != 0 {
-			t.Errorf("sessions %v are still stored", got)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		again := r.Again(walink.Settings{Phone: "+4915123456789", LinkingMode: walink.ModePairing})
+		again.Link(t.Context())
+		rig.WantReason(t, again.Failed(), walink.ErrWrongAccount)
+		if diff := cmp.Diff([]string{"default"}, again.Sessions()); diff != "" {
+			t.Errorf("the stored sessions (-want +got):\n%s", diff)
 		}
 	})
 }
 
 func TestMisuse(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.link(t.Context())
-		if _, err := r.linker.Link(t.Context()); !errors.Is(err, walink.ErrInProgress) {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.Link(t.Context())
+		if _, err := r.Linker.Link(t.Context()); !errors.Is(err, walink.ErrInProgress) {
 			t.Errorf("Link twice returns %v", err)
 		}
-		if err := r.linker.Unlink(t.Context()); !errors.Is(err, walink.ErrInProgress) {
+		if err := r.Linker.Unlink(t.Context()); !errors.Is(err, walink.ErrInProgress) {
 			t.Errorf("Unlink during Link returns %v", err)
 		}
-		if r.linker.Client() != nil {
+		if r.Linker.Client() != nil {
 			t.Error("there is a client before Linked")
 		}
 		for range 2 {
-			if err := r.linker.Close(); err != nil {
+			if err := r.Linker.Close(); err != nil {
 				t.Errorf("Close returns %v", err)
 			}
 		}
-		wantReason(t, r.failed(), walink.ErrClosed)
-		if _, err := r.linker.Link(t.Context()); !errors.Is(err, walink.ErrClosed) {
+		rig.WantReason(t, r.Failed(), walink.ErrClosed)
+		if _, err := r.Linker.Link(t.Context()); !errors.Is(err, walink.ErrClosed) {
 			t.Errorf("Link after Close returns %v", err)
 		}
-		if err := r.linker.Unlink(t.Context()); !errors.Is(err, walink.ErrClosed) {
+		if err := r.Linker.Unlink(t.Context()); !errors.Is(err, walink.ErrClosed) {
 			t.Errorf("Unlink after Close returns %v", err)
 		}
-		for _, err := range []error{r.linker.AnswerPasskey(t.Context(), nil), r.linker.ConfirmPasskey(t.Context())} {
+		for _, err := range []error{r.Linker.AnswerPasskey(t.Context(), nil), r.Linker.ConfirmPasskey(t.Context())} {
 			if !errors.Is(err, walink.ErrPasskey) {
-				t.Errorf("the passkey methods return %v", err)
+				t.Errorf("a passkey method returns %v", err)
 			}
 		}
 	})
@@ -249,21 +196,19 @@ func TestMisuse(t *testing.T) {
 
 func TestCloseWithoutLink(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		if err := r.linker.Close(); err != nil {
-			t.Error(err)
-		}
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.Close()
 	})
 }
 
 func TestFailedLinkCanBeFollowedByAnother(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Timeout: time.Minute})
-		r.link(t.Context())
-		wantReason(t, r.failed(), walink.ErrTimeout)
-		r.linkByQR()
-		r.usable()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Timeout: time.Minute})
+		r.Link(t.Context())
+		rig.WantReason(t, r.Failed(), walink.ErrTimeout)
+		r.LinkByQR()
+		r.CheckUsable()
 	})
 }

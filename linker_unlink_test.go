@@ -10,47 +10,102 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/walinktest"
 )
 
+func TestUnlinkLogsOutAndForgets(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		if err := r.Linker.Unlink(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Phone.LinkedDevices(); len(got) != 0 {
+			t.Errorf("the phone still lists %v", got)
+		}
+		if got := r.Sessions(); len(got) != 0 {
+			t.Errorf("%v is still stored", got)
+		}
+		if r.Linker.Client() != nil || r.Linker.Status().State != walink.StateIdle {
+			t.Error("the Linker is not idle")
+		}
+		if err := r.Linker.Unlink(t.Context()); !errors.Is(err, walink.ErrLoggedOut) {
+			t.Errorf("a second Unlink returns %v", err)
+		}
+	})
+}
+
+func TestUnlinkConnectsAStoredSessionFirst(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		again := r.Again(walink.Settings{})
+		if err := again.Linker.Unlink(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.Phone.LinkedDevices(); len(got) != 0 {
+			t.Errorf("the phone still lists %v", got)
+		}
+	})
+}
+
+func TestUnlinkForgetsADeviceThatWhatsAppHasRemoved(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		linked := r.LinkByQR()
+		again := r.Again(walink.Settings{})
+		r.Phone.Remove(linked.Account.JID)
+		if err := again.Linker.Unlink(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := again.Sessions(); len(got) != 0 {
+			t.Errorf("%v is still stored", got)
+		}
+	})
+}
+
 func TestUnlinkWithAContextThatHasEnded(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := r.linker.Unlink(ctx); !errors.Is(err, walink.ErrCanceled) {
-			t.Errorf("canceled: %v", err)
+		if err := r.Linker.Unlink(ctx); !errors.Is(err, walink.ErrCanceled) {
+			t.Errorf("Unlink with a canceled context returns %v", err)
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), 0)
 		defer cancel()
-		if err := r.linker.Unlink(ctx); !errors.Is(err, walink.ErrTimeout) {
-			t.Errorf("too late: %v", err)
+		if err := r.Linker.Unlink(ctx); !errors.Is(err, walink.ErrTimeout) {
+			t.Errorf("Unlink after the deadline returns %v", err)
 		}
-		if stored := r.sessions(); len(stored) != 1 {
-			t.Errorf("stored: %v", stored)
+		if stored := r.Sessions(); len(stored) != 1 {
+			t.Errorf("%v is stored", stored)
 		}
 	})
 }
 
 func TestUnlinkThatWhatsAppDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		r.srv.Script(walinktest.StageAfterLogin, walinktest.Silence().Always())
-		err := r.linker.Unlink(t.Context())
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		r.Server.Script(walinktest.StageAfterLogin, walinktest.Silence().Always())
+		err := r.Linker.Unlink(t.Context())
 		var failure *walink.Error
 		if !errors.As(err, &failure) || failure.Reason != walink.ErrStalled || !strings.Contains(failure.Remedy(), "Linked devices") {
-			t.Errorf("%v; %s", err, failure.Remedy())
+			t.Errorf("Unlink returns %v, with the remedy %q", err, failure.Remedy())
 		}
 	})
 }
 
-// hangingStore is a Store whose methods wait for their context, and whose
-// devices are not deleted by whatsmeow itself.
+// hangingStore is a Store whose Device, or whose Delete, waits for the end of its
+// context. Its devices refuse to be deleted by whatsmeow.
 type hangingStore struct {
 	store.Store
 	load, remove bool
@@ -82,32 +137,29 @@ func (keptContainer) DeleteDevice(context.Context, *wastore.Device) error { retu
 
 func TestUnlinkIsNoSuccessWhileTheSessionIsStored(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		linked := r.linkByQR()
-		if err := r.linker.Close(); err != nil {
-			t.Fatal(err)
-		}
-		again := newRigOn(t, r.srv, hangingStore{Store: r.store, remove: true}, walink.Settings{})
-		r.phone.Remove(linked.Account.JID)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		linked := r.LinkByQR()
+		again := r.Again(walink.Settings{}, rig.WithStore(hangingStore{Store: r.Store, remove: true}))
+		r.Phone.Remove(linked.Account.JID)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if err := again.linker.Unlink(ctx); !errors.Is(err, walink.ErrTimeout) {
-			t.Errorf("Unlink returns %v; stored %v", err, r.sessions())
+		if err := again.Linker.Unlink(ctx); !errors.Is(err, walink.ErrTimeout) {
+			t.Errorf("Unlink returns %v, and %v is stored", err, r.Sessions())
 		}
 	})
 }
 
-// A Store whose call is cut off by the end of the Link is not what went wrong.
-func TestEndDuringACallOfTheStore(t *testing.T) {
+// The end of the Link ends the call, too: the Store is not what failed.
+func TestEndOfALinkDuringACallOfTheStoreIsNoFailureOfTheStore(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRigOn(t, walinktest.NewServer(t), hangingStore{Store: memoryStore(t), load: true}, walink.Settings{})
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{}, rig.WithStore(hangingStore{Store: rig.MemoryStore(t), load: true}))
 		for range 1000 {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			r.link(ctx)
-			if err := r.failed(); err.Reason != walink.ErrCanceled {
+			r.Link(ctx)
+			if err := r.Failed(); err.Reason != walink.ErrCanceled {
 				t.Fatal(err)
 			}
 		}
@@ -116,27 +168,27 @@ func TestEndDuringACallOfTheStore(t *testing.T) {
 
 func TestStoreThatHangsIsNamed(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRigOn(t, walinktest.NewServer(t), hangingStore{Store: memoryStore(t), load: true}, walink.Settings{})
-		r.link(t.Context())
-		wantReason(t, r.failed(), walink.ErrStore)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{}, rig.WithStore(hangingStore{Store: rig.MemoryStore(t), load: true}))
+		r.Link(t.Context())
+		rig.WantReason(t, r.Failed(), walink.ErrStore)
 	})
 }
 
 func TestNothingElseRunsDuringUnlink(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.linkByQR()
-		r.srv.Script(walinktest.StageAfterLogin, walinktest.Delay(5*time.Second))
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		r.Server.Script(walinktest.StageAfterLogin, walinktest.Delay(5*time.Second))
 		done := make(chan error)
-		go func() { done <- r.linker.Unlink(t.Context()) }()
-		<-time.After(time.Second)
-		if _, err := r.linker.Link(t.Context()); !errors.Is(err, walink.ErrInProgress) {
+		go func() { done <- r.Linker.Unlink(t.Context()) }()
+		time.Sleep(time.Second)
+		if _, err := r.Linker.Link(t.Context()); !errors.Is(err, walink.ErrInProgress) {
 			t.Errorf("Link returns %v", err)
 		}
-		if err := <-done; err != nil || len(r.sessions()) != 0 || r.linker.Client() != nil {
-			t.Errorf("Unlink returns %v; stored %v", err, r.sessions())
+		if err := <-done; err != nil || len(r.Sessions()) != 0 || r.Linker.Client() != nil {
+			t.Errorf("Unlink returns %v, and %v is stored", err, r.Sessions())
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package walink_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,12 +10,12 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/walinktest"
 )
 
-// TestEveryPainHasATest keeps docs/pains.md true: each of its rows names a test
-// of this repository that begins with the row's number, and each such test is
-// named there.
+// Each row of docs/pains.md names a test of this repository that begins with the
+// row's number, and each such test is named there.
 func TestEveryPainHasATest(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(filepath.Join("docs", "pains.md"))
@@ -26,20 +27,24 @@ func TestEveryPainHasATest(t *testing.T) {
 		named[name] = true
 	}
 	is := map[string]bool{}
-	for _, pattern := range []string{"*_test.go", "*/*/*_test.go"} {
-		files, err := filepath.Glob(pattern)
-		if err != nil {
-			t.Fatal(err)
+	declared := regexp.MustCompile(`(?m)^func (TestPains\d\d\w+)\(`)
+	err = filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.Name() == "node_modules":
+			return fs.SkipDir
+		case !strings.HasSuffix(path, "_test.go"):
+			return nil
 		}
-		for _, file := range files {
-			source, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, match := range regexp.MustCompile(`(?m)^func (TestPains\d\d\w+)\(`).FindAllStringSubmatch(string(source), -1) {
-				is[match[1]] = true
-			}
+		source, err := os.ReadFile(path)
+		for _, match := range declared.FindAllSubmatch(source, -1) {
+			is[string(match[1])] = true
 		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for name := range named {
 		if !is[name] {
@@ -64,115 +69,112 @@ func TestEveryPainHasATest(t *testing.T) {
 
 func TestPains01TheNumberIsNeverLost(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, pairing())
-		r.link(t.Context())
-		r.enter(await[walink.PairingCode](r))
-		account := r.linked().Account
-		again := r.again(pairing()) // as after a restart
-		if !r.phone.Remove(account.JID) {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, pairing())
+		r.Link(t.Context())
+		r.Enter(rig.Await[walink.PairingCode](r))
+		account := r.Linked().Account
+		again := r.Again(pairing())
+		if !r.Phone.Remove(account.JID) {
 			t.Fatal("the phone does not know the device")
 		}
-		again.srv.Script(walinktest.StageCompanionHello, walinktest.Drop()) // and the connection is lost, too
-		again.link(t.Context())
-		code := await[walink.PairingCode](again)
+		again.Server.Script(walinktest.StageCompanionHello, walinktest.Drop()) // the connection is lost, too
+		again.Link(t.Context())
+		code := rig.Await[walink.PairingCode](again)
 		if code.Code == "" || code.Phone != account.Phone {
-			t.Errorf("unexpected %v", code)
+			t.Errorf("the event is %v", code)
 		}
-		again.enter(code)
-		again.linked()
+		again.Enter(code)
+		again.Linked()
 	})
 }
 
 func TestPains03NoCodeBeforeTheServersConfirmation(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		const delay = 10 * time.Second
-		r := newRig(t, pairing())
-		r.srv.Script(walinktest.StageCompanionHello, walinktest.Delay(delay))
+		r := rig.New(t, pairing())
+		r.Server.Script(walinktest.StageCompanionHello, walinktest.Delay(delay))
 		start := time.Now()
-		r.link(t.Context())
-		code := await[walink.PairingCode](r)
+		r.Link(t.Context())
+		code := rig.Await[walink.PairingCode](r)
 		if took := time.Since(start); took < delay {
-			t.Errorf("the code is shown after %v, before WhatsApp knows it", took)
+			t.Errorf("the code is shown after %v, before WhatsApp confirms it", took)
 		}
 		if code.Issued.Sub(start) >= delay {
-			t.Error("the code's life does not count from the request")
+			t.Error("the life of the code does not begin with the request")
 		}
-		r.enter(code)
-		r.linked()
+		r.Enter(code)
+		r.Linked()
 	})
 }
 
 func TestPains04TheRequestWaitsForTheServer(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
+	rig.Bubble(t, func(t *testing.T) {
 		const delay = 15 * time.Second
-		r := newRig(t, pairing())
-		r.srv.Script(walinktest.StagePairDevice, walinktest.Delay(delay))
+		r := rig.New(t, pairing())
+		r.Server.Script(walinktest.StagePairDevice, walinktest.Delay(delay))
 		start := time.Now()
-		r.link(t.Context())
-		code := await[walink.PairingCode](r)
+		r.Link(t.Context())
+		code := rig.Await[walink.PairingCode](r)
 		if asked := code.Issued.Sub(start); asked < delay {
-			t.Errorf("the code is asked for after %v, before the server was ready", asked)
+			t.Errorf("the code is requested after %v, before the server is ready", asked)
 		}
-		r.enter(code)
-		r.linked()
-		if strings.Contains(r.kinds(), "retrying") {
-			t.Errorf("it took more than one attempt:\n%s", r.story())
+		r.Enter(code)
+		r.Linked()
+		if strings.Contains(r.Kinds(), "retrying") {
+			t.Errorf("there is more than one attempt:\n%s", r.Story())
 		}
 	})
 }
 
 func TestPains06TheCodeOutlivesTheQRCodes(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Phone: number, LinkingMode: walink.ModeBoth})
-		r.link(t.Context())
-		code := await[walink.PairingCode](r)
-		last := time.NewTimer(time.Until(code.Expires) - time.Second)
-		for waiting := true; waiting; {
-			select {
-			case event := <-r.events:
-				r.seen = append(r.seen, event)
-				switch e := event.(type) {
-				case walink.QRCode:
-				case walink.Withdrawn:
-					if e.Method != walink.MethodQR {
-						t.Fatalf("unexpected %v", e)
-					}
-				default:
-					t.Fatalf("unexpected %s %v", e.Kind(), e)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModeBoth})
+		r.Link(t.Context())
+		code := rig.Await[walink.PairingCode](r)
+		for {
+			event, ok := r.NextBefore(code.Expires.Add(-time.Second))
+			if !ok {
+				break
+			}
+			switch e := event.(type) {
+			case walink.QRCode:
+			case walink.Withdrawn:
+				if e.Method != walink.MethodQR {
+					t.Fatalf("the event is %v", e)
 				}
-			case <-last.C:
-				waiting = false
+			default:
+				t.Fatalf("the event is %s %v", e.Kind(), e)
 			}
 		}
-		if status := r.linker.Status(); status.QRCode != nil || status.PairingCode == nil {
-			t.Errorf("on the screen are %v and %v", status.QRCode, status.PairingCode)
+		if status := r.Linker.Status(); status.QRCode != nil || status.PairingCode == nil {
+			t.Errorf("the status has the codes %v and %v", status.QRCode, status.PairingCode)
 		}
-		r.enter(code)
-		r.linked()
+		r.Enter(code)
+		r.Linked()
 	})
 }
 
 func TestPains24TheOtherFormOfARefusedNumberIsProposed(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, pairing())
-		r.srv.Script(walinktest.StageCompanionHello, walinktest.Refuse(400))
-		r.link(t.Context())
-		withdrawn := await[walink.Withdrawn](r)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, pairing())
+		r.Server.Script(walinktest.StageCompanionHello, walinktest.Refuse(400))
+		r.Link(t.Context())
+		withdrawn := rig.Await[walink.Withdrawn](r)
 		if len(withdrawn.Alternatives) != 1 || withdrawn.Alternatives[0].String() != "+551187654321" {
-			t.Fatalf("proposed is %v", withdrawn.Alternatives)
+			t.Fatalf("the alternatives are %v", withdrawn.Alternatives)
 		}
-		wantReason(t, r.failed(), walink.ErrCodeRefused)
+		rig.WantReason(t, r.Failed(), walink.ErrCodeRefused)
 
 		settings := pairing()
 		settings.Phone = withdrawn.Alternatives[0].String()
-		other := r.again(settings)
-		other.link(t.Context())
-		if code := await[walink.PairingCode](other); code.Phone.String() != settings.Phone {
+		other := r.Again(settings)
+		other.Link(t.Context())
+		if code := rig.Await[walink.PairingCode](other); code.Phone.String() != settings.Phone {
 			t.Errorf("the code is for %v", code.Phone)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
 )
 
 func TestParseSettingsReads(t *testing.T) {
@@ -173,6 +175,18 @@ func TestParseSettingsReportsEveryFault(t *testing.T) {
 		if !strings.Contains(err.Error(), `"`+key+`"`) {
 			t.Errorf("%v\ndoes not name %q", err, key)
 		}
+	}
+}
+
+type foreignTransport struct{ http.RoundTripper }
+
+//nolint:paralleltest // it replaces a variable of net/http
+func TestReplacedDefaultTransportIsRefused(t *testing.T) {
+	old := http.DefaultTransport
+	http.DefaultTransport = foreignTransport{old}
+	defer func() { http.DefaultTransport = old }()
+	if _, err := walink.New(rig.MemoryStore(t), walink.Settings{}); !errors.Is(err, walink.ErrInvalidSettings) {
+		t.Errorf("New returns %v", err)
 	}
 }
 

@@ -7,79 +7,54 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/walinktest"
 )
 
-// supervised links the rig under Supervise, by QR.
-func (r *rig) supervised() walink.Linked {
-	r.t.Helper()
-	r.supervise(r.t.Context())
-	r.scan(await[walink.QRCode](r))
-	return reach[walink.Linked](r)
-}
-
-func (r *rig) supervise(ctx context.Context) {
-	r.t.Helper()
-	events, err := r.linker.Supervise(ctx)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.events, r.seen = events, nil
-}
-
-// reach reads on to the next event of type E, past a Linked.
-func reach[E walink.Event](r *rig) E {
-	r.t.Helper()
-	for {
-		if e, ok := r.next().(E); ok {
-			return e
-		}
-	}
-}
-
 func TestSuperviseShowsANewCodeAfterALogoutOnThePhone(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		first := r.supervised()
-		<-time.After(time.Hour)
-		r.phone.Remove(first.Account.JID)
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		first := r.SuperviseByQR()
+		time.Sleep(time.Hour)
+		r.Phone.Remove(first.Account.JID)
 		start := time.Now()
-		wantReason(t, reach[walink.Disconnected](r).Err, walink.ErrLoggedOut)
-		code := reach[walink.QRCode](r)
+		rig.WantReason(t, rig.Await[walink.Disconnected](r).Err, walink.ErrLoggedOut)
+		code := rig.Await[walink.QRCode](r)
 		if took := time.Since(start); took > 5*time.Second {
-			t.Errorf("the new code is there after %v", took)
+			t.Errorf("the new code comes after %v", took)
 		}
-		r.scan(code)
-		if linked := reach[walink.Linked](r); linked.Resumed || linked.Account.JID == first.Account.JID {
-			t.Errorf("linked %v", linked)
+		r.Scan(code)
+		if linked := rig.Await[walink.Linked](r); linked.Resumed || linked.Account.JID == first.Account.JID {
+			t.Errorf("the event is %v", linked)
 		}
-		r.usable()
+		r.CheckUsable()
 	})
 }
 
 func TestSuperviseTellsWhenTheConnectionIsLostAndBack(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		account := r.supervised().Account
-		client := r.linker.Client()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		account := r.SuperviseByQR().Account
+		client := r.Linker.Client()
 		for range 3 {
-			<-time.After(time.Minute)
-			r.srv.Script(walinktest.StageLogin, walinktest.Delay(time.Second)) // whatsmeow reconnects at once
-			r.srv.Restart()
-			wantReason(t, reach[walink.Disconnected](r).Err, walink.ErrNetwork)
-			if status := r.linker.Status(); status.State != walink.StateLinked || !errors.Is(status.Err, walink.ErrNetwork) {
-				t.Errorf("status %+v", status)
+			time.Sleep(time.Minute)
+			r.Server.Script(walinktest.StageLogin, walinktest.Delay(time.Second)) // otherwise whatsmeow is back at once
+			r.Server.Restart()
+			rig.WantReason(t, rig.Await[walink.Disconnected](r).Err, walink.ErrNetwork)
+			if status := r.Linker.Status(); status.State != walink.StateLinked || !errors.Is(status.Err, walink.ErrNetwork) {
+				t.Errorf("the status is %+v", status)
 			}
-			if back := reach[walink.Reconnected](r); back.Account.JID != account.JID {
-				t.Errorf("another account: %v", back.Account)
+			if back := rig.Await[walink.Reconnected](r); back.Account.JID != account.JID {
+				t.Errorf("Reconnected has another account: %v", back.Account)
 			}
-			if status := r.linker.Status(); status.Err != nil || r.linker.Client() != client {
-				t.Errorf("status %+v, the same client: %t", status, r.linker.Client() == client)
+			if status := r.Linker.Status(); status.Err != nil || r.Linker.Client() != client {
+				t.Errorf("the status is %+v, the client the same: %t", status, r.Linker.Client() == client)
 			}
 		}
-		r.usable()
+		r.CheckUsable()
 	})
 }
 
@@ -91,17 +66,17 @@ func TestSuperviseConnectsAnewWhereWhatsmeowDoesNot(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, func(t *testing.T) {
-				r := newRig(t, walink.Settings{})
-				r.supervised()
-				<-time.After(time.Hour)
-				r.srv.Script(walinktest.StageLogin, trouble)
-				r.srv.Restart()
-				reach[walink.Disconnected](r)
-				if linked := reach[walink.Linked](r); !linked.Resumed {
-					t.Error("not resumed")
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				r.SuperviseByQR()
+				time.Sleep(time.Hour)
+				r.Server.Script(walinktest.StageLogin, trouble)
+				r.Server.Restart()
+				rig.Await[walink.Disconnected](r)
+				if linked := rig.Await[walink.Linked](r); !linked.Resumed {
+					t.Error("the session is not resumed")
 				}
-				r.usable()
+				r.CheckUsable()
 			})
 		})
 	}
@@ -109,115 +84,111 @@ func TestSuperviseConnectsAnewWhereWhatsmeowDoesNot(t *testing.T) {
 
 func TestSuperviseConnectsAnewWhenWhatsAppIsGoneForLong(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.supervised()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.SuperviseByQR()
 		start := time.Now()
-		r.srv.Script(walinktest.StageUpgrade, walinktest.Drop().Always())
-		r.srv.Restart()
-		wantReason(t, reach[walink.Disconnected](r).Err, walink.ErrNetwork)
-		reach[walink.Connecting](r)
+		r.Server.Script(walinktest.StageUpgrade, walinktest.Drop().Always())
+		r.Server.Restart()
+		rig.WantReason(t, rig.Await[walink.Disconnected](r).Err, walink.ErrNetwork)
+		rig.Await[walink.Connecting](r)
 		if took := time.Since(start); took < 4*time.Minute || took > 6*time.Minute {
-			t.Errorf("a new Link after %v", took)
+			t.Errorf("the new Link comes after %v", took)
 		}
 		for range 2 { // each Link ends with its Timeout, and the next one follows
 			for {
-				if retrying := reach[walink.Retrying](r); errors.Is(retrying.Err, walink.ErrTimeout) {
-					wantReason(t, retrying.Err, walink.ErrTimeout, walink.ErrNetwork)
+				if retrying := rig.Await[walink.Retrying](r); errors.Is(retrying.Err, walink.ErrTimeout) {
+					rig.WantReason(t, retrying.Err, walink.ErrTimeout, walink.ErrNetwork)
 					break
 				}
 			}
 		}
-		r.srv.Script(walinktest.StageUpgrade)
-		if linked := reach[walink.Linked](r); !linked.Resumed {
-			t.Error("not resumed")
+		r.Server.Script(walinktest.StageUpgrade)
+		if linked := rig.Await[walink.Linked](r); !linked.Resumed {
+			t.Error("the session is not resumed")
 		}
 	})
 }
 
 func TestSuperviseGoesOnWhenNobodyLinks(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{Timeout: time.Minute})
-		r.supervise(t.Context())
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Timeout: time.Minute})
+		r.Supervise(t.Context())
 		for range 5 {
-			wantReason(t, reach[walink.Retrying](r).Err, walink.ErrTimeout)
+			rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrTimeout)
 		}
-		r.scan(reach[walink.QRCode](r))
-		reach[walink.Linked](r)
+		r.Scan(rig.Await[walink.QRCode](r))
+		rig.Await[walink.Linked](r)
 	})
 }
 
 func TestSuperviseEndsWithABan(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.supervised()
-		r.srv.Script(walinktest.StageLogin, walinktest.Failure(406).Always())
-		r.srv.Restart()
-		wantReason(t, r.failed(), walink.ErrBanned)
-		if r.linker.Client() != nil {
-			t.Error("there is a client")
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.SuperviseByQR()
+		r.Server.Script(walinktest.StageLogin, walinktest.Failure(406).Always())
+		r.Server.Restart()
+		rig.WantReason(t, r.Failed(), walink.ErrBanned)
+		if r.Linker.Client() != nil {
+			t.Error("there is still a client")
 		}
 	})
 }
 
-// The newer of two programs on one session stays, and the older does not fight.
-// A Store that lends no sessions cannot keep two programs apart.
+// A Store without leases cannot keep two programs apart. The older program gives way.
 func TestPains19SuperviseYieldsToAnotherProgram(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRigOver(t, bareStore{memoryStore(t)}, walink.Settings{})
-		r.supervised()
-		other := newRigOn(t, r.srv, r.store, walink.Settings{})
-		other.phone = r.phone
-		other.supervise(t.Context())
-		reach[walink.Linked](other)
-		wantReason(t, r.failed(), walink.ErrReplaced)
-		<-time.After(time.Hour)
-		other.usable()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{}, rig.WithStore(struct{ store.Store }{rig.MemoryStore(t)}))
+		r.SuperviseByQR()
+		other := r.Another(walink.Settings{})
+		other.Supervise(t.Context())
+		rig.Await[walink.Linked](other)
+		rig.WantReason(t, r.Failed(), walink.ErrReplaced)
+		time.Sleep(time.Hour)
+		other.CheckUsable()
 	})
 }
 
 func TestSuperviseExcludesEverythingElse(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
-		r.supervised()
-		_, link := r.linker.Link(t.Context())
-		_, supervise := r.linker.Supervise(t.Context())
-		for _, err := range []error{link, supervise, r.linker.Unlink(t.Context())} {
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.SuperviseByQR()
+		_, link := r.Linker.Link(t.Context())
+		_, supervise := r.Linker.Supervise(t.Context())
+		for _, err := range []error{link, supervise, r.Linker.Unlink(t.Context())} {
 			if !errors.Is(err, walink.ErrInProgress) {
-				t.Errorf("meanwhile: %v", err)
+				t.Errorf("a call during Supervise returns %v", err)
 			}
 		}
-		if err := r.linker.Close(); err != nil {
-			t.Error(err)
-		}
-		wantReason(t, r.failed(), walink.ErrClosed)
-		if _, err := r.linker.Supervise(t.Context()); !errors.Is(err, walink.ErrClosed) {
-			t.Errorf("afterwards: %v", err)
+		r.Close()
+		rig.WantReason(t, r.Failed(), walink.ErrClosed)
+		if _, err := r.Linker.Supervise(t.Context()); !errors.Is(err, walink.ErrClosed) {
+			t.Errorf("Supervise after Close returns %v", err)
 		}
 	})
 }
 
 func TestSuperviseEndsWithItsContext(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, walink.Settings{})
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
 		ctx, cancel := context.WithCancel(t.Context())
-		r.supervise(ctx)
-		reach[walink.QRCode](r)
+		r.Supervise(ctx)
+		rig.Await[walink.QRCode](r)
 		cancel()
-		wantReason(t, r.failed(), walink.ErrCanceled)
+		rig.WantReason(t, r.Failed(), walink.ErrCanceled)
 
 		ctx, cancel = context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		r.supervise(ctx)
-		r.scan(await[walink.QRCode](r))
-		wantReason(t, r.failed(), walink.ErrTimeout)
-		if r.linker.Client() != nil || r.linker.Status().State != walink.StateFailed {
-			t.Errorf("status %+v", r.linker.Status())
+		r.Supervise(ctx)
+		r.Scan(rig.Await[walink.QRCode](r))
+		rig.WantReason(t, r.Failed(), walink.ErrTimeout)
+		if r.Linker.Client() != nil || r.Linker.Status().State != walink.StateFailed {
+			t.Errorf("the status is %+v", r.Linker.Status())
 		}
 	})
 }

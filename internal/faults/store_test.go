@@ -1,4 +1,4 @@
-package walink_test
+package faults_test
 
 import (
 	"context"
@@ -10,15 +10,20 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
 
+	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/store"
 )
 
-// storeCall names a call of a Store, or of what a Store gives.
+// storeCall names a call of a Store or of one of its devices.
 type storeCall string
 
 const (
+	callTake     storeCall = "take the lease"
+	callRenew    storeCall = "renew the lease"
+	callRelease  storeCall = "release the lease"
 	callDevice   storeCall = "load the session"
-	callLedger   storeCall = "count the code"
+	callCode     storeCall = "count the code"
+	callRefusal  storeCall = "record the refusal"
 	callSave     storeCall = "save the device"
 	callIdentity storeCall = "save the phone's identity"
 	callLID      storeCall = "save the LID"
@@ -27,25 +32,28 @@ const (
 	callUploaded storeCall = "mark one-time keys"
 	callDelete   storeCall = "delete the session"
 	callForget   storeCall = "forget the device"
-	callRefuse   storeCall = "record the refusal"
-	callTake     storeCall = "take the lease"
-	callRenew    storeCall = "renew the lease"
-	callRelease  storeCall = "release the lease"
 )
 
-// errDiskFull is what SQLite says of a disk that is full.
+// errDiskFull is the error of SQLite when the disk is full.
 var errDiskFull = errors.New("database or disk is full (13)")
 
-// faultyStore is a store whose calls fail, or hang, on request.
+// fullStore is a Store with all that a Linker makes use of.
+type fullStore interface {
+	store.Store
+	store.Ledger
+	store.Leaser
+}
+
+// faultyStore is a Store of which a call fails, or hangs, on request.
 type faultyStore struct {
-	cheapStore
+	fullStore
 
 	mu     sync.Mutex
-	broken map[storeCall]error // nil hangs until the context ends
+	broken map[storeCall]error // a nil error hangs until the context ends
 	saved  int
 }
 
-// fail makes a call fail from now on; with a nil error it hangs.
+// fail has a call fail from now on. With a nil error it hangs until its context ends.
 func fail(call storeCall, err error) func(*faultyStore) {
 	return func(s *faultyStore) {
 		s.mu.Lock()
@@ -60,13 +68,14 @@ func (s *faultyStore) heal() {
 	s.broken = nil
 }
 
-// saves is how many devices were saved.
+// saves returns how many devices were saved.
 func (s *faultyStore) saves() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.saved
 }
 
+// meet returns the error of a call, if it has one, and hangs if the call does.
 func (s *faultyStore) meet(ctx context.Context, call storeCall) error {
 	s.mu.Lock()
 	err, broken := s.broken[call]
@@ -83,10 +92,11 @@ func (s *faultyStore) Device(ctx context.Context, session string) (*wastore.Devi
 	if err := s.meet(ctx, callDevice); err != nil {
 		return nil, err
 	}
-	device, err := s.cheapStore.Device(ctx, session)
+	device, err := s.fullStore.Device(ctx, session)
 	if err != nil {
 		return nil, err
 	}
+	rig.ShareKeys(device)
 	device.Container = faultyContainer{device.Container, s}
 	if device.ID != nil {
 		s.wrap(device)
@@ -99,23 +109,23 @@ func (s *faultyStore) Delete(ctx context.Context, session string) error {
 	if err := s.meet(ctx, callDelete); err != nil {
 		return err
 	}
-	return s.cheapStore.Delete(ctx, session)
+	return s.fullStore.Delete(ctx, session)
 }
 
 // TakeCode implements store.Ledger.
 func (s *faultyStore) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (time.Time, error) {
-	if err := s.meet(ctx, callLedger); err != nil {
+	if err := s.meet(ctx, callCode); err != nil {
 		return time.Time{}, err
 	}
-	return s.cheapStore.TakeCode(ctx, number, now, limit, window)
+	return s.fullStore.TakeCode(ctx, number, now, limit, window)
 }
 
 // RefuseCode implements store.Ledger.
 func (s *faultyStore) RefuseCode(ctx context.Context, number string, now time.Time, wait time.Duration) (time.Time, error) {
-	if err := s.meet(ctx, callRefuse); err != nil {
+	if err := s.meet(ctx, callRefusal); err != nil {
 		return time.Time{}, err
 	}
-	return s.cheapStore.RefuseCode(ctx, number, now, wait)
+	return s.fullStore.RefuseCode(ctx, number, now, wait)
 }
 
 // TakeLease implements store.Leaser.
@@ -123,7 +133,7 @@ func (s *faultyStore) TakeLease(ctx context.Context, session, holder string, ttl
 	if err := s.meet(ctx, callTake); err != nil {
 		return store.Lease{}, err
 	}
-	return s.cheapStore.TakeLease(ctx, session, holder, ttl)
+	return s.fullStore.TakeLease(ctx, session, holder, ttl)
 }
 
 // RenewLease implements store.Leaser.
@@ -131,7 +141,7 @@ func (s *faultyStore) RenewLease(ctx context.Context, lease store.Lease, ttl tim
 	if err := s.meet(ctx, callRenew); err != nil {
 		return store.Lease{}, err
 	}
-	return s.cheapStore.RenewLease(ctx, lease, ttl)
+	return s.fullStore.RenewLease(ctx, lease, ttl)
 }
 
 // ReleaseLease implements store.Leaser.
@@ -139,9 +149,10 @@ func (s *faultyStore) ReleaseLease(ctx context.Context, lease store.Lease) error
 	if err := s.meet(ctx, callRelease); err != nil {
 		return err
 	}
-	return s.cheapStore.ReleaseLease(ctx, lease)
+	return s.fullStore.ReleaseLease(ctx, lease)
 }
 
+// wrap puts what can fail into a device that is stored.
 func (s *faultyStore) wrap(device *wastore.Device) {
 	device.Identities = faultyIdentities{device.Identities, s}
 	device.PreKeys = faultyPreKeys{device.PreKeys, s}
@@ -160,7 +171,7 @@ func (c faultyContainer) PutDevice(ctx context.Context, device *wastore.Device) 
 	if err := c.DeviceContainer.PutDevice(ctx, device); err != nil {
 		return err
 	}
-	device.Container = c // sqlstore has put its own there
+	device.Container = c // sqlstore has put its own Container there
 	c.s.mu.Lock()
 	c.s.saved++
 	c.s.mu.Unlock()

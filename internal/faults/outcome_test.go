@@ -1,4 +1,4 @@
-package walink_test
+package faults_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"github.com/walink/walink"
 )
 
-// teller makes a few words of what the events tell.
+// teller puts events into a few words.
 type teller struct {
 	t    *testing.T
 	told []string
@@ -17,10 +17,10 @@ type teller struct {
 	codes, challenges, attempts, retries int
 }
 
-// outcome tells in a few words what the events tell.
-func (r *faultRig) outcome() string {
-	tell := &teller{t: r.t}
-	for i, event := range r.seen {
+// outcome puts the events of the latest Link into the words of the tables.
+func (tr *trial) outcome() string {
+	tell := &teller{t: tr.t}
+	for i, event := range tr.Seen {
 		switch e := event.(type) {
 		case walink.Connecting:
 			tell.attempts++
@@ -35,11 +35,11 @@ func (r *faultRig) outcome() string {
 			if e.Err == nil {
 				continue
 			}
-			if _, code := r.seen[i+1].(walink.Withdrawn); code && i+2 < len(r.seen) {
-				continue // both are withdrawn for the same reason
+			if _, code := tr.Seen[i+1].(walink.Withdrawn); code && i+2 < len(tr.Seen) {
+				continue // both methods are withdrawn for the same reason
 			}
-			switch r.seen[i+1].(type) {
-			case walink.Retrying, walink.Failed:
+			switch tr.Seen[i+1].(type) {
+			case walink.Retrying, walink.Failed: // they tell the same error
 				tell.check(e.Err)
 			default:
 				tell.say("code withdrawn: ", e.Err)
@@ -51,7 +51,7 @@ func (r *faultRig) outcome() string {
 				tell.told = append(tell.told, "QR instead")
 			}
 		case walink.Paired:
-			r.paired = true
+			tr.told = true
 		case walink.Linked:
 			if e.Resumed {
 				tell.told = append(tell.told, "resumed")
@@ -62,29 +62,38 @@ func (r *faultRig) outcome() string {
 			tell.say("failed: ", e.Err)
 		}
 	}
-	return strings.Join(append(repeatedly(tell.told), tell.counts(r.cell)...), ", ")
+	return strings.Join(append(repeatedly(tell.told), tell.counts(tr.cell)...), ", ")
 }
 
 // say tells an error.
 func (t *teller) say(prefix string, err *walink.Error) {
 	text := prefix + t.check(err)
-	var cause *walink.Error
-	if err.Reason == walink.ErrTimeout && errors.As(err.Err, &cause) {
-		text = prefix + "timeout (" + t.check(cause) + ")"
+	if cause := causeOfTimeout(err); cause != nil {
+		text += " (" + t.check(cause) + ")"
 	}
 	t.told = append(t.told, text)
 }
 
-// check returns an error's words, and demands the remedy that goes with them.
+// causeOfTimeout returns the failure that a Timeout has cut short, if any.
+func causeOfTimeout(err *walink.Error) *walink.Error {
+	var cause *walink.Error
+	if err.Reason == walink.ErrTimeout {
+		errors.As(err.Err, &cause)
+	}
+	return cause
+}
+
+// check returns the words for an error, and demands the remedy that belongs to them.
 func (t *teller) check(err *walink.Error) string {
 	words := strings.ReplaceAll(string(err.Reason), "_", " ")
-	for _, limited := range []walink.Reason{walink.ErrRateLimited, walink.ErrTemporarilyBanned} {
-		if err.Reason == limited && err.RetryAfter <= 0 {
-			t.t.Errorf("%v names no time to wait", err)
+	switch err.Reason {
+	case walink.ErrRateLimited, walink.ErrTemporarilyBanned:
+		if err.RetryAfter <= 0 {
+			t.t.Errorf("the error %v does not say how long to wait", err)
 		}
+	default:
 	}
-	var cause *walink.Error
-	if err.Reason == walink.ErrTimeout && errors.As(err.Err, &cause) {
+	if causeOfTimeout(err) != nil {
 		return words // its remedy is that of its cause
 	}
 	for _, r := range remedies() {
@@ -92,23 +101,23 @@ func (t *teller) check(err *walink.Error) string {
 			return r.words
 		}
 	}
-	t.t.Errorf("%v has a remedy that the table does not know: %q", err, err.Remedy())
+	t.t.Errorf("the table of remedies lacks %q, which is that of %v", err.Remedy(), err)
 	return words
 }
 
-// mostAttempts is how often "repeatedly" may be, in the two minutes that a fault
-// for ever is given, or in the half minute that the login has.
+// mostAttempts is how many attempts "repeatedly" may be, in the two minutes of a
+// fault for ever, or in the half minute of a login.
 const mostAttempts = 31
 
-// mostCodes is how many codes an outcome may take that is not for ever.
+// mostCodes is how many codes an outcome may take, unless the fault is for ever.
 const mostCodes = 8
 
-// counts tells how many codes and challenges were shown and how many attempts
-// made, where that is not what the words say already.
+// counts tells how many codes, challenges and attempts there were, where the
+// number is not the usual one.
 func (t *teller) counts(c *cell) []string {
 	if c.fault.forever {
 		if t.attempts > mostAttempts || t.codes > t.attempts+6 || t.challenges > t.attempts {
-			t.t.Errorf("%d attempts, %d codes, %d challenges", t.attempts, t.codes, t.challenges)
+			t.t.Errorf("there were %d attempts, %d codes and %d challenges", t.attempts, t.codes, t.challenges)
 		}
 		return nil
 	}
@@ -118,12 +127,12 @@ func (t *teller) counts(c *cell) []string {
 		if is == usual || is == 0 && last != "linked" {
 			return
 		}
-		many := fmt.Sprint(is)
-		if is > 2 && what == "code" { // how many depends on which of two events at the same time comes first
-			many = "several"
-		}
 		if is > mostCodes {
-			t.t.Errorf("%d times: %s", is, what)
+			t.t.Errorf("there were %d %ss", is, what)
+		}
+		many := fmt.Sprint(is)
+		if is > 2 && what == "code" { // the number depends on which of two events at the same time comes first
+			many = "several"
 		}
 		if is != 1 {
 			what += "s"
@@ -142,7 +151,8 @@ func (t *teller) counts(c *cell) []string {
 	return list
 }
 
-// repeatedly says once what is told again and again.
+// repeatedly replaces what is told again and again by telling it once, with the
+// word "repeatedly".
 func repeatedly(told []string) []string {
 	var list []string
 	for i, text := range told {
@@ -156,11 +166,11 @@ func repeatedly(told []string) []string {
 	return list
 }
 
-// remedy is what a person is told to do about an error. Its words are the
-// error's, and where a reason has several remedies a key to this one.
+// remedy is what walink tells a person to do about an error. Its words are those
+// of the error; where a reason has several remedies, a word in brackets tells them apart.
 type remedy struct{ words, text string }
 
-// remedies are demands, like the tables.
+// remedies are demands, as the tables are.
 func remedies() []remedy {
 	return []remedy{
 		{"banned", "Open WhatsApp on the phone and follow what it says about the ban."},

@@ -1,4 +1,4 @@
-package walink_test
+package faults_test
 
 import (
 	"bytes"
@@ -13,29 +13,28 @@ type tampering int
 
 const (
 	untouched tampering = iota
-	spoilt              // one bit is wrong, so that it does not decrypt; all that follows does
-	preceded            // a frame of rubbish comes before it, after which nothing decrypts any more
-	repeated            // it comes twice, after which nothing decrypts any more
+	spoilt              // one bit of it is wrong: neither it nor any later frame decrypts
+	preceded            // a frame of rubbish comes before it: neither it nor any later frame decrypts
+	repeated            // it comes twice: no later frame decrypts
 	cut                 // the connection ends in its middle
 )
 
-// wire is a transport that tampers with one frame of one websocket. It stands
-// between whatsmeow and the server, so it sees the frames as they are encrypted.
+// wire is the transport between whatsmeow and the server. It tampers with one
+// frame of one websocket, as encrypted.
 type wire struct {
 	base http.RoundTripper
 
 	mu          sync.Mutex
-	connection  int // of those still to be opened, counted from 1, and 0 for none
-	frame       int // of that connection, counted from 1: the first is the server's hello
+	frame       frame
 	what        tampering
-	connections int
+	connections int // since tamper
 }
 
-// arm tampers with a frame of a connection that is opened from now on.
-func (w *wire) arm(connection, frame int, what tampering) {
+// tamper has the wire tamper with a frame of a connection that opens from now on.
+func (w *wire) tamper(frame frame, what tampering) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.connection, w.frame, w.what, w.connections = connection, frame, what, 0
+	w.frame, w.what, w.connections = frame, what, 0
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -50,34 +49,33 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.connections++; w.connections == w.connection {
-		resp.Body = &tampered{ReadWriteCloser: body, frame: w.frame, what: w.what}
+	if w.connections++; w.connections == w.frame.connection {
+		resp.Body = &tampered{ReadWriteCloser: body, frame: w.frame.number, what: w.what}
 	}
 	return resp, nil
 }
 
-// tampered is the connection under a websocket. It has one reader.
+// tampered is the connection below a websocket. It has one reader.
 type tampered struct {
 	io.ReadWriteCloser
 	frame int
 	what  tampering
-	seen  int
+	seen  int // frames
 	out   bytes.Buffer
 	ended bool
 }
 
-// Read gives the server's websocket messages, each of which holds one frame.
+// Read returns the server's websocket messages, each of which holds one frame.
 func (c *tampered) Read(p []byte) (int, error) {
 	if c.out.Len() == 0 && !c.ended {
 		message, err := readMessage(c.ReadWriteCloser)
 		if err != nil {
 			return 0, err
 		}
-		if message[0] == 0x82 { // binary, and whole
-			c.seen++
-		}
-		if c.seen == c.frame && message[0] == 0x82 {
-			message = c.tamper(message)
+		if message[0] == 0x82 { // binary, and complete
+			if c.seen++; c.seen == c.frame {
+				message = c.tamper(message)
+			}
 		}
 		c.out.Write(message)
 	}
