@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // Reason says why something failed. Its constants are the sentinels of this
@@ -128,8 +130,9 @@ func (r Reason) remedy() string {
 
 // Error is the error type of this package.
 //
-// Its text never holds a pairing code, a QR payload, a key or a whole phone
-// number. It is immutable once it has left the package. A nil *Error, as the Err
+// Its text is one line of at most 500 bytes, whatever a server or a person has
+// put into the cause; Err has the rest. It never holds a pairing code, a QR
+// payload, a key or a whole phone number. An Error is immutable once it has left the package. A nil *Error, as the Err
 // of a [Status] without trouble, may be asked like any other: errors.Is finds
 // nothing in it, and it has no remedy.
 type Error struct {
@@ -156,7 +159,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		parts = append(parts, strings.TrimPrefix(e.Err.Error(), "walink: "))
 	}
-	return strings.Join(parts, ": ")
+	return redact.Line(strings.Join(parts, ": "))
 }
 
 // Unwrap returns the Reason and the cause.
@@ -196,7 +199,7 @@ type errorJSON struct {
 }
 
 // MarshalJSON writes reason, op, retryAfter (a Go duration), the text of the
-// cause, and the remedy.
+// cause as one line of at most 500 bytes, and the remedy.
 func (e *Error) MarshalJSON() ([]byte, error) {
 	if e == nil {
 		return []byte("null"), nil
@@ -206,7 +209,7 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 		out.RetryAfter = e.RetryAfter.String()
 	}
 	if e.Err != nil {
-		out.Cause = e.Err.Error()
+		out.Cause = redact.Line(e.Err.Error())
 	}
 	return json.Marshal(out)
 }

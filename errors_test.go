@@ -81,6 +81,44 @@ func TestNilErrorCanBeAsked(t *testing.T) {
 	}
 }
 
+func TestErrorTextIsOneShortLineWhateverTheCause(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		cause error
+		want  string
+	}{
+		"two lines":             {errors.New("the server says:\n\n<html>\r\n"), "walink: connect: server: the server says: <html>"},
+		"joined":                {errors.Join(errors.New("one"), errors.New("two")), "walink: connect: server: one two"},
+		"control characters":    {errors.New("\x1b[2Ja\x00b\u2028c"), "walink: connect: server: [2Ja b c"},
+		"not UTF-8":             {errors.New("a\xffb"), "walink: connect: server: a\ufffdb"},
+		"50 kB":                 {errors.New(strings.Repeat("é", 25_000)), "walink: connect: server: " + strings.Repeat("é", 236) + "…"},
+		"50 kB in an Error":     {&walink.Error{Reason: walink.ErrNetwork, Err: errors.New(strings.Repeat("é", 25_000))}, "walink: connect: server: network: " + strings.Repeat("é", 231) + "…"},
+		"a change of direction": {errors.New("a\u202eb"), "walink: connect: server: ab"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := &walink.Error{Reason: walink.ErrServer, Op: "connect", Err: c.cause}
+			if got := in.Error(); got != c.want || len(got) > 500 {
+				t.Errorf("the text has %d bytes:\n got %q\nwant %q", len(got), got, c.want)
+			}
+			if !errors.Is(in, c.cause) {
+				t.Error("the cause is lost")
+			}
+			data, err := json.Marshal(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out walink.Error
+			if err := json.Unmarshal(data, &out); err != nil {
+				t.Fatal(err)
+			}
+			if out.Error() != in.Error() || len(out.Err.Error()) > 500 {
+				t.Errorf("from JSON comes %q, with a cause of %d bytes", &out, len(out.Err.Error()))
+			}
+		})
+	}
+}
+
 func TestErrorSurvivesJSON(t *testing.T) {
 	t.Parallel()
 	in := &walink.Error{

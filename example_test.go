@@ -114,9 +114,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, walink.ErrInvalidSettings), errors.Is(err, walink.ErrInvalidPhone))
 	// Output:
-	// walink: settings: invalid settings: Phone "••••••••••21": the number has no country code: it begins with a 0, as it is dialled inside its country. Put a + and the country code in place of the leading 0, such as +49 for Germany.
-	// LinkingMode "qrr": unknown mode. Write "qr" if that is meant; known are "auto", "pairing", "qr" or "both".
-	// CodeBudget -1: negative. Set it to 0 for the default of 3, or to a positive number.
+	// walink: settings: invalid settings: Phone "••••••••••21": the number has no country code: it begins with a 0, as it is dialled inside its country. Put a + and the country code in place of the leading 0, such as +49 for Germany. LinkingMode "qrr": unknown mode. Write "qr" if that is meant; known are "auto", "pairing", "qr" or "both". CodeBudget -1: negative. Set it to 0 for the default of 3, or to a positive number.
 	// true true
 }
 

@@ -1,0 +1,56 @@
+package redact_test
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/walink/walink/internal/redact"
+)
+
+func TestLine(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ in, want string }{
+		"nothing":                       {"", ""},
+		"a line":                        {"network: no such host", "network: no such host"},
+		"two lines":                     {"one.\ntwo.", "one. two."},
+		"two lines of Windows":          {"one.\r\ntwo.\r\n", "one. two."},
+		"line breaks at both ends":      {"\n\none\n\n", "one"},
+		"paragraphs":                    {"one\u2029two\u2028three\u0085four", "one two three four"},
+		"control characters":            {"a\x00b\x1b[31mc\x7f", "a b [31mc"},
+		"spaces":                        {" a  b ", " a  b "},
+		"spaces next to line breaks":    {"a: \nb\n  c \n", "a: b  c "},
+		"a change of direction":         {"abc\u202edef\u2066ghi", "abcdefghi"},
+		"emoji with joiners":            {"Ana 👩\u200d💻", "Ana 👩\u200d💻"},
+		"not UTF-8":                     {"a\xffb\xc3", "a\ufffdb\ufffd"},
+		"500 bytes":                     {strings.Repeat("a", 500), strings.Repeat("a", 500)},
+		"501 bytes":                     {strings.Repeat("a", 501), strings.Repeat("a", 497) + "…"},
+		"500 bytes and a line break":    {strings.Repeat("a", 500) + "\n", strings.Repeat("a", 500)},
+		"a line break at the end of it": {strings.Repeat("a", 499) + "\nb", strings.Repeat("a", 497) + "…"},
+		"characters of four bytes":      {strings.Repeat("💻", 126), strings.Repeat("💻", 124) + "…"},
+		"50 kB":                         {strings.Repeat("ab\n", 17_000), strings.Repeat("ab ", 165) + "ab…"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := redact.Line(test.in); got != test.want {
+				t.Errorf("got  %q\nwant %q", got, test.want)
+			}
+		})
+	}
+}
+
+func FuzzLine(f *testing.F) {
+	for _, s := range []string{"", "one\ntwo", "\x1b[31m\u202e\xff", strings.Repeat("💻", 200), strings.Repeat("a\n", 400)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		line := redact.Line(s)
+		if len(line) > 500 || !utf8.ValidString(line) || strings.ContainsFunc(line, unicode.IsControl) || strings.ContainsAny(line, "\u2028\u2029") {
+			t.Errorf("%q becomes %q", s, line)
+		}
+		if again := redact.Line(line); again != line {
+			t.Errorf("%q becomes %q", line, again)
+		}
+	})
+}
