@@ -4,10 +4,10 @@ go 1.26.0
 
 require (
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/walink/walink v0.0.0
-	github.com/walink/walink/store/kv/bolt v0.0.0
-	github.com/walink/walink/store/kv/redis v0.0.0
-	github.com/walink/walink/store/postgres v0.0.0
+	github.com/walink/walink v0.1.0
+	github.com/walink/walink/store/kv/bolt v0.1.0
+	github.com/walink/walink/store/kv/redis v0.1.0
+	github.com/walink/walink/store/postgres v0.1.0
 	go.mau.fi/whatsmeow v0.0.0-20260921121126-35ae40906e74
 	modernc.org/sqlite v1.61.1
 )

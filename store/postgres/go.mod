@@ -6,7 +6,7 @@ replace github.com/walink/walink => ../..
 
 require (
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/walink/walink v0.0.0-00010101000000-000000000000
+	github.com/walink/walink v0.1.0
 	go.mau.fi/util v0.10.1
 	go.mau.fi/whatsmeow v0.0.0-20260921121126-35ae40906e74
 )

@@ -3,7 +3,7 @@ module github.com/walink/walink/store/kv/bolt
 go 1.26.0
 
 require (
-	github.com/walink/walink v0.0.0
+	github.com/walink/walink v0.1.0
 	go.etcd.io/bbolt v1.5.0
 )
 
