@@ -11,8 +11,8 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 )
 
-// PutAppStateSyncKey implements [wastore.AppStateSyncKeyStore]. A key that is
-// stored gives way to a later one alone.
+// PutAppStateSyncKey implements [wastore.AppStateSyncKeyStore]. Only a later
+// key replaces a stored one.
 func (d *data) PutAppStateSyncKey(ctx context.Context, id []byte, key wastore.AppStateSyncKey) error {
 	if err := errors.Join(required("sync key", key.Data), required("fingerprint", key.Fingerprint)); err != nil {
 		return d.fail(err)
@@ -116,7 +116,7 @@ func (d *data) GetAllAppStateSyncKeys(ctx context.Context) ([]*wastore.AppStateS
 // PutAppStateVersion implements [wastore.AppStateStore].
 func (d *data) PutAppStateVersion(ctx context.Context, name string, version uint64, hash [128]byte) error {
 	if version > math.MaxInt64 {
-		return d.fail(fmt.Errorf("an app state version of %d is out of range", version))
+		return d.fail(fmt.Errorf("the app state version %d is out of range", version))
 	}
 	return d.put(ctx, newEncoder(len(hash)).uint(version).bytes(hash[:]), kindSyncState, name)
 }
@@ -138,8 +138,8 @@ func (d *data) GetAppStateVersion(ctx context.Context, name string) (version uin
 	return version, hash, nil
 }
 
-// DeleteAppStateVersion implements [wastore.AppStateStore]. The MACs go with
-// the version.
+// DeleteAppStateVersion implements [wastore.AppStateStore]. It deletes the MACs
+// with the version.
 func (d *data) DeleteAppStateVersion(ctx context.Context, name string) error {
 	return d.write(ctx, func(tx Tx) error {
 		if err := tx.Delete(d.key(kindSyncState, name)); err != nil {
@@ -149,8 +149,8 @@ func (d *data) DeleteAppStateVersion(ctx context.Context, name string) error {
 	})
 }
 
-// PutAppStateMutationMACs implements [wastore.AppStateStore]. Where one of
-// them is stored already, or there is no such version, none is stored.
+// PutAppStateMutationMACs implements [wastore.AppStateStore]. If one of the
+// MACs is already stored, or the app state has no version, nothing is stored.
 func (d *data) PutAppStateMutationMACs(ctx context.Context, name string, version uint64, mutations []wastore.AppStateMutationMAC) error {
 	if len(mutations) == 0 {
 		return nil
@@ -161,14 +161,14 @@ func (d *data) PutAppStateMutationMACs(ctx context.Context, name string, version
 		}
 	}
 	if version > math.MaxInt64 {
-		return d.fail(fmt.Errorf("an app state version of %d is out of range", version))
+		return d.fail(fmt.Errorf("the app state version %d is out of range", version))
 	}
 	return d.write(ctx, func(tx Tx) error {
 		state, err := tx.Get(d.key(kindSyncState, name))
 		if err != nil {
 			return err
 		} else if state == nil {
-			return fmt.Errorf("there is no app state %q for these MACs", name)
+			return fmt.Errorf("app state %q of these MACs is not stored", name)
 		}
 		taken := make(map[string]bool, len(mutations))
 		pairs := make([][2][]byte, 0, len(mutations))
@@ -179,7 +179,7 @@ func (d *data) PutAppStateMutationMACs(ctx context.Context, name string, version
 				return err
 			}
 			if stored != nil || taken[string(key)] {
-				return fmt.Errorf("app state %q has the MAC of version %d already", name, version)
+				return fmt.Errorf("app state %q already has the MAC of version %d", name, version)
 			}
 			taken[string(key)] = true
 			pairs = append(pairs, [2][]byte{key, newEncoder(32).bytes(m.ValueMAC).b})
@@ -193,7 +193,8 @@ func (d *data) PutAppStateMutationMACs(ctx context.Context, name string, version
 	})
 }
 
-// macKey is the key of a MAC: the highest version comes first.
+// macKey returns the key of a MAC. The keys are in descending order of
+// versions.
 func (d *data) macKey(name string, index []byte, version uint64) []byte {
 	return d.key(kindMAC, name, string(index), fmt.Sprintf("%016x", math.MaxInt64-version))
 }
@@ -216,8 +217,8 @@ func (d *data) DeleteAppStateMutationMACs(ctx context.Context, name string, inde
 	})
 }
 
-// manyMACs is from how many on it is less work to look at all that are stored,
-// in one scan, than at each that is named.
+// manyMACs is the number of MACs from which one scan of all stored MACs is less
+// work than a scan for each.
 const manyMACs = 50
 
 func (d *data) deleteManyMACs(tx Tx, name string, indexMACs [][]byte) error {
@@ -239,8 +240,8 @@ func (d *data) deleteManyMACs(tx Tx, name string, indexMACs [][]byte) error {
 	return deleteAll(tx, doomed)
 }
 
-// GetAppStateMutationMAC implements [wastore.AppStateStore]: it returns the
-// MAC of the highest version.
+// GetAppStateMutationMAC implements [wastore.AppStateStore]. It returns the MAC
+// of the highest version.
 func (d *data) GetAppStateMutationMAC(ctx context.Context, name string, indexMAC []byte) ([]byte, error) {
 	var mac []byte
 	err := d.read(ctx, func(tx Tx) error {

@@ -10,10 +10,10 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// forever is what stands for wastore.MutedForever.
+// forever is stored for wastore.MutedForever.
 const forever = -1
 
-// chat is what is stored of the settings of a chat.
+// chat is the stored settings of a chat.
 type chat struct {
 	mutedUntil       int64 // Unix seconds, or forever
 	pinned, archived bool
@@ -22,7 +22,7 @@ type chat struct {
 func (d *data) editChat(ctx context.Context, jid types.JID, edit func(*chat)) error {
 	return d.write(ctx, func(tx Tx) error {
 		if jid.IsEmpty() {
-			return nil // as a row of sqlstore that is never found
+			return nil // in sqlstore such a row is never found
 		}
 		var c chat
 		key := d.key(kindChat, jid.String())
@@ -87,7 +87,7 @@ func (d *data) GetChatSettings(ctx context.Context, jid types.JID) (types.LocalC
 	return settings, nil
 }
 
-// putSecret stores the secret of a message, unless it has one.
+// putSecret stores the secret of a message that has none yet.
 func (d *data) putSecret(tx Tx, insert wastore.MessageSecretInsert) error {
 	names := []string{insert.Chat.ToNonAD().String(), insert.Sender.ToNonAD().String(), insert.ID}
 	stored, err := tx.Get(d.key(kindSecret, names...))
@@ -97,8 +97,8 @@ func (d *data) putSecret(tx Tx, insert wastore.MessageSecretInsert) error {
 	return d.set(tx, newEncoder(len(insert.Secret)).bytes(insert.Secret).b, kindSecret, names...)
 }
 
-// PutMessageSecrets implements [wastore.MsgSecretStore]. It passes over what
-// is not complete.
+// PutMessageSecrets implements [wastore.MsgSecretStore]. It skips incomplete
+// secrets.
 func (d *data) PutMessageSecrets(ctx context.Context, inserts []wastore.MessageSecretInsert) error {
 	if len(inserts) == 0 {
 		return nil
@@ -126,8 +126,8 @@ func (d *data) PutMessageSecret(ctx context.Context, chat, sender types.JID, id 
 	})
 }
 
-// bothWays returns a JID without its device, and that under which the other
-// side of the LID map knows it, in the order in which sqlstore finds them.
+// bothWays returns a JID without its device, and the JID of the same user on
+// the other side of the LID map, in the order in which sqlstore looks them up.
 func bothWays(tx Tx, jid types.JID) ([]types.JID, error) {
 	jid = jid.ToNonAD()
 	alt, err := altJID(tx, jid)
@@ -139,8 +139,8 @@ func bothWays(tx Tx, jid types.JID) ([]types.JID, error) {
 	return both, nil
 }
 
-// GetMessageSecret implements [wastore.MsgSecretStore]: it finds what was
-// stored with LIDs by phone numbers, and the other way round.
+// GetMessageSecret implements [wastore.MsgSecretStore]. It finds by phone
+// number what was stored under a LID, and the other way round.
 func (d *data) GetMessageSecret(ctx context.Context, chat, sender types.JID, id types.MessageID) (secret []byte, realSender types.JID, err error) {
 	err = d.read(ctx, func(tx Tx) error {
 		secret, realSender = nil, types.EmptyJID
@@ -171,24 +171,25 @@ func (d *data) GetMessageSecret(ctx context.Context, chat, sender types.JID, id 
 	return secret, realSender, nil
 }
 
-// trust is a stored privacy token.
-type trust struct {
+// privacyToken is a stored privacy token.
+type privacyToken struct {
 	token  []byte
 	at     int64 // Unix seconds
 	sentAt int64 // Unix seconds
-	sent   bool  // whether there is a sentAt
+	sent   bool  // sentAt is set
 }
 
-func (t *trust) decode(dec *decoder) {
+func (t *privacyToken) decode(dec *decoder) {
 	t.token, t.at, t.sent, t.sentAt = dec.bytes(), dec.int(), dec.bool(), dec.int()
 }
 
-func (t trust) encode() []byte {
+func (t privacyToken) encode() []byte {
 	return newEncoder(len(t.token) + 24).bytes(t.token).int(t.at).bool(t.sent).int(t.sentAt).b
 }
 
 // PutPrivacyTokens implements [wastore.PrivacyTokenStore]. An older token
-// changes nothing, and a time of sending stays where the new token has none.
+// changes nothing. If the new token has no time of sending, the stored one
+// stays.
 func (d *data) PutPrivacyTokens(ctx context.Context, tokens ...wastore.PrivacyToken) error {
 	if len(tokens) == 0 {
 		return nil
@@ -201,8 +202,8 @@ func (d *data) PutPrivacyTokens(ctx context.Context, tokens ...wastore.PrivacyTo
 	return d.write(ctx, func(tx Tx) error {
 		for _, token := range tokens {
 			user := token.User.ToNonAD().String()
-			stored := trust{at: token.Timestamp.Unix()}
-			if err := load(tx, d.key(kindTrustToken, user), stored.decode); err != nil {
+			stored := privacyToken{at: token.Timestamp.Unix()}
+			if err := load(tx, d.key(kindToken, user), stored.decode); err != nil {
 				return err
 			}
 			if token.Timestamp.Unix() < stored.at {
@@ -212,7 +213,7 @@ func (d *data) PutPrivacyTokens(ctx context.Context, tokens ...wastore.PrivacyTo
 				stored.sent, stored.sentAt = true, token.SenderTimestamp.Unix()
 			}
 			stored.token, stored.at = token.Token, token.Timestamp.Unix()
-			if err := d.set(tx, stored.encode(), kindTrustToken, user); err != nil {
+			if err := d.set(tx, stored.encode(), kindToken, user); err != nil {
 				return err
 			}
 		}
@@ -220,8 +221,8 @@ func (d *data) PutPrivacyTokens(ctx context.Context, tokens ...wastore.PrivacyTo
 	})
 }
 
-// GetPrivacyToken implements [wastore.PrivacyTokenStore]: the latest of what
-// is stored for the user's phone number and LID.
+// GetPrivacyToken implements [wastore.PrivacyTokenStore]. It returns the latest
+// token of the user's phone number and LID.
 func (d *data) GetPrivacyToken(ctx context.Context, user types.JID) (*wastore.PrivacyToken, error) {
 	var token *wastore.PrivacyToken
 	err := d.read(ctx, func(tx Tx) error {
@@ -232,8 +233,8 @@ func (d *data) GetPrivacyToken(ctx context.Context, user types.JID) (*wastore.Pr
 		}
 		for _, jid := range users {
 			var found bool
-			var stored trust
-			err := load(tx, d.key(kindTrustToken, jid.String()), func(dec *decoder) {
+			var stored privacyToken
+			err := load(tx, d.key(kindToken, jid.String()), func(dec *decoder) {
 				found = true
 				stored.decode(dec)
 			})
@@ -260,8 +261,8 @@ func (d *data) GetPrivacyToken(ctx context.Context, user types.JID) (*wastore.Pr
 func (d *data) DeleteExpiredPrivacyTokens(ctx context.Context, cutoff time.Time) (int64, error) {
 	var count int64
 	err := d.write(ctx, func(tx Tx) error {
-		deleted, err := deleteWhere(tx, d.key(kindTrustToken), func(dec *decoder) bool {
-			var stored trust
+		deleted, err := deleteWhere(tx, d.key(kindToken), func(dec *decoder) bool {
+			var stored privacyToken
 			stored.decode(dec)
 			return stored.at < cutoff.Unix()
 		})
@@ -271,7 +272,7 @@ func (d *data) DeleteExpiredPrivacyTokens(ctx context.Context, cutoff time.Time)
 	return count, err
 }
 
-// deleteWhere deletes the keys with the prefix of whose values match says so.
+// deleteWhere deletes the keys with the prefix whose values match.
 func deleteWhere(tx Tx, prefix []byte, match func(*decoder) bool) (int64, error) {
 	var doomed [][]byte
 	err := tx.Scan(prefix, func(key, value []byte) error {

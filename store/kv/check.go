@@ -8,15 +8,15 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// Checker is an optional interface of a [DB]. [Store.Check] asks it whether
-// what the DB stands on is set up as it should be.
+// Checker is an optional interface of a [DB]. Check tests whether the database
+// is configured as it should be. [Store.Check] calls it.
 type Checker interface {
 	Check(ctx context.Context) error
 }
 
-// Check implements [store.Checker]. It looks whether the layout of the DB is
-// known, asks the DB where that is a [Checker], and stores something that the
-// same transaction deletes again. An empty DB stays empty.
+// Check implements [store.Checker]. It tests whether the layout of the DB is
+// known, calls the DB's Check if the DB is a [Checker], and stores a value that
+// the same transaction deletes again. An empty DB stays empty.
 func (s *Store) Check(ctx context.Context) error {
 	err := s.check(ctx)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 		if !known {
-			return errEnough // and what Encrypt has made for it goes
+			return errEnough // rolls back what Encrypt has stored for it
 		}
 		return nil
 	})
@@ -59,7 +59,7 @@ func (s *Store) check(ctx context.Context) error {
 		err = nil
 	}
 	if err == nil && advice != nil {
-		return advice // no more than a warning
+		return advice // only a warning
 	}
 	return err
 }

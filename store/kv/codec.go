@@ -10,10 +10,10 @@ import (
 )
 
 // ErrDamaged is [store.ErrDamaged]. It is in the chain of the error about a
-// value that is not what was stored: it has been cut off, or changed, or, behind
-// [Encrypt], moved to another key. The error names the key, without the digits
-// of phone numbers, and the session where it belongs to one. Nothing else is
-// affected by it.
+// value that is not what was stored: the value was cut off, changed, or moved
+// to another key, which only [Encrypt] notices. The error names the key,
+// without the digits of phone numbers, and the session if the value belongs to
+// one. Other values are not affected.
 var ErrDamaged = store.ErrDamaged
 
 // valueVersion is the first byte of every value. It changes with the fields.
@@ -55,8 +55,8 @@ func (e *encoder) string(s string) *encoder {
 	return e
 }
 
-// decoder reads the fields of a value. After the first that is missing, all
-// are zero, and end tells.
+// decoder reads the fields of a value. After a missing field all fields are
+// zero, and end returns an error.
 type decoder struct {
 	key, rest []byte
 	err       error
@@ -66,9 +66,9 @@ func decode(key, value []byte) *decoder {
 	d := &decoder{key: key}
 	switch {
 	case len(value) == 0:
-		d.err = errors.New("it is empty")
+		d.err = errors.New("the value is empty")
 	case value[0] != valueVersion:
-		d.err = fmt.Errorf("it begins with %d", value[0])
+		d.err = fmt.Errorf("the value begins with %d", value[0])
 	default:
 		d.rest = value[1:]
 	}
@@ -104,11 +104,11 @@ func (d *decoder) int() int64 {
 
 func (d *decoder) bool() bool { return d.uint() != 0 }
 
-// view returns bytes that end with the transaction.
+// view returns bytes that are valid until the transaction ends.
 func (d *decoder) view() []byte {
 	size := d.uint()
 	if size > uint64(len(d.rest)) {
-		d.fail("it is cut off")
+		d.fail("the value is cut off")
 		return nil
 	}
 	b := d.rest[:size]
@@ -116,24 +116,24 @@ func (d *decoder) view() []byte {
 	return b
 }
 
-// bytes returns a copy, and nil for no bytes.
+// bytes returns a copy, or nil for no bytes.
 func (d *decoder) bytes() []byte { return append([]byte(nil), d.view()...) }
 
 func (d *decoder) string() string { return string(d.view()) }
 
-// fixed fills to, which has the length that the field must have.
+// fixed fills to. The field must have the same length.
 func (d *decoder) fixed(to []byte) {
 	b := d.view()
 	if d.err == nil && len(b) != len(to) {
-		d.fail(fmt.Sprintf("a field has %d bytes where %d are due", len(b), len(to)))
+		d.fail(fmt.Sprintf("a field has %d bytes, want %d", len(b), len(to)))
 	}
 	copy(to, b)
 }
 
-// end says whether the value was whole.
+// end returns an error unless the value was complete.
 func (d *decoder) end() error {
 	if d.err == nil && len(d.rest) > 0 {
-		d.fail("it is too long")
+		d.fail("the value is too long")
 	}
 	if d.err != nil {
 		return damaged(d.key, d.err)

@@ -30,7 +30,7 @@ func (d *data) contact(tx Tx, user types.JID) (types.ContactInfo, error) {
 	return decodeContact(key, value)
 }
 
-// editContact changes one contact. Where edit returns false nothing is stored.
+// editContact changes one contact. If edit returns false, nothing is stored.
 func (d *data) editContact(ctx context.Context, user types.JID, edit func(*types.ContactInfo) bool) error {
 	return d.write(ctx, func(tx Tx) error {
 		info, err := d.contact(tx, user)
@@ -51,8 +51,8 @@ func (d *data) PutBusinessName(ctx context.Context, user types.JID, businessName
 	return d.putName(ctx, user, businessName, func(info *types.ContactInfo) *string { return &info.BusinessName })
 }
 
-// putName returns whether the name has changed, and what it was before. Most
-// are known, and then nothing waits to write.
+// putName returns whether the name has changed, and the name before. Most names
+// have not changed; then no transaction has to write.
 func (d *data) putName(ctx context.Context, user types.JID, text string, field func(*types.ContactInfo) *string) (changed bool, before string, err error) {
 	info, err := d.GetContact(ctx, user)
 	if err != nil || *field(&info) == text {
@@ -71,7 +71,8 @@ func (d *data) putName(ctx context.Context, user types.JID, text string, field f
 }
 
 // PutContactName implements [wastore.ContactStore]. As in sqlstore, the first
-// name comes first, whatever the interface calls it.
+// name comes first, although the interface names its parameters the other way
+// round.
 func (d *data) PutContactName(ctx context.Context, user types.JID, firstName, fullName string) error {
 	return d.editContact(ctx, user, func(info *types.ContactInfo) bool {
 		changed := info.FirstName != firstName || info.FullName != fullName
@@ -80,7 +81,7 @@ func (d *data) PutContactName(ctx context.Context, user types.JID, firstName, fu
 	})
 }
 
-// PutAllContactNames implements [wastore.ContactStore]. Of several entries of
+// PutAllContactNames implements [wastore.ContactStore]. Of several entries for
 // one contact the first counts.
 func (d *data) PutAllContactNames(ctx context.Context, contacts []wastore.ContactEntry) error {
 	names := make(map[types.JID]wastore.ContactEntry, len(contacts))
@@ -97,7 +98,7 @@ func (d *data) PutAllContactNames(ctx context.Context, contacts []wastore.Contac
 }
 
 // PutManyRedactedPhones implements [wastore.ContactStore]. Of several entries
-// of one contact the first counts.
+// for one contact the first counts.
 func (d *data) PutManyRedactedPhones(ctx context.Context, entries []wastore.RedactedPhoneEntry) error {
 	phones := make(map[types.JID]string, len(entries))
 	users := make([]types.JID, 0, len(entries))

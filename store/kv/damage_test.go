@@ -25,11 +25,11 @@ func TestTruncatedValues(t *testing.T) {
 func TestRemedies(t *testing.T) {
 	t.Parallel()
 	for err, want := range map[error]string{
-		kv.ErrKey:     "Give the key with which the database was encrypted: without it nothing in it can be read.",
+		kv.ErrKey:     "Give the key with which the database was encrypted: without it the data cannot be read.",
 		kv.ErrZeroKey: "Give the key with which the database was encrypted, or a new one for an empty database.",
 		kv.ErrPlain:   "Begin with an empty database, or use this one without Encrypt.",
 		kv.ErrNewer:   "Update this program: a newer one has changed the database.",
-		kv.ErrForeign: "Give walink a database or a prefix of its own, or the key if this one is encrypted.",
+		kv.ErrForeign: "Give walink its own database or prefix, or the key if this database is encrypted.",
 		kv.ErrDamaged: "Restore the database from a backup, or delete the session and link it again: one of its values is damaged.",
 	} {
 		if hint, ok := err.(interface{ Remedy() string }); !ok || hint.Remedy() != want {

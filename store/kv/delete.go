@@ -9,13 +9,13 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// Delete forgets session and everything stored for its device, also where
-// that is damaged. An unknown session gets an error that wraps
-// [store.ErrNotFound].
+// Delete deletes session and everything stored for its device, even if some of
+// it is damaged. For an unknown session the error wraps [store.ErrNotFound].
 //
-// Where nothing tells which device the session had, what belongs to no other
-// session goes. If other sessions are as damaged the name goes alone, and the
-// error wraps [ErrDamaged]: the keys go with the last of them.
+// If damage hides which device the session had, Delete deletes all data that
+// belongs to no other session. If other sessions are damaged in the same way,
+// Delete deletes only the name, and the error wraps [ErrDamaged]; the data is
+// deleted with the last of these sessions.
 func (s *Store) Delete(ctx context.Context, session string) error {
 	var kept bool
 	err := s.txn(ctx, true, func(tx Tx) error {
@@ -43,10 +43,10 @@ func (s *Store) Delete(ctx context.Context, session string) error {
 // noDevice is the id of an entry whose device is not known.
 const noDevice = "?"
 
-var errKept = fmt.Errorf("its name is deleted, and the keys of its device stay until the other damaged sessions are deleted: %w", ErrDamaged)
+var errKept = fmt.Errorf("its name was deleted, but the keys of its device stay until the other damaged sessions are deleted too: %w", ErrDamaged)
 
-// holder is lookUp for who deletes. Where the entry is damaged it looks for
-// the device by the other end.
+// holder is lookUp for a deletion. If the entry is damaged, holder looks for
+// the entry under the JID.
 func (s *Store) holder(tx Tx, session string) (entry, error) {
 	found, err := lookUp(tx, session)
 	if !errors.Is(err, ErrDamaged) {
@@ -87,13 +87,13 @@ func forgetData(tx Tx, id string) error {
 	return clearPrefix(tx, name(spaceData, id))
 }
 
-// sweep deletes the name of a session whose device is not known, and what
-// belongs to no device that an entry leads to. Where other sessions are as
-// damaged, theirs cannot be told apart: then it returns true, and leaves the
-// devices for the last of them.
+// sweep deletes the name of a session whose device is not known, and all data
+// of devices that no entry leads to. If other sessions are damaged in the same
+// way, their data cannot be told apart: sweep then deletes only the name, and
+// returns true.
 func sweep(tx Tx, session string) (kept bool, err error) {
 	own := name(spaceSession, session)
-	used := map[string]bool{} // what a readable entry leads to: devices by their id, and keys
+	used := map[string]bool{} // what readable entries lead to: ids of devices, and keys
 	var damagedKeys [][]byte
 	for _, space := range []string{spaceSession, spaceJID} {
 		keys, err := keysOf(tx, []byte(space))
@@ -116,14 +116,14 @@ func sweep(tx Tx, session string) (kept bool, err error) {
 			used[string(name(spaceSession, e.name))], used[string(name(spaceJID, e.jid.String()))] = true, true
 		}
 	}
-	doomed := [][]byte{own}
+	unused := [][]byte{own}
 	for _, key := range damagedKeys {
 		switch {
 		case used[string(key)], bytes.Equal(key, own):
 		case bytes.HasPrefix(key, []byte(spaceSession)):
 			kept = true
 		default:
-			doomed = append(doomed, key)
+			unused = append(unused, key)
 		}
 	}
 	if kept {
@@ -136,9 +136,9 @@ func sweep(tx Tx, session string) (kept bool, err error) {
 		}
 		for _, key := range keys {
 			if id, _, _ := bytes.Cut(key[len(space):], []byte{0}); !used[string(id)] {
-				doomed = append(doomed, key)
+				unused = append(unused, key)
 			}
 		}
 	}
-	return false, deleteAll(tx, doomed)
+	return false, deleteAll(tx, unused)
 }

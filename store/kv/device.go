@@ -18,10 +18,10 @@ import (
 	"github.com/walink/walink/internal/keypair"
 )
 
-// newDevice makes a device that nobody has linked yet.
+// newDevice returns a new, unlinked device.
 func newDevice() *wastore.Device {
 	secret := make([]byte, 32)
-	_, _ = rand.Read(secret) // it never fails
+	_, _ = rand.Read(secret) // Read never fails
 	device := &wastore.Device{
 		Log:            waLog.Noop,
 		NoiseKey:       keys.NewKeyPair(),
@@ -41,7 +41,7 @@ func randomUint32() uint32 {
 	return uint32(n.Uint64()) //nolint:gosec // less than 1<<32
 }
 
-// encodeDevice checks what sqlstore's schema would.
+// encodeDevice checks what the schema of sqlstore checks.
 func encodeDevice(device *wastore.Device) ([]byte, error) {
 	account := device.Account
 	for _, field := range []struct {
@@ -53,7 +53,7 @@ func encodeDevice(device *wastore.Device) ([]byte, error) {
 		{"device signature", len(account.GetDeviceSignature()), 64},
 	} {
 		if field.got != field.want {
-			return nil, fmt.Errorf("the %s has %d bytes where %d are due", field.what, field.got, field.want)
+			return nil, fmt.Errorf("the %s has %d bytes, want %d", field.what, field.got, field.want)
 		}
 	}
 	return newEncoder(640).
@@ -73,13 +73,13 @@ func decodeDevice(key, value []byte) (*wastore.Device, error) {
 	device := &wastore.Device{Log: waLog.Noop, Account: &waAdv.ADVSignedDeviceIdentity{}}
 	jid := d.jid()
 	device.ID, device.LID = &jid, d.jid()
-	device.RegistrationID = uint32(d.uint()) //nolint:gosec // it was one when it was written
+	device.RegistrationID = uint32(d.uint()) //nolint:gosec // it was a uint32 when it was stored
 	var noise, identity, preKey [32]byte
 	var signature [64]byte
 	d.fixed(noise[:])
 	d.fixed(identity[:])
 	d.fixed(preKey[:])
-	preKeyID := uint32(d.uint()) //nolint:gosec // it was one when it was written
+	preKeyID := uint32(d.uint()) //nolint:gosec // it was a uint32 when it was stored
 	d.fixed(signature[:])
 	device.AdvSecretKey = d.bytes()
 	device.Account.Details = d.bytes()
@@ -100,7 +100,7 @@ func decodeDevice(key, value []byte) (*wastore.Device, error) {
 	return device, nil
 }
 
-// initialize gives a stored device its stores.
+// initialize sets the stores of a stored device.
 func (s *Store) initialize(device *wastore.Device, session, id string) {
 	device.SetAllStores(newData(s, session, id))
 	device.LIDs = lids{s}
@@ -108,19 +108,19 @@ func (s *Store) initialize(device *wastore.Device, session, id string) {
 	device.Initialized = true
 }
 
-// container is what a device saves and deletes itself through. It keeps the
-// session name in step with the device.
+// container is the DeviceContainer of a device: it saves and deletes the device
+// and its session name together.
 type container struct {
 	store   *Store
 	session string
-	id      string // of the stored device; empty until then
+	id      string // of the device; empty before it is stored
 }
 
 var _ wastore.DeviceContainer = container{}
 
-// PutDevice implements [wastore.DeviceContainer]. Device and session name are
-// stored in one transaction, and the device is initialised once that has
-// ended well.
+// PutDevice implements [wastore.DeviceContainer]. It stores the device and the
+// session name in one transaction. A new device is initialized only if that
+// transaction succeeds.
 func (c container) PutDevice(ctx context.Context, device *wastore.Device) error {
 	if err := c.put(ctx, device); err != nil {
 		return c.store.fail("save session", c.session, err)
@@ -150,9 +150,9 @@ func (c container) put(ctx context.Context, device *wastore.Device) error {
 	return nil
 }
 
-// insert stores a device that was just linked. What held the session before
-// goes, and so does a device of the same JID, whose link has ended: the JID
-// would not be free otherwise.
+// insert stores a device that was just linked. It deletes the device that held
+// the session before, and any device with the same JID. The link of the latter
+// has ended, or its JID would not be free.
 func (c container) insert(ctx context.Context, e entry, value []byte) error {
 	return c.store.txn(ctx, true, func(tx Tx) error {
 		old, err := c.store.holder(tx, e.name)
@@ -180,9 +180,9 @@ func (c container) insert(ctx context.Context, e entry, value []byte) error {
 	})
 }
 
-// update stores a device again, as whatsmeow does when a name changes. Its keys
-// stay those it was linked with. One that has lost its session does not take
-// it back.
+// update stores a device again, as whatsmeow does when a name changes. The keys
+// stay those that the device was linked with. A device that has lost its
+// session does not take it back.
 func (c container) update(ctx context.Context, device *wastore.Device) error {
 	return c.store.txn(ctx, true, func(tx Tx) error {
 		held, err := lookUp(tx, c.session)
@@ -214,8 +214,8 @@ func (c container) update(ctx context.Context, device *wastore.Device) error {
 	})
 }
 
-// DeleteDevice implements [wastore.DeviceContainer]. The session name goes
-// with the device. What another device has put in its place stays.
+// DeleteDevice implements [wastore.DeviceContainer]. It deletes the session
+// name with the device. If another device has replaced it, that device stays.
 func (c container) DeleteDevice(ctx context.Context, device *wastore.Device) error {
 	err := sqlstore.ErrDeviceIDMustBeSet
 	if device.ID != nil && !device.ID.IsEmpty() {

@@ -13,32 +13,34 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/walink/walink/internal/hint"
 )
 
-// ErrKey is in the chain of the error about an encrypted DB for which none of
-// the keys is right. Nothing in it has been changed.
-var ErrKey error = &fault{
-	"none of the keys opens it: give the key with which it was encrypted",
-	"Give the key with which the database was encrypted: without it nothing in it can be read.",
-}
+// ErrKey is in the chain of the error about an encrypted DB that none of the
+// keys opens. Nothing in the DB was changed.
+var ErrKey error = hint.New(
+	errors.New("none of the keys opens it: give the key with which it was encrypted"),
+	"Give the key with which the database was encrypted: without it the data cannot be read.",
+)
 
-// ErrPlain is in the chain of the error about a DB that holds data which is not
-// encrypted. Nothing in it has been changed.
-var ErrPlain error = &fault{
-	"it holds data that is not encrypted: begin with an empty database, or use it without Encrypt",
+// ErrPlain is in the chain of the error about a DB that has data which is not
+// encrypted. Nothing in the DB was changed.
+var ErrPlain error = hint.New(
+	errors.New("it has data that is not encrypted: begin with an empty database, or use it without Encrypt"),
 	"Begin with an empty database, or use this one without Encrypt.",
-}
+)
 
-// ErrZeroKey is in the chain of the error about a key that is all zero: a
-// variable that was not set. The DB has not been asked.
-var ErrZeroKey error = &fault{
-	"a key is all zero, as of a variable that was not set",
+// ErrZeroKey is in the chain of the error about a key that is all zero, which
+// is a variable that was not set. The DB was not used.
+var ErrZeroKey error = hint.New(
+	errors.New("a key is all zero, like a variable that was not set"),
 	"Give the key with which the database was encrypted, or a new one for an empty database.",
-}
+)
 
-// Key is a key for [Encrypt]: 32 bytes of [crypto/rand], which [NewKey] gives,
-// or that a key service keeps. It is not a password. It does not print itself,
-// but where package fmt asks nobody: in an unexported field of what is printed.
+// Key is a key for [Encrypt]: 32 bytes from [NewKey], or from a key service. It
+// is not a password. A Key does not print its bytes, except in an unexported
+// field of a struct, where package fmt does not call its methods.
 type Key [32]byte
 
 // NewKey returns a random key.
@@ -48,23 +50,23 @@ func NewKey() Key {
 	return key
 }
 
-// Format implements [fmt.Formatter], and says nothing of the key.
+// Format implements [fmt.Formatter], and prints nothing of the key.
 func (Key) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "kv.Key") }
 
-// MarshalText implements [encoding.TextMarshaler] with an error, so that no
-// log and no settings file holds a key because it was in a struct.
+// MarshalText implements [encoding.TextMarshaler] with an error, so that no log
+// and no settings file gets a key that is in a struct.
 func (Key) MarshalText() ([]byte, error) {
-	return nil, errors.New("kv: a key does not become text by itself")
+	return nil, errors.New("kv: a key is not marshaled as text")
 }
 
-// Encrypted is a [DB] that seals what it keeps in another. It is safe for
-// concurrent use. Use [Encrypt].
+// Encrypted is a [DB] that encrypts its data and keeps it in another DB. It is
+// safe for concurrent use. Use [Encrypt].
 type Encrypted struct {
 	db    DB
 	keys  []seal
 	unset bool // a key is all zero
-	// names is what names are sealed with. It is made with the DB, kept in it
-	// sealed, and known after the first transaction.
+	// names encrypts names. Its secret is made with the DB and kept in it,
+	// encrypted. names is nil before the first transaction.
 	names atomic.Pointer[namer]
 }
 
@@ -75,26 +77,26 @@ var (
 	_ io.Closer = (*Encrypted)(nil)
 )
 
-// Encrypt returns a DB that keeps everything in db, sealed with AES-256-GCM
-// under key, with a random nonce for each value. A value is bound to its
-// name: moved to another, it does not open. Names are sealed too, each part by
-// itself, so that a part has the same form wherever it follows the same parts.
+// Encrypt returns a DB that keeps everything in db, encrypted with AES-256-GCM
+// under key, with a random nonce for each value. A value is bound to its name:
+// under another name it cannot be decrypted. Names are encrypted too, part by
+// part, so that a part looks the same wherever it follows the same parts.
 //
-// Who steals what db has stored sees the sizes of values and of the parts of
-// names, how many there are, and over time which of them change. Who can also
-// write there can bring back an old state, as a whole or of single values. All
-// else needs a key. Keep keys where the data is not. Without the key the data
-// is lost.
+// Whoever steals the data in db sees the sizes of values and of the parts of
+// names, how many there are, and over time which of them change. Whoever can
+// also write to db can bring back an old state of everything or of single
+// values. Everything else needs a key. Do not keep keys where the data is.
+// Without the key the data is lost.
 //
-// The first key seals, and older ones open what they have sealed:
-// [Encrypted.Rotate] seals all values anew, after which they are not needed.
-// Before that nothing is stored with a new first key, see [ErrNotCurrent]. A
-// key should seal no more than 2^32 values, which are 100 a second for a year:
-// rotate before.
+// The first key encrypts. Older keys decrypt what they have encrypted, until
+// [Encrypted.Rotate] has encrypted all values again. Before Rotate nothing can
+// be stored with a new first key, see [ErrNotCurrent]. A key should encrypt no
+// more than 2^32 values, which are 100 a second for a year: call Rotate before
+// that.
 //
-// Encrypt does no I/O. The first transaction finds a wrong key, or data that
-// is not encrypted, and then changes nothing: see [ErrKey] and [ErrPlain]. With
-// a key that is all zero every transaction fails: see [ErrZeroKey].
+// Encrypt does no I/O. If the key is wrong or the data is not encrypted, the
+// first transaction fails, and changes nothing: see [ErrKey] and [ErrPlain]. If
+// a key is all zero, every transaction fails: see [ErrZeroKey].
 func Encrypt(db DB, key Key, older ...Key) *Encrypted {
 	e := &Encrypted{db: db}
 	for _, k := range append([]Key{key}, older...) {
@@ -107,7 +109,7 @@ func Encrypt(db DB, key Key, older ...Key) *Encrypted {
 // String names the DB below.
 func (e *Encrypted) String() string { return title(e.db) }
 
-// Close closes the DB below where it is an [io.Closer].
+// Close closes the DB below if it is an [io.Closer].
 func (e *Encrypted) Close() error {
 	if closer, ok := e.db.(io.Closer); ok {
 		return closer.Close()
@@ -150,19 +152,19 @@ func (e *Encrypted) Txn(ctx context.Context, write bool, fn func(Tx) error) erro
 		}
 		return fn(&sealedTx{tx: tx, names: names, keys: e.keys})
 	})
-	if err == nil && kept { // not before: what was read may come to nothing with what wrote it
+	if err == nil && kept { // only now: fn may have read what its own transaction wrote, which can still fail
 		e.names.Store(names)
 	}
 	return err
 }
 
-// headName is the name under which the DB below keeps what names are sealed
-// with. No sealed name is so short.
+// headName is the name under which the DB below keeps the secret that encrypts
+// names. No sealed name is so short.
 const headName = "walink"
 
-// open returns what names are sealed with, and whether the DB keeps it. For an
-// empty DB it makes it, which a transaction that only reads cannot keep. known
-// is what it was before, if that is known.
+// open returns what encrypts names, and whether the DB below has its secret.
+// For an empty DB open makes a new secret, and stores it if the transaction may
+// write. known is the result of an earlier transaction, or nil.
 func (e *Encrypted) open(tx Tx, write bool, known *namer) (names *namer, kept bool, err error) {
 	value, err := tx.Get([]byte(headName))
 	if err != nil {
@@ -170,7 +172,7 @@ func (e *Encrypted) open(tx Tx, write bool, known *namer) (names *namer, kept bo
 	}
 	if value != nil {
 		if len(value) > 0 && value[0] > sealVersion {
-			return nil, false, fmt.Errorf("it is sealed as version %d and this program knows %d: %w", value[0], sealVersion, ErrNewer)
+			return nil, false, fmt.Errorf("it is encrypted as version %d, and this program knows %d: %w", value[0], sealVersion, ErrNewer)
 		}
 		secret, err := unseal(e.keys, []byte(headName), value)
 		switch {
@@ -210,10 +212,10 @@ const (
 	nonceSize   = 12
 )
 
-// errNoKey says that a value was sealed with a key that is not here.
-var errNoKey = errors.New("it is sealed with another key")
+// errNoKey is the error of a value that another key has encrypted.
+var errNoKey = errors.New("the value is encrypted with another key")
 
-// seal is one key.
+// seal encrypts and decrypts with one key.
 type seal struct {
 	id   []byte
 	aead cipher.AEAD
@@ -222,23 +224,23 @@ type seal struct {
 func newSeal(key Key) seal {
 	block, err := aes.NewCipher(derive(key[:], "walink kv values"))
 	if err != nil {
-		panic(err) // not reached: it fails for other lengths only
+		panic(err) // not reached: only other lengths fail
 	}
 	aead, err := cipher.NewGCM(block)
 	if err != nil {
-		panic(err) // not reached: AES has the right block
+		panic(err) // not reached: AES has the right block size
 	}
 	return seal{id: derive(key[:], "walink kv id")[:keyIDSize], aead: aead}
 }
 
-// derive makes a key for one purpose from another.
+// derive makes a key for one purpose from another key.
 func derive(key []byte, purpose string) []byte {
 	mac := hmac.New(sha256.New, key)
 	_, _ = mac.Write([]byte(purpose))
 	return mac.Sum(nil)
 }
 
-// seal seals plain for the name under which it will be.
+// seal encrypts plain, bound to its name.
 func (s seal) seal(name, plain []byte) []byte {
 	out := make([]byte, 1+keyIDSize+nonceSize, 1+keyIDSize+nonceSize+len(plain)+s.aead.Overhead())
 	out[0] = sealVersion
@@ -248,22 +250,22 @@ func (s seal) seal(name, plain []byte) []byte {
 	return s.aead.Seal(out, nonce, plain, name)
 }
 
-// sealed reports whether value says that this key has sealed it.
+// sealed reports whether this key has encrypted value.
 func (s seal) sealed(value []byte) bool {
 	return len(value) > keyIDSize && bytes.Equal(value[1:1+keyIDSize], s.id)
 }
 
-// unseal opens what is under name.
+// unseal decrypts the value under name.
 func unseal(keys []seal, name, value []byte) ([]byte, error) {
 	const head = 1 + keyIDSize + nonceSize
 	if len(value) < head || value[0] != sealVersion {
-		return nil, errors.New("it is not sealed, or cut off")
+		return nil, errors.New("the value is not encrypted, or is cut off")
 	}
 	for _, key := range keys {
 		if key.sealed(value) {
 			plain, err := key.aead.Open(nil, value[head-nonceSize:head], value[head:], name)
 			if err != nil {
-				return nil, errors.New("it does not open: it was changed, cut off or moved")
+				return nil, errors.New("the value cannot be decrypted: it was changed, cut off or moved")
 			}
 			return plain, nil
 		}

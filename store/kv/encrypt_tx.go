@@ -38,9 +38,9 @@ func (t *sealedTx) Get(key []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// fail returns what it means that a value does not open. One that another key
-// has sealed is damaged, but where the head does not open either: then another
-// program has rotated the keys since this one began.
+// fail returns the error for a value that cannot be decrypted. If another key
+// has encrypted the value, the value is damaged, unless that key has encrypted
+// the head too: then another program has called Rotate since this one began.
 func (t *sealedTx) fail(key []byte, why error) error {
 	if errors.Is(why, errNoKey) {
 		head, err := t.tx.Get([]byte(headName))
@@ -57,10 +57,10 @@ func (t *sealedTx) fail(key []byte, why error) error {
 // Set implements [Tx].
 func (t *sealedTx) Set(key, value []byte) error {
 	if len(key) == 0 || len(key) > MaxKey {
-		return fmt.Errorf("a key of %d bytes, where 1 to %d are possible", len(key), MaxKey)
+		return fmt.Errorf("a key of %d bytes, want 1 to %d", len(key), MaxKey)
 	}
 	if len(value) == 0 {
-		return errors.New("an empty value") // sealed it would not be one
+		return errors.New("an empty value") // encrypted it would not be empty
 	}
 	sealed := t.names.seal(key)
 	return t.tx.Set(sealed, t.keys[0].seal(sealed, value))
@@ -69,9 +69,9 @@ func (t *sealedTx) Set(key, value []byte) error {
 // Delete implements [Tx].
 func (t *sealedTx) Delete(key []byte) error { return t.tx.Delete(t.names.seal(key)) }
 
-// Scan implements [Tx]. Sealed names have another order, so it collects what
-// there is before it calls fn. What does not open does not keep fn
-// from those that do: the error comes at the end.
+// Scan implements [Tx]. Sealed names have another order, so Scan collects all
+// pairs before it calls fn. If a value cannot be decrypted, fn is still called
+// with all others, and Scan then returns an error.
 func (t *sealedTx) Scan(prefix []byte, fn func(key, value []byte) error) error {
 	type pair struct{ key, value []byte }
 	var pairs []pair
@@ -100,9 +100,9 @@ func (t *sealedTx) Scan(prefix []byte, fn func(key, value []byte) error) error {
 	return errors.Join(append(bad, damagedValues...)...)
 }
 
-// scan calls fn for each name that begins with prefix, as it is sealed and as
-// it is, with the sealed value, in no order, and returns what is wrong with
-// those names that do not open. An error of fn ends it.
+// scan calls fn for each name that begins with prefix, in any order, with the
+// sealed name, the name and the sealed value. It returns an error for each name
+// that cannot be decrypted. An error of fn ends the scan.
 func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte) error) (bad []error, err error) {
 	whole := prefix[:bytes.LastIndexByte(prefix, 0)+1]
 	err = t.tx.Scan(t.names.seal(whole), func(sealed, value []byte) error {
@@ -111,7 +111,7 @@ func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte) error)
 		}
 		switch key := t.names.clear(sealed); {
 		case key == nil:
-			bad = append(bad, damaged(sealed, errors.New("its name does not open")))
+			bad = append(bad, damaged(sealed, errors.New("its name cannot be decrypted")))
 		case bytes.HasPrefix(key, prefix):
 			return fn(sealed, key, value)
 		}
@@ -120,7 +120,7 @@ func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte) error)
 	return bad, err
 }
 
-// keysOf implements lister. A name that does not open is nobody's.
+// keysOf implements lister. It skips names that cannot be decrypted.
 func (t *sealedTx) keysOf(prefix []byte) ([][]byte, error) {
 	var keys [][]byte
 	_, err := t.scan(prefix, func(_, key, _ []byte) error {
@@ -130,14 +130,14 @@ func (t *sealedTx) keysOf(prefix []byte) ([][]byte, error) {
 	return keys, err
 }
 
-// namer seals names part by part, a part being what ends with a zero byte, so
-// that names with the same first parts still have the same beginning, and a
-// scan by whole parts is one of the DB below. A sealed part is its length, a
-// MAC of the name up to there, and its bytes encrypted in counter mode from
-// that MAC: the same part after the same parts is always the same, and
-// nothing else is to be seen in it.
+// namer encrypts names part by part; a part ends with a zero byte. Names with
+// the same first parts still begin with the same bytes, and a scan by whole
+// parts is a scan of the DB below. A sealed part has its length, a MAC of the
+// name up to its end, and its bytes, encrypted in counter mode from that MAC.
+// So the same part after the same parts always looks the same, and reveals
+// nothing else.
 type namer struct {
-	secret []byte // from which the others are derived
+	secret []byte // the other fields are derived from it
 	mac    []byte
 	block  cipher.Block
 }
@@ -178,7 +178,8 @@ func (n *namer) seal(key []byte) []byte {
 	return out
 }
 
-// clear returns the name that was sealed, or nil for what is no sealed name.
+// clear returns the name that was sealed, or nil if sealed is not a sealed
+// name.
 func (n *namer) clear(sealed []byte) []byte {
 	key := make([]byte, 0, len(sealed))
 	mac := hmac.New(sha256.New, n.mac)

@@ -11,9 +11,9 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// How long the two buffers keep what is in them, as in sqlstore.
+// How long the two buffers keep their entries, as in sqlstore.
 const (
-	eventMemory    = 14 * 24 * time.Hour // the server keeps events no longer
+	eventMemory    = 14 * 24 * time.Hour // as long as the server keeps events
 	outgoingMemory = 7 * 24 * time.Hour
 )
 
@@ -48,7 +48,8 @@ func (d *data) GetBufferedEvent(ctx context.Context, ciphertextHash [32]byte) (*
 	}, nil
 }
 
-// PutBufferedEvent implements [wastore.EventBuffer]. An event can be put once.
+// PutBufferedEvent implements [wastore.EventBuffer]. An event can be put only
+// once.
 func (d *data) PutBufferedEvent(ctx context.Context, ciphertextHash [32]byte, plaintext []byte, serverTimestamp time.Time) error {
 	return d.write(ctx, func(tx Tx) error {
 		key := d.key(kindEvent, string(ciphertextHash[:]))
@@ -56,16 +57,17 @@ func (d *data) PutBufferedEvent(ctx context.Context, ciphertextHash [32]byte, pl
 		if err != nil {
 			return err
 		} else if stored != nil {
-			return errors.New("the event is in the buffer already")
+			return errors.New("the event is already in the buffer")
 		}
 		e := event{plaintext: plaintext, sentAt: serverTimestamp.Unix(), storedAt: time.Now().UnixMilli()}
 		return tx.Set(key, e.encode().b)
 	})
 }
 
-// DoDecryptionTxn implements [wastore.EventBuffer]: what fn calls with the ctx
-// that it gets is one transaction. What it calls with another reads what was
-// there before, and must not write, which would wait for itself.
+// DoDecryptionTxn implements [wastore.EventBuffer]. All calls of fn with its
+// ctx are in one transaction. Calls with another ctx see the state before the
+// transaction, and must not write: they would wait for this transaction for
+// ever.
 func (d *data) DoDecryptionTxn(ctx context.Context, fn func(context.Context) error) error {
 	var own error
 	err := d.store.carry(ctx, func(ctx context.Context) error {
@@ -96,8 +98,8 @@ func (d *data) ClearBufferedEventPlaintext(ctx context.Context, ciphertextHash [
 	})
 }
 
-// DeleteOldBufferedHashes implements [wastore.EventBuffer], for its own device
-// alone: the others clear their own.
+// DeleteOldBufferedHashes implements [wastore.EventBuffer]. It deletes only the
+// hashes of its own device.
 func (d *data) DeleteOldBufferedHashes(ctx context.Context) error {
 	before := time.Now().Add(-eventMemory).UnixMilli()
 	return d.write(ctx, func(tx Tx) error {
@@ -110,7 +112,8 @@ func (d *data) DeleteOldBufferedHashes(ctx context.Context) error {
 	})
 }
 
-// outgoing is an event that was sent, kept for who asks for it again.
+// outgoing is an event that was sent. It is kept for a recipient who asks for
+// it again.
 type outgoing struct {
 	format    string
 	plaintext []byte
@@ -125,8 +128,8 @@ func (o outgoing) encode() []byte {
 	return newEncoder(len(o.format) + len(o.plaintext) + 20).string(o.format).bytes(o.plaintext).int(o.storedAt).b
 }
 
-// GetOutgoingEvent implements [wastore.EventBuffer]. Where there is none, the
-// error wraps [sql.ErrNoRows]: that is what whatsmeow's own store returns.
+// GetOutgoingEvent implements [wastore.EventBuffer]. If there is no event, the
+// error wraps [sql.ErrNoRows], as in whatsmeow's own store.
 func (d *data) GetOutgoingEvent(ctx context.Context, chatJID, altChatJID types.JID, id types.MessageID) (string, []byte, error) {
 	var o outgoing
 	var found bool

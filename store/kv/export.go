@@ -20,30 +20,31 @@ import (
 )
 
 // errChanged is the error of an export that has met two states.
-var errChanged = errors.New("the session was written to while it was exported")
+var errChanged = errors.New("the session was changed during the export")
 
 // errStop ends an export whose loop has ended.
 var errStop = errors.New("the loop has ended")
 
-// stream hands on what a transaction reads. A reading transaction may begin
-// anew: what was handed on must then be there again, which the hash tells, and
-// is not handed on a second time.
+// stream decides which of the values that a transaction reads are new to the
+// loop. A DB may call fn of a reading transaction again. Values that were
+// yielded before must then come again, which the hash tests, and are not
+// yielded a second time.
 type stream struct {
 	sum   hash.Hash
-	count int // how many were handed on in all
-	past  int // how many were met in this round
+	count int // how many were yielded
+	past  int // how many were read in this call of fn
 	want  []byte
 }
 
-// restart is called when a transaction begins.
+// restart is called when fn is called.
 func (s *stream) restart() {
-	if s.count > 0 && s.past == s.count { // not where it came less far than the round before
+	if s.count > 0 && s.past == s.count { // unless this call read less than the call before
 		s.want = s.sum.Sum(nil)
 	}
 	s.sum, s.past = sha256.New(), 0
 }
 
-// next reports whether what was read is to be handed on.
+// next reports whether a value that was read must be yielded.
 func (s *stream) next(key, value []byte) (bool, error) {
 	for _, b := range [][]byte{key, value} {
 		s.sum.Write(binary.AppendUvarint(nil, uint64(len(b))))
@@ -60,7 +61,7 @@ func (s *stream) next(key, value []byte) (bool, error) {
 	return true, nil
 }
 
-// end is called when all was read.
+// end is called when everything was read.
 func (s *stream) end() error {
 	if s.past < s.count {
 		return errChanged
@@ -86,7 +87,7 @@ func (s *Store) Export(ctx context.Context, session string) iter.Seq2[transfer.R
 }
 
 func (s *Store) export(tx Tx, session string, done *stream, yield func(transfer.Record, error) bool) error {
-	hand := func(key, value []byte, record func() (transfer.Record, error)) error {
+	emit := func(key, value []byte, record func() (transfer.Record, error)) error {
 		fresh, err := done.next(key, value)
 		if err != nil || !fresh {
 			return err
@@ -112,7 +113,7 @@ func (s *Store) export(tx Tx, session string, done *stream, yield func(transfer.
 	case found.id == "" || value == nil:
 		return store.ErrNotFound
 	}
-	err = hand(key, value, func() (transfer.Record, error) {
+	err = emit(key, value, func() (transfer.Record, error) {
 		device, err := decodeDevice(key, value)
 		return transfer.DeviceRecord{Device: device, LinkedAt: time.UnixMilli(found.linkedAt).UTC()}, err
 	})
@@ -122,8 +123,8 @@ func (s *Store) export(tx Tx, session string, done *stream, yield func(transfer.
 	d := newData(s, session, found.id)
 	for _, kind := range kinds() {
 		err := tx.Scan(d.key(kind), func(key, value []byte) error {
-			return hand(key, value, func() (transfer.Record, error) {
-				if kind == kindSalt { // there is one
+			return emit(key, value, func() (transfer.Record, error) {
+				if kind == kindSalt { // its key has no names
 					return decodeRecord(kind, key, value, nil)
 				}
 				names, err := d.suffix(tx, key)
@@ -144,7 +145,7 @@ func (s *Store) export(tx Tx, session string, done *stream, yield func(transfer.
 func (s *Store) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, error] {
 	return func(yield func(wastore.LIDMapping, error) bool) {
 		var done stream
-		var broken error // the first pair that cannot be read
+		var broken error // the first damaged pair
 		err := s.txn(ctx, false, func(tx Tx) error {
 			done.restart()
 			err := tx.Scan([]byte(spaceLID), func(key, value []byte) error {
@@ -162,7 +163,7 @@ func (s *Store) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, er
 				}
 				return nil
 			})
-			if err != nil && !errors.Is(err, ErrDamaged) { // which has not kept it from giving the others
+			if err != nil && !errors.Is(err, ErrDamaged) { // a damaged pair comes last, after all others
 				return err
 			}
 			return cmp.Or(done.end(), err)
@@ -174,11 +175,11 @@ func (s *Store) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, er
 	}
 }
 
-// decodePair reads what stands under a LID.
+// decodePair reads a pair that is stored under its LID.
 func decodePair(key, value []byte) (pair wastore.LIDMapping, err error) {
 	list, err := parts(key, len(spaceLID), noLong)
 	if err != nil || len(list) != 1 {
-		return pair, damaged(key, errors.New("it is no key of a LID"))
+		return pair, damaged(key, errors.New("the key is not that of a LID"))
 	}
 	dec := decode(key, value)
 	pair.LID = types.JID{User: list[0], Server: types.HiddenUserServer}

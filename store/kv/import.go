@@ -14,8 +14,8 @@ import (
 	"github.com/walink/walink/store/transfer"
 )
 
-// Import implements [transfer.Importer]. How much one transaction can hold is a
-// matter of the DB: most keep it in memory until it is stored.
+// Import implements [transfer.Importer]. The DB decides how much one
+// transaction can hold: most DBs keep it in memory until it is stored.
 func (s *Store) Import(ctx context.Context, session string, records iter.Seq2[transfer.Record, error]) error {
 	err := s.txn(ctx, true, func(tx Tx) error {
 		var d *data
@@ -29,7 +29,7 @@ func (s *Store) Import(ctx context.Context, session string, records iter.Seq2[tr
 			device, first := record.(transfer.DeviceRecord)
 			switch {
 			case first != (d == nil):
-				return errors.New("the records do not begin with the device, or have two")
+				return errors.New("the records must have one device, as the first of them")
 			case first:
 				id, err := importDevice(tx, session, device)
 				if err != nil {
@@ -53,8 +53,8 @@ func (s *Store) Import(ctx context.Context, session string, records iter.Seq2[tr
 	return nil
 }
 
-// importDevice stores the device if neither it nor its session is there, and
-// returns its id.
+// importDevice stores the device, and returns its id. It fails if the device or
+// the session is already stored.
 func importDevice(tx Tx, session string, r transfer.DeviceRecord) (id string, err error) {
 	device := r.Device
 	if device.ID == nil || device.ID.IsEmpty() || device.Account == nil {
@@ -69,9 +69,9 @@ func importDevice(tx Tx, session string, r transfer.DeviceRecord) (id string, er
 	case err != nil:
 		return "", err
 	case held.id != "":
-		return "", fmt.Errorf("the session has a device: %w", transfer.ErrTaken)
+		return "", fmt.Errorf("the session already has a device: %w", transfer.ErrTaken)
 	case twin.id != "":
-		return "", fmt.Errorf("the device is stored already, as session %q: %w", twin.name, transfer.ErrTaken)
+		return "", fmt.Errorf("the device is already stored as session %q: %w", twin.name, transfer.ErrTaken)
 	}
 	value, err := encodeDevice(device)
 	if err != nil {
@@ -84,7 +84,7 @@ func importDevice(tx Tx, session string, r transfer.DeviceRecord) (id string, er
 	return e.id, record(tx, e)
 }
 
-// importPairs is how many pairs of the LID map are stored at once.
+// importPairs is the number of LID pairs in one transaction.
 const importPairs = 500
 
 // ImportLIDs implements [transfer.Importer].
@@ -103,8 +103,8 @@ func (s *Store) ImportLIDs(ctx context.Context, pairs iter.Seq2[wastore.LIDMappi
 	return nil
 }
 
-// addPairs adds those of which neither side is known. Where what is there cannot
-// be read it is left alone, the others are added, and the error tells of it.
+// addPairs adds the pairs of which neither side is known. If a stored side is
+// damaged, addPairs leaves it, adds the other pairs, and returns an error.
 func (s *Store) addPairs(ctx context.Context, batch []wastore.LIDMapping) error {
 	if len(batch) == 0 {
 		return nil

@@ -8,36 +8,36 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// lend is what is stored of the last lease of a session. It stays when the
-// lease has ended, so that the next has a greater token.
-type lend struct {
+// loan is the value of the last lease of a session. It stays when the lease has
+// ended, so that the next lease has a greater token.
+type loan struct {
 	token        uint64
 	holder       string
 	since, until int64 // Unix nanoseconds
 	released     bool
 }
 
-func (l lend) encode() []byte {
+func (l loan) encode() []byte {
 	return newEncoder(len(l.holder) + 40).uint(l.token).string(l.holder).int(l.since).int(l.until).bool(l.released).b
 }
 
-func (l lend) lease(session string) store.Lease {
+func (l loan) lease(session string) store.Lease {
 	return store.Lease{
 		Session: session, Holder: l.holder, Token: l.token,
 		Since: time.Unix(0, l.since).UTC(), Until: time.Unix(0, l.until).UTC(),
 	}
 }
 
-// lendFrom returns what is stored of a lease from now on. A token is the time
-// in microseconds where that is more than one above the last, so that tokens
-// grow also when the DB has lost those before.
-func lendFrom(now time.Time, holder string, last uint64, ttl time.Duration) lend {
+// newLoan returns a lease from now on. The token is the time in microseconds if
+// that is greater than the last token, so that tokens grow even if the DB has
+// lost the earlier ones.
+func newLoan(now time.Time, holder string, last uint64, ttl time.Duration) loan {
 	token := max(last+1, uint64(max(now.UnixMicro(), 0)))
-	return lend{token: token, holder: holder, since: now.UnixNano(), until: end(now, ttl)}
+	return loan{token: token, holder: holder, since: now.UnixNano(), until: end(now, ttl)}
 }
 
-// end is when a lease ends that is in force for ttl from now, or the latest
-// time that can be stored.
+// end returns when a lease ends that is in force for ttl from now, or the
+// latest time that can be stored.
 func end(now time.Time, ttl time.Duration) int64 {
 	if ttl > 0 && int64(ttl) > math.MaxInt64-now.UnixNano() {
 		return math.MaxInt64
@@ -45,31 +45,32 @@ func end(now time.Time, ttl time.Duration) int64 {
 	return now.Add(ttl).UnixNano()
 }
 
-// is reports whether lease is the one that is stored, and not released. A DB
-// that has lost its data may have given another the same token.
-func (l lend) is(lease store.Lease) bool {
+// is reports whether lease is the stored one, and not released. It compares
+// holder and since too, because a DB that has lost its data may have given
+// another lease the same token.
+func (l loan) is(lease store.Lease) bool {
 	return l.token != 0 && !l.released && l.token == lease.Token && l.holder == lease.Holder && l.since == lease.Since.UnixNano()
 }
 
-func (l lend) inForce(now time.Time) bool { return !l.released && l.until > now.UnixNano() }
+func (l loan) inForce(now time.Time) bool { return !l.released && l.until > now.UnixNano() }
 
-func lastLease(tx Tx, session string) (lend, error) {
-	var l lend
+func lastLease(tx Tx, session string) (loan, error) {
+	var l loan
 	err := load(tx, name(spaceLease, session), func(dec *decoder) {
 		l.token, l.holder, l.since, l.until, l.released = dec.uint(), dec.string(), dec.int(), dec.int(), dec.bool()
 	})
 	return l, err
 }
 
-// TakeLease implements [store.Leaser]. The time is that of the DB where it is
+// TakeLease implements [store.Leaser]. The time is that of the DB if the DB is
 // a [Clock], and that of this machine otherwise.
 func (s *Store) TakeLease(ctx context.Context, session, holder string, ttl time.Duration) (store.Lease, error) {
-	var taken lend
-	err := s.lend(ctx, session, func(tx Tx, now time.Time, last lend) error {
+	var taken loan
+	err := s.lend(ctx, session, func(tx Tx, now time.Time, last loan) error {
 		if last.inForce(now) {
 			return &store.BusyError{Lease: last.lease(session)}
 		}
-		taken = lendFrom(now, holder, last.token, ttl)
+		taken = newLoan(now, holder, last.token, ttl)
 		return tx.Set(name(spaceLease, session), taken.encode())
 	})
 	if err != nil {
@@ -80,8 +81,8 @@ func (s *Store) TakeLease(ctx context.Context, session, holder string, ttl time.
 
 // RenewLease implements [store.Leaser].
 func (s *Store) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
-	var renewed lend
-	err := s.lend(ctx, lease.Session, func(tx Tx, now time.Time, last lend) error {
+	var renewed loan
+	err := s.lend(ctx, lease.Session, func(tx Tx, now time.Time, last loan) error {
 		if !last.is(lease) {
 			return store.ErrLeaseLost
 		}
@@ -111,8 +112,9 @@ func (s *Store) ReleaseLease(ctx context.Context, lease store.Lease) error {
 	return nil
 }
 
-// lend gives fn the last lease of a session, in a transaction that may write.
-func (s *Store) lend(ctx context.Context, session string, fn func(tx Tx, now time.Time, last lend) error) error {
+// lend calls fn with the last lease of a session, in a transaction that may
+// write.
+func (s *Store) lend(ctx context.Context, session string, fn func(tx Tx, now time.Time, last loan) error) error {
 	now, err := s.now(ctx)
 	if err != nil {
 		return err
@@ -123,14 +125,14 @@ func (s *Store) lend(ctx context.Context, session string, fn func(tx Tx, now tim
 		if err != nil {
 			return err
 		}
-		return fn(tx, now.Add(time.Since(asked)), last) // which may have waited for other writers
+		return fn(tx, now.Add(time.Since(asked)), last) // the transaction may have waited for other writers
 	})
 }
 
 // PeekLease implements [store.Leaser].
 func (s *Store) PeekLease(ctx context.Context, session string) (store.Lease, error) {
 	now, err := s.now(ctx)
-	var last lend
+	var last loan
 	if err == nil {
 		err = s.txn(ctx, false, func(tx Tx) (err error) {
 			last, err = lastLease(tx, session)

@@ -11,13 +11,14 @@ import (
 )
 
 const (
-	// ledgerMemory is how long requests for pairing codes are remembered at least.
+	// ledgerMemory is the least time for which requests for pairing codes are
+	// remembered.
 	ledgerMemory = 24 * time.Hour
-	// clockSlack is how much clocks of several processes may differ.
+	// clockSlack is how much the clocks of several processes may differ.
 	clockSlack = time.Minute
 )
 
-// page is what the ledger holds of one number. Times are Unix nanoseconds.
+// page is what the ledger has for one number. Times are Unix nanoseconds.
 type page struct {
 	asked    []int64
 	refusals []refusal
@@ -49,8 +50,8 @@ func decodePage(key, value []byte) (page, error) {
 	return p, dec.end()
 }
 
-// forget drops what counts no longer. What is later than any can be was
-// written while the clock was wrong.
+// forget removes what no longer counts. It also removes times in the future,
+// which were stored while the clock was wrong.
 func (p *page) forget(now time.Time, window time.Duration) {
 	from, to := now.Add(-max(window, ledgerMemory)).UnixNano(), now.Add(max(window, clockSlack)).UnixNano()
 	p.asked = slices.DeleteFunc(p.asked, func(at int64) bool { return at < from || at > to })
@@ -58,8 +59,8 @@ func (p *page) forget(now time.Time, window time.Duration) {
 	p.refusals = slices.DeleteFunc(p.refusals, func(r refusal) bool { return r.at <= from || r.at > to })
 }
 
-// next returns how many codes are left, and when the next may be asked for
-// where none is, or a refusal is in force.
+// next returns how many codes are left, and the time at which the next code may
+// be requested, which is zero if a code may be requested now.
 func (p *page) next(now time.Time, limit int, window time.Duration) (left int, next time.Time) {
 	var within []int64
 	for _, at := range p.asked {
@@ -79,15 +80,16 @@ func (p *page) next(now time.Time, limit int, window time.Duration) (left int, n
 	case limit <= 0:
 		return 0, now.Add(window).UTC()
 	case left == 0:
-		// The request that must leave the window before another may be made is
-		// the limit-th from the end.
+		// The limit-th request from the end must leave the window before
+		// another code may be requested.
 		return 0, time.Unix(0, within[len(within)-limit]).Add(window).UTC()
 	}
 	return left, time.Time{}
 }
 
-// TakeCode implements [store.Ledger]. The numbers stand in the database as they
-// are. What was more than a day ago goes with the next call for any number.
+// TakeCode implements [store.Ledger]. The numbers are stored in clear unless
+// the DB encrypts them. Requests of more than a day ago are deleted by the next
+// call for any number.
 func (s *Store) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error) {
 	err = s.editPage(ctx, number, now, window, func(p *page) {
 		if _, next = p.next(now, limit, window); next.IsZero() {
@@ -112,7 +114,8 @@ func (s *Store) RefuseCode(ctx context.Context, number string, now time.Time, wa
 	return until, nil
 }
 
-// editPage changes the page of a number, after what is past went from all.
+// editPage changes the page of a number, and removes what no longer counts from
+// all pages.
 func (s *Store) editPage(ctx context.Context, number string, now time.Time, window time.Duration, edit func(*page)) error {
 	return s.txn(ctx, true, func(tx Tx) error {
 		own := name(spaceLedger, number)
@@ -138,22 +141,22 @@ func (s *Store) editPage(ctx context.Context, number string, now time.Time, wind
 	})
 }
 
-// forgetPages deletes the pages that hold nothing any more. A page that is
-// damaged is for its own number to complain about.
+// forgetPages deletes the pages on which nothing counts any more. A damaged
+// page is an error only for its own number.
 func forgetPages(tx Tx, now time.Time, window time.Duration) error {
-	var doomed [][]byte
+	var expired [][]byte
 	err := tx.Scan([]byte(spaceLedger), func(key, value []byte) error {
 		p, err := decodePage(key, value)
 		p.forget(now, window)
 		if err == nil && len(p.asked)+len(p.refusals) == 0 {
-			doomed = append(doomed, key)
+			expired = append(expired, key)
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, ErrDamaged) {
 		return err
 	}
-	return deleteAll(tx, doomed)
+	return deleteAll(tx, expired)
 }
 
 // PeekCode implements [store.Ledger].

@@ -8,21 +8,21 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// lids is the map of LIDs and phone numbers, one for all devices. It keeps
-// users: servers and device numbers are those of the question.
+// lids is the map of LIDs and phone numbers, which all devices share. It stores
+// users; servers and device numbers are those of the question.
 type lids struct{ store *Store }
 
 var _ wastore.LIDStore = lids{}
 
-// other returns the user on the other side of the map, or nothing.
+// other returns the user on the other side of the map, or an empty string.
 func other(tx Tx, space, user string) (string, error) {
 	var found string
 	err := load(tx, name(space, user), func(dec *decoder) { found = dec.string() })
 	return found, err
 }
 
-// altJID returns the JID under which the other side knows a user, without its
-// device, or an empty one.
+// altJID returns the JID of the same user on the other side of the map, without
+// a device, or an empty JID.
 func altJID(tx Tx, jid types.JID) (types.JID, error) {
 	space, server := spaceNumber, types.HiddenUserServer
 	switch jid.Server {
@@ -64,7 +64,7 @@ func (l lids) get(ctx context.Context, jid types.JID) (types.JID, error) {
 // GetPNForLID implements [wastore.LIDStore].
 func (l lids) GetPNForLID(ctx context.Context, lid types.JID) (types.JID, error) {
 	if lid.Server != types.HiddenUserServer {
-		return types.EmptyJID, l.fail(fmt.Errorf("GetPNForLID of a JID at %q", lid.Server))
+		return types.EmptyJID, l.fail(fmt.Errorf("GetPNForLID: the JID is at %q, want a LID", lid.Server))
 	}
 	return l.get(ctx, lid)
 }
@@ -72,13 +72,13 @@ func (l lids) GetPNForLID(ctx context.Context, lid types.JID) (types.JID, error)
 // GetLIDForPN implements [wastore.LIDStore].
 func (l lids) GetLIDForPN(ctx context.Context, pn types.JID) (types.JID, error) {
 	if pn.Server != types.DefaultUserServer {
-		return types.EmptyJID, l.fail(fmt.Errorf("GetLIDForPN of a JID at %q", pn.Server))
+		return types.EmptyJID, l.fail(fmt.Errorf("GetLIDForPN: the JID is at %q, want a phone number", pn.Server))
 	}
 	return l.get(ctx, pn)
 }
 
-// GetManyLIDsForPNs implements [wastore.LIDStore]. What is not known, or no
-// phone number, is not in the answer.
+// GetManyLIDsForPNs implements [wastore.LIDStore]. The result lacks JIDs that
+// are unknown or no phone number.
 func (l lids) GetManyLIDsForPNs(ctx context.Context, pns []types.JID) (map[types.JID]types.JID, error) {
 	if len(pns) == 0 {
 		return nil, nil
@@ -110,7 +110,7 @@ func (l lids) GetManyLIDsForPNs(ctx context.Context, pns []types.JID) (map[types
 // PutLIDMapping implements [wastore.LIDStore].
 func (l lids) PutLIDMapping(ctx context.Context, lid, pn types.JID) error {
 	if lid.Server != types.HiddenUserServer || pn.Server != types.DefaultUserServer {
-		return l.fail(fmt.Errorf("PutLIDMapping of JIDs at %q and %q", lid.Server, pn.Server))
+		return l.fail(fmt.Errorf("PutLIDMapping: the JIDs are at %q and %q, want a LID and a phone number", lid.Server, pn.Server))
 	}
 	return l.put(ctx, []wastore.LIDMapping{{LID: lid, PN: pn}})
 }
@@ -127,8 +127,8 @@ func (l lids) PutManyLIDMappings(ctx context.Context, mappings []wastore.LIDMapp
 	return l.put(ctx, valid)
 }
 
-// put stores pairs, of which later ones win. Most are known, and then nothing
-// waits to write.
+// put stores pairs, of which later ones win. Most pairs are known; then no
+// transaction has to write.
 func (l lids) put(ctx context.Context, mappings []wastore.LIDMapping) error {
 	var fresh bool
 	err := l.store.txn(ctx, false, func(tx Tx) error {
@@ -155,7 +155,7 @@ func (l lids) put(ctx context.Context, mappings []wastore.LIDMapping) error {
 	}))
 }
 
-// pair makes lid and pn each other's, and nobody else's.
+// pair maps lid and pn to each other. It deletes all other pairs of the two.
 func pair(tx Tx, lid, pn string) error {
 	oldLID, err := other(tx, spaceNumber, pn)
 	if err != nil {

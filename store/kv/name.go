@@ -8,32 +8,31 @@ import (
 	"strings"
 )
 
-// The first byte of a key says what it is of. The layout is in the package's
-// documentation; what is stored stands in the way of changing it. A zero byte
-// follows where all keys of the space are scanned, which makes it a part of its
-// own: behind [Encrypt] a scan is one of the whole parts of its prefix.
+// The first byte of a key is its kind. The layout is described in the package's
+// documentation. Stored data makes it hard to change. The kinds that are
+// scanned as a whole end with a zero byte, so that the kind is a part: with
+// [Encrypt], a scan covers the whole parts of its prefix.
 const (
 	spaceDevice  = "d"     // device id: the device itself
 	spaceFormat  = "f"     // the version of the layout
 	spaceJID     = "j\x00" // JID: the id and the session of its device
 	spaceLID     = "l"     // LID user: phone number
 	spaceNumber  = "n"     // phone number: LID user
-	spaceLedger  = "p\x00" // number: its pairing codes and refusals
+	spaceLedger  = "p\x00" // number: its requests for pairing codes, and refusals
 	spaceSession = "s\x00" // session name: its device
 	spaceLease   = "t"     // session name: its lease
-	spaceData    = "x"     // device id, kind, names: what belongs to a device
+	spaceData    = "x"     // device id, kind, names: the data of a device
 )
 
-// A part that is longer than longPart stands in a key with its first bytes and
-// its hash.
+// A part longer than longPart is written as its first headPart bytes and its
+// hash.
 const (
 	longPart = 1000
 	headPart = 900
 )
 
-// name returns a key: its first bytes, and then each of the parts with an end
-// mark, so that no key is the beginning of another. Keys are ordered like
-// their parts.
+// name returns a key: its first bytes, and then each part with its end mark, so
+// that no key is the beginning of another. Keys have the order of their parts.
 func name(first string, parts ...string) []byte {
 	size := len(first)
 	for _, part := range parts {
@@ -51,8 +50,8 @@ func name(first string, parts ...string) []byte {
 	return key
 }
 
-// escape takes the zero byte out of part, which ends it: 0 becomes 1 1, and
-// 1 becomes 1 2, which keeps the order.
+// escape removes the zero byte, which ends a part: 0 becomes 1 1, and 1 becomes
+// 1 2, which keeps the order.
 func escape(key []byte, part string) []byte {
 	if strings.IndexByte(part, 0) < 0 && strings.IndexByte(part, 1) < 0 {
 		return append(key, part...)
@@ -72,8 +71,8 @@ func hashed(part string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// parts gives back what name was given after the first bytes of key. long
-// tells the part of which there is a hash.
+// parts returns the parts of a key that name has made with that many first
+// bytes. long returns the part for a hash.
 func parts(key []byte, first int, long func(hash string) (string, error)) ([]string, error) {
 	var list []string
 	for rest := key[first:]; len(rest) > 0; {
@@ -94,7 +93,7 @@ func parts(key []byte, first int, long func(hash string) (string, error)) ([]str
 	return list, nil
 }
 
-// unescape gives back what escape was given, or the hash of a part that is too
+// unescape returns the argument of escape, or the hash of a part that is too
 // long for a key.
 func unescape(part []byte) (text, hash string, err error) {
 	plain := make([]byte, 0, len(part))
@@ -110,7 +109,7 @@ func unescape(part []byte) (text, hash string, err error) {
 		case i < len(part)-1 && part[i] == 3:
 			return "", string(part[i+1:]), nil
 		default:
-			return "", "", errors.New("the key is not whole")
+			return "", "", errors.New("the key is not complete")
 		}
 	}
 	return string(plain), "", nil

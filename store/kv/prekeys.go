@@ -12,11 +12,11 @@ import (
 	"github.com/walink/walink/internal/keypair"
 )
 
-// preKeyIDs is the number of IDs that a prekey can have.
+// preKeyIDs is the number of possible IDs of prekeys.
 const preKeyIDs = 1 << 24
 
-// preKeyKey is the key of a prekey. The highest ID comes first: it is asked
-// for more often than any other.
+// preKeyKey returns the key of a prekey. The keys are in descending order of
+// IDs, because the highest ID is looked up most often.
 func (d *data) preKeyKey(id uint32) []byte {
 	return d.key(kindPreKey, fmt.Sprintf("%08x", math.MaxUint32-id))
 }
@@ -38,13 +38,13 @@ func (k preKey) pair() *keys.PreKey {
 
 func decodePreKey(key, value []byte) (preKey, error) {
 	dec := decode(key, value)
-	k := preKey{id: uint32(dec.uint())} //nolint:gosec // it was one when it was written
+	k := preKey{id: uint32(dec.uint())} //nolint:gosec // it was a uint32 when it was stored
 	dec.fixed(k.priv[:])
 	k.uploaded = dec.bool()
 	return k, dec.end()
 }
 
-// scanPreKeys calls fn for the prekeys from the highest ID down.
+// scanPreKeys calls fn for the prekeys in descending order of IDs.
 func (d *data) scanPreKeys(tx Tx, fn func(preKey) error) error {
 	err := tx.Scan(d.key(kindPreKey), func(key, value []byte) error {
 		k, err := decodePreKey(key, value)
@@ -67,7 +67,8 @@ func (d *data) lastPreKey(tx Tx) (last uint32, err error) {
 	return last, err
 }
 
-// waiting returns the prekeys that were not uploaded, from the lowest ID up.
+// waiting returns the prekeys that were not uploaded, in ascending order of
+// IDs.
 func (d *data) waiting(tx Tx) ([]preKey, error) {
 	var list []preKey
 	err := d.scanPreKeys(tx, func(k preKey) error {
@@ -80,8 +81,8 @@ func (d *data) waiting(tx Tx) ([]preKey, error) {
 	return list, err
 }
 
-// GetOrGenPreKeys implements [wastore.PreKeyStore]. All are stored in one
-// transaction, and made before it: at a first login there are 812.
+// GetOrGenPreKeys implements [wastore.PreKeyStore]. It makes all keys before
+// the transaction, and stores them in one: a first login has 812.
 func (d *data) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKey, error) {
 	var stored []preKey
 	err := d.read(ctx, func(tx Tx) (err error) {
@@ -100,7 +101,7 @@ func (d *data) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKe
 			if stored, err = d.waiting(tx); err != nil {
 				return err
 			}
-			// Another may have made some meanwhile, or taken some.
+			// Another goroutine may have made or taken some meanwhile.
 			missing := max(int(count)-len(stored), 0)
 			for len(fresh) < missing {
 				fresh = append(fresh, keypair.NewPreKey())
@@ -119,14 +120,14 @@ func (d *data) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKe
 	return append(batch, fresh...), nil
 }
 
-// addPreKeys numbers fresh keys on from the last, and stores them.
+// addPreKeys stores fresh keys under the IDs after the last one.
 func (d *data) addPreKeys(tx Tx, fresh []*keys.PreKey, uploaded bool) error {
 	last, err := d.lastPreKey(tx)
 	if err != nil {
 		return err
 	}
 	if uint64(last)+uint64(len(fresh)) >= preKeyIDs {
-		return fmt.Errorf("there is no prekey ID after %d", last)
+		return fmt.Errorf("prekey ID %d is the last possible one", last)
 	}
 	for _, key := range fresh {
 		last++

@@ -12,19 +12,19 @@ import (
 	"github.com/walink/walink/store/transfer"
 )
 
-// kinds lists what belongs to a device, but for the long parts of keys, in the
-// order of an Exporter.
+// kinds lists the kinds of data of a device in the order of an Exporter,
+// without the long parts of keys.
 func kinds() []string {
 	return []string{
 		kindPreKey, kindIdentity, kindSession, kindSenderKey, kindSyncKey, kindSyncState, kindMAC,
-		kindContact, kindChat, kindSecret, kindTrustToken, kindSalt, kindEvent, kindOutgoing,
+		kindContact, kindChat, kindSecret, kindToken, kindSalt, kindEvent, kindOutgoing,
 	}
 }
 
-// decodeRecord makes a record of what is stored of a kind. names is what its
-// key goes on with.
+// decodeRecord makes a record of a value. names is what follows the kind in its
+// key.
 func decodeRecord(kind string, key, value []byte, names []string) (transfer.Record, error) {
-	names = append(names, "", "", "") // a key that is not whole is empty further on
+	names = append(names, "", "", "") // what an incomplete key lacks is empty
 	switch kind {
 	case kindPreKey:
 		k, err := decodePreKey(key, value)
@@ -61,7 +61,7 @@ func decodeRecord(kind string, key, value []byte, names []string) (transfer.Reco
 		}
 		r := transfer.MACRecord{Name: names[0], Version: math.MaxInt64 - version}
 		if copy(r.Index[:], names[1]) != len(names[1]) {
-			dec.fail("its key has an index of another length")
+			dec.fail("the index in its key has the wrong length")
 		}
 		dec.fixed(r.Value[:])
 		record = r
@@ -71,8 +71,8 @@ func decodeRecord(kind string, key, value []byte, names []string) (transfer.Reco
 		record = transfer.ChatRecord{JID: names[0], MutedUntil: c.mutedUntil, Pinned: c.pinned, Archived: c.archived}
 	case kindSecret:
 		record = transfer.MessageSecretRecord{Chat: names[0], Sender: names[1], ID: names[2], Secret: dec.bytes()}
-	case kindTrustToken:
-		var t trust
+	case kindToken:
+		var t privacyToken
 		t.decode(dec)
 		record = transfer.PrivacyTokenRecord{JID: names[0], Token: t.token, Timestamp: t.at, SentAt: t.sentAt, Sent: t.sent}
 	case kindSalt:
@@ -82,7 +82,7 @@ func decodeRecord(kind string, key, value []byte, names []string) (transfer.Reco
 		e.decode(dec)
 		r := transfer.EventRecord{Plaintext: e.plaintext, SentAt: e.sentAt, StoredAt: e.storedAt}
 		if copy(r.Hash[:], names[0]) != len(r.Hash) {
-			dec.fail("its key has a hash of another length")
+			dec.fail("the hash in its key has the wrong length")
 		}
 		record = r
 	case kindOutgoing:
@@ -93,11 +93,11 @@ func decodeRecord(kind string, key, value []byte, names []string) (transfer.Reco
 	return record, dec.end()
 }
 
-// importRecord stores a record, which is not that of the device.
+// importRecord stores a record, which is not a DeviceRecord.
 func (d *data) importRecord(tx Tx, record transfer.Record) error {
 	switch r := record.(type) {
 	case transfer.DeviceRecord:
-		return errors.New("there are two devices")
+		return errors.New("the records have two devices")
 	case transfer.PreKeyRecord:
 		return tx.Set(d.preKeyKey(r.ID), preKey{id: r.ID, priv: r.Key, uploaded: r.Uploaded}.encode())
 	case transfer.IdentityRecord:
@@ -122,7 +122,7 @@ func (d *data) importRecord(tx Tx, record transfer.Record) error {
 	case transfer.MessageSecretRecord:
 		return d.set(tx, newEncoder(len(r.Secret)).bytes(r.Secret).b, kindSecret, r.Chat, r.Sender, r.ID)
 	case transfer.PrivacyTokenRecord:
-		return d.set(tx, trust{token: r.Token, at: r.Timestamp, sent: r.Sent, sentAt: r.SentAt}.encode(), kindTrustToken, r.JID)
+		return d.set(tx, privacyToken{token: r.Token, at: r.Timestamp, sent: r.Sent, sentAt: r.SentAt}.encode(), kindToken, r.JID)
 	case transfer.SaltRecord:
 		return d.set(tx, newEncoder(len(r.Salt)).bytes(r.Salt).b, kindSalt)
 	case transfer.EventRecord:
@@ -131,5 +131,5 @@ func (d *data) importRecord(tx Tx, record transfer.Record) error {
 	case transfer.OutgoingRecord:
 		return d.set(tx, outgoing{format: r.Format, plaintext: r.Plaintext, storedAt: r.StoredAt}.encode(), kindOutgoing, r.Chat, r.ID)
 	}
-	return fmt.Errorf("a record of an unknown kind, %T", record)
+	return fmt.Errorf("unknown record type %T", record)
 }

@@ -5,36 +5,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/walink/walink/internal/hint"
 )
 
-// ErrNotCurrent is in the chain of the error about writing to an encrypted DB
-// whose current key is given, but not as the first. Nothing in it has been
+// ErrNotCurrent is in the chain of the error about a write to an encrypted DB
+// whose current key is given, but not as the first key. Nothing in the DB was
 // changed.
-var ErrNotCurrent error = &fault{
-	"its current key is not the first of those given: give it first, or call Rotate to make the first one current",
-	"Give the current key of the database first, or, if the first one is newer, call Rotate before anything is stored.",
-}
+var ErrNotCurrent error = hint.New(
+	errors.New("its current key is not the first key: give it first, or call Rotate to make the first key current"),
+	"Give the current key of the database first, or, if the first key is newer, call Rotate before anything else.",
+)
 
-// rotateStep is how many values one transaction of Rotate seals.
+// rotateStep is how many values one transaction of Rotate encrypts.
 const rotateStep = 500
 
-// Rotate makes the first key the current one of the DB, and then seals with it
-// all values that are sealed with an older one. It does so in many
-// transactions; what it has done when it fails stays done, and it can be called
-// again. Values that do not open are passed over, and named in the error.
+// Rotate makes the first key the current key of the DB, and then encrypts with
+// it all values that an older key has encrypted. It does so in many
+// transactions. If Rotate fails, its finished transactions stay, and it can be
+// called again. Rotate skips values that cannot be decrypted, and names them in
+// the error.
 //
-// From its first step on nobody can write with another first key: a program
-// that has the old key alone gets [ErrKey] where it writes or begins, and where
-// it reads what is sealed anew; one that has the new key further back gets
-// [ErrNotCurrent] where it writes. So let all programs have both keys before,
-// with the old one first, and the new one first after.
+// As soon as Rotate begins, nobody can write with another first key. A program
+// that has only the old key gets [ErrKey] when it writes or starts, and when it
+// reads a value that was encrypted again. A program that has the new key, but
+// not first, gets [ErrNotCurrent] when it writes. So first give all programs
+// both keys, the old one first; then call Rotate; then give them the new one
+// first.
 //
-// When it has returned nil the older keys open no value in the DB any more.
-// They still open copies that were made before. The secret with which names are
-// sealed stays the same: who has an older key and a copy of that time reads
-// names, which hold phone numbers and session names, in the DB of today too. To
-// change that secret as well, copy the sessions to an empty DB with
-// [github.com/walink/walink/transfer.Copy].
+// After Rotate has returned nil, the older keys decrypt no value in the DB.
+// They still decrypt copies that were made before. The secret that encrypts
+// names stays the same: whoever has an older key and a copy of that time can
+// still read the names in the DB, which hold phone numbers and session names.
+// To change that secret too, copy the sessions to an empty DB with
+// [transfer.Copy].
 func (e *Encrypted) Rotate(ctx context.Context) error {
 	if e.unset {
 		return fmt.Errorf("kv: rotate the key of %s: %w", e, ErrZeroKey)
@@ -75,8 +79,8 @@ func (e *Encrypted) Rotate(ctx context.Context) error {
 	return nil
 }
 
-// reseal seals what is under the sealed names with the first key, and returns
-// what is wrong with those that do not open.
+// reseal encrypts the values under the sealed names with the first key. It
+// returns an error for each value that cannot be decrypted.
 func (e *Encrypted) reseal(tx Tx, sealedNames [][]byte) (bad []error, err error) {
 	for _, key := range sealedNames {
 		value, err := tx.Get(key)
@@ -84,7 +88,7 @@ func (e *Encrypted) reseal(tx Tx, sealedNames [][]byte) (bad []error, err error)
 			return nil, err
 		}
 		if value == nil || e.keys[0].sealed(value) {
-			continue // deleted or written since
+			continue // deleted or written meanwhile
 		}
 		plain, err := unseal(e.keys, key, value)
 		if err != nil {

@@ -15,11 +15,11 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// entry is what stands under the name of a session. The LID is the device's
-// too, and here so that a list of sessions reads nothing else.
+// entry is the value under the name of a session. The LID is that of the
+// device; it is here too so that Sessions need not read the devices.
 type entry struct {
 	name     string
-	id       string // of the device, made when it was stored; no other ever has it
+	id       string // of the device; made when it was stored, and never used again
 	jid, lid types.JID
 	linkedAt int64 // Unix milliseconds
 }
@@ -40,12 +40,13 @@ func decodeEntry(key, value []byte) (entry, error) {
 func (d *decoder) jid() types.JID {
 	jid, err := parseJID(d.string())
 	if err != nil {
-		d.fail("it holds no JID")
+		d.fail("it has no JID")
 	}
 	return jid
 }
 
-// parseJID reads what JID.String wrote, which for no JID is nothing.
+// parseJID reads what JID.String has written, which is empty if there is no
+// JID.
 func parseJID(text string) (types.JID, error) {
 	if text == "" {
 		return types.EmptyJID, nil
@@ -53,7 +54,7 @@ func parseJID(text string) (types.JID, error) {
 	return types.ParseJID(text)
 }
 
-// lookUp returns the entry of a session, with an empty id where there is none.
+// lookUp returns the entry of a session, with an empty id if there is none.
 func lookUp(tx Tx, session string) (entry, error) {
 	key := name(spaceSession, session)
 	value, err := tx.Get(key)
@@ -63,8 +64,8 @@ func lookUp(tx Tx, session string) (entry, error) {
 	return decodeEntry(key, value)
 }
 
-// Device returns the device linked under session, or a fresh unlinked one,
-// which is stored under that name when whatsmeow saves it.
+// Device returns the device linked under session, or a fresh unlinked one. A
+// fresh device is stored under that name when whatsmeow saves it.
 func (s *Store) Device(ctx context.Context, session string) (*wastore.Device, error) {
 	var device *wastore.Device
 	var id string
@@ -80,7 +81,7 @@ func (s *Store) Device(ctx context.Context, session string) (*wastore.Device, er
 		case err != nil:
 			return err
 		case value == nil:
-			return damaged(key, errors.New("it is not there"))
+			return damaged(key, errors.New("the value is missing"))
 		}
 		device, err = decodeDevice(key, value)
 		id = found.id
@@ -98,9 +99,9 @@ func (s *Store) Device(ctx context.Context, session string) (*wastore.Device, er
 	return device, nil
 }
 
-// Sessions returns all stored sessions, sorted by name, byte for byte. Where
-// the entry of one is damaged, it returns the others with the error, which
-// names the key of that one.
+// Sessions returns all stored sessions, sorted by name, byte by byte. If an
+// entry is damaged, Sessions returns the others and an error that names its
+// key.
 func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 	var sessions []store.Session
 	var bad []error
@@ -126,8 +127,8 @@ func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 	return sessions, nil
 }
 
-// byJID returns the entry of the device that has a JID, with an empty id where
-// there is none.
+// byJID returns the entry of the device with a JID, with an empty id if there
+// is none.
 func byJID(tx Tx, jid types.JID) (entry, error) {
 	key := name(spaceJID, jid.String())
 	value, err := tx.Get(key)
@@ -137,7 +138,7 @@ func byJID(tx Tx, jid types.JID) (entry, error) {
 	return decodeEntry(key, value)
 }
 
-// record writes the entry of a session under its name and its JID.
+// record stores the entry of a session under its name and its JID.
 func record(tx Tx, e entry) error {
 	value := e.encode()
 	for _, key := range [][]byte{name(spaceSession, e.name), name(spaceJID, e.jid.String())} {

@@ -8,14 +8,14 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// PutIdentity implements [wastore.IdentityStore]. What is stored already is not
-// stored again: whatsmeow puts the identity of the sender with every message,
-// and a transaction that changes nothing need not wait for a disk.
+// PutIdentity implements [wastore.IdentityStore]. It does not store again what
+// is already stored: whatsmeow puts the identity of the sender with every
+// message, and a transaction that changes nothing need not wait for the disk.
 func (d *data) PutIdentity(ctx context.Context, address string, key [32]byte) error {
 	value := newEncoder(32).bytes(key[:]).b
 	return d.write(ctx, func(tx Tx) error {
-		// In a transaction that could write, since one that reads may see what
-		// another has not stored for good yet.
+		// In a transaction that may write: one that reads may see a value that
+		// another transaction has not yet stored durably.
 		stored, err := tx.Get(d.key(kindIdentity, address))
 		if err != nil || bytes.Equal(stored, value) {
 			return err
@@ -34,7 +34,7 @@ func (d *data) DeleteIdentity(ctx context.Context, address string) error {
 	return d.drop(ctx, d.key(kindIdentity, address))
 }
 
-// IsTrustedIdentity implements [wastore.IdentityStore]. What is not known is
+// IsTrustedIdentity implements [wastore.IdentityStore]. An unknown identity is
 // trusted.
 func (d *data) IsTrustedIdentity(ctx context.Context, address string, key [32]byte) (bool, error) {
 	var known bool
@@ -111,8 +111,8 @@ func (d *data) DeleteSession(ctx context.Context, address string) error {
 	return d.drop(ctx, d.key(kindSession, address))
 }
 
-// MigratePNToLID implements [wastore.SessionStore]: it moves what is under a
-// phone number to a LID, once for each number as long as the device lives.
+// MigratePNToLID implements [wastore.SessionStore]. It moves the keys under a
+// phone number to a LID, once for each number in the life of the device.
 func (d *data) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 	from, to := pn.SignalAddressUser(), lid.SignalAddressUser()
 	if !d.migrating(from) {
@@ -139,8 +139,8 @@ func (d *data) MigratePNToLID(ctx context.Context, pn, lid types.JID) error {
 	return nil
 }
 
-// migrating records that the sessions of a number are moved, and returns false
-// where it was recorded before.
+// migrating records that the sessions of a number were moved. It returns false
+// if that was recorded before.
 func (d *data) migrating(number string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -178,10 +178,12 @@ func (d *data) move(tx Tx, kind, from, to string) error {
 	return nil
 }
 
-// scanUser calls fn for what is stored of a kind for the addresses of a user.
+// scanUser calls fn for each value of a kind that is stored for an address of a
+// user.
 func (d *data) scanUser(tx Tx, kind, user string, fn func(key, value []byte, suffix []string) error) error {
 	begin := user + ":"
-	// What begins with more than the head of a long part is told by the whole.
+	// A long part is in the key with its first bytes only; compare the whole
+	// part.
 	return tx.Scan(escape(d.key(kind), begin[:min(len(begin), headPart)]), func(key, value []byte) error {
 		suffix, err := d.suffix(tx, key)
 		if err != nil || !strings.HasPrefix(suffix[0], begin) {
@@ -208,7 +210,7 @@ func (d *data) dropAll(ctx context.Context, kind, user string) error {
 	})
 }
 
-// blob reads a value that is nothing but bytes.
+// blob reads a value that has nothing but bytes.
 func (d *data) blob(ctx context.Context, key []byte) ([]byte, error) {
 	var b []byte
 	err := d.get(ctx, key, func(dec *decoder) { b = dec.bytes() })

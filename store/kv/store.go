@@ -9,16 +9,17 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/transfer"
 )
 
 // Store keeps sessions in a [DB]. It implements [store.Store], [store.Ledger],
-// [store.Leaser], [store.Checker], [transfer.Exporter] and
-// [transfer.Importer], and is safe for concurrent use. Use [New].
+// [store.Leaser], [store.Checker], [transfer.Exporter] and [transfer.Importer].
+// It is safe for concurrent use. Use [New].
 type Store struct {
 	db    DB
-	known atomic.Bool // that the format of the DB is ours
+	known atomic.Bool // the DB was found to have walink's layout
 
 	closing  sync.Once
 	closed   atomic.Bool
@@ -34,16 +35,15 @@ var (
 	_ transfer.Importer = (*Store)(nil)
 )
 
-// New returns a Store that keeps everything in db, and closes it where it is
-// an [io.Closer]. It does no I/O: whether db can be used is found by the first
-// call of the Store, which changes nothing where it cannot. [Store.Check] asks
-// for that and no more.
+// New returns a Store that keeps everything in db. If db is an [io.Closer], the
+// Store closes it. New does no I/O. If db cannot be used, the first call of the
+// Store fails, and changes nothing. [Store.Check] does no more than test that.
 func New(db DB) *Store { return &Store{db: db} }
 
-var errClosed error = &fault{"the store is closed", "Open the store again: this program has closed it."}
+var errClosed error = hint.New(errors.New("the store is closed"), "Open the store again: this program has closed it.")
 
-// Close closes the DB. It may be called twice. What is called later, also
-// through a device of the Store, returns an error.
+// Close closes the DB. A second Close does nothing. Calls after Close return an
+// error, even those through a device of the Store.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.closed.Store(true)
@@ -68,18 +68,18 @@ func title(db DB) string {
 	return "the database"
 }
 
-// fail names the operation, the session and the DB in err.
+// fail adds the operation, the session and the DB to err.
 func (s *Store) fail(op, session string, err error) error {
 	return fmt.Errorf("kv: %s %q in %s: %w", op, session, s.title(), err)
 }
 
-// carried is the transaction that a ctx carries, from DoDecryptionTxn to what
-// is called inside of it, perhaps by several goroutines.
+// carried is the transaction that a ctx carries from DoDecryptionTxn to the
+// calls inside it, which several goroutines may make.
 type carried struct {
 	mu    sync.Mutex
 	tx    Tx
 	ended bool
-	undo  []func() // what to call if nothing is stored
+	undo  []func() // called if nothing is stored
 }
 
 type carriedKey struct{ store *Store }
@@ -111,7 +111,7 @@ func (s *Store) txn(ctx context.Context, write bool, fn func(tx Tx) error) error
 		}
 		return fn(tx)
 	})
-	if err == nil && known { // not before: what was read may come to nothing with what wrote it
+	if err == nil && known { // only now: fn may have read what its own transaction wrote, which can still fail
 		s.known.Store(true)
 	}
 	return err
@@ -125,7 +125,7 @@ func (s *Store) carry(ctx context.Context, fn func(ctx context.Context) error) e
 	c := &carried{}
 	stored := false
 	defer func() {
-		if !stored { // also after a panic
+		if !stored { // even after a panic
 			for _, undo := range c.undo {
 				undo()
 			}
@@ -149,7 +149,8 @@ func (s *Store) carriedBy(ctx context.Context) *carried {
 	return c
 }
 
-// onUndo has undo called if the transaction that ctx carries stores nothing.
+// onUndo registers undo to be called if the transaction that ctx carries stores
+// nothing.
 func (s *Store) onUndo(ctx context.Context, undo func()) {
 	if c := s.carriedBy(ctx); c != nil {
 		c.mu.Lock()
@@ -158,7 +159,7 @@ func (s *Store) onUndo(ctx context.Context, undo func()) {
 	}
 }
 
-// now is the time by which leases end.
+// now returns the time by which leases end.
 func (s *Store) now(ctx context.Context) (time.Time, error) {
 	if clock, ok := s.db.(Clock); ok {
 		return clock.Now(ctx)
@@ -166,10 +167,10 @@ func (s *Store) now(ctx context.Context) (time.Time, error) {
 	return time.Now(), nil
 }
 
-// errEnough ends a scan that has found what it looked for.
+// errEnough ends a scan early.
 var errEnough = errors.New("enough")
 
-// first returns what the first key with the prefix has, or nil.
+// first returns the first key with the prefix, and its value, or nil.
 func first(tx Tx, prefix []byte) (key, value []byte, err error) {
 	err = tx.Scan(prefix, func(k, v []byte) error {
 		key, value = k, v
@@ -181,7 +182,8 @@ func first(tx Tx, prefix []byte) (key, value []byte, err error) {
 	return key, value, err
 }
 
-// lister is a Tx that lists keys by itself, also those of damaged values.
+// lister is a Tx with its own way to list keys, including those of damaged
+// values.
 type lister interface {
 	keysOf(prefix []byte) ([][]byte, error)
 }

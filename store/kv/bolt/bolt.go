@@ -8,37 +8,38 @@
 //	st := kv.New(db)
 //	defer st.Close()
 //
-// The package is a module of its own, so that bbolt is in the programs that
-// use it and in no other.
+// The package is a module of its own, so that only programs that use it depend
+// on bbolt.
 //
 // # What the file holds, and its danger
 //
-// All that package kv stores, in clear: the keys of WhatsApp accounts. Open
-// creates the file for its owner alone (mode 0600) and takes one that exists
-// from all others. With [kv.Encrypt] a stolen file is useless. What was deleted
-// may stay in unused parts of the file until they are used again. The file
-// never gets smaller; bbolt's own "compact" command makes a small copy.
+// The file holds everything that package kv stores, in clear: the keys of
+// WhatsApp accounts. Open creates the file for its owner alone (mode 0600), and
+// takes access to an existing file away from everybody else. With [kv.Encrypt]
+// a stolen file is useless. Deleted data may stay in unused parts of the file
+// until bbolt uses them again. The file never gets smaller; bbolt's own
+// "compact" command makes a small copy.
 //
-// Copy the file only after Close: beside a program that writes to it a copy
-// may be of no use. Never run two copies: both would be the same device, and
-// WhatsApp drops it.
+// Copy the file only after Close: a copy made while a program writes to the
+// file may be useless. Never run two copies: both would be the same device, and
+// WhatsApp disconnects it.
 //
 // # What a crash may lose
 //
 // Nothing that was reported as stored. A transaction is on the disk, with two
-// calls of fdatasync, before the call that made it returns, and no option of
-// this package changes that. Transactions that waited for each other share
-// one commit. After a crash of the program or of the machine the next Open
-// finds the state of the last commit: each transaction in full, or not at all.
-// On a full disk what needs room fails with an error that says so, reading goes
-// on, and with room again so does all else. TestCrash kills a writing program,
-// hundreds of times, and TestFullDisk fills a disk.
+// calls of fdatasync, before its call returns; no option of this package
+// changes that. Transactions that waited for each other share one commit. After
+// a crash of the program or of the machine, the next Open finds the state of
+// the last commit, with each transaction complete or not at all. On a full disk
+// writes fail with an error that says so, and reads continue; once there is
+// room, writes succeed again. TestCrash kills a writing program hundreds of
+// times, and TestFullDisk fills a disk.
 //
 // # One process
 //
-// A file is held by one Store at a time. Another Open, by this or any other
-// process, waits a second for it, and then gets an error that wraps
-// [ErrLocked]. The lock ends with the process that holds it, however it ends.
+// One Store at a time has a file. Another Open, by this or any other process,
+// waits a second for the file, and then returns an error that wraps
+// [ErrLocked]. The lock ends when its process ends in any way.
 package bolt
 
 import (
@@ -64,14 +65,14 @@ var ErrLocked error = hint.New(
 	"Stop the program that has the file open, or open it once in this program and share the Store.",
 )
 
-// ErrDamaged is in the chain of the error about a file that is no database of
-// bbolt, or has been cut off or overwritten. It is not changed.
+// ErrDamaged is in the chain of the error about a file that is not a database
+// of bbolt, or that was cut off or overwritten. The file is not changed.
 var ErrDamaged error = hint.New(
-	errors.New("it is not a whole bbolt file: restore a copy, or give the path of a file that does not exist yet"),
-	"Bring the file back from a backup, or give the path of a file that does not exist yet.",
+	errors.New("it is not a complete bbolt file: restore a copy, or give the path of a file that does not exist yet"),
+	"Restore the file from a backup, or give the path of a file that does not exist yet.",
 )
 
-// lockTimeout is how long Open waits for who has the file.
+// lockTimeout is how long Open waits for a file that is in use.
 const lockTimeout = time.Second
 
 // DB is a file. It is safe for concurrent use. Use [Open].
@@ -88,12 +89,13 @@ var (
 	_ kv.Checker = (*DB)(nil)
 )
 
-// Open opens the file at path, creating it with mode 0600 if there is none.
-// The directory must exist. A file that others may use gets the mode 0600.
+// Open opens the file at path. If there is no file, Open creates it with mode
+// 0600; an existing file that others may use gets that mode too. The directory
+// must exist.
 //
-// A file that cannot be used gets an error that names the path and the reason,
-// and is not changed: see [ErrLocked], [ErrDamaged] and, where another program's
-// buckets are in it, [kv.ErrForeign].
+// If the file cannot be used, the error names the path and the reason, and the
+// file is not changed: see [ErrLocked], [ErrDamaged] and, if the file has
+// another program's buckets, [kv.ErrForeign].
 func Open(ctx context.Context, path string) (*DB, error) {
 	db, err := open(ctx, path)
 	if err != nil {
@@ -131,19 +133,19 @@ func open(ctx context.Context, path string) (*DB, error) {
 	return db, nil
 }
 
-// bucketName is where all keys are.
+// bucketName is the bucket that has all keys.
 func bucketName() []byte { return []byte("walink") }
 
-// openFile opens the file with bbolt, whose panics about what it finds there
-// become errors.
+// openFile opens the file with bbolt, and turns bbolt's panics about the
+// contents of the file into errors.
 func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	defer guard(&err)
 	options := *bbolt.DefaultOptions
 	options.Timeout = lockTimeout
 	options.ReadOnly = readOnly
 	options.FreelistType = bbolt.FreelistMapType
-	// What is free is written with each commit: bbolt would otherwise look for
-	// it at Open in a goroutine of its own, where its panic about a damaged file
+	// Write the list of free pages with each commit. Without it, bbolt makes
+	// the list at Open in its own goroutine, where a panic about a damaged file
 	// ends the process.
 	options.NoFreelistSync = false
 	db, err = bbolt.Open(path, 0o600, &options)
@@ -156,8 +158,9 @@ func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	return db, err
 }
 
-// checkFile looks whether the file is as long as it says, and nobody else's. A
-// shorter one would end the process where it is read.
+// checkFile tests whether the file is as long as it says, and has no other
+// program's buckets. Reading beyond the end of a file that was cut off would
+// end the process.
 func checkFile(path string) error {
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return err
@@ -168,23 +171,23 @@ func checkFile(path string) error {
 	}
 	err = db.View(func(tx *bbolt.Tx) (err error) {
 		defer guard(&err)
-		info, err := os.Stat(path) // while nobody writes there
+		info, err := os.Stat(path) // the lock keeps writers away
 		switch {
 		case err != nil:
 			return err
 		case info.Size() < tx.Size():
-			return fmt.Errorf("%w: it has %d bytes of %d", ErrDamaged, info.Size(), tx.Size())
+			return fmt.Errorf("%w: the file has %d bytes of %d", ErrDamaged, info.Size(), tx.Size())
 		}
 		if other, _ := tx.Cursor().First(); other != nil && tx.Bucket(bucketName()) == nil {
-			return fmt.Errorf("it has another program's buckets: %w", kv.ErrForeign)
+			return fmt.Errorf("the file has another program's buckets: %w", kv.ErrForeign)
 		}
 		return nil
 	})
 	return errors.Join(err, db.Close())
 }
 
-// guard makes an error of a panic of bbolt, which is how it says that what it
-// finds in a file cannot be.
+// guard turns a panic of bbolt into an error. bbolt panics when the contents of
+// a file are impossible.
 func guard(err *error) {
 	if panicked := recover(); panicked != nil {
 		*err = fmt.Errorf("%w: %v", ErrDamaged, panicked)
@@ -217,8 +220,8 @@ func (db *DB) txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	return ctx.Err()
 }
 
-// Close waits for the transactions that run, and closes the file. It may be
-// called twice.
+// Close waits for the running transactions, and closes the file. A second Close
+// does nothing.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
 		db.writer.Close()

@@ -11,8 +11,8 @@ import (
 	"github.com/walink/walink/internal/hint"
 )
 
-// prepareFile creates a missing file for its owner alone. One that exists is
-// looked at and not opened.
+// prepareFile creates a missing file for its owner alone. It does not open an
+// existing file.
 func prepareFile(path string) error {
 	if path == "" {
 		return hint.New(errors.New("the path is empty"), remedyPath)
@@ -42,13 +42,14 @@ func prepareFile(path string) error {
 	case !info.Mode().IsRegular():
 		return hint.New(errors.New("it is not a regular file"), remedyPath)
 	case info.Mode().Perm()&0o222 == 0:
-		// Also for root: who takes all write bits away wants it left alone.
+		// Obey the mode even for root: whoever removes all write bits wants the
+		// file to stay as it is.
 		return fmt.Errorf("the file is read-only: %w", fs.ErrPermission)
 	}
 	return nil
 }
 
-// makePrivate takes the file from all but its owner.
+// makePrivate takes access to the file away from everybody but the owner.
 func makePrivate(path string) error {
 	info, err := os.Stat(path)
 	if err != nil || !shared(info) {
@@ -64,8 +65,8 @@ func makePrivate(path string) error {
 	return nil
 }
 
-// Check implements [kv.Checker]: the file is still there, is the one that is
-// open, and nobody else's program may use it.
+// Check implements [kv.Checker]. It tests whether the file still exists, is
+// writable, and is private.
 func (db *DB) Check(ctx context.Context) error {
 	return explain(db.check(ctx))
 }

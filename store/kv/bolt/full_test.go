@@ -13,7 +13,7 @@ func TestFullDisk(t *testing.T) {
 	dir, fill, free := storecrash.SmallDisk(t, 8)
 	path := filepath.Join(dir, "walink.bolt")
 	st := kv.New(open(t, path))
-	storecrash.Full(t, st, "Make room on the disk of the file.", fill, free)
+	storecrash.Full(t, st, "Free space on the disk of the file.", fill, free)
 	if err := st.Close(); err != nil {
 		t.Error(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -34,7 +33,7 @@ func TestOpenRefuses(t *testing.T) {
 			if err := os.Remove(filepath.Dir(path)); err != nil {
 				t.Fatal(err)
 			}
-		}, fs.ErrNotExist, "directory", "Make the directory first, or correct the path."},
+		}, fs.ErrNotExist, "directory", "Make the directory, or correct the path."},
 		{"a directory", func(t *testing.T, path string) {
 			t.Helper()
 			if err := os.Mkdir(path, 0o700); err != nil {
@@ -48,22 +47,22 @@ func TestOpenRefuses(t *testing.T) {
 		{"a short file of something else", func(t *testing.T, path string) {
 			t.Helper()
 			write(t, path, []byte("hello"), 0o644)
-		}, bolt.ErrDamaged, "restore a copy", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
+		}, bolt.ErrDamaged, "restore a copy", "Restore the file from a backup, or give the path of a file that does not exist yet."},
 		{"a long file of something else", func(t *testing.T, path string) {
 			t.Helper()
 			write(t, path, bytes.Repeat([]byte("hello "), 10000), 0o644)
-		}, bolt.ErrDamaged, "restore a copy", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
+		}, bolt.ErrDamaged, "restore a copy", "Restore the file from a backup, or give the path of a file that does not exist yet."},
 		{"a database of SQLite", func(t *testing.T, path string) {
 			t.Helper()
 			write(t, path, append([]byte("SQLite format 3\x00"), make([]byte, 40000)...), 0o644)
-		}, bolt.ErrDamaged, "restore a copy", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
+		}, bolt.ErrDamaged, "restore a copy", "Restore the file from a backup, or give the path of a file that does not exist yet."},
 		{"a file that was cut off", func(t *testing.T, path string) {
 			t.Helper()
 			fill(t, path)
 			if err := os.Truncate(path, 12<<10); err != nil {
 				t.Fatal(err)
 			}
-		}, bolt.ErrDamaged, "bytes of", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
+		}, bolt.ErrDamaged, "bytes of", "Restore the file from a backup, or give the path of a file that does not exist yet."},
 		{"a file of another program", func(t *testing.T, path string) {
 			t.Helper()
 			write(t, path, nil, 0o644)
@@ -81,7 +80,7 @@ func TestOpenRefuses(t *testing.T) {
 			if err := errors.Join(err, db.Close()); err != nil {
 				t.Fatal(err)
 			}
-		}, kv.ErrForeign, "another program's", "Give walink a database or a prefix of its own, or the key if this one is encrypted."},
+		}, kv.ErrForeign, "another program's", "Give walink its own database or prefix, or the key if this database is encrypted."},
 		{"a file whose pages were overwritten", func(t *testing.T, path string) {
 			t.Helper()
 			fill(t, path)
@@ -91,7 +90,7 @@ func TestOpenRefuses(t *testing.T) {
 			}
 			page := os.Getpagesize()
 			write(t, path, append(content[:2*page:2*page], make([]byte, len(content)-2*page)...), 0o600)
-		}, bolt.ErrDamaged, "restore a copy", "Bring the file back from a backup, or give the path of a file that does not exist yet."},
+		}, bolt.ErrDamaged, "restore a copy", "Restore the file from a backup, or give the path of a file that does not exist yet."},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -179,7 +178,7 @@ func TestPrivate(t *testing.T) {
 	}{
 		{func() error { return os.Chmod(path, 0o640) }, "Run chmod 600 on the file: whoever can read it can use the accounts in it."},
 		{func() error { return os.Chmod(path, 0o400) }, "Let the user that this program runs as write to the file and to its directory."},
-		{func() error { return os.Remove(path) }, "Bring the file back, or restart this program, which makes a new one."},
+		{func() error { return os.Remove(path) }, "Restore the file, or restart this program, which makes a new one."},
 		{st.Close, "Open the store again: this program has closed it."},
 	} {
 		if err := test.spoil(); err != nil {
@@ -283,8 +282,9 @@ func TestHandOver(t *testing.T) {
 		ended <- err
 	}()
 	<-begun
-	<-time.After(100 * time.Millisecond) // it has looked at the file, and waits for it
-	err = first.Txn(t.Context(), true, func(tx kv.Tx) error { return tx.Set([]byte("key"), make([]byte, 4<<20)) })
+	for i := range 20 { // the file grows while the other one examines it, and waits for it
+		err = errors.Join(err, first.Txn(t.Context(), true, func(tx kv.Tx) error { return tx.Set([]byte{byte(i)}, make([]byte, 1<<20)) }))
+	}
 	if err := errors.Join(err, first.Close()); err != nil {
 		t.Fatal(err)
 	}

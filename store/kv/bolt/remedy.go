@@ -11,10 +11,10 @@ import (
 
 const (
 	remedyPath        = "Give the path of a file, which need not exist yet, in a directory that does."
-	remedyNoDirectory = "Make the directory first, or correct the path."
+	remedyNoDirectory = "Make the directory, or correct the path."
 )
 
-// explain adds to an error what to do about it, where that is known.
+// explain adds the remedy to an error, if the remedy is known.
 func explain(err error) error {
 	if err == nil || hint.Known(err) {
 		return err
@@ -22,13 +22,13 @@ func explain(err error) error {
 	remedy := ""
 	switch {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
-		remedy = "Make room on the disk of the file."
+		remedy = "Free space on the disk of the file."
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		remedy = "Let the user that this program runs as write to the file and to its directory."
 	case errors.Is(err, fs.ErrNotExist):
-		remedy = "Bring the file back, or restart this program, which makes a new one."
+		remedy = "Restore the file, or restart this program, which makes a new one."
 	case errors.Is(err, syscall.EIO):
-		remedy = "Look at the disk of the file: the system can read or write it no longer."
+		remedy = "Check the disk of the file: the system cannot read or write the file."
 	case errors.Is(err, group.ErrClosed):
 		remedy = "Open the store again: this program has closed it."
 	}

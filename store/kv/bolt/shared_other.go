@@ -4,5 +4,5 @@ package bolt
 
 import "io/fs"
 
-// shared reports nothing where modes do not say who may use a file.
+// shared is always false here: the mode says nothing about other users.
 func shared(fs.FileInfo) bool { return false }

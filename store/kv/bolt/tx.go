@@ -69,14 +69,15 @@ func (t *tx) Scan(prefix []byte, fn func(key, value []byte) error) error {
 	return err
 }
 
-// move guards the steps of a cursor, and not what is done with what it finds.
+// move guards a step of the cursor. It does not guard fn, whose panics belong
+// to the caller.
 func move(step func() (key, value []byte)) (key, value []byte, err error) {
 	defer guard(&err)
 	key, value = step()
 	return key, value, nil
 }
 
-// Use implements [group.Base]. Nothing here takes long enough for a ctx.
+// Use implements [group.Base]. Nothing here takes long enough to need a ctx.
 func (*tx) Use(context.Context) {}
 
 // Commit implements [group.Base].
@@ -97,16 +98,16 @@ func (t *tx) commit() (err error) {
 // Rollback implements [group.Base].
 func (t *tx) Rollback() {
 	t.ended = true
-	// It fails for one that has ended, which is what it is for.
+	// It fails only if the transaction has ended.
 	_ = t.tx.Rollback()
 }
 
-// readOnly is a transaction that must not write, whatever bbolt says.
+// readOnly is a transaction that must not write, whatever bbolt allows.
 type readOnly struct{ *tx }
 
 var _ kv.Tx = readOnly{}
 
-var errReadOnly = errors.New("the transaction only reads")
+var errReadOnly = errors.New("the transaction is read-only")
 
 // Set implements [kv.Tx].
 func (readOnly) Set(_, _ []byte) error { return errReadOnly }

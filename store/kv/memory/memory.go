@@ -1,15 +1,15 @@
 // Package memory is a [kv.DB] in the memory of the process. With it a walink
-// Store needs no file and no server, which makes it the default for tests:
+// Store needs no file and no server, so it is the default for tests:
 //
 //	st := kv.New(memory.New())
 //
 // # What a crash may lose
 //
-// Everything: it is gone with the process, and after Close, and who links with
-// it must link again. TestCloseDropsEverything shows it.
+// Everything. All data is gone after Close and with the process, so people must
+// link again. TestCloseDropsEverything shows this.
 //
-// Transactions are as real as those of any other DB: what fails, panics or runs
-// out of time leaves no trace, and readers see one state without waiting for
+// Transactions work as in any other DB: a transaction that fails, panics or
+// whose ctx ends leaves no trace, and readers see one state without waiting for
 // writers.
 package memory
 
@@ -27,12 +27,12 @@ import (
 
 // DB is a [kv.DB] in memory. It is safe for concurrent use. Use [New].
 type DB struct {
-	state  atomic.Pointer[tree] // nothing changes a tree that is here
-	writer chan struct{}        // holds a value while a transaction writes
+	state  atomic.Pointer[tree] // a tree is never changed once it is here
+	writer chan struct{}        // has a value while a transaction writes
 
 	mu      sync.Mutex
 	closed  bool
-	readers sync.WaitGroup // nobody is added once closed is set
+	readers sync.WaitGroup // grows only before closed is set
 }
 
 type tree = btree.Map[string, []byte]
@@ -52,7 +52,7 @@ func (db *DB) String() string { return "memory" }
 var errClosed = errors.New("memory: the database is closed")
 
 // Txn implements [kv.DB]. A writing transaction works on a copy of the tree,
-// which shares with the tree what it does not change.
+// which shares all unchanged parts with the tree.
 func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -107,8 +107,8 @@ func (db *DB) isClosed() bool {
 	return db.closed
 }
 
-// Close waits for the transactions that run, and drops everything. It may be
-// called twice.
+// Close waits for the running transactions, and drops everything. A second
+// Close does nothing.
 func (db *DB) Close() error {
 	db.writer <- struct{}{}
 	defer func() { <-db.writer }()
@@ -123,7 +123,7 @@ func (db *DB) Close() error {
 type tx struct {
 	tree  *tree
 	write bool
-	own   bool // whether the tree is a copy that nobody else has
+	own   bool // the tree is this transaction's copy
 	ended bool
 }
 
@@ -145,13 +145,13 @@ func (t *tx) Get(key []byte) ([]byte, error) {
 	return value, nil
 }
 
-// change makes the tree one that can be changed.
+// change copies the tree before the first change.
 func (t *tx) change() error {
 	if err := t.usable(); err != nil {
 		return err
 	}
 	if !t.write {
-		return errors.New("memory: the transaction only reads")
+		return errors.New("memory: the transaction is read-only")
 	}
 	if !t.own {
 		t.tree, t.own = t.tree.Copy(), true

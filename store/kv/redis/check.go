@@ -11,11 +11,12 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// Check implements [kv.Checker]: the server answers, evicts nothing and keeps
-// what it is given; of a cluster, each of its masters. What it does not let its
-// user see is not checked. All that the package does there the user may do, or
-// the error names what is missing. Of a server with snapshots alone the error is
-// a [*store.Advice].
+// Check implements [kv.Checker]. It tests that the server answers, deletes no
+// keys by itself, and keeps its data on disk; on a cluster it tests each
+// master. It does not test what the user of the server may not see. Check also
+// tests whether the user may call every command that the package needs, and the
+// error names those that it may not. For a server with snapshots alone the
+// error is a [*store.Advice].
 func (db *DB) Check(ctx context.Context) error {
 	end, err := db.enter()
 	if err != nil {
@@ -53,7 +54,7 @@ func checkServer(ctx context.Context, client redis.Cmdable) error {
 	}
 	info, err := client.Info(ctx, "memory", "persistence").Result()
 	if err != nil {
-		return nil //nolint:nilerr // a user may be denied it, and the server be in order
+		return nil //nolint:nilerr // the user may not be allowed to, although the server is in order
 	}
 	settings := map[string]string{}
 	for line := range strings.Lines(info) {
@@ -75,7 +76,7 @@ func checkServer(ctx context.Context, client redis.Cmdable) error {
 		return ErrVolatile
 	}
 	return &store.Advice{
-		Err: errors.New("it keeps snapshots alone: what was stored since the last, also a lease, is lost when it crashes"),
+		Err: errors.New("it only saves snapshots: a crash loses what was stored since the last one, leases too"),
 		Fix: "Set appendonly of the server to yes and appendfsync to always.",
 	}
 }

@@ -19,7 +19,7 @@ func TestFullDisk(t *testing.T) {
 	dir, fill, free := storecrash.SmallDisk(t, 8)
 	s := start(t, "--dir", dir, "--appendfsync", "everysec")
 	st := kv.New(s.open(t, "walink"))
-	storecrash.Full(t, st, "Make room on the disk of the server", fill, func() {
+	storecrash.Full(t, st, "Free space on the disk of the server", fill, func() {
 		free()
 		s.accepting(t)
 	})

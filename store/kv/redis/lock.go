@@ -3,40 +3,41 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
 )
 
-// lockTime is how long the lock of a process that died keeps others waiting,
-// and queueTime how long its place in the queue does.
+// lockTime is how long the lock of a process that died blocks others. queueTime
+// is how long its place in the queue does.
 const (
 	lockTime  = 10 * time.Second
 	queueTime = 2 * time.Second
 )
 
-// lock is the lock of the server while it is held. A goroutine renews it until
-// release, as long as the ctx of who uses it has not ended.
+// lock is the lock on the server while this process has it. A goroutine renews
+// it until release, as long as the ctx of its user has not ended.
 type lock struct {
 	db    *DB
-	token string // in the lock
+	token string // the value of the lock
 
 	mu   sync.Mutex
-	ctx  context.Context //nolint:containedctx // of who uses the lock now
+	ctx  context.Context //nolint:containedctx // of the current user of the lock
 	lost bool
 
 	stop context.CancelFunc
 	wait sync.WaitGroup
 }
 
-// lock takes the lock, once it is its turn among all that wait for it.
+// lock takes the lock, after all that asked for it before.
 func (db *DB) lock(ctx context.Context) (*lock, error) {
 	l := &lock{db: db, ctx: ctx, token: db.holder + " " + strconv.FormatUint(db.batches.Add(1), 10)}
 	for pause := time.Millisecond; ; pause *= 2 {
 		place, err := db.run(ctx, lockScript, l.token, lockTime.Milliseconds(), queueTime.Milliseconds()).Int()
 		if err != nil {
-			// An answer that was lost may have been a yes, or a place.
+			// The lost answer may have been the lock, or a place in the queue.
 			db.calls.Go(func() { l.unlock(context.WithoutCancel(ctx)) })
 			return nil, err
 		}
@@ -48,7 +49,7 @@ func (db *DB) lock(ctx context.Context) (*lock, error) {
 		if place < 3 { // its turn comes soon
 			pause = min(pause, 8*time.Millisecond)
 		}
-		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // so that those who wait do not ask at once
+		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // random, so that waiting processes do not ask all at once
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -72,7 +73,7 @@ func (l *lock) hold(ctx context.Context) {
 			case <-ticker.C:
 			}
 			if l.using().Err() != nil {
-				continue // who does not heed its ctx must not keep the others waiting
+				continue // a transaction that ignores its ctx must not block the others
 			}
 			held, err := l.db.run(ctx, renewScript, l.token, lockTime.Milliseconds()).Int()
 			if err == nil && held == 0 {
@@ -83,7 +84,7 @@ func (l *lock) hold(ctx context.Context) {
 	})
 }
 
-// use says whose ctx holds from now on.
+// use sets the ctx of the current user of the lock.
 func (l *lock) use(ctx context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,14 +97,14 @@ func (l *lock) using() context.Context {
 	return l.ctx
 }
 
-// lose notes that the lock is another's.
+// lose records that another process has the lock.
 func (l *lock) lose() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lost = true
 }
 
-// broken returns ErrLockLost once the lock is known to be another's.
+// broken returns ErrLockLost once another process is known to have the lock.
 func (l *lock) broken() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,24 +120,24 @@ func (l *lock) end() {
 	l.wait.Wait()
 }
 
-// unlock gives the lock back, or the place in the queue. A lock that it cannot
-// take away ends by itself.
+// unlock releases the lock, or the place in the queue. If it fails, the lock
+// expires.
 func (l *lock) unlock(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, commitTime)
 	defer cancel()
 	_ = l.db.run(ctx, unlockScript, l.token).Err()
 }
 
-// readLocked runs fn under the lock, where nothing changes. It does not take
-// the turn of the writers of this process, which its caller may have, and
-// gives up after a while.
+// readLocked runs fn under the lock, so that nothing changes meanwhile. It does
+// not wait for the writing transactions of this process, because its caller may
+// run inside one, and gives up after a while.
 func (db *DB) readLocked(ctx context.Context, fn func(tx *reader) error) error {
 	waiting, cancel := context.WithTimeoutCause(ctx, lockTime+commitTime, errTorn)
 	defer cancel()
 	l, err := db.lock(waiting)
 	if err != nil {
 		if ctx.Err() == nil && waiting.Err() != nil {
-			return errors.Join(errTorn, errBusy)
+			return fmt.Errorf("%w, and %w", errTorn, errBusy)
 		}
 		return err
 	}
@@ -153,4 +154,4 @@ func (db *DB) readLocked(ctx context.Context, fn func(tx *reader) error) error {
 	return ctx.Err()
 }
 
-var errBusy = errors.New("and the lock is held by others")
+var errBusy = errors.New("another process has the lock")

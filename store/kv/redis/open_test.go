@@ -101,7 +101,7 @@ func TestFullMemory(t *testing.T) {
 	device := storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
 	s.cli(t, "config", "set", "maxmemory", "1")
 	err := device.Sessions.PutSession(t.Context(), "1:0", []byte("session"))
-	if err == nil || !strings.Contains(err.Error(), "OOM") || remedyOf(err) != "Raise maxmemory of the server, or make room in it." {
+	if err == nil || !strings.Contains(err.Error(), "OOM") || remedyOf(err) != "Raise maxmemory of the server, or delete data from it." {
 		t.Errorf("PutSession: %v, with the remedy %q, want the server's OOM", err, remedyOf(err))
 	}
 	if got, err := device.Sessions.GetSession(t.Context(), "1:0"); err != nil || got != nil {

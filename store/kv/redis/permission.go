@@ -11,11 +11,11 @@ import (
 	"github.com/walink/walink/internal/hint"
 )
 
-// permitScript calls every command of the other scripts, and answers with the
-// names of those that its user may not call. Most do nothing as they are called
-// here; the others write to a key that nothing else uses and that DEL removes,
-// so they are called only where DEL may be. A server that will not write now,
-// such as a full one, does not matter here: it is as good as any to read from.
+// permitScript calls every command of the other scripts, and returns the names
+// of those that the user may not call. As called here, most commands do
+// nothing. The others write to a key that nothing else uses and that DEL
+// deletes, so they are called only if DEL is allowed. The script ignores all
+// other errors, such as those of a full server, from which one can still read.
 const permitScript = `
 local denied = {}
 local function may(command, ...)
@@ -53,13 +53,14 @@ if may('DEL', KEYS[10]) then
 end
 return denied`
 
-const remedyDenied = "Let the user run scripts, call all that they call, and use all keys that begin with the prefix in braces (ACL SETUSER)."
+const remedyDenied = "Let the user run scripts, call all commands in them, and use all keys that begin with the prefix in braces (ACL SETUSER)."
 
-// checkPermissions returns an error where the user may not run the scripts, or
-// not call all that they call. Redis tells only when it comes to a command.
+// checkPermissions returns an error if the user may not run the scripts, or may
+// not call all their commands. Redis reports a missing permission only when the
+// command is called.
 func (db *DB) checkPermissions(ctx context.Context) error {
 	script := redis.NewScript(permitScript)
-	// The scripts go to the server by their hash or in full.
+	// The scripts are sent by their hash or in full.
 	if err := script.Eval(ctx, db.client, db.names).Err(); err != nil {
 		return err
 	}
@@ -71,11 +72,11 @@ func (db *DB) checkPermissions(ctx context.Context) error {
 	return hint.New(fmt.Errorf("the user %w: %s", errDenied, list), "Let the user call "+list+" also in scripts (ACL SETUSER).")
 }
 
-var errDenied = errors.New("may not call all that the scripts call")
+var errDenied = errors.New("may not call all commands of the scripts")
 
-// denied reports whether an answer is about a permission. What is denied inside
-// of a script has no code of its own: the first text is that of Redis until
-// 7.0, and the second that of later ones and of Valkey.
+// denied reports whether an answer is about a missing permission. Inside a
+// script such an answer has no code: the first text is that of Redis until 7.0,
+// and the second that of later versions and of Valkey.
 func denied(answer string) bool {
 	for _, sign := range []string{"The user executing the script can't", "ACL failure in script", "NOPERM "} {
 		if strings.Contains(answer, sign) {

@@ -6,33 +6,33 @@ import (
 	"slices"
 )
 
-// What the server looks up at once for a reader at most, and for all of what
-// a reader does.
+// The limits for reading again: keys in one call, keys in one transaction, and
+// bytes to remember.
 const (
 	mostPlanned    = 20_000
 	mostLookedUp   = 100_000
 	mostRemembered = 64 << 20 // bytes
 )
 
-// planned is what a reader has read so far. When somebody writes meanwhile, all
-// of it is read again at once: if it is the same the reader goes on in the
-// newer state, and otherwise it begins again with it. So those who read end
-// also beside those who never pause to write something else.
+// planned is what a reader has read so far. When somebody writes meanwhile, the
+// reader reads all of it again in one call. If nothing differs, the reader
+// continues in the newer state; otherwise it begins again with the values of
+// that state. So a reader ends even if others never stop writing other keys.
 type planned struct {
 	gets  map[string][]byte
 	pages map[span]page
-	size  int // how many keys that is
+	size  int // the number of keys
 	bytes int
 }
 
-// span is where a page of a scan begins and ends, and how many keys it has at
-// most.
+// span is the range of a page of a scan, and the largest number of keys in the
+// page.
 type span struct {
 	from, to string
 	size     int
 }
 
-// page is a part of what a scan gives.
+// page is a part of the result of a scan.
 type page struct{ keys, values []string }
 
 func newPlanned() *planned { return &planned{gets: map[string][]byte{}, pages: map[span]page{}} }
@@ -51,10 +51,10 @@ func (p *planned) page(s span, found page) {
 	}
 }
 
-// tooMuch reports whether the server cannot look all of it up at once.
+// tooMuch reports whether this is too much to read again in one call.
 func (p *planned) tooMuch() bool { return p.size > mostPlanned || p.bytes > mostRemembered }
 
-// equal reports whether what was read before is the same as now.
+// equal reports whether everything that was read is the same in now.
 func (p *planned) equal(now *planned) bool {
 	for name, value := range p.gets {
 		if !bytes.Equal(value, now.gets[name]) {
@@ -69,8 +69,8 @@ func (p *planned) equal(now *planned) bool {
 	return true
 }
 
-// renew reads what is known again, in the state of now. Where that differs from
-// what was read before it returns errTorn.
+// renew reads everything known again, in one state. If something differs from
+// before, it returns errTorn.
 func (r *reader) renew(before *planned) error {
 	r.looked += r.known.size
 	if r.known.tooMuch() || r.looked > mostLookedUp {
@@ -89,7 +89,7 @@ func (r *reader) renew(before *planned) error {
 	return nil
 }
 
-// load reads what r knows once more, all of one state.
+// load reads everything that r knows again, in one state.
 func (db *DB) load(r *reader) (version string, now *planned, err error) {
 	args := []any{len(r.known.gets)}
 	names := make([]string, 0, len(r.known.gets))
@@ -136,4 +136,4 @@ func (db *DB) load(r *reader) (version string, now *planned, err error) {
 	return version, now, nil
 }
 
-var errShort = errors.New("the server gave no whole answer")
+var errShort = errors.New("the answer of the server is incomplete")

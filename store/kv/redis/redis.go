@@ -8,70 +8,74 @@
 //	st := kv.New(db)
 //	defer st.Close()
 //
-// The package is a module of its own, so that go-redis is in the programs that
-// use it and in no other. It needs Redis 6.2 or later, or Valkey.
+// The package is a module of its own, so that only programs that use it depend
+// on go-redis. It needs Redis 6.2 or later, or Valkey.
 //
 // # What the server holds, and its danger
 //
-// All that package kv stores, in clear: the keys of WhatsApp accounts. Who can
-// read the server, its files or its network can be those accounts. Use
-// [kv.Encrypt], TLS and a password.
+// The server holds everything that package kv stores, in clear: the keys of
+// WhatsApp accounts. Whoever can read the server, its files or its network can
+// act as those accounts. Use [kv.Encrypt], TLS and a password.
 //
-// Everything is in a few Redis keys: a hash of values, a sorted set of names, a
-// number that each commit raises, a lock, the queue for it and when each in it
-// has last asked, two lists of what a large commit is yet to store, for ten
-// minutes the last commit of each process, and within a script of Check one to
-// try commands on. Their names are the prefix in braces and a word, so that a
-// cluster keeps them in one slot.
+// Everything is in a few Redis keys. Their names are the prefix in braces and a
+// word, so that a cluster keeps them in one slot. They are: a hash of values; a
+// sorted set of names; a number that each commit increases; a lock; the queue
+// for the lock, and when each process in the queue last asked; two lists with
+// the changes of a large commit; for ten minutes, the last commit of each
+// process; and, only while Check runs, one key to try commands on.
 //
-// A user of the server for this package alone needs no more than
+// A user of the server that is only for this package needs no more than
 //
 //	ACL SETUSER walink on >password ~{walink}:* -@all +ping +info +config|get +eval +evalsha
 //	    +del +get +hdel +hget +hmget +hset +incr +llen +lrange +pexpire +rpush
 //	    +set +time +type +unlink +zadd +zrange +zrank +zrem +zscore
 //
-// Without info and config the settings of the server go unchecked. Open and
-// Check name what else is missing, without a change to the server. Where a
-// permission ends later, a transaction that needs it stores nothing.
+// Without info and config, Check cannot read the settings of the server. Open
+// and Check name every other permission that is missing, and change nothing on
+// the server to find it. If a permission is revoked later, a transaction that
+// needs it stores nothing.
 //
 // # What a crash may lose
 //
-// A program that crashes loses nothing that was reported as stored: a
-// transaction is one script on the server, done in full or not at all. What a
-// crash of the server loses is for its settings to say: with "appendonly yes"
+// A crash of the program loses nothing that was reported as stored: a
+// transaction is one script on the server, done completely or not at all. What
+// a crash of the server loses depends on its settings: with "appendonly yes"
 // and "appendfsync always" nothing, with "everysec" the last second, with
-// snapshots alone the minutes since the last, and without either all. A lease
-// can be lost like anything else, and its token be given again: Check advises
-// against snapshots alone with a [*store.Advice]. A
-// failover can lose what the replica had not yet got. Open refuses a server
-// with no persistence, and one that evicts keys when its memory is full:
-// "maxmemory-policy" must be "noeviction". A device whose last writes are lost
-// can no longer read what its contacts send, until they notice: choose
-// "always".
+// snapshots alone the minutes since the last snapshot, and without either
+// everything. A lease can be lost too, and its token used again: Check warns
+// about snapshots alone with a [*store.Advice]. A failover can lose what the
+// replica had not yet received.
 //
-// While the server is away calls fail, and work again once it is back; after
-// its crash those that write may have to wait ten seconds for a lock. Where its
-// disk is full, a server with "everysec" refuses to write, and one with
-// "always" ends itself, until there is room. TestCrash kills a writing program,
-// TestCrashOfTheServer the server under load, hundreds of times, and
-// TestFullDisk and TestFullDiskAlways fill its disk.
+// Open refuses a server that keeps nothing on its disk, and one that deletes
+// keys when its memory is full: "maxmemory-policy" must be "noeviction". A
+// device whose last writes are lost cannot decrypt what its contacts send,
+// until they notice: choose "always".
+//
+// While the server is down, calls fail; they work again once the server is up.
+// After a crash of the server, calls that write may have to wait ten seconds
+// for a lock. If the disk of the server is full, a server with "everysec"
+// refuses to write, and one with "always" stops, until there is room. TestCrash
+// kills a writing program, and TestCrashOfTheServer the server under load,
+// hundreds of times. TestFullDisk and TestFullDiskAlways fill its disk.
 //
 // # Many processes
 //
-// Writing transactions take the lock, which is theirs alone across all
-// processes, so that each runs once and after the other; those of one process
-// that wait for each other share it and one commit. Processes get it in the
-// order in which they asked. It is renewed as long as its transaction runs; a
-// process that dies with it loses it after ten seconds. One that stood still
-// for longer gets an error that wraps [ErrLockLost], and has stored nothing.
-// Where the network fails under a commit it is asked for again, which does no
-// harm; if there is no answer either, the error says that the outcome is not
-// known. The time by which leases end is the server's, on a cluster that of the
-// node with the keys.
+// A writing transaction takes the lock, which only one process can have at a
+// time, so that each transaction runs once and one after the other.
+// Transactions of one process that wait for each other share the lock and one
+// commit. Processes get the lock in the order in which they asked. A process
+// renews the lock as long as its transaction runs. If the process dies, the
+// lock ends after ten seconds. A process that was stopped for longer gets an
+// error that wraps [ErrLockLost], and has stored nothing. If the network fails
+// during a commit, the package sends the commit again, which does no harm; if
+// there is still no answer, the error says that the outcome is not known.
+// Leases end by the time of the server, on a cluster by that of the node with
+// the keys.
 //
 // A commit of more than a thousand changes is sent in steps and then done at
-// once, during which the server does nothing else: one or two seconds for four
-// hundred thousand. More than a million or a GiB are refused.
+// once. During that time the server does nothing else: one or two seconds for
+// four hundred thousand changes. A commit of more than a million changes or a
+// GiB is refused.
 package redis
 
 import (
@@ -94,24 +98,24 @@ import (
 )
 
 // ErrEvicts is in the chain of the error about a server that deletes keys by
-// itself. Nothing in it has been changed.
+// itself. Nothing on the server was changed.
 var ErrEvicts error = hint.New(
 	errors.New("it deletes keys when its memory is full: set maxmemory-policy to noeviction"),
 	"Set maxmemory-policy of the server to noeviction, or use another server: this one deletes keys by itself.",
 )
 
-// ErrVolatile is in the chain of the error about a server that keeps nothing
-// on its disk. Nothing in it has been changed.
+// ErrVolatile is in the chain of the error about a server that keeps nothing on
+// its disk. Nothing on the server was changed.
 var ErrVolatile error = hint.New(
 	errors.New("it keeps nothing on its disk: set appendonly to yes, and appendfsync to always"),
 	"Set appendonly of the server to yes and appendfsync to always, or use another server: this one keeps nothing on its disk.",
 )
 
-// ErrLockLost is in the chain of the error about a transaction that took
-// outlived its lock. It has stored nothing, and can be tried again.
+// ErrLockLost is in the chain of the error about a transaction that took longer
+// than its lock. The transaction has stored nothing, and can be tried again.
 var ErrLockLost error = hint.New(
 	errors.New("the lock was lost before the end of the transaction"),
-	"Try again, and look why this program or the server was so slow.",
+	"Try again, and find out why this program or the server was so slow.",
 )
 
 var errPrefix = errors.New("the prefix is empty or has a brace in it")
@@ -126,7 +130,7 @@ type DB struct {
 	holder  string // of locks, not of leases
 	batches atomic.Uint64
 
-	calls   sync.WaitGroup // what reads, and what goes on in the background
+	calls   sync.WaitGroup // reads, and calls in the background
 	mu      sync.Mutex
 	closed  bool
 	closing sync.Once
@@ -139,23 +143,23 @@ var (
 	_ kv.Checker = (*DB)(nil)
 )
 
-// Open connects to the server at url, which is of the form redis://, rediss://
-// with TLS, or unix:// for a socket, and can hold a user, a password and the
-// number of a database. The options that can follow after a question mark are
-// those of go-redis. The names of all Redis keys begin with prefix, which is
-// not empty and without braces: two that differ share nothing.
+// Open connects to the server at url. The URL begins with redis://, with
+// rediss:// for TLS, or with unix:// for a socket. It can have a user, a
+// password and the number of a database; the options after a question mark are
+// those of go-redis. The names of all Redis keys begin with prefix, which must
+// not be empty or have braces. DBs with different prefixes share nothing.
 //
-// A server that cannot be reached, that must not be used, or that does not let
-// its user do what is needed, gets an error that names the address and the
-// reason, and is not changed: see [ErrEvicts] and [ErrVolatile]. The address in
-// errors is without user and password.
+// If the server cannot be reached, must not be used, or denies its user a
+// command that the package needs, the error names the address, without user and
+// password, and the reason. Nothing on the server is changed. See [ErrEvicts]
+// and [ErrVolatile].
 func Open(ctx context.Context, url, prefix string) (*DB, error) {
 	options, err := redis.ParseURL(url)
 	if err != nil {
-		// Its text may hold the URL, and with it the password.
+		// Its text may contain the URL, and so the password.
 		return nil, fmt.Errorf("redis: open: %w", hint.New(errURL, remedyURL))
 	}
-	options.MaxRetries = -1 // what is worth it is asked again anyway
+	options.MaxRetries = -1 // this package retries where a retry is safe
 	options.ContextTimeoutEnabled = true
 	db, err := OpenClient(ctx, redis.NewClient(options), prefix)
 	if err != nil {
@@ -165,7 +169,7 @@ func Open(ctx context.Context, url, prefix string) (*DB, error) {
 }
 
 // OpenClient is [Open] for a client of go-redis, such as one of a cluster or a
-// sentinel. The DB owns it, and closes it, also when OpenClient fails.
+// sentinel. The DB owns the client, and closes it, even if OpenClient fails.
 func OpenClient(ctx context.Context, client redis.UniversalClient, prefix string) (*DB, error) {
 	if prefix == "" || strings.ContainsAny(prefix, "{}") {
 		return nil, errors.Join(fmt.Errorf("redis: open: %w", hint.New(errPrefix, "Choose a prefix such as walink.")), client.Close())
@@ -233,8 +237,8 @@ func (db *DB) enter() (end func(), err error) {
 	return db.calls.Done, nil
 }
 
-// Close waits for the transactions that run, and closes the connections. It
-// may be called twice.
+// Close waits for the running transactions, and closes the connections. A
+// second Close does nothing.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
 		db.writer.Close()

@@ -13,11 +13,11 @@ import (
 	"github.com/walink/walink/store/kv/internal/group"
 )
 
-var errURL = errors.New("the URL is not one of redis://, rediss:// or unix:// that can be used")
+var errURL = errors.New("the URL is not a valid redis://, rediss:// or unix:// URL")
 
 const remedyURL = "Write it like rediss://user:password@host:6379/0, with special characters percent-encoded." //nolint:gosec // no password
 
-// explain adds to an error of Redis what to do about it, where that is known.
+// explain adds the remedy to an error of Redis, if the remedy is known.
 func explain(err error) error {
 	if err == nil || hint.Known(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -31,7 +31,7 @@ func explain(err error) error {
 	case errors.Is(err, group.ErrClosed), errors.Is(err, redis.ErrClosed):
 		remedy = "Open the store again: this program has closed it."
 	case strings.Contains(err.Error(), "tls"), strings.Contains(err.Error(), "certificate"):
-		remedy = "Write rediss:// for a server with TLS and redis:// for one without, and look at the certificate of the server."
+		remedy = "Write rediss:// for a server with TLS and redis:// for one without, and check the certificate of the server."
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		remedy = "Check the host and the port in the URL, that Redis runs there, and that it listens to this machine."
 	}
@@ -41,8 +41,8 @@ func explain(err error) error {
 	return hint.New(err, remedy)
 }
 
-// remedyOf goes by the first word of an answer, which is its code, but for
-// permissions.
+// remedyOf looks at the first word of an answer, which is its code, except for
+// missing permissions.
 func remedyOf(answer string) string {
 	if denied(answer) {
 		return remedyDenied
@@ -52,9 +52,9 @@ func remedyOf(answer string) string {
 	case "NOAUTH", "WRONGPASS":
 		return "Check the user and the password in the URL, and requirepass or the users of the server."
 	case "OOM":
-		return "Raise maxmemory of the server, or make room in it."
+		return "Raise maxmemory of the server, or delete data from it."
 	case "MISCONF":
-		return "Make room on the disk of the server, and look at its log: it cannot save what it is given."
+		return "Free space on the disk of the server, and look at its log: it cannot save its data."
 	case "READONLY":
 		return "Name the primary server in the URL: this one is a replica."
 	case "LOADING", "MASTERDOWN", "CLUSTERDOWN":

@@ -9,16 +9,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The scripts are sent by their hash, and in full where the server does not
-// know them yet. Those that read answer with the version, which tells a reader
-// whether what it has read is of one state, and with "lost" where the token
-// that they are given first is not that of the lock.
+// The scripts are sent by their hash, and in full if the server does not know
+// them yet. The first argument of a script that reads is the token of the lock,
+// or empty. The script returns "lost" if another token has the lock. Otherwise
+// it returns the version first, which shows a reader whether all its reads were
+// of one state.
 const (
 	getScript = `
 if ARGV[1] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[1] then return {'lost'} end
 return {redis.call('GET', KEYS[1]) or '0', redis.call('HGET', KEYS[2], ARGV[2])}`
 
-	// A page of a scan: names from one on, below another, and their values.
+	// One page of a scan: the names in a range, and their values.
 	scanScript = `
 if ARGV[1] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[1] then return {'lost'} end
 local keys = redis.call('ZRANGE', KEYS[3], ARGV[2], ARGV[3], 'BYLEX', 'LIMIT', 0, ARGV[4])
@@ -26,7 +27,7 @@ local values = {}
 if #keys > 0 then values = redis.call('HMGET', KEYS[2], unpack(keys)) end
 return {redis.call('GET', KEYS[1]) or '0', keys, values}`
 
-	// Many values and the beginnings of many scans, all of one state.
+	// Many values and many pages of scans, all of one state.
 	planScript = `
 local gets, scans = {}, {}
 local last = 1 + tonumber(ARGV[1])
@@ -39,10 +40,10 @@ for i = last + 1, #ARGV, 3 do
 end
 return {redis.call('GET', KEYS[1]) or '0', gets, scans}`
 
-	// Takes the lock, or a place in the queue for it, which is in the order of
-	// arrival: the place is the answer, and -1 is the lock. Who has not asked
-	// for a while has died, and loses its place. Asking again changes nothing
-	// most of the time, so that it costs no fsync.
+	// Takes the lock, or a place in the queue for it. The queue is in the order
+	// of arrival. The result is the place, or -1 for the lock. A process that
+	// has not asked for a while is dead, and loses its place. Most repeated
+	// calls write nothing, so that they cost no fsync.
 	lockScript = `
 local holder = redis.call('GET', KEYS[4])
 if holder == ARGV[1] then return -1 end
@@ -82,9 +83,9 @@ redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('HDEL', KEYS[6], ARGV[1])
 return 0`
 
-	// A part of a large batch, which waits in a list until all of it is there:
-	// the token, how long it is kept, which list, how much of it there is
-	// already, and what is added.
+	// A part of a large batch, which waits in a list until all parts are there.
+	// The arguments are the token, the life of the list, the number of the
+	// list, its expected length, and the items to add.
 	stageScript = `
 if redis.call('GET', KEYS[4]) ~= ARGV[1] then return 0 end
 local list, before, more = KEYS[tonumber(ARGV[3])], tonumber(ARGV[4]), #ARGV - 4
@@ -96,15 +97,18 @@ for i = 5, #ARGV, 1000 do redis.call('RPUSH', list, unpack(ARGV, i, math.min(i +
 redis.call('PEXPIRE', list, ARGV[2])
 return 1`
 
-	// What a batch has changed: the token, how long its success is remembered,
-	// how many names and values wait in the lists, and an operation, a name and
-	// a value each. The lock ends with it. Asked again, it answers the same.
+	// The changes of a batch. The arguments are the token, how long the success
+	// is remembered, the lengths of the two lists, and an operation, a name and
+	// a value for each change. The script also releases the lock. If it is
+	// called again, it returns the same.
 	//
-	// What has run stays done when the server denies its user a later command,
-	// and a permission can end at any time. So each is called to no effect
-	// before anything is stored. Of those that always have one, DEL and INCR
-	// change no data and HSET comes before all else that does. The first that
-	// writes must be one that a full memory refuses, since it is asked but then.
+	// If the server denies its user a command, everything before that command
+	// stays done, and a permission can be revoked at any time. So the script
+	// first calls each command without effect. Three commands always have an
+	// effect: DEL and INCR change no data here, and HSET comes before every
+	// other change of data. The first command that writes must be one that a
+	// server with full memory refuses, because Redis tests the memory only
+	// at the first write.
 	commitScript = `
 local done = redis.call('GET', KEYS[9])
 if done == ARGV[1] then return 1 end
@@ -157,14 +161,14 @@ return 1`
 	timeScript = `return redis.call('TIME')`
 )
 
-// The places of the lists among the keys of a script.
+// The numbers of the lists among the keys of a script.
 const (
 	setList    = 7
 	deleteList = 8
 )
 
-// run runs a script with the keys of the DB. It returns when ctx ends, also
-// where the server hangs; Close then waits for the answer.
+// run runs a script with the keys of the DB. It returns when ctx ends, even if
+// the server hangs; Close then waits for the answer.
 func (db *DB) run(ctx context.Context, script string, args ...any) *redis.Cmd {
 	if ctx.Done() == nil {
 		return redis.NewScript(script).Run(ctx, db.client, db.names, args...)
@@ -173,7 +177,7 @@ func (db *DB) run(ctx context.Context, script string, args ...any) *redis.Cmd {
 	db.calls.Go(func() { answer <- redis.NewScript(script).Run(ctx, db.client, db.names, args...) })
 	select {
 	case cmd := <-answer:
-		// The connection may notice it a moment before ctx does.
+		// The connection may reach its deadline a moment before ctx does.
 		var network net.Error
 		if end, ok := ctx.Deadline(); ok && errors.As(cmd.Err(), &network) && network.Timeout() && time.Until(end) <= 0 {
 			cmd.SetErr(context.DeadlineExceeded)
@@ -186,9 +190,9 @@ func (db *DB) run(ctx context.Context, script string, args ...any) *redis.Cmd {
 	}
 }
 
-// runTwice is run for a script that may be run twice. Where the first answer
-// was lost it asks again, some times. The error is an unknownError where it is
-// not known whether the script has run.
+// runTwice is run for a script that may run more than once. If the answer was
+// lost, runTwice sends the script again, up to times in all. If it is not known
+// whether the script has run, the error is an unknownError.
 func (db *DB) runTwice(ctx context.Context, times int, script string, args ...any) (done bool, err error) {
 	unknown := false
 	for range times {
@@ -212,11 +216,11 @@ func (db *DB) runOnce(ctx context.Context, script string, args ...any) (int, err
 	return db.run(ctx, script, args...).Int()
 }
 
-// unknownError is of a script that may have run.
+// unknownError is the error of a script that may have run.
 type unknownError struct{ err error }
 
 func (e *unknownError) Error() string {
-	return "whether the transaction is stored is not known: " + e.err.Error()
+	return "it is not known whether the transaction is stored: " + e.err.Error()
 }
 
 func (e *unknownError) Unwrap() error { return e.err }

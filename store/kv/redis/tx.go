@@ -10,8 +10,8 @@ import (
 	"github.com/walink/walink/store/kv"
 )
 
-// How many names a page of a scan has: few at first, since many scans look for
-// one thing.
+// The numbers of names in a page of a scan: few at first, because many scans
+// look for one name.
 const (
 	firstPage = 16
 	lastPage  = 1024
@@ -19,17 +19,17 @@ const (
 
 // reader reads from the server.
 type reader struct {
-	ctx     context.Context //nolint:containedctx // a transaction is for the ctx that it was begun with
+	ctx     context.Context //nolint:containedctx // the ctx of the transaction
 	db      *DB
-	lock    *lock    // nil without the lock
-	known   *planned // what was read; nil with the lock
-	version string   // of what was read; empty before the first read
+	lock    *lock    // nil if the reader does not have the lock
+	known   *planned // what was read; nil if the reader has the lock
+	version string   // the version of what was read; empty before the first read
 	looked  int      // how many keys were read again
-	torn    bool     // there was another version meanwhile
+	torn    bool     // the reader has met two states
 	ended   bool
 }
 
-// errTorn ends a transaction that reads and has seen two states.
+// errTorn ends a reading transaction that has met two states.
 var errTorn = errors.New("the data changed while it was read")
 
 func (r *reader) usable() error {
@@ -39,8 +39,8 @@ func (r *reader) usable() error {
 	return nil
 }
 
-// ask runs a script that reads, and tells whether its answer is of the state
-// that was read before. Without the lock it may be of another.
+// ask runs a script that reads, and reports whether its answer is of the same
+// state as the earlier reads. Without the lock it may be of another state.
 func (r *reader) ask(script string, args ...any) (answer []any, same bool, err error) {
 	token := ""
 	if r.lock != nil {
@@ -81,7 +81,7 @@ func (r *reader) Get(key []byte) ([]byte, error) {
 		return nil, err
 	}
 	var value []byte
-	if len(answer) > 1 { // a nil at its end cuts a list short
+	if len(answer) > 1 { // a nil at the end of a list is dropped
 		if text, ok := answer[1].(string); ok {
 			value = []byte(text)
 		}
@@ -167,7 +167,7 @@ func (r *reader) page(s span) (page, error) {
 	return r.known.pages[s], nil
 }
 
-// pageOf returns the names and the values that a script has answered.
+// pageOf returns the names and values in the answer of a script.
 func pageOf(names, list any) (page, error) {
 	var found page
 	keys, _ := names.([]any)
@@ -175,7 +175,7 @@ func pageOf(names, list any) (page, error) {
 	for i, key := range keys {
 		name, _ := key.(string)
 		if i >= len(values) || values[i] == nil {
-			return page{}, fmt.Errorf("key %q has no value: the server has lost it", digits.Mask(name))
+			return page{}, fmt.Errorf("the server has lost the value of key %q", digits.Mask(name))
 		}
 		value, _ := values[i].(string)
 		found.keys, found.values = append(found.keys, name), append(found.values, value)
@@ -183,8 +183,8 @@ func pageOf(names, list any) (page, error) {
 	return found, nil
 }
 
-// after returns the first name after all that begin with prefix, or nil where
-// there is none.
+// after returns the first name after all names that begin with prefix, or nil
+// if there is none.
 func after(prefix []byte) []byte {
 	for i := len(prefix) - 1; i >= 0; i-- {
 		if prefix[i] < 0xff {
@@ -201,7 +201,7 @@ type readOnly struct{ *reader }
 
 var _ kv.Tx = readOnly{}
 
-var errReadOnly = errors.New("the transaction only reads")
+var errReadOnly = errors.New("the transaction is read-only")
 
 // Set implements [kv.Tx].
 func (readOnly) Set(_, _ []byte) error { return errReadOnly }
@@ -209,8 +209,8 @@ func (readOnly) Set(_, _ []byte) error { return errReadOnly }
 // Delete implements [kv.Tx].
 func (readOnly) Delete([]byte) error { return errReadOnly }
 
-// tornTimes is how often a transaction that reads is begun again before it
-// takes the lock, under which nothing changes.
+// tornTimes is how often a reading transaction runs before it takes the lock,
+// so that nothing changes.
 const tornTimes = 10
 
 // Txn implements [kv.DB].
@@ -238,8 +238,8 @@ func (db *DB) txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	return db.readLocked(ctx, func(r *reader) error { return fn(readOnly{r}) })
 }
 
-// read runs fn once with what an earlier call of it has read, and tells whether
-// it saw more than one state.
+// read runs fn once, with what an earlier call has read, and reports whether fn
+// met two states.
 func (db *DB) read(ctx context.Context, known *planned, fn func(kv.Tx) error) (now *planned, torn bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, false, err

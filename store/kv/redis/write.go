@@ -10,8 +10,8 @@ import (
 	"github.com/walink/walink/store/kv/internal/group"
 )
 
-// commitTime is how long a call of a commit may take. It does not end with a
-// ctx, since it is of several transactions.
+// commitTime is how long a call of a commit may take. Such a call has no ctx of
+// a caller, because a commit belongs to several transactions.
 const commitTime = 5 * time.Second
 
 // batchTime is how long a batch takes more transactions.
@@ -20,8 +20,8 @@ const batchTime = lockTime / 10
 // doneTime is how long the server remembers the last commit of a process.
 const doneTime = 10 * time.Minute
 
-// What is more than a step goes to the server in several, and what is more
-// than the most is refused, since the server does nothing else meanwhile.
+// A commit larger than a step is sent in several steps. A commit larger than
+// the most is refused, because the server does nothing else during a commit.
 const (
 	stepChanges = 1000
 	stepBytes   = 1 << 20
@@ -29,8 +29,7 @@ const (
 	mostBytes   = 1 << 30
 )
 
-// base is a batch under the lock. What is set in it goes to the server with
-// Commit.
+// base is a batch under the lock. Its changes go to the server with Commit.
 type base struct {
 	*group.Overlay
 	reader *reader
@@ -92,15 +91,15 @@ func (b *base) commit(ctx context.Context) (stored bool, err error) {
 	switch {
 	case b.Len() > mostChanges || bytes > mostBytes:
 		return false, hint.New(
-			fmt.Errorf("a transaction of %d changes and %d MiB, where %d and %d are possible", b.Len(), bytes>>20, mostChanges, mostBytes>>20),
-			"Do it in smaller parts.",
+			fmt.Errorf("a transaction of %d changes and %d MiB, want at most %d and %d", b.Len(), bytes>>20, mostChanges, mostBytes>>20),
+			"Split the transaction into smaller ones.",
 		)
 	case b.Len() > stepChanges || bytes > stepBytes:
 		sets, deletes, err := b.stage(ctx)
 		if err != nil {
 			return false, err
 		}
-		// The answer may take longer than the client waits for one.
+		// The script may take longer than the client waits for its answer.
 		return db.runTwice(ctx, 10, commitScript, append(head, sets, deletes)...)
 	}
 	args := slices.Concat(head, []any{0, 0})
@@ -118,8 +117,8 @@ func (b *base) commit(ctx context.Context) (stored bool, err error) {
 	return db.runTwice(ctx, 2, commitScript, args...)
 }
 
-// stage sends what has changed in steps, to lists that nobody reads yet, and
-// returns how long they are.
+// stage sends the changes in steps to lists that nobody reads yet, and returns
+// the lengths of the lists.
 func (b *base) stage(ctx context.Context) (sets, deletes int, err error) {
 	set, deleted := &step{base: b, list: setList}, &step{base: b, list: deleteList}
 	err = b.Each(func(key string, value []byte) error {
@@ -137,11 +136,11 @@ func (b *base) stage(ctx context.Context) (sets, deletes int, err error) {
 	return set.sent, deleted.sent, err
 }
 
-// step is what is sent to a list at once.
+// step is the part of a list that is sent at once.
 type step struct {
 	base  *base
 	list  int
-	sent  int // how long the list is
+	sent  int // the length of the list
 	items []any
 	bytes int
 }
@@ -162,8 +161,8 @@ func (s *step) send(ctx context.Context) error {
 	}
 	args := append([]any{s.base.lock.token, doneTime.Milliseconds(), s.list, s.sent}, s.items...)
 	done, err := s.base.reader.db.runTwice(ctx, 2, stageScript, args...)
-	if unknown, ok := err.(*unknownError); ok { //nolint:errorlint // it is this one's own
-		return unknown.err // nothing is applied before all is staged
+	if unknown, ok := err.(*unknownError); ok { //nolint:errorlint // runTwice does not wrap it
+		return unknown.err // nothing is stored before everything is staged
 	}
 	if err == nil && !done {
 		return ErrLockLost

@@ -1,12 +1,13 @@
-// Package group runs the writing transactions of a [kv.DB] one after the other
-// and commits those that wait for each other together: where a commit is what
-// costs, as an fsync or a round trip, many writers pay for one.
+// Package group runs the writing transactions of a [kv.DB] one after the other,
+// and commits transactions that wait for each other together. If a commit is
+// expensive, such as an fsync or a round trip, many writers share the cost.
 //
-// The fn of each transaction runs alone, in the goroutine of its caller, on an
-// overlay of its own, so that one that fails takes nothing along. Who finds
-// nobody waiting lets those run that can, and if still nobody waits, commits for
-// all since the last commit: no clock ever holds anything back in the hope of
-// company.
+// The fn of each transaction runs alone, in the goroutine of its caller, on its
+// own overlay. So a transaction that fails does not affect the others. When a
+// transaction is done and none waits, the goroutine yields to goroutines that
+// are ready to run. If still no transaction waits, it commits all transactions
+// since the last commit. No timer ever delays a commit to wait for more
+// transactions.
 package group
 
 import (
@@ -22,61 +23,62 @@ import (
 )
 
 // Base is a transaction of the DB below. Set and Delete must not fail because
-// of what they are given.
+// of their arguments.
 type Base interface {
 	kv.Tx
-	// Use says whose ctx holds for what is read from now on.
+	// Use sets the ctx of all reads from now on.
 	Use(ctx context.Context)
-	// Commit stores what was set and deleted, and ends the Base.
+	// Commit stores all changes, and ends the Base.
 	Commit(ctx context.Context) error
-	// Rollback ends the Base without that.
+	// Rollback ends the Base and stores nothing.
 	Rollback()
 }
 
-// Breakable is an optional interface of a [Base] that can end by itself, as
-// one under a lock that was lost. Broken then says why nothing of it can be
-// stored any more; it is nil as long as the Base holds.
+// Breakable is an optional interface of a [Base] that can end by itself, for
+// example because its lock was lost. Broken then returns why nothing of the
+// Base can be stored any more. Otherwise Broken returns nil.
 type Breakable interface{ Broken() error }
 
 // ErrClosed is returned by a Writer that is closed.
 var ErrClosed = errors.New("the database is closed")
 
-// most is the number of transactions that are committed together at most, so
-// that the first of them does not wait too long.
+// most is the largest number of transactions in one commit, so that the first
+// of them does not wait too long.
 const most = 128
 
-// yields is how often who would commit lets others run first. Each time all that
-// are ready to run on the same processor do, and several come a step closer.
+// yields is how often the goroutine that is about to commit lets others run
+// first. Each time all goroutines that are ready on the same processor run, and
+// some of them may then have a transaction.
 const yields = 3
 
 // Writer runs writing transactions. Use [New].
 type Writer struct {
-	// Span is how long a batch takes more transactions, if it is not zero. It
-	// is set before the first of them.
+	// Span is how long a batch takes more transactions. Zero is without limit.
+	// Set Span before the first transaction.
 	Span time.Duration
 
 	begin func(ctx context.Context) (Base, error)
 
 	mu      sync.Mutex
-	busy    bool            // somebody has the turn
-	waiting []chan struct{} // for the turn, in this order
+	busy    bool            // a goroutine has the turn
+	waiting []chan struct{} // for the turn, in order
 	closed  bool
 
-	// batch belongs to who has the turn.
+	// batch belongs to the goroutine that has the turn.
 	batch *batch
 }
 
-// batch is what is committed together.
+// batch is a group of transactions that are committed together.
 type batch struct {
 	base Base
-	size int           // how many transactions have changed something
-	from time.Time     // when it was begun
+	size int           // how many transactions changed something
+	from time.Time     // when the batch began
 	done chan struct{} // closed when the batch has ended
-	err  error         // set before
+	err  error         // set before done is closed
 }
 
-// New returns a Writer for the DB on which begin begins transactions. It has
-// one of them open at a time.
+// New returns a Writer for a DB. begin begins a transaction of the DB; only one
+// is open at a time.
 func New(begin func(ctx context.Context) (Base, error)) *Writer {
 	return &Writer{begin: begin}
 }
@@ -101,15 +103,15 @@ func (w *Writer) Txn(ctx context.Context, fn func(kv.Tx) error) error {
 	default:
 	}
 	if err != nil {
-		return err // what it has changed is not in the batch
+		return err // its changes are not in the batch
 	}
-	return fmt.Errorf("whether the transaction is stored is not known: %w", ctx.Err())
+	return fmt.Errorf("it is not known whether the transaction is stored: %w", ctx.Err())
 }
 
-// run is Txn for who has the turn, which it gives away. It returns the batch
-// on whose end the answer depends.
+// run is Txn for the goroutine that has the turn, and passes the turn on. If
+// the result depends on a batch, run returns the batch.
 func (w *Writer) run(ctx context.Context, fn func(kv.Tx) error) (b *batch, err error) {
-	defer w.leave() // also when fn panics
+	defer w.leave() // even if fn panics
 	if w.batch == nil {
 		base, err := w.begin(ctx)
 		if err != nil {
@@ -129,13 +131,13 @@ func (w *Writer) run(ctx context.Context, fn func(kv.Tx) error) (b *batch, err e
 		b.err = breakable.Broken()
 	}
 	switch {
-	case b.err != nil: // also for who has only read: it may be out of date
+	case b.err != nil: // even for a transaction that only read: what it read may be out of date
 	case err == nil && tx.Len() > 0:
 		b.size++
-		// What fails here fails for all: it may be half done.
+		// A failed flush may be half done, so the whole batch fails.
 		b.err = tx.flush()
 	case b.size == 0:
-		return nil, err // it has seen nothing that is not stored yet
+		return nil, err // everything that it read is stored
 	}
 	return b, err
 }
@@ -171,19 +173,20 @@ func (w *Writer) enter(ctx context.Context) error {
 		return ctx.Err()
 	}
 	w.mu.Unlock()
-	w.leave() // it has the turn by now, and others count on it
+	w.leave() // this goroutine was given the turn meanwhile, and must pass it on
 	return ctx.Err()
 }
 
-// leave gives the turn to the next, with the batch, or ends the batch before:
-// in the background, so that nobody waits for a commit longer than its ctx.
+// leave passes the turn on, with the batch, or commits the batch first. The
+// commit runs in another goroutine, so that nobody waits for a commit longer
+// than its ctx.
 func (w *Writer) leave() {
 	b := w.batch
 	switch {
 	case b == nil:
 	case b.err != nil, b.size >= most, w.Span > 0 && time.Since(b.from) >= w.Span, w.alone():
 		w.batch = nil
-		go func() { // Close waits for it, since this has the turn
+		go func() { // Close waits for it, because it has the turn
 			b.finish()
 			w.pass()
 		}()
@@ -192,7 +195,7 @@ func (w *Writer) leave() {
 	w.pass()
 }
 
-// pass gives the turn to the next.
+// pass gives the turn to the next goroutine.
 func (w *Writer) pass() {
 	w.mu.Lock()
 	if len(w.waiting) > 0 {
@@ -208,13 +211,14 @@ func (w *Writer) pass() {
 		return
 	}
 	w.mu.Unlock()
-	w.leave() // who was waiting has given up since
+	w.leave() // no goroutine waits any more
 }
 
-// alone reports whether nobody is waiting for the turn, and nobody is about to.
-// Those whose batch has just ended are awake but have not run yet, and most of
-// them come back with what they do next: without them each batch of many would
-// be followed by one of few. Where nothing else can run this takes no time.
+// alone reports whether no goroutine waits for the turn, even after others had
+// a chance to run. The goroutines of the last batch are ready but have not run
+// yet, and most of them come back with their next transaction. Without this, a
+// large batch would always be followed by a small one. If no other goroutine is
+// ready, alone takes no time.
 func (w *Writer) alone() bool {
 	for range yields {
 		if !w.last() {
@@ -225,24 +229,25 @@ func (w *Writer) alone() bool {
 	return w.last()
 }
 
-// last reports whether nobody is waiting for the turn.
+// last reports whether no goroutine waits for the turn.
 func (w *Writer) last() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.waiting) == 0
 }
 
-// finish ends a batch. It has no ctx, since it is of several transactions.
+// finish commits a batch, or rolls it back. It has no ctx, because the batch
+// belongs to several transactions.
 func (b *batch) finish() {
 	defer close(b.done)
 	if b.err != nil || b.size == 0 {
 		b.base.Rollback()
 		return
 	}
-	b.err = b.base.Commit(context.Background()) //nolint:forbidigo // no caller's ctx may end what is of others too
+	b.err = b.base.Commit(context.Background()) //nolint:forbidigo // no caller's ctx may end the commit of the others
 }
 
-// Close waits for the transactions that run or wait, and lets no other begin.
+// Close waits for running and waiting transactions, and lets no other begin.
 func (w *Writer) Close() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -254,7 +259,7 @@ func (w *Writer) Close() {
 	w.waiting = append(w.waiting, turn)
 	w.mu.Unlock()
 	<-turn
-	if b := w.batch; b != nil { // of those who have seen that somebody waits
+	if b := w.batch; b != nil { // its goroutines saw Close wait, and did not commit
 		w.batch = nil
 		b.finish()
 	}

@@ -10,14 +10,14 @@ import (
 	"github.com/walink/walink/store/kv"
 )
 
-// What every DB below can keep.
+// Every DB that uses this package can store keys and values up to these sizes.
 const (
 	maxKey   = 2 * kv.MaxKey
 	maxValue = 256 << 20
 )
 
-// Overlay is a transaction that keeps its changes to itself. A nil value is
-// that of a deleted key. Use [NewOverlay].
+// Overlay is a transaction that keeps its changes in memory. The value of a
+// deleted key is nil. Use [NewOverlay].
 type Overlay struct {
 	base    kv.Tx
 	changes btree.Map[string, []byte]
@@ -27,7 +27,7 @@ type Overlay struct {
 // NewOverlay returns a transaction on top of base.
 func NewOverlay(base kv.Tx) *Overlay { return &Overlay{base: base} }
 
-// End lets nothing more be done.
+// End makes all later calls fail.
 func (o *Overlay) End() { o.ended = true }
 
 func (o *Overlay) usable() error {
@@ -37,10 +37,10 @@ func (o *Overlay) usable() error {
 	return nil
 }
 
-// Len returns how many keys are changed.
+// Len returns how many keys were changed.
 func (o *Overlay) Len() int { return o.changes.Len() }
 
-// Each calls fn for each key that is changed, with its value or nil.
+// Each calls fn for each changed key, with its value or nil.
 func (o *Overlay) Each(fn func(key string, value []byte) error) error {
 	var err error
 	o.changes.Scan(func(key string, value []byte) bool {
@@ -50,7 +50,7 @@ func (o *Overlay) Each(fn func(key string, value []byte) error) error {
 	return err
 }
 
-// flush does the changes on the transaction below.
+// flush makes the changes in the transaction below.
 func (o *Overlay) flush() error {
 	return o.Each(func(key string, value []byte) error {
 		if value == nil {
@@ -77,7 +77,7 @@ func (o *Overlay) Set(key, value []byte) error {
 		return err
 	}
 	if len(key) == 0 || len(key) > maxKey || len(value) == 0 || len(value) > maxValue {
-		return fmt.Errorf("a key of %d bytes with a value of %d, where 1 to %d and 1 to %d are possible", len(key), len(value), maxKey, maxValue)
+		return fmt.Errorf("a key of %d bytes with a value of %d, want 1 to %d and 1 to %d", len(key), len(value), maxKey, maxValue)
 	}
 	o.changes.Set(string(key), value)
 	return nil
@@ -92,8 +92,7 @@ func (o *Overlay) Delete(key []byte) error {
 	return nil
 }
 
-// Scan implements [kv.Tx]: it goes through the changes and through what is
-// below side by side.
+// Scan implements [kv.Tx]. It merges the changes with the transaction below.
 func (o *Overlay) Scan(prefix []byte, fn func(key, value []byte) error) error {
 	if err := o.usable(); err != nil {
 		return err
@@ -133,7 +132,7 @@ func (o *Overlay) Scan(prefix []byte, fn func(key, value []byte) error) error {
 			return err
 		}
 		if len(changes) > 0 && changes[0].key == string(key) {
-			return nil // what it has become comes before the next
+			return nil // its change comes before the next key
 		}
 		return fn(key, value)
 	})
