@@ -95,15 +95,21 @@ ignore_startup_parameters = extra_float_digits
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-ended
 	})
-	for end := time.Now().Add(10 * time.Second); !exists(filepath.Join(dir, ".s.PGSQL.6432")); {
-		if time.Now().After(end) {
-			t.Fatalf("PgBouncer does not start: %s", log)
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for !exists(filepath.Join(dir, ".s.PGSQL.6432")) {
+		select {
+		case <-ticker.C:
+		case err := <-ended:
+			ended <- err // for the cleanup
+			t.Fatalf("PgBouncer does not start: %v: %s", err, log)
 		}
-		<-time.After(20 * time.Millisecond)
 	}
 	return dir
 }

@@ -51,7 +51,7 @@ func TestOpenRefuses(t *testing.T) {
 		"no database":       {url: s.url("nothing"), reason: "3D000", remedy: "createdb"},
 		"no such role":      {url: strings.Replace(s.url(newer), "user=postgres", "user=nobody&password=hunter2", 1), reason: "28000", remedy: "pg_hba.conf"},
 		"a newer schema":    {url: s.url(newer), reason: "schema version", remedy: "Update this program", is: dbutil.ErrUnsupportedDatabaseVersion},
-		"another schema":    {url: s.url(foreign), remedy: "a database of its own"},
+		"another schema":    {url: s.url(foreign), remedy: "its own database"},
 		"may not create":    {url: strings.Replace(s.url(forbidden), "user=postgres", "user=weak", 1), reason: "42501", remedy: "GRANT CREATE"},
 		"TLS is not there":  {url: s.url(newer) + "&sslmode=require&host=localhost&port=1", remedy: "in the URL"},
 	} {

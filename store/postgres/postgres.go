@@ -23,16 +23,14 @@ import (
 	"github.com/walink/walink/store/transfer"
 )
 
-// closeTimeout is how long Close waits for what runs.
+// closeTimeout is how long Close waits for running queries.
 const closeTimeout = 5 * time.Second
 
-// keeper has the methods that do not depend on the kind of database: those of
-// [store.Store] but for Close, of [store.Ledger],
-// [store.Leaser], [transfer.Exporter] and [transfer.Importer].
+// keeper has the methods that do not depend on the kind of database.
 type keeper = sqlkeep.Keeper
 
 // Store keeps sessions in a PostgreSQL database. It implements [store.Store]
-// with all that is optional. It is safe for concurrent use. Use [Open].
+// and all its optional interfaces. It is safe for concurrent use. Use [Open].
 type Store struct {
 	*keeper
 	where    string // the host and the database, for errors
@@ -53,14 +51,14 @@ var (
 )
 
 // Open connects to the database that url names, and brings its tables up to
-// date. It fails where no connection can be had, and changes nothing in a
-// database that it cannot use: one whose schema needs a newer program
-// ([go.mau.fi/util/dbutil.ErrUnsupportedDatabaseVersion]), or in which the role
-// may not create tables. The error names the host, the database and the reason,
-// and has a Remedy method where something can be done about it.
+// date. If the database cannot be used, Open changes nothing in it and returns
+// an error. Examples are a schema that needs a newer program
+// ([go.mau.fi/util/dbutil.ErrUnsupportedDatabaseVersion]), and a role that may
+// not create tables. The error names the host, the database and the reason, and
+// has a Remedy method if the remedy is known.
 func Open(ctx context.Context, url string) (*Store, error) {
 	if misread(url) {
-		return nil, fmt.Errorf("postgres: open: %w: the password seems to hold a special character as it is", hint.New(errURL, remedyURL))
+		return nil, fmt.Errorf("postgres: open: %w: the password seems to have a special character that is not percent-encoded", hint.New(errURL, remedyURL))
 	}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
@@ -84,7 +82,8 @@ func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
 	}
 	if pooled {
 		s.presence.useless = true
-		// A prepared statement belongs to a connection, and each transaction has another.
+		// A prepared statement belongs to a connection, and each transaction
+		// may get another connection.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
@@ -107,8 +106,8 @@ func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
 	return sqlkeep.Upgrade(ctx, s.keeper, nil)
 }
 
-// behindPooler reports whether something like PgBouncer stands in between: the
-// key with which a query can be canceled is not that of a backend then.
+// behindPooler reports whether the connection goes through something like
+// PgBouncer. Then the key that cancels a query is not that of a backend.
 func behindPooler(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
 	config = config.Copy()
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -116,14 +115,15 @@ func behindPooler(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = conn.Close(ctx) }() // nothing was asked of it that matters
+	defer func() { _ = conn.Close(ctx) }() // its only result is known
 	var backend uint32
 	err = conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&backend)
 	return backend != conn.PgConn().PID(), err
 }
 
-// checkElsewhere finds tables that are not in the search path: the migrations
-// look for them in every schema, and would take those for theirs.
+// checkElsewhere fails if tables exist in a schema that is not in the search
+// path: the migrations look for tables in every schema, and would upgrade
+// those.
 func (s *Store) checkElsewhere(ctx context.Context) error {
 	var elsewhere bool
 	err := s.db.QueryRow(ctx, `
@@ -138,17 +138,17 @@ func (s *Store) checkElsewhere(ctx context.Context) error {
 	return err
 }
 
-// checkTables finds tables that are gone.
+// checkTables fails if tables are gone.
 func (s *Store) checkTables(ctx context.Context) error {
-	var there bool
-	err := s.db.QueryRow(ctx, `SELECT to_regclass('whatsmeow_device') IS NOT NULL AND to_regclass('walink_session') IS NOT NULL`).Scan(&there)
-	if err == nil && !there {
+	var exist bool
+	err := s.db.QueryRow(ctx, `SELECT to_regclass('whatsmeow_device') IS NOT NULL AND to_regclass('walink_session') IS NOT NULL`).Scan(&exist)
+	if err == nil && !exist {
 		return hint.New(errTables, remedyElsewhere)
 	}
 	return err
 }
 
-// now is the clock of the database.
+// now returns the time of the database.
 func (s *Store) now(ctx context.Context) (now time.Time, err error) {
 	err = s.db.QueryRow(ctx, `SELECT clock_timestamp()`).Scan(&now)
 	return now, err
@@ -166,8 +166,9 @@ func (s *Store) snapshot(ctx context.Context) (*sql.Tx, error) {
 // LeaseAlarm implements [store.LeaseAlarm].
 func (s *Store) LeaseAlarm() <-chan struct{} { return s.presence.alarm() }
 
-// Check implements [store.Checker]. It looks whether the database answers, is no
-// read-only standby, does not lose what it has confirmed, and can be written.
+// Check implements [store.Checker]. It tests whether the database answers, is
+// no read-only standby, keeps what it has confirmed, has all tables, and is
+// writable.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
 		return s.fail("check", err)
@@ -194,10 +195,10 @@ func (s *Store) check(ctx context.Context) error {
 	return sqlkeep.Probe(ctx, s.keeper)
 }
 
-// Close closes the connections once what runs on them has ended, for which it
-// waits up to five seconds, after up to four for that which shows that the Store
-// is alive; what takes longer gets an error. It may be called twice. What is called later, also through a device of the Store, returns an
-// error.
+// Close closes the connections. It waits up to four seconds for the connection
+// that shows that the Store is alive, and then up to five for running queries.
+// If one takes longer, Close returns an error. A second Close does nothing.
+// Calls after Close return an error, even those through a device of the Store.
 func (s *Store) Close() error {
 	s.presence.close()
 	if s.sql == nil {
@@ -222,25 +223,25 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// fail names the operation and the database in err.
+// fail adds the operation and the database to err.
 func (s *Store) fail(op string, err error) error {
 	return fmt.Errorf("postgres: %s in %s: %w", op, s.where, explain(err))
 }
 
-// Adoptable returns the devices that the database holds without a session
-// name, sorted: those that another whatsmeow program has linked. [Store.Adopt]
-// gives one of them a name.
+// Adoptable returns the devices in the database that have no session name,
+// sorted. Another whatsmeow program has linked them. [Store.Adopt] gives a
+// device a name.
 func (s *Store) Adoptable(ctx context.Context) ([]types.JID, error) { return s.keeper.Adoptable(ctx) }
 
-// Adopt records the stored device jid under session, so that nobody need link
-// it again. The JID must be as Adoptable gives it, with the device number. Its
-// LinkedAt is the time of the adoption.
+// Adopt stores a session name for the stored device jid, so that nobody has to
+// link it again. The JID must have its device number, as Adoptable returns it.
+// The session's LinkedAt is the time of the adoption.
 //
-// If the database holds no such device the error wraps [store.ErrNotFound]. If
-// the session already has another device, or the device another name, that is
-// an error too; nothing is ever deleted. Adopting twice is not an error.
+// If the database has no such device, the error wraps [store.ErrNotFound]. It
+// is an error too if the session has another device, or the device another
+// name. Adopt never deletes anything. Adopting twice is not an error.
 //
-// Only one program at a time may use a device: stop the one that linked it.
+// Only one program at a time may use a device: stop the program that linked it.
 func (s *Store) Adopt(ctx context.Context, session string, jid types.JID) error {
 	return s.keeper.Adopt(ctx, session, jid)
 }

@@ -13,23 +13,23 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// vital shows others that this Store is alive: by an advisory lock on a
-// connection beside the pool, which the server lets go of when it sees the
-// connection end. Its goroutine waits for that.
+// presence shows others that this Store is alive: by an advisory lock on a
+// connection outside the pool. The server releases the lock when it sees the
+// connection end. A goroutine waits for that end.
 type presence struct {
 	config *pgx.ConnConfig
-	one    chan struct{} // has a token while nobody connects
+	one    chan struct{} // has a token while no goroutine connects
 
 	mu      sync.Mutex
-	useless bool          // behind a pooler, where connections are not one's own
-	closed  bool          // closed
-	own     string        // the mark; empty while there is no connection
-	lost    chan struct{} // closed when the connection has ended; nil if there is none to lose
+	useless bool          // behind a pooler, which shares its connections
+	closed  bool          // the Store is closed
+	own     string        // the mark; empty without a connection
+	lost    chan struct{} // closed when the connection has ended; nil without one
 	stop    context.CancelFunc
 	done    chan struct{}
 }
 
-// claimLimit is how long the connection may take.
+// claimLimit is how long the connection and its lock may take.
 const claimLimit = 2 * time.Second
 
 var errClosed = errors.New("the store is closed")
@@ -40,9 +40,10 @@ func newPresence(config *pgx.ConnConfig) *presence {
 	return p
 }
 
-// mark returns what others can tell by whether this Store is alive: when the
-// server was started, since its locks end with it, and the number of the lock.
-// Where no connection can be had beside the pool it is empty.
+// mark returns a text from which others can tell whether this Store is alive.
+// It has the start time of the server, with which its locks end, and the number
+// of the lock. If no connection outside the pool is possible, the mark is
+// empty.
 func (p *presence) mark(ctx context.Context) (string, error) {
 	select {
 	case <-p.one:
@@ -59,10 +60,10 @@ func (p *presence) mark(ctx context.Context) (string, error) {
 	conn, err := pgx.ConnectConfig(limited, p.config.Copy())
 	if err == nil {
 		if own, err = p.claim(limited, conn); err == nil {
-			err = ctx.Err() // nobody would keep it
+			err = ctx.Err() // the caller has given up
 		}
 		if err != nil {
-			_ = conn.Close(limited) // the first error says it all
+			_ = conn.Close(limited) // the first error is enough
 		}
 	}
 	p.mu.Lock()
@@ -71,7 +72,7 @@ func (p *presence) mark(ctx context.Context) (string, error) {
 	case err != nil && ctx.Err() != nil:
 		return "", ctx.Err()
 	case err != nil:
-		p.lost = nil // a lease is good all the same, and ends with its time
+		p.lost = nil // the lease is valid anyway, and ends when it expires
 		return "", nil
 	}
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -84,7 +85,7 @@ func (p *presence) mark(ctx context.Context) (string, error) {
 	return own, nil
 }
 
-// state returns the mark if it can be had without a new connection.
+// state returns the mark, and whether no new connection is needed for it.
 func (p *presence) state() (own string, ready bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,18 +95,19 @@ func (p *presence) state() (own string, ready bool, err error) {
 	return p.own, p.useless || p.own != "", nil
 }
 
-// serverStart is when the server was started, whatever the time zone of the
-// connection.
+// serverStart is the time at which the server was started, in any time zone of
+// the connection.
 const serverStart = `extract(epoch FROM pg_postmaster_start_time())::text`
 
-// claim takes the lock. The server is not to end the connection by itself before
-// any lease has ended: 60 seconds are more than twice their time.
+// claim takes the lock. It makes sure that the server does not end the
+// connection by itself before a lease has ended: 60 seconds are more than twice
+// the time of a lease.
 func (p *presence) claim(ctx context.Context, conn *pgx.Conn) (string, error) {
 	var b [8]byte
-	_, _ = rand.Read(b[:]) // it never fails
+	_, _ = rand.Read(b[:]) // Read never fails
 	number := int64(binary.BigEndian.Uint64(b[:]) >> 1)
 	var started string
-	// Not every server knows all of these.
+	// Some servers do not know all of these.
 	_, err := conn.Exec(ctx, `
 		SELECT set_config(name, CASE name WHEN 'tcp_keepalives_idle' THEN '60' ELSE '0' END, false) FROM pg_settings
 		WHERE name IN ('tcp_keepalives_idle', 'tcp_user_timeout', 'idle_session_timeout')
@@ -116,7 +118,8 @@ func (p *presence) claim(ctx context.Context, conn *pgx.Conn) (string, error) {
 	return started + " " + strconv.FormatInt(number, 10), err
 }
 
-// watch waits for the end of the connection, or for ctx to end it.
+// watch waits until the connection ends, or ctx ends and watch closes the
+// connection.
 func (p *presence) watch(ctx context.Context, conn *pgx.Conn, own string, lost, done chan struct{}) {
 	defer close(done)
 	for {
@@ -126,7 +129,7 @@ func (p *presence) watch(ctx context.Context, conn *pgx.Conn, own string, lost, 
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimLimit)
 	defer cancel()
-	_ = conn.Close(limited) // it has ended, or is to
+	_ = conn.Close(limited) // it has ended, or must end
 	p.mu.Lock()
 	if p.own == own {
 		p.own = ""
@@ -135,7 +138,7 @@ func (p *presence) watch(ctx context.Context, conn *pgx.Conn, own string, lost, 
 	close(lost)
 }
 
-// drop gives up a connection of which the server knows no more.
+// drop closes a connection whose lock the server no longer knows.
 func (p *presence) drop(own string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,15 +148,15 @@ func (p *presence) drop(own string) {
 	}
 }
 
-// alarm returns a channel that is closed when the lock is lost; nil if there is
-// none to lose.
+// alarm returns a channel that is closed when the lock is lost, or nil without
+// a lock.
 func (p *presence) alarm() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lost
 }
 
-// close lets go of the lock, also of one that is being taken.
+// close releases the lock, even one that another goroutine is about to take.
 func (p *presence) close() {
 	p.mu.Lock()
 	p.closed = true
@@ -169,8 +172,9 @@ func (p *presence) close() {
 	}
 }
 
-// mark returns the mark of this Store, whose lock the server has: a connection
-// may end there and not here, as when something in between has forgotten it.
+// mark returns the mark of this Store, and makes sure that the server has its
+// lock. A connection may have ended at the server only, for example because a
+// router between the two has forgotten it.
 func (s *Store) mark(ctx context.Context) (string, error) {
 	own, err := s.presence.mark(ctx)
 	if err == nil && own != "" && s.dead(ctx, own) {
@@ -180,9 +184,9 @@ func (s *Store) mark(ctx context.Context) (string, error) {
 	return own, err
 }
 
-// dead reports whether the Store with that mark is known to be dead: its lock is
-// free on a server that has not been started since. Others may ask at the same
-// time, so the lock is tried for sharing.
+// dead reports whether the Store with that mark is known to be dead: its lock
+// is free, and the server has not been restarted since. Others may ask at the
+// same time, so dead tries to take the lock as a shared one.
 func (s *Store) dead(ctx context.Context, mark string) bool {
 	started, lock, ok := strings.Cut(mark, " ")
 	number, err := strconv.ParseInt(lock, 10, 64)

@@ -16,20 +16,20 @@ import (
 
 var (
 	errURL       = errors.New("the URL of the database cannot be understood")
-	errElsewhere = errors.New("the tables stand in a schema that is not in search_path")
-	errTables    = errors.New("tables are missing that were there when the store was opened")
-	errStandby   = errors.New("the server is a standby, which cannot be written")
+	errElsewhere = errors.New("the tables are in a schema that is not in search_path")
+	errTables    = errors.New("tables are missing that existed when the store was opened")
+	errStandby   = errors.New("the server is a read-only standby")
 )
 
 const (
 	remedyURL       = "Write it like postgres://user:password@host:5432/database?sslmode=require, with special characters percent-encoded." //nolint:gosec // no password
-	remedyElsewhere = "Give each store a database of its own, or put the schema of the tables into search_path."
+	remedyElsewhere = "Give each store its own database, or put the schema of the tables into search_path."
 	remedyStandby   = "Name the primary server in the URL, or all servers with target_session_attrs=read-write."
 	remedyDurable   = "Set fsync and synchronous_commit to on, for the server, the database or the role."
 )
 
-// explain adds to an error of PostgreSQL what to do about it, where that is
-// known. The codes are those of appendix A of its manual.
+// explain adds the remedy to an error of PostgreSQL, if the remedy is known.
+// The codes are those of appendix A of its manual.
 func explain(err error) error {
 	if err == nil || hint.Known(err) {
 		return err
@@ -42,11 +42,11 @@ func explain(err error) error {
 		remedy = remedyOf(failure.Code)
 	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
 		remedy = "Update this program: a newer one has changed the database."
-	case errors.Is(err, sql.ErrConnDone), strings.Contains(err.Error(), "sql: database is closed"), // which has no name
+	case errors.Is(err, sql.ErrConnDone), strings.Contains(err.Error(), "sql: database is closed"), // database/sql has no variable for it
 		strings.Contains(err.Error(), "closed pool"):
 		remedy = "Open the store again: this program has closed it."
 	case strings.Contains(err.Error(), "tls"), strings.Contains(err.Error(), "TLS"), strings.Contains(err.Error(), "certificate"):
-		remedy = "Look at sslmode and sslrootcert in the URL, and at the certificate of the server."
+		remedy = "Check sslmode and sslrootcert in the URL, and the certificate of the server."
 	case network != nil:
 		remedy = "Check the host and the port in the URL, that PostgreSQL runs there, and that it listens to this machine."
 	}
@@ -56,12 +56,13 @@ func explain(err error) error {
 	return hint.New(err, remedy)
 }
 
-// query is how the options of a URL begin.
+// query matches the beginning of the options of a URL.
 var query = regexp.MustCompile(`\?[A-Za-z_]+=`)
 
-// misread reports whether a URL would be understood otherwise than it is meant,
-// because its password has an @, a slash or a question mark as it is: a part of
-// it would be taken for the host, the database or an option then, and shown.
+// misread reports whether pgx would understand a URL in another way than it is
+// meant, because its password has an @, a slash or a question mark that is not
+// encoded. Then a part of the password would become the host, the database or
+// an option, and would be shown.
 func misread(dsn string) bool {
 	rest, isURL := strings.CutPrefix(dsn, "postgres://")
 	if !isURL {
@@ -74,16 +75,16 @@ func misread(dsn string) bool {
 	return isURL && (strings.ContainsAny(user, "/?#") && strings.Contains(rest, "@") || strings.Count(rest, "@") > 1)
 }
 
-// reasonOf is why a URL cannot be understood, without the URL, which may hold a
+// reasonOf returns why a URL is not valid, without the URL, which may have a
 // password.
 func reasonOf(err error) error {
-	cause := err // of the pool's settings
+	cause := err // about the settings of the pool
 	if whole, ok := errors.AsType[*url.Error](err); ok {
 		cause = whole.Err
 	} else if parse, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
 		cause = errors.Unwrap(parse)
 	}
-	if cause == nil || strings.ContainsAny(cause.Error(), "\"'`") { // it quotes what may be of the password
+	if cause == nil || strings.ContainsAny(cause.Error(), "\"'`") { // it quotes a part of the URL, perhaps of the password
 		return errors.New("a part of it is wrong")
 	}
 	return cause
@@ -94,15 +95,15 @@ func remedyOf(code string) string {
 	case "28P01", "28000":
 		return "Check the user and the password in the URL, and pg_hba.conf on the server."
 	case "3D000":
-		return "Make the database first (createdb), or correct its name in the URL."
+		return "Make the database (createdb), or correct its name in the URL."
 	case "42501":
-		return "Give the role the right to create tables in the schema (GRANT CREATE ON SCHEMA), and to use those that are there."
+		return "Give the role the right to create tables in the schema (GRANT CREATE ON SCHEMA), and to use the existing ones."
 	case "53300":
 		return "Lower pool_max_conns in the URL, or raise max_connections on the server."
 	case "53100":
 		return "Free space on the disk of the server."
 	case "08P01":
-		return "Set what the URL sets with ALTER ROLE instead, or name it in PgBouncer's ignore_startup_parameters."
+		return "Move the settings of the URL to ALTER ROLE, or name them in PgBouncer's ignore_startup_parameters."
 	case "25006":
 		return remedyStandby
 	case "57P03", "57P01", "57P02":

@@ -11,9 +11,9 @@ import (
 	"github.com/walink/walink/store/storetest"
 )
 
-// Benchmark measures what a [store.Store] does for incoming messages, see
-// [Traffic.Message], with 1, 8 and 64 sessions at once, each with a goroutine
-// of its own.
+// Benchmark measures what a [store.Store] does for incoming messages (see
+// [Traffic.Message]), with 1, 8 and 64 sessions at once, each in its own
+// goroutine.
 func Benchmark(b *testing.B, open func(b *testing.B) store.Store) {
 	b.Helper()
 	for _, count := range []int{1, 8, 64} {

@@ -10,7 +10,7 @@ const (
 	large           = "clause 7: long keys and large values"
 	refusesEmpty    = "clause 7: an empty key and an empty value are refused"
 	staysAsItWas    = "clause 8: what was read stays as it was"
-	staysTheCallers = "clause 8: what a DB is given stays the caller's"
+	staysTheCallers = "clause 8: arguments stay the caller's"
 )
 
 // brokenBytes break what keys and values are (clauses 7 and 8).

@@ -136,16 +136,16 @@ const (
 	closesTwice         = "clause 11: Close may be called twice and ends everything"
 	closeWaitsForReader = "clause 11: Close waits for a transaction that reads"
 	closeWaitsForWriter = "clause 11: Close waits for a transaction that writes"
-	closeBeside         = "clause 11: Close beside transactions"
-	outlives            = "clause 11: what was stored outlives the DB"
-	bytesOutlive        = "clause 11: any bytes outlive the DB"
-	outlivesClose       = "clause 11: what was stored beside Close outlives the DB"
+	closeDuring         = "clause 11: Close during transactions"
+	survives            = "clause 11: what was stored survives Close"
+	bytesSurvive        = "clause 11: any bytes survive Close"
+	survivesItsClose    = "clause 11: what was stored during Close survives it"
 	clockGoesOn         = "Clock: the time goes on"
 	clockEnds           = "Clock: a ctx that has ended"
 	named               = "Stringer: the DB has a name"
 )
 
-// brokenCloses break Close, what outlives it, and what a DB may be (clause 11).
+// brokenCloses break Close, what survives it, and what a DB may be (clause 11).
 func brokenCloses() []mutant {
 	at := func(now func() time.Time) func(b *broken) {
 		return func(b *broken) { b.now = func(ctx context.Context) (time.Time, error) { return now(), ctx.Err() } }
@@ -173,7 +173,7 @@ func brokenCloses() []mutant {
 		})},
 		{"Close waits for nobody", closeWaitsForReader, "Close returned while a transaction ran", impatient},
 		{"Close waits for nobody, and not for a writer", closeWaitsForWriter, "Close returned while a transaction ran", impatient},
-		{"Close fails beside a transaction", closeWaitsForReader, "Close: broken", func(b *broken) {
+		{"Close fails during a transaction", closeWaitsForReader, "Close: broken", func(b *broken) {
 			var mu sync.Mutex
 			running := 0
 			add := func(n int) int {
@@ -226,7 +226,7 @@ func brokenCloses() []mutant {
 			}
 			return err
 		})},
-		{"Txn hangs after Close", closeBeside, "still running", func(b *broken) {
+		{"Txn hangs after Close", closeDuring, "still running", func(b *broken) {
 			b.txn = func(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 				if b.isShut() {
 					return b.hang()
@@ -234,12 +234,12 @@ func brokenCloses() []mutant {
 				return b.good(ctx, write, fn)
 			}
 		}},
-		{"Close stores nothing", outlives, "Scan", func(b *broken) {
+		{"Close stores nothing", survives, "Scan", func(b *broken) {
 			b.reopened = func(disk *memory.DB) {
 				rewrite(disk, func([]stored) []stored { return nil })
 			}
 		}},
-		{"what was deleted comes back", outlives, "Scan", func(b *broken) {
+		{"what was deleted comes back", survives, "Scan", func(b *broken) {
 			var deleted []stored
 			inside(func(t *brokenTx, _ bool) {
 				t.del = func(key []byte) error {
@@ -253,7 +253,7 @@ func brokenCloses() []mutant {
 				rewrite(disk, func(found []stored) []stored { return append(found, deleted...) })
 			}
 		}},
-		{"a file has lines", bytesOutlive, "Get of", func(b *broken) {
+		{"a file has lines", bytesSurvive, "Get of", func(b *broken) {
 			b.reopened = func(disk *memory.DB) {
 				rewrite(disk, func(found []stored) []stored {
 					for i, s := range found {
@@ -263,14 +263,14 @@ func brokenCloses() []mutant {
 				})
 			}
 		}},
-		{"a file has no more than 8 MiB of a value", bytesOutlive, "Get of", func(b *broken) {
+		{"a file has no more than 8 MiB of a value", bytesSurvive, "Get of", func(b *broken) {
 			b.reopened = func(disk *memory.DB) {
 				rewrite(disk, func(found []stored) []stored {
 					return slices.DeleteFunc(found, func(s stored) bool { return len(s.value) > 8<<20 })
 				})
 			}
 		}},
-		{"the last transaction is lost", outlivesClose, "were said to be stored", func(b *broken) {
+		{"the last transaction is lost", survivesItsClose, "were reported as stored", func(b *broken) {
 			var mu sync.Mutex
 			var was []stored
 			wrap(true, func(b *broken, ctx context.Context, fn func(kv.Tx) error) error {

@@ -13,8 +13,8 @@ import (
 
 const (
 	waitsForNoWriter = "clause 4: a reader waits for no writer, and sees nothing of it"
-	seesOneState     = "clause 4: a reader sees one state, also when another is stored meanwhile"
-	neverHalf        = "clause 4: readers beside writers never see half"
+	seesOneState     = "clause 4: a reader sees one state, even if another is stored meanwhile"
+	neverHalf        = "clause 4: readers never see half of a write"
 	readsOnly        = "clause 4: a reader cannot write"
 	severalAtOnce    = "clause 10: several goroutines at once"
 )
@@ -69,7 +69,7 @@ func brokenReaders() []mutant {
 		}},
 		{"a reader sees what was stored later", storesAll, "Scan", late},
 		{"a reader hangs", storesAll, "still running: a reading Txn", wrap(false, func(b *broken, _ context.Context, _ func(kv.Tx) error) error { return b.hang() })},
-		{"half of a transaction is stored before the rest", neverHalf, "a reader beside a writer saw", half},
+		{"half of a transaction is stored before the rest", neverHalf, "a reader during a write saw", half},
 		{"Set of a reader is ignored", readsOnly, "Set in a reading transaction succeeded", inside(func(t *brokenTx, write bool) {
 			if !write {
 				t.set = func(_, _ []byte) error { return nil }

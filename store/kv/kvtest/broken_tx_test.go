@@ -16,7 +16,7 @@ const (
 	ordered       = "clause 6: a scan is ordered by bytes and ends with its prefix"
 	scansItsOwn   = "clause 6: a scan sees what its own transaction has changed"
 	endsScan      = "clause 6: an error ends a scan, and the scan returns it"
-	nested        = "clause 6: Get and Scan inside of a scan"
+	nested        = "clause 6: Get and Scan inside a scan"
 	scansMany     = "clause 6: a scan of many keys"
 )
 
@@ -223,14 +223,14 @@ func brokenScans() []mutant {
 				})
 			}
 		}},
-		{"a scan inside of another fails", nested, "broken", counted(func(_ *brokenTx, _ bool) error { return errBroken }, nil)},
-		{"Get inside of a scan of a writer fails", nested, "write true: broken", counted(nil, func(write bool) error {
+		{"a scan inside another fails", nested, "broken", counted(func(_ *brokenTx, _ bool) error { return errBroken }, nil)},
+		{"Get inside a scan of a writer fails", nested, "write true: broken", counted(nil, func(write bool) error {
 			if write {
 				return errBroken
 			}
 			return nil
 		})},
-		{"a scan inside of another ends it", nested, "a Scan with others inside saw", inside(func(t *brokenTx, _ bool) {
+		{"a scan inside another ends it", nested, "a Scan with others inside saw", inside(func(t *brokenTx, _ bool) {
 			begun := 0
 			t.scan = func(prefix []byte, fn func(key, value []byte) error) error {
 				begun++
@@ -254,7 +254,7 @@ func brokenScans() []mutant {
 	}
 }
 
-// counted spoils Scan and Get inside of a Scan.
+// counted spoils Scan and Get inside a Scan.
 func counted(scan func(t *brokenTx, write bool) error, get func(write bool) error) func(*broken) {
 	return inside(func(t *brokenTx, write bool) {
 		depth := 0

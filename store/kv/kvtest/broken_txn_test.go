@@ -16,8 +16,8 @@ const (
 	exits         = "clause 2: a goroutine that ends in fn leaves the DB usable"
 	losesNothing  = "clause 3: writing transactions lose nothing of each other"
 	oneByOne      = "clause 3: one writing transaction after the other"
-	failsAlone    = "clause 3: one that fails takes none of the others along"
-	likeAMap      = "clauses 1 to 7: what would happen to a map"
+	failsAlone    = "clause 3: one that fails does not affect the others"
+	likeAMap      = "clauses 1 to 7: the DB behaves like a map"
 )
 
 // brokenTxns break what is around fn (clauses 1 to 3).
@@ -144,8 +144,8 @@ func brokenTxns() []mutant {
 			_ = b.good(ctx, true, func(tx kv.Tx) error { return errors.Join(fn(tx), errBroken) })
 			return b.good(ctx, true, fn)
 		})},
-		{"fn is called again after a conflict", oneByOne, "is called 2 times", beside(true)},
-		{"a conflict is not seen", oneByOne, "Scan", beside(false)},
+		{"fn is called again after a conflict", oneByOne, "is called 2 times", concurrently(true)},
+		{"a conflict is not seen", oneByOne, "Scan", concurrently(false)},
 		{"nobody waits for a writer", oneByOne, "Txn: broken", func(b *broken) {
 			lock := make(chan struct{}, 1)
 			wrap(true, func(b *broken, ctx context.Context, fn func(kv.Tx) error) error {
@@ -201,9 +201,9 @@ func brokenTxns() []mutant {
 	}
 }
 
-// beside runs writers beside each other, and calls fn again, or not, where
+// concurrently runs writers at the same time, and calls fn again, or not, where
 // another has written meanwhile.
-func beside(again bool) func(*broken) {
+func concurrently(again bool) func(*broken) {
 	return func(b *broken) {
 		var mu sync.Mutex
 		version := 0

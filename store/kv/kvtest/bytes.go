@@ -9,8 +9,8 @@ import (
 	"github.com/walink/walink/store/kv"
 )
 
-// odd are pairs that get lost where bytes are taken for text, lines or
-// numbers, and lengths for those of a byte or two.
+// odd returns pairs that get lost if a DB takes bytes for text, lines or
+// numbers, or stores lengths in a byte or two.
 func odd() []pair {
 	state := map[string]string{}
 	for b := range 256 {
@@ -92,7 +92,7 @@ func refusesEmpty(t *trial) {
 	t.want("", pair{"a", "1"})
 }
 
-// kept is a slice that a DB gave, and what was in it.
+// kept is a slice from a DB, and its content at that time.
 type kept struct {
 	slice []byte
 	was   string
@@ -145,8 +145,8 @@ func staysAsItWas(t *trial) {
 	}
 }
 
-// staysTheCallers has a caller use a slice again, except for what it gave to
-// Set, and look for changes in what it gave.
+// staysTheCallers changes a slice after it was an argument, except of Set, and
+// tests that the DB does not change arguments.
 func staysTheCallers(t *trial) {
 	t.set(pair{"a", "1"}, pair{"b", "2"}, pair{"c", "3"}, pair{"cc", "4"})
 	t.write(func(tx kv.Tx) error {

@@ -14,7 +14,8 @@ func (t *trial) clock() {
 	}
 }
 
-// clockGoesOn waits until it is later, which takes no second.
+// clockGoesOn waits until the clock shows a later time, which takes less than a
+// second.
 func clockGoesOn(t *trial) {
 	t.clock()
 	now := func() time.Time {
@@ -43,7 +44,7 @@ func clockGoesOn(t *trial) {
 	}
 	together(8, func(int) {
 		if _, err := t.db.Now(t.Context()); err != nil {
-			t.Errorf("Now beside others: %v", err)
+			t.Errorf("Now in several goroutines: %v", err)
 		}
 	})
 	t.set(pair{"a", "1"})

@@ -11,7 +11,7 @@ import (
 	"github.com/walink/walink/store/kv"
 )
 
-// closer skips the case where the DB cannot be closed.
+// closer skips the case if the DB cannot be closed.
 func (t *trial) closer() {
 	if _, ok := t.db.db.(io.Closer); !ok {
 		t.Skip("the DB is no io.Closer")
@@ -78,7 +78,7 @@ func closeWaits(t *trial, write bool) {
 	}
 }
 
-func closeBeside(t *trial) {
+func closeDuring(t *trial) {
 	t.closer()
 	t.set(pair{"a", "1"})
 	var group sync.WaitGroup
@@ -88,7 +88,7 @@ func closeBeside(t *trial) {
 			for n := range 1000 { // until it is closed
 				err := t.db.Txn(t.Context(), i%2 == 0, func(tx kv.Tx) error {
 					if p, err := get(tx, "a"); err != nil || p.Value != "1" {
-						return errors.Join(err, fmt.Errorf("Get beside Close: %q", p.Value))
+						return errors.Join(err, fmt.Errorf("Get during Close: %q", p.Value))
 					}
 					return nil
 				})
@@ -103,7 +103,7 @@ func closeBeside(t *trial) {
 	}
 	<-running
 	if err := t.db.Close(); err != nil {
-		t.Errorf("Close beside transactions: %v", err)
+		t.Errorf("Close during transactions: %v", err)
 	}
 	for _, write := range []bool{true, false} {
 		if t.db.Txn(t.Context(), write, func(kv.Tx) error { return nil }) == nil {
@@ -113,7 +113,7 @@ func closeBeside(t *trial) {
 	group.Wait()
 }
 
-func outlives(t *trial) {
+func survives(t *trial) {
 	t.set(pair{"a", "1"}, pair{"b", "2"}, pair{"c", "3"})
 	t.write(func(tx kv.Tx) error {
 		return errors.Join(put(tx, pair{"a", "one"}), tx.Delete([]byte("b")))
@@ -131,16 +131,16 @@ func outlives(t *trial) {
 	t.want("")
 }
 
-func bytesOutlive(t *trial) {
+func bytesSurvive(t *trial) {
 	pairs := append(odd(), pair{"\xff\xff large", string(make([]byte, 16<<20))})
 	t.set(pairs...)
 	t.reopen()
 	t.want("", pairs...)
 }
 
-// outlivesClose counts until the DB is closed. What Txn has said is stored must
-// be there; what it failed with at the end may be, and no more than that.
-func outlivesClose(t *trial) {
+// survivesItsClose counts until the DB is closed. What Txn has reported as
+// stored must exist afterwards. What the last Txn failed with may exist.
+func survivesItsClose(t *trial) {
 	t.closer()
 	const goroutines = 4
 	var stored [goroutines]int
@@ -166,7 +166,7 @@ func outlivesClose(t *trial) {
 		<-running
 	}
 	if err := t.db.Close(); err != nil {
-		t.Errorf("Close beside transactions: %v", err)
+		t.Errorf("Close during transactions: %v", err)
 	}
 	group.Wait()
 	t.reopen()
@@ -177,7 +177,7 @@ func outlivesClose(t *trial) {
 				return err
 			}
 			if n, _ := strconv.Atoi(p.Value); n != want && n != want+1 {
-				t.Errorf("%d transactions were said to be stored, and %d are there after Close", want, n)
+				t.Errorf("%d transactions were reported as stored, and %d are there after Close", want, n)
 			}
 		}
 		return nil

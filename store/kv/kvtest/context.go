@@ -11,7 +11,7 @@ import (
 	"github.com/walink/walink/store/kv"
 )
 
-// ended returns a ctx that has ended, in each of the two ways.
+// ended returns contexts that have ended, in each of the two ways.
 func (t *trial) ended() map[error]context.Context {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -73,7 +73,7 @@ func waitsWithCtx(t *trial) {
 		var cancels []context.CancelFunc
 		wait := func(ctx context.Context, want error) {
 			group.Go(func() {
-				err := t.db.Txn(ctx, true, func(kv.Tx) error { return errors.New("it ran beside another") })
+				err := t.db.Txn(ctx, true, func(kv.Tx) error { return errors.New("it ran during another") })
 				if !errors.Is(err, want) {
 					t.Errorf("Txn that waits for another: %v, want %v", err, want)
 				}
@@ -87,7 +87,7 @@ func waitsWithCtx(t *trial) {
 		late, cancel := context.WithTimeout(t.Context(), 2*moment)
 		cancels = append(cancels, cancel)
 		wait(late, context.DeadlineExceeded)
-		soon(nil) // so that they wait
+		soon(nil) // until they wait
 		for _, cancel := range cancels[:3] {
 			cancel()
 		}
@@ -147,12 +147,12 @@ func usable(tx kv.Tx) (methods []string) {
 		err    error
 	}{
 		{"Get", get},
-		{"Get of what is not there", miss},
+		{"Get of a missing key", miss},
 		{"Set", tx.Set([]byte("b"), []byte("late"))},
 		{"Delete", tx.Delete([]byte("a"))},
-		{"Delete of what is not there", tx.Delete([]byte("not there"))},
+		{"Delete of a missing key", tx.Delete([]byte("not there"))},
 		{"Scan", scan("")},
-		{"Scan of what is not there", scan("not there")},
+		{"Scan of a missing prefix", scan("not there")},
 	} {
 		if test.err == nil {
 			methods = append(methods, test.method)
@@ -164,8 +164,8 @@ func usable(tx kv.Tx) (methods []string) {
 	return methods
 }
 
-// severalAtOnce has each goroutine read and write what is its own, and before
-// that one reader end while another runs.
+// severalAtOnce lets a reader end while another one runs. Then several
+// goroutines read and write, each its own keys.
 func severalAtOnce(t *trial) {
 	var group sync.WaitGroup
 	t.read(func(tx kv.Tx) error {
@@ -177,7 +177,7 @@ func severalAtOnce(t *trial) {
 		soon(done)
 		said, err := differs(tx, "")
 		if said != "" {
-			t.Errorf("beside another reader: %s", said)
+			t.Errorf("during another reader: %s", said)
 		}
 		return err
 	})
@@ -191,7 +191,7 @@ func severalAtOnce(t *trial) {
 			t.write(func(tx kv.Tx) error {
 				said, err := differs(tx, prefix, pairsOf(state)...)
 				if said != "" {
-					t.Errorf("beside others, in the transaction: %s", said)
+					t.Errorf("with others, in the transaction: %s", said)
 				}
 				return errors.Join(err, put(tx, pair{key, value}))
 			})

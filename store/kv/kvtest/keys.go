@@ -28,8 +28,8 @@ func seesItsOwn(t *trial) {
 	t.want("", pair{"a", "one"}, pair{"c", "3"}, pair{"d", "4"})
 }
 
-// setAndDeleted does every sequence of up to four sets and deletes, on a key
-// that is there and on one that is not.
+// setAndDeleted makes every sequence of up to four sets and deletes, on a key
+// that exists and on one that does not.
 func setAndDeleted(t *trial) {
 	state, steps := map[string]string{}, map[string]string{} // s is a set, d a delete
 	for length := 1; length <= 4; length++ {
@@ -79,8 +79,8 @@ func pairsOf(state map[string]string) []pair {
 	return pairs
 }
 
-// edges are all keys of up to length of the bytes where an order or the end of
-// a prefix goes wrong.
+// edges returns all keys of up to length bytes, from bytes with which an order
+// or the end of a prefix often goes wrong.
 func edges(length int) (keys []string) {
 	last := []string{""}
 	for range length {
@@ -116,7 +116,7 @@ func ordered(t *trial) {
 	t.read(func(tx kv.Tx) error { return scansEdges(t, tx, all) })
 }
 
-// scansEdges compares the scans of all prefixes of two bytes, and of some
+// scansEdges compares the scans of all prefixes of up to two bytes, and of some
 // longer ones.
 func scansEdges(t *trial, tx kv.Tx, all []pair) error {
 	for _, prefix := range append(edges(2), "", "c", "aaa", "aaab", "a\xff\xff", "\xff\xff\xff", "\xff\xff\xff\xff", "\xff\xff\xff\xff\xff", "\x00\x00\x00", "\x00\x00\x00\x00") {
@@ -132,8 +132,7 @@ func scansEdges(t *trial, tx kv.Tx, all []pair) error {
 	return nil
 }
 
-// scansItsOwn has keys that are stored, that are new, that have changed and
-// that are gone side by side.
+// scansItsOwn mixes keys that are stored, new, changed and deleted.
 func scansItsOwn(t *trial) {
 	state := map[string]string{}
 	keys := edges(3)
@@ -212,11 +211,11 @@ func nested(t *trial) {
 			err := tx.Scan([]byte("a"), func(key, value []byte) error {
 				seen += string(key) + " "
 				if got, err := get(tx, string(key)); err != nil || got.Value != string(value) {
-					return errors.Join(err, fmt.Errorf("Get of %q inside of Scan is %q, want %q", key, got.Value, value))
+					return errors.Join(err, fmt.Errorf("Get of %q inside Scan is %q, want %q", key, got.Value, value))
 				}
 				said, err := differs(tx, "b", pairs...)
 				if said != "" {
-					t.Errorf("inside of a Scan: %s", said)
+					t.Errorf("inside a Scan: %s", said)
 				}
 				if err != nil {
 					return err

@@ -12,7 +12,7 @@ import (
 	"github.com/walink/walink/store/kv"
 )
 
-// likeAMap makes random transactions, always the same ones, on a DB and on a
+// likeAMap runs random transactions, always the same ones, on a DB and on a
 // map.
 func likeAMap(t *trial) {
 	random := rand.New(rand.NewPCG(1, 2))
@@ -61,8 +61,8 @@ func likeAMap(t *trial) {
 	}
 }
 
-// transaction runs fn in a transaction that ends well, with an error, with a
-// panic or after its ctx, and calls done in the first case.
+// transaction runs fn in a transaction that ends, by outcome, with success, an
+// error, a panic or the end of its ctx. It calls done after a success.
 func (t *trial) transaction(outcome int, fn func(tx kv.Tx) error, done func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -23,8 +23,8 @@ func losesNothing(t *trial) {
 	t.want("", pairs...)
 }
 
-// oneByOne has one writing transaction begin while another is in its fn. A DB
-// that lets it run all the same must not do so twice, or lose anything.
+// oneByOne begins a writing transaction while another one is in its fn. A DB
+// that lets it run anyway must not run it twice, and must lose nothing.
 func oneByOne(t *trial) {
 	t.set(pair{"count", "0"})
 	var group sync.WaitGroup
@@ -80,9 +80,8 @@ func waitsForNoWriter(t *trial) {
 	t.want("", pair{"a", "2"}, pair{"c", "2"})
 }
 
-// seesOneState stores another state while a reader runs. The reader does not
-// wait for that any longer than a moment: the DB may have the writer wait for
-// the reader.
+// seesOneState stores another state while a reader runs. The reader waits for
+// that only a moment, because a DB may let the writer wait for the reader.
 func seesOneState(t *trial) {
 	const keys = 40
 	state := func(version int) (pairs []pair) {
@@ -123,7 +122,7 @@ func seesOneState(t *trial) {
 			again, err := list(tx, "")
 			return append(append(all, again...), one), err
 		},
-		func(tx kv.Tx, meanwhile func()) (all []pair, err error) { // inside of a Scan
+		func(tx kv.Tx, meanwhile func()) (all []pair, err error) { // inside a Scan
 			err = tx.Scan([]byte("key"), func(key, value []byte) error {
 				meanwhile()
 				last, err := get(tx, "key 39")
@@ -152,7 +151,7 @@ func seesOneState(t *trial) {
 		group.Wait()
 		for _, p := range found {
 			if p.Value != found[0].Value {
-				t.Errorf("a reader beside a writer saw two states: %q has %q and %q has %q", found[0].Key, found[0].Value, p.Key, p.Value)
+				t.Errorf("a reader during a write saw two states: %q has %q and %q has %q", found[0].Key, found[0].Value, p.Key, p.Value)
 				break
 			}
 		}
@@ -188,7 +187,7 @@ func neverHalf(t *trial) {
 					return err
 				})
 				if len(found) != 3 || found[0].Value != found[1].Value || found[0].Value != found[2].Value {
-					t.Errorf("a reader beside a writer saw %v", found)
+					t.Errorf("a reader during a write saw %v", found)
 					return
 				}
 			}

@@ -9,7 +9,7 @@ import (
 
 var errFailure = errors.New("the failure of fn")
 
-// before is what is stored before it is spoilt.
+// before returns the pairs that are stored before spoil changes them.
 func before() []pair { return []pair{{"a", "1"}, {"b", "2"}} }
 
 func spoil(tx kv.Tx) error {
@@ -39,7 +39,7 @@ func storesNothing(t *trial) {
 	if !errors.Is(err, errFailure) {
 		t.Errorf("reading Txn: %v, want one that wraps the error of fn", err)
 	}
-	// What has failed is not stored with the next one either.
+	// The next transaction does not store the failed one either.
 	t.set(pair{"d", "4"})
 	t.want("", append(before(), pair{"d", "4"})...)
 }

@@ -14,14 +14,15 @@ import (
 )
 
 const (
-	// peers is how many contacts write to a device, in turns.
+	// peers is how many contacts write to a device, one after the other.
 	peers = 8
-	// establishing is one in how many messages begins a new Signal session.
+	// establishing is the number of messages of which one begins a new Signal
+	// session.
 	establishing = 10
 )
 
-// Traffic is what whatsmeow asks of the stores of one device when messages come
-// in, without the cryptography between. It is for one goroutine. Use
+// Traffic makes the calls that whatsmeow makes to the stores of one device for
+// incoming messages, without the cryptography. It is for one goroutine. Use
 // [NewTraffic].
 type Traffic struct {
 	device   *wastore.Device
@@ -31,9 +32,9 @@ type Traffic struct {
 	count    int
 }
 
-// NewTraffic prepares a device that is stored: the sessions and the identities
-// of eight contacts, and the prekeys that so many messages take. With buffered
-// the messages come as to a client with EnableDecryptedEventBuffer.
+// NewTraffic prepares a stored device: it makes sessions and identities of
+// eight contacts, and the prekeys for so many messages. With buffered, messages
+// arrive as in a client with EnableDecryptedEventBuffer.
 func NewTraffic(ctx context.Context, device *wastore.Device, messages int, buffered bool) (*Traffic, error) {
 	t := &Traffic{device: device, buffered: buffered, session: bytes.Repeat([]byte("s"), 1500)}
 	made, err := device.PreKeys.GetOrGenPreKeys(ctx, uint32(messages/establishing)+1)
@@ -65,12 +66,12 @@ func address(i int) string { return number(i) + ":0" }
 
 func identity(i int) [32]byte { return sha256.Sum256([]byte(number(i))) }
 
-// Message is what is asked for one message, in this order: the session, and
-// for one in ten, which begins a new session, a prekey; whether the identity is
-// trusted; then the identity and the session are stored, and the prekey is
-// removed. At last the secret of the message is stored. With the buffer all
-// but the last is in one transaction with the event, which is forgotten in the
-// end.
+// Message makes the calls for one message, in this order. It gets the session,
+// and for one message in ten, which begins a new session, a prekey. It asks
+// whether the identity is trusted, stores the identity and the session, and
+// removes the prekey. At last it stores the secret of the message. With the
+// buffer, everything but the last step is one transaction with the event, whose
+// plaintext is cleared at the end.
 func (t *Traffic) Message(ctx context.Context) error {
 	n := t.count
 	t.count++
@@ -84,7 +85,7 @@ func (t *Traffic) Message(ctx context.Context) error {
 	buffer := t.device.EventBuffer
 	hash := sha256.Sum256([]byte(id))
 	if known, err := buffer.GetBufferedEvent(ctx, hash); err != nil || known != nil {
-		return fmt.Errorf("message %s, known before %t: %w", id, known != nil, err)
+		return fmt.Errorf("message %s, already known %t: %w", id, known != nil, err)
 	}
 	err := buffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
 		if err := t.decrypt(ctx, n); err != nil {
@@ -109,7 +110,7 @@ func (t *Traffic) decrypt(ctx context.Context, n int) error {
 	}
 	if begins {
 		if key, err := t.device.PreKeys.GetPreKey(ctx, t.preKeys[n/establishing]); err != nil || key == nil {
-			return fmt.Errorf("prekey, there %t: %w", key != nil, err)
+			return fmt.Errorf("prekey, found %t: %w", key != nil, err)
 		}
 	}
 	if trusted, err := t.device.Identities.IsTrustedIdentity(ctx, address(from), identity(from)); err != nil || !trusted {

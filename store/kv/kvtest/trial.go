@@ -18,14 +18,14 @@ import (
 	"github.com/walink/walink/store/kv"
 )
 
-// A case has two minutes, which is many times what a slow disk takes. Where
-// one has hung the others get less: they will hang too.
+// A case may take two minutes, many times what a slow disk needs. Once a case
+// has hung, the others get less time, because they probably hang too.
 const (
 	patience = 2 * time.Minute
 	hurry    = 5 * time.Second
 )
 
-// moment is how long a case waits for what may happen, or must not.
+// moment is how long a case waits for something that may happen, or must not.
 const moment = 50 * time.Millisecond
 
 // soon waits a moment for done, and reports whether it came.
@@ -40,23 +40,23 @@ func soon(done <-chan struct{}) bool {
 	}
 }
 
-// trial is one case with its DB. It is what a [testing.T] is, for a goroutine
-// that may never end.
+// trial is a running case with its DB. It has the methods of a [testing.T], but
+// its goroutine may never end.
 type trial struct {
 	db      *watched
 	testing testing.TB
-	reopens func(closed kv.DB) kv.DB // nil: not to be tested
+	reopens func(closed kv.DB) kv.DB // nil without WithReopen
 
-	outside chan func()   // what the goroutine of the test is to do
-	over    chan struct{} // closed when nobody listens any more
+	outside chan func()   // calls for the goroutine of the test to make
+	over    chan struct{} // closed when nothing receives from outside any more
 
 	mu      sync.Mutex
 	found   []string
 	skipped string
 }
 
-// try runs a case, and returns what it found, or why it found nothing. It
-// returns when patience is over, also if the case does not.
+// try runs a case. It returns what the case found, or why the case was skipped.
+// It returns when patience is over, even if the case has not.
 func (c example) try(tb testing.TB, db kv.DB, reopens func(closed kv.DB) kv.DB, patience func() time.Duration) (found []string, skipped string, hung bool) {
 	tb.Helper()
 	t := &trial{testing: tb, reopens: reopens, outside: make(chan func()), over: make(chan struct{})}
@@ -67,7 +67,7 @@ func (c example) try(tb testing.TB, db kv.DB, reopens func(closed kv.DB) kv.DB, 
 		defer close(done)
 		defer t.recovers()
 		defer t.close()
-		defer t.recovers() // before Close, which may hang then
+		defer t.recovers() // before Close, which may hang after a panic
 		c.run(t)
 	}()
 	begun := time.Now()
@@ -90,30 +90,30 @@ func (c example) try(tb testing.TB, db kv.DB, reopens func(closed kv.DB) kv.DB, 
 	return slices.Clone(t.found), t.skipped, hung
 }
 
-// recovers says that a call has panicked.
+// recovers reports a panic as an error.
 func (t *trial) recovers() {
 	if value := recover(); value != nil {
 		t.Errorf("panic: %v\n%s", value, debug.Stack())
 	}
 }
 
-// Context ends with the test.
+// Context returns the context of the test.
 func (t *trial) Context() context.Context { return t.testing.Context() }
 
-// Errorf says what is wrong.
+// Errorf records what is wrong.
 func (t *trial) Errorf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.found = append(t.found, fmt.Sprintf(format, args...))
 }
 
-// Fatalf says what is wrong, and ends the goroutine.
+// Fatalf records what is wrong, and ends the goroutine.
 func (t *trial) Fatalf(format string, args ...any) {
 	t.Errorf(format, args...)
 	runtime.Goexit()
 }
 
-// Skip says why there is nothing to test, and ends the goroutine.
+// Skip records why the case cannot run, and ends the goroutine.
 func (t *trial) Skip(why string) {
 	t.mu.Lock()
 	t.skipped = why
@@ -121,7 +121,7 @@ func (t *trial) Skip(why string) {
 	runtime.Goexit()
 }
 
-// close closes the DB where it is a closer.
+// close closes the DB if it is an io.Closer.
 func (t *trial) close() {
 	if err := t.db.Close(); err != nil {
 		t.Errorf("Close: %v", err)
@@ -154,14 +154,14 @@ func (t *trial) set(pairs ...pair) {
 	}
 }
 
-// write runs fn in a transaction that is to be stored.
+// write runs fn in a transaction that must succeed.
 func (t *trial) write(fn func(tx kv.Tx) error) {
 	if err := t.db.Txn(t.Context(), true, fn); err != nil {
 		t.Errorf("Txn: %v", err)
 	}
 }
 
-// read runs fn in a transaction that only reads.
+// read runs fn in a reading transaction.
 func (t *trial) read(fn func(tx kv.Tx) error) {
 	if err := t.db.Txn(t.Context(), false, fn); err != nil {
 		t.Errorf("reading Txn: %v", err)
@@ -177,7 +177,7 @@ func put(tx kv.Tx, pairs ...pair) error {
 	return nil
 }
 
-// list is what a Scan finds.
+// list returns what a Scan finds.
 func list(tx kv.Tx, prefix string) (found []pair, err error) {
 	found = []pair{}
 	err = tx.Scan([]byte(prefix), func(key, value []byte) error {
@@ -187,7 +187,7 @@ func list(tx kv.Tx, prefix string) (found []pair, err error) {
 	return found, err
 }
 
-// want compares what the DB holds under prefix, by Scan and by Get.
+// want compares the DB under prefix with pairs, by Scan and by Get.
 func (t *trial) want(prefix string, pairs ...pair) {
 	t.read(func(tx kv.Tx) error {
 		said, err := differs(tx, prefix, pairs...)
@@ -198,7 +198,7 @@ func (t *trial) want(prefix string, pairs ...pair) {
 	})
 }
 
-// differs says what is not pairs under prefix.
+// differs returns how the DB under prefix differs from pairs.
 func differs(tx kv.Tx, prefix string, pairs ...pair) (said string, err error) {
 	found, err := list(tx, prefix)
 	if err != nil {
@@ -220,17 +220,17 @@ func differs(tx kv.Tx, prefix string, pairs ...pair) (said string, err error) {
 	return all.String(), nil
 }
 
-// missing returns an error unless there is nothing under each of keys.
+// missing returns an error unless none of keys exists.
 func missing(tx kv.Tx, keys ...string) error {
 	for _, key := range keys {
 		if value, err := tx.Get([]byte(key)); err != nil || value != nil {
-			return errors.Join(err, fmt.Errorf("Get of %q, which is not there, is %q (nil: %t), want nil", shorten(key), shorten(string(value)), value == nil))
+			return errors.Join(err, fmt.Errorf("Get of the missing key %q is %q (nil: %t), want nil", shorten(key), shorten(string(value)), value == nil))
 		}
 	}
 	return nil
 }
 
-// shorten keeps a failure readable.
+// shorten keeps failures readable.
 func shorten(s string) string {
 	const most = 100
 	if len(s) <= most {
@@ -256,7 +256,7 @@ func together(count int, fn func(i int)) {
 	group.Wait()
 }
 
-// hangs tells the cases of a suite that one of them has hung.
+// hangs records that a case of the suite has hung, for the other cases.
 type hangs struct{ seen atomic.Bool }
 
 func (h *hangs) patience() time.Duration {

@@ -13,8 +13,8 @@ import (
 	"github.com/walink/walink/store/kv"
 )
 
-// watched is a DB that knows which of its calls have not returned, and says
-// what no call may do.
+// watched is a DB that knows which of its calls have not returned, and reports
+// calls of fn that no DB may make.
 type watched struct {
 	db    kv.DB
 	trial *trial
@@ -23,7 +23,7 @@ type watched struct {
 	calls []*string // in the order in which they began
 }
 
-// begin notes a call until end is called.
+// begin records a call until end is called.
 func (w *watched) begin(call string) (end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -75,7 +75,7 @@ func (w *watched) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) err
 	})
 }
 
-// Close closes the DB where it is an [io.Closer].
+// Close closes the DB if it is an [io.Closer].
 func (w *watched) Close() error {
 	closer, ok := w.db.(io.Closer)
 	if !ok {
@@ -85,7 +85,7 @@ func (w *watched) Close() error {
 	return closer.Close()
 }
 
-// Now asks the DB where it is a [kv.Clock].
+// Now calls the DB's Now if the DB is a [kv.Clock].
 func (w *watched) Now(ctx context.Context) (time.Time, error) {
 	clock, ok := w.db.(kv.Clock)
 	if !ok {
