@@ -187,11 +187,7 @@ func (tr *trial) passkeyByHand(event walink.Event) {
 				if err != nil || linker.AnswerPasskey(ctx, answer) == nil {
 					return
 				}
-				select {
-				case <-time.After(time.Second):
-				case <-ctx.Done():
-					return
-				}
+				time.Sleep(time.Second)
 			}
 		}()
 	case walink.PasskeyConfirmation:
