@@ -19,7 +19,7 @@ import (
 	"github.com/walink/walink"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 const (
 	secretCode    = "ABCD-EFGH"

@@ -20,14 +20,14 @@ func TestLinkByPairingCode(t *testing.T) {
 		if r.Linker.Client() != nil {
 			t.Error("there is a client before Linked")
 		}
-		asked := time.Now()
+		start := time.Now()
 		r.Link(t.Context())
 		code := rig.Await[walink.PairingCode](r)
 		if len(code.Code) != 9 || code.Code[4] != '-' {
 			t.Error("the code does not have the form ABCD-EFGH")
 		}
 		life := code.Expires.Sub(code.Issued)
-		if code.Phone.String() != rig.Number || code.Number != 1 || life != 180*time.Second || code.Issued.Before(asked) {
+		if code.Phone.String() != rig.Number || code.Number != 1 || life != 180*time.Second || code.Issued.Before(start) {
 			t.Errorf("the event is %v", code)
 		}
 		if got := r.Linker.Status(); got.State != walink.StateAwaitingPhone || got.PairingCode == nil || got.QRCode != nil {
