@@ -23,13 +23,13 @@ func allReasons() []walink.Reason {
 	}
 }
 
-func TestEveryReasonHasARemedyOfItsOwn(t *testing.T) {
+func TestEveryReasonHasItsOwnRemedy(t *testing.T) {
 	t.Parallel()
 	seen := map[string]walink.Reason{}
 	for _, reason := range allReasons() {
 		remedy := (&walink.Error{Reason: reason}).Remedy()
 		if !strings.HasSuffix(remedy, ".") || strings.ToUpper(remedy[:1]) != remedy[:1] {
-			t.Errorf("%s: %q is no sentence", reason, remedy)
+			t.Errorf("%s: the remedy %q is not a sentence", reason, remedy)
 		}
 		if other, ok := seen[remedy]; ok {
 			t.Errorf("%s and %s have the same remedy", reason, other)
@@ -44,30 +44,30 @@ func TestErrorIsFoundByReasonAndByCause(t *testing.T) {
 	err := fmt.Errorf("program: %w", &walink.Error{Reason: walink.ErrTimeout, Op: "link", Err: inner})
 	for _, target := range []error{walink.ErrTimeout, walink.ErrNetwork, context.DeadlineExceeded} {
 		if !errors.Is(err, target) {
-			t.Errorf("%v is not found in %v", target, err)
+			t.Errorf("errors.Is does not find %v in %v", target, err)
 		}
 	}
 	if errors.Is(err, walink.ErrServer) {
-		t.Error("a reason is found that is not there")
+		t.Error("errors.Is finds a reason that is not there")
 	}
 	if want := "program: walink: link: timeout: connect: network: context deadline exceeded"; err.Error() != want {
-		t.Errorf("text\n got %q\nwant %q", err, want)
+		t.Errorf("the text is\n     %q\nwant %q", err, want)
 	}
 	var outer *walink.Error
 	if !errors.As(err, &outer) || outer.Remedy() != inner.Remedy() {
-		t.Errorf("the remedy of a timeout is %q, want that of the failure under it", outer.Remedy())
+		t.Errorf("the remedy of a timeout is %q, want that of the failure that it cut short", outer.Remedy())
 	}
 }
 
-// Who asks the Err of a Status what it is need not know whether there is one.
-func TestNilErrorCanBeAsked(t *testing.T) {
+// A program may use the Err of a Status without a check for nil.
+func TestNilErrorHasNoReasonAndNoRemedy(t *testing.T) {
 	t.Parallel()
 	err := walink.Status{}.Err
 	if errors.Is(err, walink.ErrNetwork) {
-		t.Error("a reason is found in nil")
+		t.Error("errors.Is finds a reason in nil")
 	}
 	if target := (*net.OpError)(nil); errors.As(err, &target) {
-		t.Error("a cause is found in nil")
+		t.Error("errors.As finds a cause in nil")
 	}
 	if data, failed := err.MarshalJSON(); failed != nil || string(data) != "null" {
 		t.Errorf("nil is %s in JSON, %v", data, failed)
@@ -83,26 +83,27 @@ func TestNilErrorCanBeAsked(t *testing.T) {
 
 func TestErrorTextIsOneShortLineWhateverTheCause(t *testing.T) {
 	t.Parallel()
+	huge := errors.New(strings.Repeat("é", 25_000))
 	for name, c := range map[string]struct {
 		cause error
-		want  string
+		want  string // after "walink: connect: server: "
 	}{
-		"two lines":             {errors.New("the server says:\n\n<html>\r\n"), "walink: connect: server: the server says: <html>"},
-		"joined":                {errors.Join(errors.New("one"), errors.New("two")), "walink: connect: server: one two"},
-		"control characters":    {errors.New("\x1b[2Ja\x00b\u2028c"), "walink: connect: server: [2Ja b c"},
-		"not UTF-8":             {errors.New("a\xffb"), "walink: connect: server: a\ufffdb"},
-		"50 kB":                 {errors.New(strings.Repeat("é", 25_000)), "walink: connect: server: " + strings.Repeat("é", 236) + "…"},
-		"50 kB in an Error":     {&walink.Error{Reason: walink.ErrNetwork, Err: errors.New(strings.Repeat("é", 25_000))}, "walink: connect: server: network: " + strings.Repeat("é", 231) + "…"},
-		"a change of direction": {errors.New("a\u202eb"), "walink: connect: server: ab"},
+		"two lines":             {errors.New("the server says:\n\n<html>\r\n"), "the server says: <html>"},
+		"joined":                {errors.Join(errors.New("one"), errors.New("two")), "one two"},
+		"control characters":    {errors.New("\x1b[2Ja\x00b\u2028c"), "[2Ja b c"},
+		"a change of direction": {errors.New("a\u202eb"), "ab"},
+		"not UTF-8":             {errors.New("a\xffb"), "a\ufffdb"},
+		"50 kB":                 {huge, strings.Repeat("é", 236) + "…"},
+		"50 kB in an Error":     {&walink.Error{Reason: walink.ErrNetwork, Err: huge}, "network: " + strings.Repeat("é", 231) + "…"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			in := &walink.Error{Reason: walink.ErrServer, Op: "connect", Err: c.cause}
-			if got := in.Error(); got != c.want || len(got) > 500 {
-				t.Errorf("the text has %d bytes:\n got %q\nwant %q", len(got), got, c.want)
+			if got, want := in.Error(), "walink: connect: server: "+c.want; got != want || len(got) > 500 {
+				t.Errorf("the text has %d bytes:\n got %q\nwant %q", len(got), got, want)
 			}
 			if !errors.Is(in, c.cause) {
-				t.Error("the cause is lost")
+				t.Error("errors.Is does not find the cause")
 			}
 			data, err := json.Marshal(in)
 			if err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/walink/walink"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
 const (
 	secretCode    = "ABCD-EFGH"
@@ -27,7 +27,7 @@ const (
 	secretNumber  = "5511987654321"
 )
 
-// sampleEvents has every event, with every field set.
+// sampleEvents returns every event, with every field set.
 func sampleEvents(t *testing.T) map[string]walink.Event {
 	t.Helper()
 	phone, err := walink.ParsePhone("+" + secretNumber)
@@ -102,10 +102,10 @@ func TestEventsKeepTheirJSONForm(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(got), string(again)); diff != "" {
-				t.Errorf("what was read back differs (-want +got):\n%s", diff)
+				t.Errorf("JSON of what comes back (-want +got):\n%s", diff)
 			}
 			if back.Kind() != event.Kind() || fmt.Sprintf("%T", back) != fmt.Sprintf("%T", event) {
-				t.Errorf("read back as %T of kind %q, want %T of kind %q", back, back.Kind(), event, event.Kind())
+				t.Errorf("UnmarshalEvent returns a %T of kind %q, want a %T of kind %q", back, back.Kind(), event, event.Kind())
 			}
 		})
 	}
@@ -128,15 +128,18 @@ func TestEventsDoNotShowTheirSecrets(t *testing.T) {
 	}
 }
 
-func TestUnmarshalEventRefusesWhatIsNoEvent(t *testing.T) {
+func TestUnmarshalEventRefusesWhatIsNotAnEvent(t *testing.T) {
 	t.Parallel()
-	for _, in := range []string{``, `null`, `{}`, `[]`, `{"kind":"unheard_of"}`, `{"kind":7}`, `{"kind":"failed"}`, `{"kind":"retrying"}`, `{"kind":"linked","account":5}`} {
+	for _, in := range []string{
+		``, `null`, `{}`, `[]`, `{"kind":"unheard_of"}`, `{"kind":7}`, `{"kind":"failed"}`, `{"kind":"retrying"}`,
+		`{"kind":"linked","account":5}`,
+	} {
 		if event, err := walink.UnmarshalEvent([]byte(in)); err == nil {
-			t.Errorf("%s is read as %#v", in, event)
+			t.Errorf("UnmarshalEvent(%s) returns %#v", in, event)
 		}
 	}
 	if _, err := walink.MarshalEvent(nil); err == nil {
-		t.Error("nil is written")
+		t.Error("MarshalEvent(nil) returns no error")
 	}
 }
 
@@ -159,18 +162,18 @@ func FuzzUnmarshalEvent(f *testing.F) {
 		}
 		first, err := walink.MarshalEvent(event)
 		if err != nil {
-			return // a time beyond the year 9999, which RFC 3339 does not have
+			return // RFC 3339 has no time after the year 9999
 		}
 		back, err := walink.UnmarshalEvent(first)
 		if err != nil {
-			t.Fatalf("%s is written, and not read: %v", first, err)
+			t.Fatalf("UnmarshalEvent(%s): %v", first, err)
 		}
 		second, err := walink.MarshalEvent(back)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(string(first), string(second)); diff != "" {
-			t.Fatalf("the second writing differs:\n%s", diff)
+			t.Fatalf("JSON of what comes back (-want +got):\n%s", diff)
 		}
 	})
 }

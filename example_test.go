@@ -2,6 +2,7 @@ package walink_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -13,9 +14,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/types/events"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/qr"
+	"github.com/walink/walink/store/kv"
+	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/walinktest"
 )
@@ -79,18 +84,18 @@ func Example() {
 	// connected: true
 }
 
-// simulation is a person who types each code into the phone.
+// simulation is a person with a phone.
 type simulation struct {
 	sync.WaitGroup
 	phone *walinktest.Phone
 }
 
-func simulate(number string) (*walinktest.Server, *simulation) {
+func simulate(number string, options ...walinktest.PhoneOption) (*walinktest.Server, *simulation) {
 	srv, err := walinktest.Start()
 	if err != nil {
 		log.Panic(err)
 	}
-	return srv, &simulation{phone: srv.NewPhone(number)}
+	return srv, &simulation{phone: srv.NewPhone(number, options...)}
 }
 
 func (s *simulation) enters(ctx context.Context, code string) {
@@ -99,6 +104,151 @@ func (s *simulation) enters(ctx context.Context, code string) {
 			log.Println("the phone says:", err)
 		}
 	})
+}
+
+func (s *simulation) scans(ctx context.Context, payload string) {
+	s.Go(func() {
+		if err := s.phone.ScanQR(ctx, payload); err != nil {
+			log.Println("the phone says:", err)
+		}
+	})
+}
+
+// link links a new Linker on a Store in memory, by QR code.
+func (s *simulation) link(ctx context.Context, settings walink.Settings) *walink.Linker {
+	linker, err := walink.New(kv.New(memory.New()), settings)
+	if err != nil {
+		log.Panic(err)
+	}
+	events, err := linker.Link(ctx)
+	if err != nil {
+		log.Panic(err)
+	}
+	for event := range events {
+		if code, ok := event.(walink.QRCode); ok {
+			s.scans(ctx, code.Payload)
+		}
+	}
+	s.Wait()
+	return linker
+}
+
+// A service stays linked: the connection is lost and comes back, until the service
+// shuts down.
+func ExampleLinker_Supervise() {
+	ctx, shutDown := context.WithCancel(context.Background())
+	defer shutDown()
+	srv, person := simulate("+5511987654321") // sandbox
+	defer srv.Close()                         // sandbox
+	defer person.Wait()                       // sandbox
+	linker, err := walink.New(kv.New(memory.New()), walink.Settings{HTTPClient: srv.HTTPClient()})
+	if err != nil {
+		log.Println(err)
+		return
+	}
+	defer linker.Close() //nolint:errcheck // it always returns nil
+
+	events, err := linker.Supervise(ctx)
+	if err != nil {
+		log.Println(err)
+		return
+	}
+	for event := range events {
+		switch e := event.(type) {
+		case walink.QRCode:
+			// The program shows the QR code, as qr.Terminal draws it.
+			person.scans(ctx, e.Payload) // sandbox
+		case walink.Linked:
+			fmt.Println("linked", e.Account.Phone.International())
+			srv.Script(walinktest.StageLogin, walinktest.Delay(100*time.Millisecond)) // sandbox
+			srv.Restart()                                                             // sandbox
+		case walink.Disconnected:
+			fmt.Println("disconnected:", e.Err.Reason)
+		case walink.Reconnected:
+			fmt.Println("connected again:", linker.Client().IsLoggedIn())
+			shutDown()
+		case walink.Retrying:
+			fmt.Println("the next Link is at", e.At, "because of", e.Err)
+		case walink.Failed:
+			fmt.Println("the end:", e.Err.Reason)
+		}
+	}
+	// Output:
+	// linked +55 11 98765-4321
+	// disconnected: network
+	// connected again: true
+	// the end: canceled
+}
+
+// Unlink takes the device off the phone's list, and the session out of the Store.
+func ExampleLinker_Unlink() {
+	ctx := context.Background()
+	srv, person := simulate("+5511987654321")                                 // sandbox
+	defer srv.Close()                                                         // sandbox
+	linker := person.link(ctx, walink.Settings{HTTPClient: srv.HTTPClient()}) // as the first example does
+	defer linker.Close()                                                      //nolint:errcheck // it always returns nil
+	fmt.Println("devices on the phone:", len(person.phone.LinkedDevices()))
+
+	if err := linker.Unlink(ctx); err != nil {
+		fmt.Println("not unlinked:", err)
+		var failure *walink.Error
+		if errors.As(err, &failure) {
+			fmt.Println("what to do:", failure.Remedy())
+		}
+	}
+	fmt.Println("devices on the phone:", len(person.phone.LinkedDevices()))
+	// Output:
+	// devices on the phone: 1
+	// devices on the phone: 0
+}
+
+// OnClient is where event handlers go: they miss nothing, as the client has not
+// connected yet.
+func ExampleSettings_onClient() {
+	ctx := context.Background()
+	srv, person := simulate("+5511987654321") // sandbox
+	defer srv.Close()                         // sandbox
+	connected := make(chan struct{})
+	tell := sync.OnceFunc(func() { close(connected) })
+	linker := person.link(ctx, walink.Settings{ // as the first example does
+		HTTPClient: srv.HTTPClient(), // sandbox
+		OnClient: func(client *whatsmeow.Client) {
+			client.AddEventHandler(func(event any) {
+				switch event.(type) {
+				case *events.Message:
+					// Answer it.
+				case *events.Connected:
+					tell()
+				}
+			})
+		},
+	})
+	defer linker.Close() //nolint:errcheck // it always returns nil
+	<-connected
+	fmt.Println("the handler has seen the first Connected")
+	// Output:
+	// the handler has seen the first Connected
+}
+
+// Passkey answers for an account that has a passkey: a browser or another
+// authenticator makes the assertion. Package passkey has one way to the person's browser.
+func ExampleSettings_passkey() {
+	ctx := context.Background()
+	srv, person := simulate("+5511987654321", walinktest.WithPasskey()) // sandbox
+	defer srv.Close()                                                   // sandbox
+	authenticator := person.phone.Assert                                // sandbox
+	linker := person.link(ctx, walink.Settings{                         // as the first example does
+		HTTPClient: srv.HTTPClient(), // sandbox
+		Passkey: func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
+			fmt.Println("WhatsApp wants a passkey")
+			return authenticator(challenge)
+		},
+	})
+	defer linker.Close() //nolint:errcheck // it always returns nil
+	fmt.Println("linked:", linker.Client().IsLoggedIn())
+	// Output:
+	// WhatsApp wants a passkey
+	// linked: true
 }
 
 // New reports everything that is wrong at once.

@@ -17,7 +17,7 @@ import (
 type alarming struct {
 	*lending
 	alarm    atomic.Pointer[chan struct{}] // nil before the first renewal
-	asked    atomic.Int32                  // renewals, with those that failed
+	tried    atomic.Int32                  // renewals, with those that failed
 	renewals atomic.Int32
 }
 
@@ -29,7 +29,7 @@ func (a *alarming) LeaseAlarm() <-chan struct{} {
 }
 
 func (a *alarming) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
-	a.asked.Add(1)
+	a.tried.Add(1)
 	renewed, err := a.lending.RenewLease(ctx, lease, ttl)
 	if err != nil {
 		return renewed, err
@@ -81,8 +81,8 @@ func TestLeaseAlarmHasTheLeaseRenewedAtOnce(t *testing.T) {
 	})
 }
 
-// Without the Store nobody hears of this program, nor this program of an alarm.
-// Others may have the session after the grace: the connection ends before.
+// Without an answer of the Store, others may have the session after the grace. The
+// connection ends before.
 func TestConnectionEndsBeforeTheGraceOfALease(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
@@ -147,11 +147,11 @@ func TestLeaseAlarmThatStaysOnDoesNotSpin(t *testing.T) {
 		closed := errors.New("the store is closed")
 		st.fail.Store(&closed)
 		time.Sleep(200 * time.Millisecond) // a renewal has failed
-		before := st.asked.Load()
+		before := st.tried.Load()
 		close(*st.alarm.Load())
 		time.Sleep(7 * time.Second)
-		if asked := st.asked.Load() - before; asked < 5 || asked > 50 {
-			t.Errorf("the Linker has tried %d renewals", asked)
+		if tries := st.tried.Load() - before; tries < 5 || tries > 50 {
+			t.Errorf("the Linker has tried %d renewals", tries)
 		}
 		if client.IsConnected() {
 			t.Error("the client is still connected")

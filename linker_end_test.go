@@ -134,7 +134,8 @@ func (deadTransport) RoundTrip(*http.Request) (*http.Response, error) {
 func TestLinkWithoutANetworkRetriesAndSaysSo(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
-		r := rig.New(t, walink.Settings{Timeout: time.Minute}, rig.WithTransport(func(http.RoundTripper) http.RoundTripper { return deadTransport{} }))
+		r := rig.New(t, walink.Settings{Timeout: time.Minute},
+			rig.WithTransport(func(http.RoundTripper) http.RoundTripper { return deadTransport{} }))
 		r.Link(t.Context())
 		retrying := rig.Await[walink.Retrying](r)
 		rig.WantReason(t, retrying.Err, walink.ErrNetwork)

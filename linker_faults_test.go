@@ -83,30 +83,32 @@ func TestPains02RefusedCodeRequests(t *testing.T) {
 // and at the login of a stored session.
 func TestConnectionThatTheServerRefuses(t *testing.T) {
 	t.Parallel()
+	const (
+		fails  = "the Link fails"
+		goesOn = "the next attempt links, or resumes the session"
+		afresh = "the next attempt links, afresh in place of the stored session"
+	)
 	for _, c := range []struct {
-		action          walinktest.Action
-		linking         walink.Reason // of the Failed; "" if the Link goes on
-		linkingRetried  walink.Reason // of the Retrying, if it goes on
-		resuming        walink.Reason // the same at a login
-		resumingRetried walink.Reason
-		resumedAfresh   bool // the session is dropped
+		action            walinktest.Action
+		linking, resuming walink.Reason
+		outcome           string
 	}{
-		{action: walinktest.Failure(400), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
-		{action: walinktest.Failure(401), linkingRetried: walink.ErrForbidden, resumingRetried: walink.ErrLoggedOut, resumedAfresh: true},
-		{action: walinktest.Failure(402, "expire", "3600"), linking: walink.ErrTemporarilyBanned, resuming: walink.ErrTemporarilyBanned},
-		{action: walinktest.Failure(403), linkingRetried: walink.ErrForbidden, resumingRetried: walink.ErrLoggedOut, resumedAfresh: true},
-		{action: walinktest.Failure(405), linkingRetried: walink.ErrClientOutdated, resumingRetried: walink.ErrClientOutdated},
-		{action: walinktest.Failure(406), linking: walink.ErrBanned, resuming: walink.ErrBanned},
-		{action: walinktest.Failure(409), linkingRetried: walink.ErrClientOutdated, resumingRetried: walink.ErrClientOutdated},
-		{action: walinktest.Failure(415), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
-		{action: walinktest.Failure(500), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
-		{action: walinktest.Failure(501), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
-		{action: walinktest.Failure(503), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
-		{action: walinktest.StreamError(503, ""), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
-		{action: walinktest.StreamError(599, ""), linkingRetried: walink.ErrServer, resumingRetried: walink.ErrServer},
-		{action: walinktest.StreamError(401, "device_removed"), linkingRetried: walink.ErrForbidden, resumingRetried: walink.ErrLoggedOut, resumedAfresh: true},
-		{action: walinktest.StreamError(409, "replaced"), linking: walink.ErrReplaced, resuming: walink.ErrReplaced},
-		{action: walinktest.Drop(), linkingRetried: walink.ErrNetwork, resumingRetried: walink.ErrNetwork},
+		{walinktest.Failure(400), walink.ErrServer, walink.ErrServer, goesOn},
+		{walinktest.Failure(401), walink.ErrForbidden, walink.ErrLoggedOut, afresh},
+		{walinktest.Failure(402, "expire", "3600"), walink.ErrTemporarilyBanned, walink.ErrTemporarilyBanned, fails},
+		{walinktest.Failure(403), walink.ErrForbidden, walink.ErrLoggedOut, afresh},
+		{walinktest.Failure(405), walink.ErrClientOutdated, walink.ErrClientOutdated, goesOn},
+		{walinktest.Failure(406), walink.ErrBanned, walink.ErrBanned, fails},
+		{walinktest.Failure(409), walink.ErrClientOutdated, walink.ErrClientOutdated, goesOn},
+		{walinktest.Failure(415), walink.ErrServer, walink.ErrServer, goesOn},
+		{walinktest.Failure(500), walink.ErrServer, walink.ErrServer, goesOn},
+		{walinktest.Failure(501), walink.ErrServer, walink.ErrServer, goesOn},
+		{walinktest.Failure(503), walink.ErrServer, walink.ErrServer, goesOn},
+		{walinktest.StreamError(503, ""), walink.ErrServer, walink.ErrServer, goesOn},
+		{walinktest.StreamError(599, ""), walink.ErrServer, walink.ErrServer, goesOn},
+		{walinktest.StreamError(401, "device_removed"), walink.ErrForbidden, walink.ErrLoggedOut, afresh},
+		{walinktest.StreamError(409, "replaced"), walink.ErrReplaced, walink.ErrReplaced, fails},
+		{walinktest.Drop(), walink.ErrNetwork, walink.ErrNetwork, goesOn},
 	} {
 		t.Run(fmt.Sprintf("%+v", c.action), func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +116,7 @@ func TestConnectionThatTheServerRefuses(t *testing.T) {
 				r := rig.New(t, walink.Settings{})
 				r.Server.Script(walinktest.StagePairDevice, c.action)
 				r.Link(t.Context())
-				if c.linking != "" {
+				if c.outcome == fails {
 					err := r.Failed()
 					rig.WantReason(t, err, c.linking)
 					if c.linking == walink.ErrTemporarilyBanned && err.RetryAfter != time.Hour {
@@ -122,7 +124,7 @@ func TestConnectionThatTheServerRefuses(t *testing.T) {
 					}
 					return
 				}
-				rig.WantReason(t, rig.Await[walink.Retrying](r).Err, c.linkingRetried)
+				rig.WantReason(t, rig.Await[walink.Retrying](r).Err, c.linking)
 				r.Scan(rig.Await[walink.QRCode](r))
 				r.Linked()
 			})
@@ -132,15 +134,15 @@ func TestConnectionThatTheServerRefuses(t *testing.T) {
 				r.Server.Script(walinktest.StageLogin, c.action)
 				again := r.Again(walink.Settings{})
 				again.Link(t.Context())
-				if c.resuming != "" {
+				if c.outcome == fails {
 					rig.WantReason(t, again.Failed(), c.resuming)
 					return
 				}
-				rig.WantReason(t, rig.Await[walink.Retrying](again).Err, c.resumingRetried)
-				if c.resumedAfresh {
+				rig.WantReason(t, rig.Await[walink.Retrying](again).Err, c.resuming)
+				if c.outcome == afresh {
 					again.Scan(rig.Await[walink.QRCode](again))
 				}
-				if linked := again.Linked(); linked.Resumed == c.resumedAfresh {
+				if linked := again.Linked(); linked.Resumed == (c.outcome == afresh) {
 					t.Errorf("Resumed is %t:\n%s", linked.Resumed, again.Story())
 				}
 				again.CheckUsable()
@@ -158,7 +160,8 @@ func TestLinkOvercomesTroubleAtEveryStage(t *testing.T) {
 	}
 	for _, stage := range stages {
 		for name, action := range map[string]walinktest.Action{
-			"drop": walinktest.Drop(), "silence": walinktest.Silence(), "503": walinktest.Refuse(503), "stream error": walinktest.StreamError(500, ""),
+			"drop": walinktest.Drop(), "silence": walinktest.Silence(),
+			"503": walinktest.Refuse(503), "stream error": walinktest.StreamError(500, ""),
 		} {
 			t.Run(string(stage)+"/"+name, func(t *testing.T) {
 				t.Parallel()

@@ -75,13 +75,13 @@ func TestPasskeyHookWhoseAnswerIsNotGoodMayTryAgain(t *testing.T) {
 			t.Parallel()
 			rig.Bubble(t, func(t *testing.T) {
 				var (
-					r     *rig.Rig
-					asked []string
+					r          *rig.Rig
+					challenges []string
 				)
 				r = newPasskeyRig(t, walink.Settings{
 					Passkey: func(_ context.Context, challenge json.RawMessage) (json.RawMessage, error) {
-						asked = append(asked, string(challenge))
-						if len(asked) < 3 {
+						challenges = append(challenges, string(challenge))
+						if len(challenges) < 3 {
 							return wrong(r.Phone, challenge)
 						}
 						return r.Phone.Assert(challenge)
@@ -93,8 +93,8 @@ func TestPasskeyHookWhoseAnswerIsNotGoodMayTryAgain(t *testing.T) {
 				if want := "connecting qr_code passkey_required passkey_confirmation paired linked"; r.Kinds() != want {
 					t.Errorf("the events are %s, want %s", r.Kinds(), want)
 				}
-				if len(asked) != 3 || asked[0] != asked[1] || asked[1] != asked[2] {
-					t.Errorf("the challenges are %q", asked)
+				if len(challenges) != 3 || challenges[0] != challenges[1] || challenges[1] != challenges[2] {
+					t.Errorf("the challenges are %q", challenges)
 				}
 			})
 		})

@@ -96,8 +96,11 @@ func TestPasskeyCodeIsComparedByThePerson(t *testing.T) {
 		wait     time.Duration
 		options  []walinktest.PhoneOption
 	}{
-		"hand-off too old":    {wait: 6 * time.Minute},
-		"Settings ask for it": {settings: walink.Settings{ComparePasskeyCode: true}, options: []walinktest.PhoneOption{walinktest.WithCodeCheck()}},
+		"hand-off too old": {wait: 6 * time.Minute},
+		"Settings ask for it": {
+			settings: walink.Settings{ComparePasskeyCode: true},
+			options:  []walinktest.PhoneOption{walinktest.WithCodeCheck()},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

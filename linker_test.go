@@ -2,6 +2,7 @@ package walink_test
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +20,14 @@ func TestLinkByPairingCode(t *testing.T) {
 		if r.Linker.Client() != nil {
 			t.Error("there is a client before Linked")
 		}
-		asked := time.Now()
+		start := time.Now()
 		r.Link(t.Context())
 		code := rig.Await[walink.PairingCode](r)
 		if len(code.Code) != 9 || code.Code[4] != '-' {
 			t.Error("the code does not have the form ABCD-EFGH")
 		}
-		if code.Phone.String() != rig.Number || code.Number != 1 || code.Expires.Sub(code.Issued) != 180*time.Second || code.Issued.Before(asked) {
+		life := code.Expires.Sub(code.Issued)
+		if code.Phone.String() != rig.Number || code.Number != 1 || life != 180*time.Second || code.Issued.Before(start) {
 			t.Errorf("the event is %v", code)
 		}
 		if got := r.Linker.Status(); got.State != walink.StateAwaitingPhone || got.PairingCode == nil || got.QRCode != nil {
@@ -160,7 +162,7 @@ func TestStoredSessionOfAnotherAccountIsNotResumed(t *testing.T) {
 	})
 }
 
-func TestMisuse(t *testing.T) {
+func TestMisuseOfALinkerReturnsAnError(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
 		r := rig.New(t, walink.Settings{})
@@ -194,7 +196,7 @@ func TestMisuse(t *testing.T) {
 	})
 }
 
-func TestCloseWithoutLink(t *testing.T) {
+func TestCloseWithoutALink(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
 		r := rig.New(t, walink.Settings{})
@@ -211,4 +213,16 @@ func TestFailedLinkCanBeFollowedByAnother(t *testing.T) {
 		r.LinkByQR()
 		r.CheckUsable()
 	})
+}
+
+type foreignTransport struct{ http.RoundTripper }
+
+//nolint:paralleltest // it replaces a variable of net/http
+func TestNewRefusesAReplacedDefaultTransport(t *testing.T) {
+	old := http.DefaultTransport
+	http.DefaultTransport = foreignTransport{old}
+	defer func() { http.DefaultTransport = old }()
+	if _, err := walink.New(rig.MemoryStore(t), walink.Settings{}); !errors.Is(err, walink.ErrInvalidSettings) {
+		t.Errorf("New returns %v", err)
+	}
 }

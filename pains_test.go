@@ -62,7 +62,7 @@ func TestEveryPainHasATest(t *testing.T) {
 	}
 	for _, row := range rows {
 		if !strings.Contains(row[0], "TestPains"+strings.Repeat("0", 2-len(row[1]))+row[1]) {
-			t.Errorf("row %s names no test of its own", row[1])
+			t.Errorf("row %s does not name its own test", row[1])
 		}
 	}
 }
@@ -118,8 +118,8 @@ func TestPains04TheRequestWaitsForTheServer(t *testing.T) {
 		start := time.Now()
 		r.Link(t.Context())
 		code := rig.Await[walink.PairingCode](r)
-		if asked := code.Issued.Sub(start); asked < delay {
-			t.Errorf("the code is requested after %v, before the server is ready", asked)
+		if after := code.Issued.Sub(start); after < delay {
+			t.Errorf("the code is requested after %v, before the server is ready", after)
 		}
 		r.Enter(code)
 		r.Linked()

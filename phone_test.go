@@ -70,10 +70,10 @@ func TestParsePhoneUnderstands(t *testing.T) {
 	}
 }
 
-// digitRun is what no error may hold: a number, or most of one.
+// digitRun matches what no error may hold: a number, or most of one.
 var digitRun = regexp.MustCompile(`\d{5}`)
 
-func TestParsePhoneFaults(t *testing.T) {
+func TestParsePhoneSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ in, sentence, remedy string }{
 		"empty":                         {"", "is empty", "country code"},
@@ -134,7 +134,7 @@ func TestParsePhoneFaults(t *testing.T) {
 	}
 }
 
-func TestPhoneForPeopleAndLogs(t *testing.T) {
+func TestPhoneHasFormsForPeopleAndForLogs(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ in, region, international, redacted string }{
 		{"+5511987654321", "BR", "+55 11 98765-4321", "+55•••••••••21"},
@@ -164,24 +164,24 @@ func TestPhoneIsRedactedByslog(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	slog.New(slog.NewTextHandler(&out, nil)).Info("linking", "phone", mustPhone(t, "+5511987654321"))
-	_, line, _ := strings.Cut(out.String(), "msg=") // behind the time
+	_, line, _ := strings.Cut(out.String(), "msg=") // without the time
 	if !strings.Contains(line, "•21") || digitRun.MatchString(line) {
-		t.Errorf("log line %q", out.String())
+		t.Errorf("the log line is %q", out.String())
 	}
 }
 
-func TestPhoneZeroValue(t *testing.T) {
+func TestZeroPhoneIsNoNumber(t *testing.T) {
 	t.Parallel()
 	var p walink.Phone
 	if !p.IsZero() || p.String()+p.Digits()+p.Region()+p.International()+p.Redacted() != "" || p.Alternatives() != nil {
 		t.Errorf("the zero Phone is %#v", p)
 	}
 	if p.SameAccount(p) {
-		t.Error("no number is the same account as no number")
+		t.Error("no number is an account, and the same as no number")
 	}
 }
 
-func TestPhoneAlternatives(t *testing.T) {
+func TestPhoneAlternativeIsTheOtherFormOfTheAccount(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ in, want string }{
 		"Brazil, ninth digit off":              {"+5511987654321", "+551187654321"},
@@ -201,7 +201,7 @@ func TestPhoneAlternatives(t *testing.T) {
 			p := mustPhone(t, tt.in)
 			if tt.want == "" {
 				if got := p.Alternatives(); got != nil {
-					t.Errorf("alternatives of %s: %v, want none", p, got)
+					t.Errorf("%s has the alternatives %v, want none", p, got)
 				}
 				return
 			}
@@ -210,7 +210,7 @@ func TestPhoneAlternatives(t *testing.T) {
 				t.Error(diff)
 			}
 			if p == other || !p.SameAccount(other) || !other.SameAccount(p) {
-				t.Errorf("%s and %s are two forms of one account", p, other)
+				t.Errorf("%s and %s are not two forms of one account", p, other)
 			}
 		})
 	}
@@ -218,28 +218,28 @@ func TestPhoneAlternatives(t *testing.T) {
 
 func equal(a, b walink.Phone) bool { return a == b }
 
-func TestPhoneSameAccount(t *testing.T) {
+func TestPhoneSameAccountIsForOneNumberOnly(t *testing.T) {
 	t.Parallel()
 	p := mustPhone(t, "+55 11 98765-4321")
 	if other := mustPhone(t, "5511987654321"); p != other || !p.SameAccount(other) {
-		t.Error("two spellings of one number are equal")
+		t.Error("two spellings of one number are not equal")
 	}
 	for _, other := range []string{"+5511987654322", "+5521987654321", "+12025550123"} {
 		if p.SameAccount(mustPhone(t, other)) {
-			t.Errorf("%s is not the account of %s", other, p)
+			t.Errorf("%s is said to be the account of %s", other, p)
 		}
 	}
 	if mustPhone(t, "+5511933334444").SameAccount(mustPhone(t, "+551133334444")) {
-		t.Error("a landline is not the account of the mobile number that ends like it")
+		t.Error("a landline is said to be the account of the mobile number that ends like it")
 	}
 }
 
-func TestPhoneText(t *testing.T) {
+func TestPhoneSurvivesJSON(t *testing.T) {
 	t.Parallel()
 	type event struct {
 		Phone walink.Phone `json:"phone"`
 	}
-	// The last is a number that no table knows: WhatsApp may know it.
+	// No table knows the last number. WhatsApp may know it.
 	for _, s := range []string{"", "+5511987654321", "+5215512345678", "+99912345678901"} {
 		data := []byte(`{"phone":"` + s + `"}`)
 		var e event
@@ -248,7 +248,7 @@ func TestPhoneText(t *testing.T) {
 		}
 		got, err := json.Marshal(e)
 		if err != nil || string(got) != string(data) || e.Phone.String() != s {
-			t.Errorf("%s came back as %s, %v", data, got, err)
+			t.Errorf("%s comes back as %s, %v", data, got, err)
 		}
 	}
 	for _, s := range []string{"5511987654321", "+55 11 98765-4321", "+", "++55", "+55a", "x"} {
@@ -263,7 +263,7 @@ func TestPhoneReadsTheDigitsOfEveryScript(t *testing.T) {
 	t.Parallel()
 	number := []rune("5511987654321")
 	for zero := rune(1); zero <= unicode.MaxRune; zero++ {
-		// A run of decimal digits begins where the rune before is none, or ten later.
+		// Decimal digits come in runs of ten, one after the other.
 		if !unicode.IsDigit(zero) || unicode.IsDigit(zero-1) {
 			continue
 		}
@@ -287,7 +287,8 @@ func TestParsePhoneKnowsEveryCountry(t *testing.T) {
 			continue
 		}
 		e164 := phonenumbers.Format(example, phonenumbers.E164)
-		for _, written := range []string{e164, e164[1:], "00" + e164[1:], phonenumbers.Format(example, phonenumbers.INTERNATIONAL)} {
+		international := phonenumbers.Format(example, phonenumbers.INTERNATIONAL)
+		for _, written := range []string{e164, e164[1:], "00" + e164[1:], international} {
 			if p, err := walink.ParsePhone(written); err != nil || p.String() != e164 || p.Region() == "" {
 				t.Errorf("ParsePhone(%q) = %v of %q, %v; want a number of %s", written, p, p.Region(), err, region)
 			}

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/walink/walink"
-	"github.com/walink/walink/internal/rig"
 )
 
 func TestParseSettingsReads(t *testing.T) {
@@ -55,8 +53,8 @@ func TestParseSettingsReads(t *testing.T) {
 		"no preference":                 {`{"preferQr": false, "preferPairingCode": false}`, walink.Settings{}},
 
 		"qrcode in auto":              {`{"qrcode": true}`, walink.Settings{}},
-		"qrcode beside a code":        {`{"preferPairingCode": true, "qrcode": true}`, walink.Settings{PreferPairingCode: true, QRFallback: true}},
-		"no qrcode beside a code":     {`{"preferPairingCode": true, "qrcode": false}`, walink.Settings{PreferPairingCode: true}},
+		"qrcode next to a code":       {`{"preferPairingCode": true, "qrcode": true}`, walink.Settings{PreferPairingCode: true, QRFallback: true}},
+		"no qrcode next to a code":    {`{"preferPairingCode": true, "qrcode": false}`, walink.Settings{PreferPairingCode: true}},
 		"qrcode in pairing":           {`{"mode": "pairing", "qrcode": true}`, walink.Settings{LinkingMode: walink.ModePairing, QRFallback: true}},
 		"no qrcode in pairing":        {`{"mode": "pairing", "qrcode": false}`, walink.Settings{LinkingMode: walink.ModePairing}},
 		"qrcode and qrFallback agree": {`{"mode": "pairing", "qrcode": true, "qrFallback": true}`, walink.Settings{LinkingMode: walink.ModePairing, QRFallback: true}},
@@ -80,7 +78,7 @@ func TestParseSettingsReads(t *testing.T) {
 	}
 }
 
-func TestParseSettingsFaults(t *testing.T) {
+func TestParseSettingsSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		in   string
@@ -147,7 +145,7 @@ func TestParseSettingsFaults(t *testing.T) {
 				t.Errorf("%v is not ErrInvalidPhone", err)
 			}
 			if diff := cmp.Diff(walink.Settings{}, got); diff != "" {
-				t.Errorf("settings beside an error: %s", diff)
+				t.Errorf("the Settings next to an error (-want +got):\n%s", diff)
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(err.Error(), want) {
@@ -155,7 +153,7 @@ func TestParseSettingsFaults(t *testing.T) {
 				}
 			}
 			if text := err.Error(); strings.Contains(text, "\n") || strings.Contains(text, "secret") || digitRun.MatchString(text) {
-				t.Errorf("one fault without secrets, not %q", text)
+				t.Errorf("%q is not one fault on one line, without secrets", text)
 			}
 			if e.Remedy() == "" || !strings.HasSuffix(err.Error(), ".") {
 				t.Errorf("%q has the remedy %q", err, e.Remedy())
@@ -180,19 +178,7 @@ func TestParseSettingsReportsEveryFault(t *testing.T) {
 	}
 }
 
-type foreignTransport struct{ http.RoundTripper }
-
-//nolint:paralleltest // it replaces a variable of net/http
-func TestReplacedDefaultTransportIsRefused(t *testing.T) {
-	old := http.DefaultTransport
-	http.DefaultTransport = foreignTransport{old}
-	defer func() { http.DefaultTransport = old }()
-	if _, err := walink.New(rig.MemoryStore(t), walink.Settings{}); !errors.Is(err, walink.ErrInvalidSettings) {
-		t.Errorf("New returns %v", err)
-	}
-}
-
-func TestSettingsJSON(t *testing.T) {
+func TestSettingsWriteTheirJSONNames(t *testing.T) {
 	t.Parallel()
 	s := walink.Settings{
 		Session: "shop", Phone: "+55 11 98765-4321", LinkingMode: walink.ModeBoth, Timeout: 10 * time.Minute, Probation: time.Second,
@@ -219,14 +205,14 @@ func TestSettingsInsideADocumentAreStrict(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Link.LinkingMode != walink.ModeBoth || c.Link.Timeout != time.Minute || c.Link.Session != "" || c.Link.Logger == nil {
-		t.Errorf("read %+v", c.Link)
+		t.Errorf("the Settings are %+v", c.Link)
 	}
 	if err := json.Unmarshal([]byte(`{"link": {"preferParingCode": true}}`), &c); !errors.Is(err, walink.ErrInvalidSettings) {
-		t.Errorf("an unknown key inside a document: %v", err)
+		t.Errorf("an unknown key in a document: %v", err)
 	}
 }
 
-func TestSettingsRoundTrip(t *testing.T) {
+func TestSettingsSurviveJSON(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	coin := func() bool { return random.IntN(2) == 0 }

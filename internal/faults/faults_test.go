@@ -14,7 +14,7 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-var update = flag.Bool("update", false, "print the page anew")
+var update = flag.Bool("update", false, "print the page")
 
 // flow is a way to a connected session, with the stages that it passes.
 type flow struct {
@@ -137,7 +137,7 @@ func (f *flow) rows(t *testing.T) [][]*cell {
 }
 
 // expensive reports whether a cell is left out under the race detector, which
-// tries the ends of a connection, as whatsmeow and walink let go of it at the same
+// tries the ends of a connection, as whatsmeow and walink close it at the same
 // time. Of these it leaves out those with a pairing code, which take seconds each.
 func (c *cell) expensive() bool {
 	if !raceDetector {

@@ -159,7 +159,7 @@ func storeFaults() []fault {
 	}{
 		{callTake, fault{}},
 		{callRenew, fault{action: walinktest.Silence(), forever: true}},
-		// The rest is as long as the lease, which nobody gives back.
+		// The rest is as long as the lease, which is not given back.
 		{callRelease, fault{action: walinktest.Silence(), end: walink.ErrCanceled, rest: 30 * time.Second}},
 		{callDevice, fault{}},
 		{callCode, fault{}},

@@ -9,28 +9,28 @@ import (
 	"github.com/walink/walink"
 )
 
-// teller puts events into a few words.
-type teller struct {
-	t    *testing.T
-	told []string
+// summary puts events into a few words.
+type summary struct {
+	t     *testing.T
+	words []string
 
 	codes, challenges, attempts, retries int
 }
 
 // outcome puts the events of the latest Link into the words of the tables.
 func (tr *trial) outcome() string {
-	tell := &teller{t: tr.t}
+	sum := &summary{t: tr.t}
 	for i, event := range tr.Seen {
 		switch e := event.(type) {
 		case walink.Connecting:
-			tell.attempts++
+			sum.attempts++
 		case walink.PairingCode:
-			tell.codes++
+			sum.codes++
 		case walink.PasskeyRequired:
-			tell.challenges++
+			sum.challenges++
 		case walink.Retrying:
-			tell.retries++
-			tell.say("", e.Err)
+			sum.retries++
+			sum.add("", e.Err)
 		case walink.Withdrawn:
 			if e.Err == nil {
 				continue
@@ -39,39 +39,39 @@ func (tr *trial) outcome() string {
 				continue // both methods are withdrawn for the same reason
 			}
 			switch tr.Seen[i+1].(type) {
-			case walink.Retrying, walink.Failed: // they tell the same error
-				tell.check(e.Err)
+			case walink.Retrying, walink.Failed: // they have the same error
+				sum.check(e.Err)
 			default:
-				tell.say("code withdrawn: ", e.Err)
+				sum.add("code withdrawn: ", e.Err)
 			}
 		case walink.QRCode:
-			tell.codes++
+			sum.codes++
 			if e.Fallback != nil {
-				tell.check(e.Fallback)
-				tell.told = append(tell.told, "QR instead")
+				sum.check(e.Fallback)
+				sum.words = append(sum.words, "QR instead")
 			}
 		case walink.Paired:
-			tr.told = true
+			tr.paired = true
 		case walink.Linked:
 			if e.Resumed {
-				tell.told = append(tell.told, "resumed")
+				sum.words = append(sum.words, "resumed")
 			} else {
-				tell.told = append(tell.told, "linked")
+				sum.words = append(sum.words, "linked")
 			}
 		case walink.Failed:
-			tell.say("failed: ", e.Err)
+			sum.add("failed: ", e.Err)
 		}
 	}
-	return strings.Join(append(repeatedly(tell.told), tell.counts(tr.cell)...), ", ")
+	return strings.Join(append(repeatedly(sum.words), sum.counts(tr.cell)...), ", ")
 }
 
-// say tells an error.
-func (t *teller) say(prefix string, err *walink.Error) {
-	text := prefix + t.check(err)
+// add adds an error.
+func (s *summary) add(prefix string, err *walink.Error) {
+	text := prefix + s.check(err)
 	if cause := causeOfTimeout(err); cause != nil {
-		text += " (" + t.check(cause) + ")"
+		text += " (" + s.check(cause) + ")"
 	}
-	t.told = append(t.told, text)
+	s.words = append(s.words, text)
 }
 
 // causeOfTimeout returns the failure that a Timeout has cut short, if any.
@@ -84,12 +84,12 @@ func causeOfTimeout(err *walink.Error) *walink.Error {
 }
 
 // check returns the words for an error, and demands the remedy that belongs to them.
-func (t *teller) check(err *walink.Error) string {
+func (s *summary) check(err *walink.Error) string {
 	words := strings.ReplaceAll(string(err.Reason), "_", " ")
 	switch err.Reason {
 	case walink.ErrRateLimited, walink.ErrTemporarilyBanned:
 		if err.RetryAfter <= 0 {
-			t.t.Errorf("the error %v does not say how long to wait", err)
+			s.t.Errorf("the error %v does not say how long to wait", err)
 		}
 	default:
 	}
@@ -101,7 +101,7 @@ func (t *teller) check(err *walink.Error) string {
 			return r.words
 		}
 	}
-	t.t.Errorf("the table of remedies lacks %q, which is that of %v", err.Remedy(), err)
+	s.t.Errorf("the table of remedies lacks %q, which is that of %v", err.Remedy(), err)
 	return words
 }
 
@@ -112,23 +112,23 @@ const mostAttempts = 31
 // mostCodes is how many codes an outcome may take, unless the fault is for ever.
 const mostCodes = 8
 
-// counts tells how many codes, challenges and attempts there were, where the
-// number is not the usual one.
-func (t *teller) counts(c *cell) []string {
+// counts says how many codes, challenges and attempts there were, if the number is
+// not the usual one.
+func (s *summary) counts(c *cell) []string {
 	if c.fault.forever {
-		if t.attempts > mostAttempts || t.codes > t.attempts+6 || t.challenges > t.attempts {
-			t.t.Errorf("there were %d attempts, %d codes and %d challenges", t.attempts, t.codes, t.challenges)
+		if s.attempts > mostAttempts || s.codes > s.attempts+6 || s.challenges > s.attempts {
+			s.t.Errorf("there were %d attempts, %d codes and %d challenges", s.attempts, s.codes, s.challenges)
 		}
 		return nil
 	}
-	last := t.told[len(t.told)-1]
+	last := s.words[len(s.words)-1]
 	var list []string
 	count := func(is, usual int, what string) {
 		if is == usual || is == 0 && last != "linked" {
 			return
 		}
 		if is > mostCodes {
-			t.t.Errorf("there were %d %ss", is, what)
+			s.t.Errorf("there were %d %ss", is, what)
 		}
 		many := fmt.Sprint(is)
 		if is > 2 && what == "code" { // the number depends on which of two events at the same time comes first
@@ -143,31 +143,30 @@ func (t *teller) counts(c *cell) []string {
 	if last == "resumed" {
 		codes = 0
 	}
-	count(t.codes, codes, "code")
+	count(s.codes, codes, "code")
 	if c.flow.passkey {
-		count(t.challenges, codes, "challenge")
+		count(s.challenges, codes, "challenge")
 	}
-	count(t.attempts, 1+t.retries, "attempt")
+	count(s.attempts, 1+s.retries, "attempt")
 	return list
 }
 
-// repeatedly replaces what is told again and again by telling it once, with the
-// word "repeatedly".
-func repeatedly(told []string) []string {
+// repeatedly says once, with the word "repeatedly", what comes again and again.
+func repeatedly(words []string) []string {
 	var list []string
-	for i, text := range told {
+	for i, text := range words {
 		switch {
-		case i == 0 || text != told[i-1]:
+		case i == 0 || text != words[i-1]:
 			list = append(list, text)
-		case i == 1 || text != told[i-2]:
+		case i == 1 || text != words[i-2]:
 			list[len(list)-1] += " repeatedly"
 		}
 	}
 	return list
 }
 
-// remedy is what walink tells a person to do about an error. Its words are those
-// of the error; where a reason has several remedies, a word in brackets tells them apart.
+// remedy is what walink advises about an error, which has the words. If a reason has
+// several remedies, a word in brackets says which one is meant.
 type remedy struct{ words, text string }
 
 // remedies are demands, as the tables are.

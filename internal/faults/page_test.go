@@ -8,9 +8,9 @@ import (
 
 const introduction = `# Faults
 
-This page says what comes of each fault at each stage of each way to a connected session. Its tables are demands, which
-people write in internal/faults/table_*_test.go. "go test ./internal/faults" tries every cell against walinktest, fails
-where something else comes of it, and prints this page if its flag is -update.
+This page says what comes of each fault at each stage of each way to a connected session. The tables are demands:
+people write them, in internal/faults/table_*_test.go. "go test ./internal/faults" tries every cell with walinktest, and
+fails if the outcome is another one. With the flag -update it prints this page.
 
 A cell names the events of a Link, in their order:
 
@@ -29,12 +29,12 @@ A cell names the events of a Link, in their order:
 | linked or pairing, linked | one or the other: it depends on which of two events comes first |
 | - | the fault makes no sense at this stage |
 
-Where a cell gives no number, it demands one code, one challenge if the account has a passkey, and one attempt more than
-there are Retrying. A resumed session shows no code.
+Without a number a cell demands one code, one challenge if the account has a passkey, one attempt, and another attempt
+for each Retrying. A resumed session shows no code.
 
 Every cell demands as well:
 
-- The channel carries one terminal event, which is the last, within a time that the fault sets: mostly a minute.
+- The channel has one terminal event, its last one. It comes within a minute, or within the time that the fault sets.
 - Every error has a remedy. A rate limit and a temporary ban say how long to wait.
 - After Linked the Store has one session, the phone lists its device, and WhatsApp answers the client.
 - After Failed the next Link, without the fault, ends with a client that works. If the session is stored and the phone

@@ -27,7 +27,7 @@ type trial struct {
 	wire     *wire
 	store    *faultyStore
 	client   atomic.Pointer[whatsmeow.Client] // the latest
-	told     bool                             // a Paired was among the events
+	paired   bool                             // a Paired was among the events
 }
 
 // run tries a cell, in a bubble that ends only if no goroutine is left.
@@ -187,16 +187,12 @@ func (tr *trial) passkeyByHand(event walink.Event) {
 				if err != nil || linker.AnswerPasskey(ctx, answer) == nil {
 					return
 				}
-				select {
-				case <-time.After(time.Second):
-				case <-ctx.Done():
-					return
-				}
+				time.Sleep(time.Second)
 			}
 		}()
 	case walink.PasskeyConfirmation:
 		if e.Automatic {
-			tr.t.Error("nobody compares the codes")
+			tr.t.Error("the person does not compare the codes")
 		}
 		go func() { _ = linker.ConfirmPasskey(ctx) }()
 	}
@@ -233,7 +229,7 @@ func (tr *trial) checkEnd() {
 		// WhatsApp never heard of the device, or has removed it: the next Link says so.
 		want = "logged out, linked"
 		storedBefore := tr.store.saves() == 1
-		if !tr.told && !strings.Contains(story, "retrying") && !storedBefore {
+		if !tr.paired && !strings.Contains(story, "retrying") && !storedBefore {
 			tr.t.Errorf("a session is stored that the phone does not list, and no event tells of it:\n%s", story)
 		}
 	case len(devices) > 0 && !strings.Contains(story, "logged out") && !strings.Contains(story, "banned"):
