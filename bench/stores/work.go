@@ -72,7 +72,7 @@ func now() time.Time {
 	return time.Now()
 }
 
-func number(i int) string { return strconv.Itoa(5511900000000 + i) }
+func number(i int) string { return strconv.FormatInt(5511900000000+int64(i), 10) }
 
 // opening opens stores that are not there yet.
 type opening struct {
