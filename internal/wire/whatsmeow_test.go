@@ -46,7 +46,7 @@ func TestWhatsmeowIsAsRead(t *testing.T) {
 			t.Parallel()
 			data, err := os.ReadFile(filepath.Join(whatsmeow.Dir, filepath.FromSlash(file)))
 			if err != nil {
-				t.Errorf("whatsmeow has no %s: look where its content is now", file)
+				t.Fatalf("whatsmeow has no %s: look where its content is now", file)
 			}
 			source := spaced(string(data))
 			for _, r := range reliances {
