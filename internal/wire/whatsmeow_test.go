@@ -140,6 +140,7 @@ func relied() map[string][]reliance {
 			{`pubKey, secondErr = cli.getPasskeyRequestOptions(ctx)`, "internal/wire", "whatsmeow asks again for a challenge that it could not parse, so that the tap reads the answer too"},
 			{`Error: err, Continuation: true,`, "internal/wire", "a PairPasskeyError tells a bad challenge from a failed continuation"},
 			{`return fmt.Errorf("received passkey continuation notification without a linking cache")`, "internal/wire", "a continuation that nobody waits for is told as an error too"},
+			{`deviceType := store.DeviceProps.GetPlatformType()`, "internal/wire, walinktest/prologue.go", "the device type is that of the process and not of the client"},
 			{`cli.passkeyLinkingCache.Store(&passkeyLinkingCache{ keyPair: companionEphemeralKeyPair,`, "internal/wire", "two answers at once would mix up their keys"},
 			{`cli.passkeyHandoffKey.Store(nil) return nil`, "internal/wire", "an answer that was refused can be followed by another with the same proof"},
 			{`SkipHandoffUX: cli.passkeySkipHandoffUX.Load(),`, "internal/machine", "whether a person has to compare the code"},
