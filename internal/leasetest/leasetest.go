@@ -1,5 +1,3 @@
-//go:build unix
-
 package leasetest
 
 import (
@@ -12,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -177,7 +174,7 @@ func (r *run) start(number int) *child {
 // end lets the child end by itself.
 func (c *child) end() {
 	_ = c.stdin.Close()
-	_ = c.cmd.Process.Signal(syscall.SIGCONT)
+	_ = resume(c.cmd.Process)
 	c.reader.Wait()
 	_ = c.cmd.Wait() // it may have been killed
 }
@@ -277,7 +274,7 @@ func (r *run) kill() {
 // not say a word on the connections that it had.
 func (r *run) stop() {
 	c, sessions := r.leave()
-	if err := c.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := pause(c.cmd.Process); err != nil {
 		r.t.Fatal(err)
 	}
 	r.count(sessions, r.settle("after a program was stopped"))
@@ -288,7 +285,7 @@ func (r *run) stop() {
 	r.mu.Lock()
 	c.away = false
 	r.mu.Unlock()
-	if err := c.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+	if err := resume(c.cmd.Process); err != nil {
 		r.t.Fatal(err)
 	}
 	timer := time.NewTimer(takeover)

@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package pgserver runs a PostgreSQL for the time of a test or a benchmark. It
 // knows no driver, so that the module that imports it decides about that.
 package pgserver
@@ -15,7 +13,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 )
 
 // Server is a PostgreSQL that listens on a socket in a folder, and lets
@@ -26,7 +23,7 @@ type Server struct {
 	Dir string
 
 	bin string
-	as  *syscall.Credential // it refuses to run as root
+	as  *owner // it refuses to run as root
 }
 
 // Init makes a server, which is not started, in a new folder under parent, or
@@ -62,7 +59,7 @@ func programs() (string, error) {
 func (s *Server) init(ctx context.Context) error {
 	if os.Getuid() == 0 {
 		var err error
-		if s.as, err = credential("postgres"); err != nil {
+		if s.as, err = lookup("postgres"); err != nil {
 			return err
 		}
 		if err := s.Give(s.Dir); err != nil {
@@ -76,7 +73,10 @@ func (s *Server) init(ctx context.Context) error {
 	return nil
 }
 
-func credential(name string) (*syscall.Credential, error) {
+// owner is the user to whom a server belongs.
+type owner struct{ uid, gid uint32 }
+
+func lookup(name string) (*owner, error) {
 	u, err := user.Lookup(name)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func credential(name string) (*syscall.Credential, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	return &owner{uint32(uid), uint32(gid)}, nil
 }
 
 // Start starts the server, with settings such as "fsync=on".
@@ -129,7 +129,9 @@ func (s *Server) URL(database string) string {
 func (s *Server) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // what a test or a benchmark asks for
 	cmd.Dir = s.Dir
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.as}
+	if s.as != nil {
+		s.as.runs(cmd)
+	}
 	return cmd
 }
 
@@ -139,7 +141,7 @@ func (s *Server) Give(paths ...string) error {
 		return nil
 	}
 	for _, path := range paths {
-		if err := os.Chown(path, int(s.as.Uid), int(s.as.Gid)); err != nil {
+		if err := os.Chown(path, int(s.as.uid), int(s.as.gid)); err != nil {
 			return err
 		}
 	}

@@ -101,6 +101,7 @@ func TestImporter(t *testing.T) {
 
 	for _, m := range append([]released{{path: walink}}, all...) {
 		t.Run(path.Base(m.path), func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			importer.write(t, dir, "go.mod", "module example.com/importer\n\ngo 1.26.0\n")
 			importer.write(t, dir, "main.go", fmt.Sprintf("package main\n\nimport _ %q\n\nfunc main() {}\n", m.path))
@@ -113,6 +114,7 @@ func TestImporter(t *testing.T) {
 		})
 	}
 	t.Run("terminal", func(t *testing.T) {
+		t.Parallel()
 		dir := t.TempDir()
 		db := filepath.Join(dir, "session.db")
 		out := importer.run(t, dir, "run", terminal(version), "-sandbox", "-db", db)

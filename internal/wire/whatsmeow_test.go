@@ -46,7 +46,7 @@ func TestWhatsmeowIsAsRead(t *testing.T) {
 			t.Parallel()
 			data, err := os.ReadFile(filepath.Join(whatsmeow.Dir, filepath.FromSlash(file)))
 			if err != nil {
-				t.Errorf("whatsmeow has no %s: look where its content is now", file)
+				t.Fatalf("whatsmeow has no %s: look where its content is now", file)
 			}
 			source := spaced(string(data))
 			for _, r := range reliances {
@@ -140,6 +140,7 @@ func relied() map[string][]reliance {
 			{`pubKey, secondErr = cli.getPasskeyRequestOptions(ctx)`, "internal/wire", "whatsmeow asks again for a challenge that it could not parse, so that the tap reads the answer too"},
 			{`Error: err, Continuation: true,`, "internal/wire", "a PairPasskeyError tells a bad challenge from a failed continuation"},
 			{`return fmt.Errorf("received passkey continuation notification without a linking cache")`, "internal/wire", "a continuation that nobody waits for is told as an error too"},
+			{`deviceType := store.DeviceProps.GetPlatformType()`, "internal/wire, walinktest/prologue.go", "the device type is that of the process and not of the client"},
 			{`cli.passkeyLinkingCache.Store(&passkeyLinkingCache{ keyPair: companionEphemeralKeyPair,`, "internal/wire", "two answers at once would mix up their keys"},
 			{`cli.passkeyHandoffKey.Store(nil) return nil`, "internal/wire", "an answer that was refused can be followed by another with the same proof"},
 			{`SkipHandoffUX: cli.passkeySkipHandoffUX.Load(),`, "internal/machine", "whether a person has to compare the code"},
