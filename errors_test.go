@@ -88,7 +88,7 @@ func TestErrorTextIsOneShortLineWhateverTheCause(t *testing.T) {
 		cause error
 		want  string // after "walink: connect: server: "
 	}{
-		"two lines":             {errors.New("the server says:\n\n<html>\r\n"), "the server says: <html>"},
+		"two lines":             {errors.New("the server says:\n\n<html>\r\n\t</html>"), "the server says: <html> </html>"},
 		"joined":                {errors.Join(errors.New("one"), errors.New("two")), "one two"},
 		"control characters":    {errors.New("\x1b[2Ja\x00b\u2028c"), "[2Ja b c"},
 		"a change of direction": {errors.New("a\u202eb"), "ab"},

@@ -191,8 +191,7 @@ func ExampleLinker_Unlink() {
 
 	if err := linker.Unlink(ctx); err != nil {
 		fmt.Println("not unlinked:", err)
-		var failure *walink.Error
-		if errors.As(err, &failure) {
+		if failure, ok := errors.AsType[*walink.Error](err); ok {
 			fmt.Println("what to do:", failure.Remedy())
 		}
 	}

@@ -187,7 +187,11 @@ func (tr *trial) passkeyByHand(event walink.Event) {
 				if err != nil || linker.AnswerPasskey(ctx, answer) == nil {
 					return
 				}
-				time.Sleep(time.Second)
+				select {
+				case <-time.After(time.Second):
+				case <-ctx.Done(): // at the end of the test, after which no time passes in a bubble
+					return
+				}
 			}
 		}()
 	case walink.PasskeyConfirmation:
