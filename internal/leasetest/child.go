@@ -1,5 +1,5 @@
-// Package leasetest proves that two programs are never connected for one
-// session, with programs that are killed, stopped, and cut off from their store.
+// Package leasetest tests that two programs are never connected for one
+// session. It kills programs, stops them, and cuts them off from their Store.
 package leasetest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// The environment of a child.
+// The environment variables of a child.
 const (
 	envAddress  = "WALINK_LEASE_ADDRESS"
 	envRoot     = "WALINK_LEASE_ROOT"
@@ -25,11 +25,11 @@ const (
 	envSessions = "WALINK_LEASE_SESSIONS"
 )
 
-// Opener opens a store by the name that it has in the test.
+// Opener opens a Store by the name that it has in the test.
 type Opener func(ctx context.Context, name string) (store.Store, error)
 
-// Child is for TestMain: in a process that [Run] has started it supervises all
-// sessions until its standard input ends, and reports true.
+// Child is for TestMain. In a process that [Run] has started, Child supervises
+// all sessions until standard input ends, and returns true.
 func Child(open Opener) bool {
 	address := os.Getenv(envAddress)
 	if address == "" {
@@ -75,7 +75,7 @@ func supervise(open Opener, address string) error {
 			_ = linker.Close()
 		})
 	}
-	_, err = io.Copy(io.Discard, os.Stdin) // until the parent is gone
+	_, err = io.Copy(io.Discard, os.Stdin) // until the parent closes it, or ends
 	cancel()
 	group.Wait()
 	return errors.Join(err, st.Close())
@@ -83,7 +83,7 @@ func supervise(open Opener, address string) error {
 
 func sessionName(i int) string { return "session " + strconv.Itoa(i) }
 
-// say tells the parent, one line for an event.
+// say prints one line for an event, for the parent.
 func say(session int, event walink.Event) {
 	switch e := event.(type) {
 	case walink.Linked:
@@ -93,7 +93,7 @@ func say(session int, event walink.Event) {
 	case walink.Disconnected:
 		fmt.Println("lost", session, e.Err.Reason)
 	case walink.Failed:
-		if e.Err.Reason != walink.ErrCanceled { // as it is at the end
+		if e.Err.Reason != walink.ErrCanceled { // as at the end
 			fmt.Println("failed", session, e.Err.Reason)
 		}
 	default:

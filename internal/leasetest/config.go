@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// Sized returns the Config with two programs and one kill, or with three
-// programs and as many kills as WALINK_LEASES asks for. For every fourth of
-// those a program is stopped and, where there is a Cut, one is cut off, which
-// takes half a minute each.
+// Sized returns the Config with two programs and one kill. If WALINK_LEASES is
+// set, it returns the Config with three programs and that many kills. For every
+// fourth kill, a program is stopped too, and if there is a Cut, one is cut off;
+// each takes half a minute.
 func (c Config) Sized(t *testing.T) Config {
 	t.Helper()
 	c.Children, c.Sessions, c.Kills = 2, 3, 1
@@ -29,9 +29,9 @@ func (c Config) Sized(t *testing.T) Config {
 	return c
 }
 
-// Through returns the Config with a cable of its own for each program, which
-// Cut cuts: a [Proxy] before the server at target. name makes the name of a
-// store of the proxy's address.
+// Through returns the Config with a [Proxy] for each program before the server
+// at target, which Cut cuts. name returns the name of a Store at the address of
+// the proxy.
 func (c Config) Through(t *testing.T, network, target string, name func(address string) string) Config {
 	t.Helper()
 	var mu sync.Mutex
@@ -48,7 +48,7 @@ func (c Config) Through(t *testing.T, network, target string, name func(address 
 		mu.Lock()
 		defer mu.Unlock()
 		proxies[child].Cut()
-		return proxies[child].Mend
+		return proxies[child].Restore
 	}
 	return c
 }

@@ -21,25 +21,26 @@ import (
 type Config struct {
 	// Open opens the store, here and in the children.
 	Open Opener
-	// Name returns the name by which a child opens its store. The parent uses
-	// that of -1.
+	// Name returns the name by which a child opens its Store. The parent has
+	// the number -1.
 	Name func(child int) string
-	// Children is how many programs share the sessions, and Sessions how many
-	// these are.
+	// Children is the number of programs, and Sessions that of the sessions
+	// that they share.
 	Children, Sessions int
-	// Kills and Stops are how often a program is killed and stopped, for so
-	// long that its leases pass to others; Cuts how often one is cut off from
-	// the store, by Cut, which returns how to mend that.
+	// Kills and Stops are how often a program is killed, and stopped until
+	// others have its leases. Cuts is how often one is cut off from the Store,
+	// by Cut. The restore that Cut returns ends that.
 	Kills, Stops, Cuts int
-	Cut                func(child int) (mend func())
+	Cut                func(child int) (restore func())
 }
 
-// takeover is how long sessions may have nobody: the time of a lease, that
-// until the next who stands by asks, and that to log in on a busy machine.
+// takeover is how long sessions may be without a program: the time of a lease,
+// the time until another program asks for the lease, and the time to log in on
+// a busy machine.
 const takeover = 45 * time.Second
 
-// Run starts programs that all supervise the same sessions, takes one after the
-// other away in every way, and fails the test if a session is ever connected
+// Run starts programs that all supervise the same sessions. It kills, stops and
+// cuts off one after the other. The test fails if a session is ever connected
 // twice, or not taken over in time.
 func Run(t *testing.T, config Config) {
 	t.Helper()
@@ -87,7 +88,7 @@ type run struct {
 
 	mu      sync.Mutex
 	holders map[int]*child // of sessions
-	changed chan struct{}  // has a token when holders changed
+	changed chan struct{}  // has a token when a child has said something
 
 	passed  int
 	slowest time.Duration
@@ -139,8 +140,8 @@ type child struct {
 	proxy  *Proxy // to WhatsApp
 	reader sync.WaitGroup
 
-	away bool           // stopped or killed, guarded by the run's mu
-	lost map[int]string // sessions that it says to have lost since, with the reason
+	away bool           // stopped or killed; guarded by the run's mu
+	lost map[int]string // sessions that it has reported as lost since then, with the reason
 }
 
 func (r *run) start(number int) *child {
@@ -171,7 +172,7 @@ func (r *run) start(number int) *child {
 	return c
 }
 
-// end lets the child end by itself.
+// end makes the child end, and waits for that.
 func (c *child) end() {
 	_ = c.stdin.Close()
 	_ = resume(c.cmd.Process)
@@ -179,7 +180,7 @@ func (c *child) end() {
 	_ = c.cmd.Wait() // it may have been killed
 }
 
-// hear takes a line of a child.
+// hear records a line of a child.
 func (r *run) hear(c *child, line string) {
 	words := strings.Fields(line)
 	session := -1
@@ -199,7 +200,7 @@ func (r *run) hear(c *child, line string) {
 	case "lost":
 		c.lost[session] = words[2]
 		if words[2] == string(walink.ErrReplaced) {
-			r.t.Errorf("session %d of program %d was replaced by another", session, c.number)
+			r.t.Errorf("session %d of program %d was replaced by another program", session, c.number)
 		}
 		if r.holders[session] == c {
 			delete(r.holders, session)
@@ -213,7 +214,8 @@ func (r *run) hear(c *child, line string) {
 	}
 }
 
-// settle waits until every session is connected, and returns how long that took.
+// settle waits until every session is connected, and returns how long that
+// took.
 func (r *run) settle(when string) time.Duration {
 	r.t.Helper()
 	start := time.Now()
@@ -234,8 +236,8 @@ func (r *run) settle(when string) time.Duration {
 	}
 }
 
-// leave takes the sessions of the program that has most of them away, without
-// its knowledge, and returns it with them.
+// leave chooses the program that has most sessions, and records that it no
+// longer has them. It returns the program and its sessions.
 func (r *run) leave() (c *child, sessions []int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -270,8 +272,8 @@ func (r *run) kill() {
 	r.count(sessions, r.settle("after a program was killed"))
 }
 
-// stop stops a program until others have its sessions. When it goes on it must
-// not say a word on the connections that it had.
+// stop stops a program until others have its sessions. When the program
+// continues, it must send nothing on its old connections.
 func (r *run) stop() {
 	c, sessions := r.leave()
 	if err := pause(c.cmd.Process); err != nil {
@@ -310,14 +312,14 @@ func (r *run) stop() {
 	}
 	for l, sent := range before {
 		if more := l.sent.Load() - sent; more > 0 {
-			r.t.Errorf("a program that was stopped has said %d more bytes on a connection whose session was lent to another", more)
+			r.t.Errorf("a program that was stopped has sent %d more bytes on a connection whose session was lent to another", more)
 		}
 	}
-	r.settle("after a stopped program went on")
+	r.settle("after a stopped program continued")
 }
 
-// cut cuts a program off from the store. It has to let go of its sessions before
-// others have them.
+// cut cuts a program off from the Store. The program must give up its sessions
+// before others get them.
 func (r *run) cut() {
 	r.mu.Lock()
 	var c *child
@@ -333,7 +335,7 @@ func (r *run) cut() {
 	}
 	r.mu.Unlock()
 	start := time.Now()
-	mend := r.config.Cut(c.number)
+	restore := r.config.Cut(c.number)
 	timer := time.NewTimer(takeover)
 	defer timer.Stop()
 	for {
@@ -354,6 +356,6 @@ func (r *run) cut() {
 			r.t.Fatalf("%d of the %d sessions of a program that was cut off from the store have passed to others", passed, len(sessions))
 		}
 	}
-	mend()
+	restore()
 	r.count(sessions, time.Since(start))
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Proxy stands between a program and a server, and can be cut.
+// Proxy is a proxy between a program and a server. It can be cut.
 type Proxy struct {
 	target, network string
 	listener        net.Listener
@@ -23,10 +23,11 @@ type Proxy struct {
 // link is one connection of the program.
 type link struct {
 	near, far net.Conn
-	sent      atomic.Int64 // by the program
+	sent      atomic.Int64 // the number of bytes from the program
 }
 
-// NewProxy listens on loopback for the server at target, and ends with the test.
+// NewProxy returns a Proxy on loopback for the server at target. It ends with
+// the test.
 func NewProxy(tb testing.TB, network, target string) *Proxy {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -47,7 +48,7 @@ func NewProxy(tb testing.TB, network, target string) *Proxy {
 	})
 	tb.Cleanup(func() {
 		_ = listener.Close()
-		p.Mend()
+		p.Restore()
 		p.mu.Lock()
 		for l := range p.conns {
 			l.close()
@@ -58,19 +59,19 @@ func NewProxy(tb testing.TB, network, target string) *Proxy {
 	return p
 }
 
-// Addr is where the program finds the server.
+// Addr returns the address on which the proxy listens.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Cut lets nothing through any more, and ends no connection, as when a cable
-// is pulled.
+// Cut lets nothing through any more, and ends no connection, as when a cable is
+// pulled.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = true
 }
 
-// Keep leaves connections open for the program when the server ends them, as
-// where the news is lost on the way.
+// Keep makes the proxy leave a connection to the program open when the server
+// ends it, as if the message about the end got lost.
 func (p *Proxy) Keep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,15 +84,15 @@ func (p *Proxy) keeps() bool {
 	return p.keep
 }
 
-// Mend ends what Cut began.
-func (p *Proxy) Mend() {
+// Restore ends what Cut began.
+func (p *Proxy) Restore() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = false
 	p.cond.Broadcast()
 }
 
-// open are the connections that have not ended.
+// open returns the connections that have not ended.
 func (p *Proxy) open() []*link {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package pgserver runs a PostgreSQL for the time of a test or a benchmark. It
-// knows no driver, so that the module that imports it decides about that.
+// Package pgserver runs a PostgreSQL server for a test or a benchmark. It
+// imports no driver: the module that uses it chooses one.
 package pgserver
 
 import (
@@ -15,20 +15,20 @@ import (
 	"strings"
 )
 
-// Server is a PostgreSQL that listens on a socket in a folder, and lets
-// everybody in as the role postgres. It is as durable as PostgreSQL is by
-// default, unless a setting says otherwise.
+// Server is a PostgreSQL server that listens on a socket in a folder, and
+// accepts everybody as the role postgres. It is as durable as PostgreSQL is by
+// default, unless a setting changes that.
 type Server struct {
-	// Dir has the socket in it, and the folder data of the server.
+	// Dir has the socket, and the folder data of the server.
 	Dir string
 
 	bin string
-	as  *owner // it refuses to run as root
+	as  *owner // PostgreSQL refuses to run as root
 }
 
-// Init makes a server, which is not started, in a new folder under parent, or
-// under the folder for temporary files if that is empty. Where PostgreSQL is
-// not installed the error wraps [exec.ErrNotFound]. Close ends it.
+// Init makes a server in a new folder under parent, or under the folder for
+// temporary files if parent is empty. The server is not started. If PostgreSQL
+// is not installed, the error wraps [exec.ErrNotFound]. Close ends the server.
 func Init(ctx context.Context, parent string) (*Server, error) {
 	bin, err := programs()
 	if err != nil {
@@ -101,13 +101,13 @@ func (s *Server) Start(ctx context.Context, settings ...string) error {
 	return s.ctl(ctx, args...)
 }
 
-// Crash ends the server without a checkpoint and starts it again, with the same
-// settings.
+// Crash stops the server without a checkpoint, and starts it again with the
+// same settings.
 func (s *Server) Crash(ctx context.Context) error {
 	return s.ctl(ctx, "restart", "-m", "immediate", "-l", "log")
 }
 
-// Close ends the server, as Crash does, and removes its folder.
+// Close stops the server, as Crash does, and removes its folder.
 func (s *Server) Close(ctx context.Context) error {
 	return errors.Join(s.ctl(ctx, "stop", "-m", "immediate"), os.RemoveAll(s.Dir))
 }
@@ -120,12 +120,13 @@ func (s *Server) ctl(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// URL is that of a database.
+// URL returns the URL of a database.
 func (s *Server) URL(database string) string {
 	return "postgres:///" + database + "?host=" + url.QueryEscape(s.Dir) + "&user=postgres"
 }
 
-// Command is a program that runs in the server's folder as the server's user.
+// Command returns a program that runs in the server's folder as the server's
+// user.
 func (s *Server) Command(ctx context.Context, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, program, args...) //nolint:gosec // what a test or a benchmark asks for
 	cmd.Dir = s.Dir
@@ -135,9 +136,9 @@ func (s *Server) Command(ctx context.Context, program string, args ...string) *e
 	return cmd
 }
 
-// Give gives files to the server's user.
+// Give makes the server's user the owner of files.
 func (s *Server) Give(paths ...string) error {
-	if s.as == nil { // who runs this, to whom they belong
+	if s.as == nil { // the server runs as the current user
 		return nil
 	}
 	for _, path := range paths {

@@ -1,5 +1,5 @@
-// Package redisserver runs a redis-server for the time of a test or a
-// benchmark. It knows no driver.
+// Package redisserver runs a redis-server for a test or a benchmark. It imports
+// no driver.
 package redisserver
 
 import (
@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// Server is a redis-server that listens on a socket in a folder, and keeps what
-// it is given. It syncs it every second, unless an argument says otherwise.
+// Server is a redis-server that listens on a socket in a folder, and keeps its
+// data. It syncs the data every second, unless an argument changes that.
 type Server struct {
-	// Dir has the socket in it, and what the server keeps.
+	// Dir has the socket and the data of the server.
 	Dir string
-	// Socket is where it listens.
+	// Socket is the path of the socket.
 	Socket string
 
 	args    []string
@@ -28,9 +28,9 @@ type Server struct {
 }
 
 // Start starts a server in a new folder under parent, or under the folder for
-// temporary files if that is empty, with arguments after those that it has
-// anyway. Where Redis is not installed the error wraps [exec.ErrNotFound]. The
-// server is killed when ctx ends; Close ends it before.
+// temporary files if parent is empty. args follow the server's own arguments.
+// If Redis is not installed, the error wraps [exec.ErrNotFound]. The server is
+// killed when ctx ends, or by Close.
 func Start(ctx context.Context, parent string, args ...string) (*Server, error) {
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -69,8 +69,9 @@ func (s *Server) run(ctx context.Context) error {
 	return errors.New("redis-server does not answer")
 }
 
-// answers reports whether the server is ready: while it reads its files it
-// refuses even a ping, and only afterwards says that a password is missing.
+// answers reports whether the server is ready. While the server reads its
+// files, it refuses even a ping; once it is ready, it may say that a password
+// is missing.
 func (s *Server) answers(ctx context.Context) bool {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", s.Socket)
@@ -94,7 +95,7 @@ func (s *Server) Crash(ctx context.Context) error {
 // Signal sends a signal to the server.
 func (s *Server) Signal(signal os.Signal) error { return s.process.Process.Signal(signal) }
 
-// Close ends the server, as Crash does, and removes its folder.
+// Close kills the server, and removes its folder.
 func (s *Server) Close() error {
 	if s.process != nil {
 		s.kill()
@@ -103,9 +104,9 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) kill() {
-	_ = s.process.Process.Kill() // unless it has ended by itself
+	_ = s.process.Process.Kill() // fails if it has already ended
 	_ = s.process.Wait()         // it was killed
 }
 
-// URL is the address of the server.
+// URL returns the address of the server.
 func (s *Server) URL() string { return (&url.URL{Scheme: "unix", Path: s.Socket}).String() }

@@ -6,23 +6,23 @@ import (
 	"sync"
 )
 
-// book holds what was said to be stored. Each word is also held against those
-// before it, since who says it has read what is stored.
+// book records what the load has reported as stored. It also checks each report
+// against the earlier ones, because the load has read what is stored before.
 type book struct {
 	mu      sync.Mutex
 	rounds  [writers]map[int]bool
 	last    [writers]int
 	links   [linkers]link
-	done    [writers + linkers]int // steps that came to their end
+	done    [writers + linkers]int // steps that have ended
 	wrong   []string
-	changed chan struct{} // has a token when something was said
+	changed chan struct{} // has a token when something was reported
 }
 
 // link is what is known of a session that is linked and deleted in turn.
 type link struct {
-	phase  string // the last word; empty for none
-	token  string // of the last device
-	digest string // of its prekeys, once they are known to be stored
+	phase  string // the last report; empty for none
+	token  string // the last device's
+	digest string // the digest of its prekeys, once they are known to be stored
 }
 
 func newBook() *book {
@@ -33,7 +33,7 @@ func newBook() *book {
 	return b
 }
 
-// hear takes a line of a load.
+// hear records a line of a load.
 func (b *book) hear(line string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -54,7 +54,7 @@ func (b *book) hear(line string) {
 		return
 	}
 	if n, _ := fmt.Sscan(line, &word, &number, &token, &digest); n < 2 || number >= linkers {
-		b.wrongf("a word that is not whole: %q", line)
+		b.wrongf("an incomplete report: %q", line)
 		return
 	}
 	l := &b.links[number]
@@ -64,7 +64,7 @@ func (b *book) hear(line string) {
 		if (linked || l.phase == "deleting") != (l.token == token) {
 			b.wrongf("%s has device %s after %+v", linkerName(number), token, *l)
 		}
-		if l.token != token { // its Save was stored, and the answer was lost
+		if l.token != token { // Save has stored it, but the load did not learn that
 			*l = link{phase: "linked", token: token}
 		}
 		return
@@ -89,14 +89,14 @@ func (b *book) wrongf(format string, args ...any) {
 	b.wrong = append(b.wrong, fmt.Sprintf(format, args...))
 }
 
-// progress is how often each of the load's steps came to its end.
+// progress returns how often each step of the load has ended.
 func (b *book) progress() [writers + linkers]int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.done
 }
 
-// complaints are the words that contradict those before, once.
+// complaints returns the reports that contradict earlier ones, each only once.
 func (b *book) complaints() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -16,21 +16,21 @@ import (
 	"github.com/walink/walink/store/transfer"
 )
 
-// damageNumber is a phone number that no error may hold.
+// damageNumber is a phone number that must not be in any error.
 const damageNumber = "5511976543210"
 
-// SQL is a store in whatsmeow's tables, for [Damage].
+// SQL is a Store in whatsmeow's tables, for [Damage].
 type SQL struct {
 	Open func(t *testing.T) store.Store
-	// Set puts a value into a column of the rows of one session, past every
-	// constraint.
+	// Set stores a value in a column of the rows of one session, without the
+	// checks of any constraint.
 	Set func(t *testing.T, st store.Store, table, column, where string, value any)
 }
 
-// Damage puts values into the tables of an SQL store that cannot be what was
-// stored. It demands an error that names the session and the key and no phone
-// number, and says what to do, that another session does not suffer and can be
-// copied, and that the damaged one can be deleted.
+// Damage stores impossible values in the tables of an SQL store. The error must
+// name the session and the key, have a remedy, and have no phone number.
+// Another session must not be affected, and a copy of it must succeed. It must
+// be possible to delete the damaged session.
 func Damage(t *testing.T, sql SQL) {
 	t.Helper()
 	load := func(ctx context.Context, st store.Store, _ *wastore.Device, session string) error {
@@ -109,7 +109,7 @@ func Damage(t *testing.T, sql SQL) {
 			if !slices.ContainsFunc(sessions, func(s store.Session) bool { return s.Name == "two" }) {
 				t.Errorf("Sessions: %v, want the other one in it", sessions)
 			}
-			err = copyBeside(t, st)
+			err = copyOther(t, st)
 			damaged(t, err)
 			if err == nil || !strings.Contains(err.Error(), `"one"`) || strings.Contains(err.Error(), damageNumber) {
 				t.Errorf("Copy: %v, want an error with the session, and without the number", err)
@@ -124,7 +124,7 @@ func Damage(t *testing.T, sql SQL) {
 	}
 }
 
-// fill stores something of each kind that is to be damaged.
+// fill stores a value of each kind that is damaged later.
 func fill(t *testing.T, device *wastore.Device) {
 	t.Helper()
 	ctx := t.Context()
@@ -139,7 +139,7 @@ func fill(t *testing.T, device *wastore.Device) {
 	}
 }
 
-// damaged fails the test unless err is of a damaged value, and says what to do.
+// damaged fails the test unless err is ErrDamaged and has a remedy.
 func damaged(t *testing.T, err error) {
 	t.Helper()
 	var hint interface{ Remedy() string }
@@ -148,12 +148,12 @@ func damaged(t *testing.T, err error) {
 	}
 }
 
-// copyBeside copies the session "two", by its name and with all others, and
-// returns what the latter does.
-func copyBeside(t *testing.T, from store.Store) error {
+// copyOther copies the session "two", by its name and with all others, and
+// returns the error of the latter.
+func copyOther(t *testing.T, from store.Store) error {
 	t.Helper()
 	named, all := kv.New(memory.New()), kv.New(memory.New())
-	if err := transfer.Copy(t.Context(), named, from, transfer.Sessions("two")); err != nil && !strings.Contains(err.Error(), "the LID map") { // which is not of a session
+	if err := transfer.Copy(t.Context(), named, from, transfer.Sessions("two")); err != nil && !strings.Contains(err.Error(), "the LID map") { // the LID map belongs to no session
 		t.Errorf("Copy of the other session: %v", err)
 	}
 	err := transfer.Copy(t.Context(), all, from)

@@ -15,11 +15,10 @@ import (
 	"github.com/walink/walink/store/storetest"
 )
 
-// DamageKV truncates each value that a session has put into db, one after the
-// other. It demands an error that names the session and the key, says what to
-// do and holds no phone number, and that another session does not suffer and
-// can be copied.
-// above is db, or what seals it.
+// DamageKV truncates each value that a session has stored in db, one after the
+// other. The error must name the session and the key, have a remedy, and have
+// no phone number. Another session must not be affected, and a copy of it must
+// succeed. above is db, or a kv.Encrypt of db.
 func DamageKV(t *testing.T, db, above kv.DB) {
 	t.Helper()
 	st := kv.New(above)
@@ -39,7 +38,7 @@ func DamageKV(t *testing.T, db, above kv.DB) {
 	unread, values := 0, 0
 	for key, value := range dump(t, db) {
 		if _, of := before[key]; of {
-			continue // the other's
+			continue // the other session's
 		}
 		values++
 		found := false
@@ -54,7 +53,7 @@ func DamageKV(t *testing.T, db, above kv.DB) {
 				t.Errorf("Sessions: %v, %v, want the other one in it", sessions, err)
 			}
 		}
-		if err := copyBeside(t, st); err != nil {
+		if err := copyOther(t, st); err != nil {
 			damaged(t, err)
 			if !strings.Contains(err.Error(), `key "`) || strings.Contains(err.Error(), damageNumber) {
 				t.Errorf("Copy: %v, want the key, and no number", err)
@@ -65,7 +64,7 @@ func DamageKV(t *testing.T, db, above kv.DB) {
 		}
 		set(t, db, key, value)
 	}
-	// What leads from the JID to the session is asked when another takes the JID.
+	// The entry under the JID is read only when another session takes the JID.
 	if values < 10 || unread != 1 {
 		t.Errorf("of %d values that were damaged %d are in no error", values, unread)
 	}
@@ -77,7 +76,7 @@ func DamageKV(t *testing.T, db, above kv.DB) {
 	}
 }
 
-// useAll reads all that fill has stored.
+// useAll reads everything that fill has stored.
 func useAll(ctx context.Context, st store.Store, device *wastore.Device, session string) (errs []error) {
 	note := func(err error) {
 		if err != nil {
@@ -101,7 +100,8 @@ func useAll(ctx context.Context, st store.Store, device *wastore.Device, session
 	return errs
 }
 
-// named reports whether there are errors, which must be as they should.
+// named reports whether there are errors, and fails the test unless each is as
+// it should be.
 func named(t *testing.T, errs []error) bool {
 	t.Helper()
 	for _, err := range errs {

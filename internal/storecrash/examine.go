@@ -14,8 +14,8 @@ import (
 	"github.com/walink/walink/store/kv"
 )
 
-// examine demands of a store that all is there that was said, and nothing in
-// part.
+// examine fails the test unless everything that was reported is in the Store,
+// and each transaction completely or not at all.
 func (b *book) examine(t *testing.T, st store.Store) {
 	t.Helper()
 	for _, wrong := range b.complaints() {
@@ -29,7 +29,7 @@ func (b *book) examine(t *testing.T, st store.Store) {
 	for _, s := range sessions {
 		listed[s.Name] = s.JID
 	}
-	// device loads a device, and holds it against the list.
+	// device loads a device, and compares it with the list of sessions.
 	device := func(name string) *wastore.Device {
 		device, err := st.Device(t.Context(), name)
 		if err != nil {
@@ -37,7 +37,7 @@ func (b *book) examine(t *testing.T, st store.Store) {
 		}
 		jid, known := listed[name]
 		if (device.ID != nil) != known || known && jid != *device.ID {
-			t.Errorf("%s: the name is listed: %t, and its device is stored: %t", name, known, device.ID != nil)
+			t.Errorf("%s: the name is listed %t, and its device is stored %t", name, known, device.ID != nil)
 		}
 		delete(listed, name)
 		return device
@@ -76,7 +76,7 @@ func (b *book) examineWriter(t *testing.T, number int, device *wastore.Device) {
 	}
 	round := roundOf(sessions["1:0"])
 	if round < said {
-		t.Errorf("%s: round %d is stored, and it said %d", writerName(number), round, said)
+		t.Errorf("%s: round %d is stored, and it reported %d", writerName(number), round, said)
 	}
 	if !bytes.Equal(sessions["1:0"], sessions["2:0"]) {
 		t.Errorf("%s: one session is of round %d and the other of round %d", writerName(number), round, roundOf(sessions["2:0"]))
@@ -147,8 +147,8 @@ func empty(t *testing.T, st store.Store) {
 	}
 }
 
-// CheckEmpty demands that a key-value database from which all sessions were
-// deleted holds nothing of a device any more.
+// CheckEmpty fails the test if a key-value database still has data of a device
+// after all sessions were deleted.
 func CheckEmpty(t *testing.T, db kv.DB) {
 	t.Helper()
 	left := 0

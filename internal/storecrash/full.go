@@ -16,9 +16,9 @@ import (
 	"github.com/walink/walink/store/storetest"
 )
 
-// SmallDisk mounts a disk of a few megabytes for a test, or skips it where that
-// is not allowed. It returns the folder, and what fills the disk and what makes
-// room on it.
+// SmallDisk mounts a disk of a few megabytes for a test, or skips the test if
+// that is not allowed. It returns the folder, and functions that fill the disk
+// and free it again.
 func SmallDisk(t *testing.T, megabytes int) (dir string, fill, free func()) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "walink") //nolint:usetesting // t.TempDir is too long for a socket
@@ -58,10 +58,10 @@ func SmallDisk(t *testing.T, megabytes int) (dir string, fill, free func()) {
 	return dir, fill, free
 }
 
-// Full demands of a store whose disk is filled and freed again: that a link and
-// what a message changes fail with an error that says what to do and leave
-// nothing in part, that what was stored can be read meanwhile, and that all goes
-// on when there is room. The remedy is one that begins so.
+// Full tests a Store whose disk is filled and freed again. A link and the
+// changes of a message must fail completely, with an error whose remedy begins
+// with remedy. What was stored must stay readable meanwhile, and once there is
+// room everything must work again.
 func Full(t *testing.T, st store.Store, remedy string, fill, free func()) {
 	t.Helper()
 	old := storetest.Link(t, st, "old", storetest.JID("5511987654321", 1))
@@ -80,7 +80,7 @@ func Full(t *testing.T, st store.Store, remedy string, fill, free func()) {
 	fill()
 	var linked []string
 	var failed error
-	for i := 0; failed == nil && i < 5000; i++ { // what has room in pages that are there still goes well
+	for i := 0; failed == nil && i < 5000; i++ { // what fits into existing pages still succeeds
 		name := fmt.Sprintf("new %d", i)
 		device, err := st.Device(t.Context(), name)
 		if err != nil {

@@ -19,19 +19,19 @@ const (
 	writers = 3   // devices that are linked once and receive messages
 	linkers = 2   // sessions that are linked and deleted in turn
 	preKeys = 812 // of a first login
-	secrets = 3   // of the messages of one round, stored by one call
+	secrets = 3   // of one round of messages, stored by one call
 )
 
 func writerName(number int) string { return "writer " + strconv.Itoa(number) }
 func linkerName(number int) string { return "linker " + strconv.Itoa(number) }
 
-// load writes to a store, and says what is stored.
+// load writes to a Store, and reports what is stored.
 type load struct {
 	st  store.Store
 	say func(line string) error
 }
 
-// steps are what can be done side by side, again and again.
+// steps returns functions that run at the same time, again and again.
 func (l *load) steps() (steps []func(ctx context.Context) error) {
 	for number := range writers {
 		steps = append(steps, func(ctx context.Context) error { return l.write(ctx, number) })
@@ -45,7 +45,7 @@ func (l *load) steps() (steps []func(ctx context.Context) error) {
 func (l *load) sayf(format string, args ...any) error { return l.say(fmt.Sprintf(format, args...)) }
 
 // write does what a message does: it changes the Signal sessions and the
-// identity of a contact in one transaction, and stores the secrets of messages.
+// identity of a contact in one transaction, and stores secrets of messages.
 func (l *load) write(ctx context.Context, number int) error {
 	device, err := l.st.Device(ctx, writerName(number))
 	if err != nil {
@@ -81,14 +81,14 @@ func (l *load) write(ctx context.Context, number int) error {
 	return l.sayf("round %d %d", number, round)
 }
 
-// sessionOf is a session by which its round is known. Its size changes, so
-// that pages split and join.
+// sessionOf returns a Signal session that shows its round. Its size changes, so
+// that pages split and merge.
 func sessionOf(round int) []byte {
 	return fmt.Appendf(nil, "%d%s", round, strings.Repeat(".", round%3000))
 }
 
 func roundOf(session []byte) int {
-	round, _ := strconv.Atoi(strings.TrimRight(string(session), ".")) // none is round 0
+	round, _ := strconv.Atoi(strings.TrimRight(string(session), ".")) // round 0 if there is none
 	return round
 }
 
@@ -157,5 +157,5 @@ func (l *load) unlink(ctx context.Context, number int, device *wastore.Device, t
 	return l.sayf("deleted %d %s", number, token)
 }
 
-// tokenOf tells the devices of a session apart.
+// tokenOf identifies a device of a session.
 func tokenOf(device *wastore.Device) string { return hex.EncodeToString(device.NoiseKey.Pub[:8]) }

@@ -10,13 +10,13 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// patience is how long the load may need to go on after a restart.
+// patience is how long the load may need to continue after a restart.
 const patience = time.Minute
 
-// Restart has restart end the server of a store and start it again, a number of
-// times, while the load writes through the store and tries again what failed.
-// It demands that calls fail meanwhile, that they work again afterwards without
-// another Open, and that nothing is lost that was said.
+// Restart calls restart, which kills the server of a Store and starts it again,
+// at random moments. Meanwhile the load writes to the Store, and retries what
+// has failed. Calls must fail during a restart and work again afterwards
+// without another Open, and nothing that was reported may be lost.
 func Restart(t *testing.T, st store.Store, restart func()) {
 	t.Helper()
 	kills, random := crashes(t)
@@ -34,7 +34,7 @@ func Restart(t *testing.T, st store.Store, restart func()) {
 	for _, step := range l.steps() {
 		group.Go(func() {
 			for ctx.Err() == nil {
-				if err := step(t.Context()); err != nil { // what runs comes to its end
+				if err := step(t.Context()); err != nil { // not ctx: a running step must end
 					failures.Add(1)
 					select {
 					case <-time.After(20 * time.Millisecond):
@@ -59,7 +59,7 @@ func Restart(t *testing.T, st store.Store, restart func()) {
 	t.Logf("%d restarts, %d calls failed, %v", restarts, failures.Load(), said)
 }
 
-// advance waits until each of the steps has come to its end twice more.
+// advance waits until each step has ended twice more.
 func (b *book) advance(t *testing.T, when string) {
 	t.Helper()
 	before := b.progress()

@@ -1,20 +1,22 @@
-// Package storecrash is how the packages of durable stores show what their
-// documentation says of a crash: nothing is lost that was reported as stored,
-// and nothing is there in part.
+// Package storecrash tests what the packages of durable stores say about a
+// crash: nothing that was reported as stored is lost, and nothing is stored in
+// part.
 //
-// [Kill] kills a program that writes, and [Restart] the server that it writes
-// to. The load is the same: several goroutines write what a message changes in
-// one DoDecryptionTxn, secrets of messages, sessions that are linked with the
-// 812 prekeys of a first login in one commit, and deleted again. They say what
-// is stored once the call has returned. Demanded afterwards:
+// [Kill] kills a program that writes, and [Restart] the server that a program
+// writes to. The load is the same. Several goroutines write what a message
+// changes in one DoDecryptionTxn, and secrets of messages. They link sessions
+// with the 812 prekeys of a first login in one commit, and delete them again.
+// They report what is stored once the call has returned. Afterwards the tests
+// require:
 //
-//   - The store opens, and lists the sessions that have a device, and no other.
-//   - All that was said is there, or what was written after it.
-//   - A transaction is there in full or not at all, and so are the prekeys.
-//   - A session that was deleted has not come back, and neither has its device.
+//   - The Store opens, and lists exactly the sessions that have a device.
+//   - Everything that was reported is there, or what was written after it.
+//   - Each transaction is there completely or not at all, and so are the
+//     prekeys.
+//   - A deleted session has not come back, and neither has its device.
 //
-// WALINK_CRASHES sets how many kills there are. The seed of their moments is
-// printed; WALINK_CRASH_SEED repeats them, as far as a clock can.
+// WALINK_CRASHES is the number of kills. Each test prints the seed of their
+// moments; WALINK_CRASH_SEED repeats them, as far as a clock can.
 package storecrash
 
 import (
@@ -35,11 +37,11 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// envWhere is how a child knows that it is one, and where it writes.
+// envWhere is set in a child, and says where the child writes.
 const envWhere = "WALINK_STORECRASH_WHERE"
 
-// Child is for TestMain: where this process was started by [Kill] it writes to
-// the store that open opens until it is killed, and reports true.
+// Child is for TestMain. In a process that [Kill] has started, Child writes to
+// the Store that open opens until it is killed, and returns true.
 func Child(open func(ctx context.Context, where string) (store.Store, error)) bool {
 	where := os.Getenv(envWhere)
 	if where == "" {
@@ -57,14 +59,11 @@ func write(ctx context.Context, where string, open func(ctx context.Context, whe
 	if err != nil {
 		return err
 	}
-	if _, err := st.Device(ctx, ""); err != nil { // libsignal makes its logger at first use, unguarded
-		return err
-	}
 	var out sync.Mutex
 	l := load{st: st, say: func(line string) error {
 		out.Lock()
 		defer out.Unlock()
-		_, err := fmt.Println(line) // fails when the parent is gone
+		_, err := fmt.Println(line) // fails when the parent has ended
 		return err
 	}}
 	var group sync.WaitGroup
@@ -83,19 +82,20 @@ func write(ctx context.Context, where string, open func(ctx context.Context, whe
 
 // Config says what Kill kills.
 type Config struct {
-	// Where is what a child is told to open, by the function that TestMain
-	// gives to Child.
+	// Where is what a child opens, with the function that TestMain gives to
+	// Child.
 	Where string
-	// Open opens the same.
+	// Open opens the same Store.
 	Open func(ctx context.Context, where string) (store.Store, error)
-	// After looks at what a kill has left before it is opened. It may be nil.
+	// After examines what a kill has left, before it is opened. It may be nil.
 	After func(t *testing.T)
-	// Empty looks at what is left at the end, when all sessions were deleted
-	// and the store was closed. It may be nil.
+	// Empty examines what is left at the end, when all sessions were deleted
+	// and the Store was closed. It may be nil.
 	Empty func(t *testing.T)
 }
 
-// Kill kills a program that writes to a store, again and again on the same one.
+// Kill kills a program that writes to a Store, again and again with the same
+// Store.
 func Kill(t *testing.T, config Config) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -130,7 +130,7 @@ func Kill(t *testing.T, config Config) {
 	t.Logf("%d kills, %v", kills, said)
 }
 
-// crashes is how many are wanted, and what chooses their moments.
+// crashes returns the number of kills, and what chooses their moments.
 func crashes(t *testing.T) (count int, random *rand.Rand) {
 	t.Helper()
 	seed := number(t, "WALINK_CRASH_SEED", uint64(time.Now().UnixNano()))
@@ -151,13 +151,13 @@ func number(t *testing.T, env string, otherwise uint64) uint64 {
 	return n
 }
 
-// crash runs a child, kills it so long after its start or after the first thing
-// that it said, and notes what it said until then.
+// crash runs a child, kills it at a time after its start or after its first
+// report, and records what it reported until then.
 func crash(t *testing.T, where string, wait time.Duration, early bool, said *book) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	child := exec.CommandContext(ctx, os.Args[0]) // canceled with SIGKILL
+	child := exec.CommandContext(ctx, os.Args[0]) // killed when ctx ends
 	child.Env = append(os.Environ(), envWhere+"="+where)
 	var complaint strings.Builder
 	child.Stderr = &complaint
@@ -175,7 +175,7 @@ func crash(t *testing.T, where string, wait time.Duration, early bool, said *boo
 	for lines := bufio.NewReader(out); ; {
 		line, err := lines.ReadString('\n')
 		if err != nil {
-			break // and what is not a whole line was not said
+			break // an incomplete line was not reported
 		}
 		if !timed {
 			timed = true

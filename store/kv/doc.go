@@ -8,7 +8,7 @@
 //
 // walink has three DBs. Package memory keeps everything in the process, and is
 // the fast one for tests; bolt is one file; redis is a server that many
-// machines share. bolt and redis are modules of their own. [Encrypt] encrypts
+// machines share. bolt and redis are separate modules. [Encrypt] encrypts
 // any DB. Package kvtest tests a DB of yours, and examples/customstore shows
 // one.
 //

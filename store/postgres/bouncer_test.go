@@ -50,7 +50,7 @@ func TestBehindPgBouncer(t *testing.T) {
 	}, storetest.WithReopen(func(t *testing.T, closed store.Store) store.Store {
 		t.Helper()
 		url, _ := urls.Load(closed)
-		return opened(t, url.(string)) //nolint:forcetypeassert,errcheck // see above
+		return opened(t, url.(string)) //nolint:errcheck // see above
 	}), storetest.WithTextKeys(2000))
 }
 
@@ -95,8 +95,11 @@ ignore_startup_parameters = extra_float_digits
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // in the end it is killed
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		<-ended
@@ -106,9 +109,8 @@ ignore_startup_parameters = extra_float_digits
 	for !exists(filepath.Join(dir, ".s.PGSQL.6432")) {
 		select {
 		case <-ticker.C:
-		case err := <-ended:
-			ended <- err // for the cleanup
-			t.Fatalf("PgBouncer does not start: %v: %s", err, log)
+		case <-ended:
+			t.Fatalf("PgBouncer does not start: %s", log)
 		}
 	}
 	return dir

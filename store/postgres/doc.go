@@ -7,7 +7,7 @@
 //	}
 //	defer st.Close()
 //
-// The package is a module of its own, so that only programs that use it depend
+// The package is a separate module, so that only programs that use it depend
 // on pgx.
 //
 // # The URL

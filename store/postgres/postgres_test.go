@@ -25,7 +25,7 @@ func TestContract(t *testing.T) {
 	}, storetest.WithReopen(func(t *testing.T, closed store.Store) store.Store {
 		t.Helper()
 		url, _ := urls.Load(closed)
-		st, err := postgres.Open(t.Context(), url.(string)) //nolint:forcetypeassert,errcheck // see above
+		st, err := postgres.Open(t.Context(), url.(string)) //nolint:errcheck // see above
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,17 +10,17 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// seedVariable is the environment variable that says what [WithSeed] does.
+// seedVariable is the environment variable that does what [WithSeed] does.
 const seedVariable = "STORETEST_SEED"
 
-// WithSeed makes the random sequences of calls those of an earlier run. It is
-// for a failure, which names its seed. The environment variable STORETEST_SEED
-// does the same.
+// WithSeed repeats the random sequences of calls of an earlier run, whose
+// failure names the seed. The environment variable STORETEST_SEED does the
+// same.
 func WithSeed(seed uint64) Option {
 	return func(o *options) { o.seed = &seed }
 }
 
-// seedOf is a new one unless it is given.
+// seedOf returns the given seed, or a new one.
 func seedOf(t *testing.T, o options) uint64 {
 	t.Helper()
 	if o.seed != nil {
@@ -40,7 +40,7 @@ func seedOf(t *testing.T, o options) uint64 {
 // against is one comparison with whatsmeow's sqlstore.
 type against struct {
 	name   string
-	fields []string // of wastore.Device; none: all of them, with what happens to sessions
+	fields []string // of wastore.Device; none means all of them, and changes of sessions
 	steps  int
 }
 
@@ -56,7 +56,7 @@ func comparisons() []against {
 		{"app state", []string{"AppState"}, steps},
 		{"contacts", []string{"Contacts"}, steps},
 		{"chat settings", []string{"ChatSettings"}, steps},
-		// Both are found under the other JID of a user too.
+		// Both are also found under the other JID of a user.
 		{"message secrets", []string{"MsgSecrets", "LIDs"}, steps},
 		{"privacy tokens", []string{"PrivacyTokens", "LIDs"}, steps},
 		{"NCT salt", []string{"NCTSalt"}, steps / 2},
@@ -86,7 +86,7 @@ func runAgainst(t *testing.T, open func(t *testing.T) store.Store, reopen func(*
 	}
 	t.Run("oracle: every store of whatsmeow is compared", func(t *testing.T) {
 		t.Parallel()
-		compared := map[string]bool{"Container": true} // by the cases of the clauses
+		compared := map[string]bool{"Container": true} // tested by the cases of the clauses
 		for _, a := range comparisons() {
 			for _, field := range a.fields {
 				compared[field] = true

@@ -12,18 +12,19 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// WithBubble adds the cases for what goes with time. The Store is opened in a
+// WithBubble adds the cases for what depends on time. The Store is opened in a
 // bubble of [testing/synctest], so it must not have a goroutine that waits for
-// something outside of it, such as an answer from the network.
+// anything outside the bubble, such as an answer from the network.
 func WithBubble() Option {
 	return func(o *options) { o.bubble = true }
 }
 
-// runBubble has what whatsmeow keeps for the case that the server sends a
-// message again, for 14 days, or that somebody asks for one again, for 7.
+// runBubble tests how long whatsmeow's events are kept: 14 days in case the
+// server sends a message again, and 7 days in case a recipient asks for one
+// again.
 func runBubble(t *testing.T, open func(t *testing.T) store.Store) {
 	t.Helper()
-	t.Run("stores: old events go, and no others", func(t *testing.T) {
+	t.Run("stores: only old events are deleted", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			const day = 24 * time.Hour
@@ -60,7 +61,7 @@ func runBubble(t *testing.T, open func(t *testing.T) store.Store) {
 						t.Errorf("after %v the outgoing event %s: %v, want it: %t", step.after, id, err, want)
 					}
 				}
-				if step.after == 6*day { // one that is added again is new
+				if step.after == 6*day { // an event that is added again is new
 					if err := events.AddOutgoingEvent(t.Context(), chat, "again", "format", []byte("event")); err != nil {
 						t.Fatal(err)
 					}

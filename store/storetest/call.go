@@ -15,20 +15,20 @@ import (
 // interface is named by its field in [wastore.Device].
 type call struct {
 	field, method string
-	args          []any // what follows ctx; the variadic ones are a slice
+	args          []any // the arguments after ctx; variadic ones are a slice
 }
 
-// name is what the generators and the allowed differences know the call by.
+// name identifies the method for the generators and the allowed differences.
 func (c call) name() string { return c.field + "." + c.method }
 
-// reading says that a method changes nothing.
+// reading reports whether a method changes nothing.
 func reading(method string) bool {
 	return method != "GetOrGenPreKeys" && slices.ContainsFunc([]string{"Get", "Has", "Is", "Uploaded"}, func(prefix string) bool {
 		return strings.HasPrefix(method, prefix)
 	})
 }
 
-// String is the call as one would write it, with long arguments cut short.
+// String returns the call as one would write it, with long arguments shortened.
 func (c call) String() string {
 	args := make([]string, len(c.args))
 	for i, arg := range c.args {
@@ -56,17 +56,17 @@ func short(v any) string {
 	return text
 }
 
-// answer is what a call has returned.
+// answer is the result of a call.
 type answer struct {
 	results []any // without the error
 	err     error
 }
 
-// errPanic is the error of a call that did not return.
+// errPanic is the error of a call that has panicked.
 var errPanic = errors.New("the call panicked")
 
-// on makes the call. What it is given are copies, since an implementation may
-// use slices and maps of its caller as its own, as sqlstore does.
+// on makes the call, with copies of its arguments, because an implementation
+// may keep slices and maps of its caller, as sqlstore does.
 func (c call) on(ctx context.Context, device *wastore.Device) (a answer) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -113,12 +113,12 @@ func clone(v reflect.Value) reflect.Value {
 	}
 }
 
-// method is a method that whatsmeow's stores have.
+// method is a method of whatsmeow's stores.
 type method struct{ field, name string }
 
-// methods lists the methods of all stores of a device, sorted by field as
-// whatsmeow has them, so that those of a later whatsmeow are met too. The
-// logger is no store.
+// methods lists the methods of all stores of a device, in the order of the
+// fields, so that methods of a later whatsmeow are found too. The logger is no
+// store.
 func methods() []method {
 	var all []method
 	device := reflect.TypeFor[wastore.Device]()
@@ -133,8 +133,8 @@ func methods() []method {
 	return all
 }
 
-// unknown names the methods that whatsmeow has and the suite has no arguments
-// for.
+// unknown returns an error for each method of whatsmeow for which the suite has
+// no arguments.
 func unknown(all []method, known map[string]generator) error {
 	var errs []error
 	for _, m := range all {

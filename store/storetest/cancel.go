@@ -13,10 +13,10 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// cancellation calls every method that whatsmeow's stores have with a ctx that
-// has ended. A Store may answer from what it has in a cache, and sqlstore does:
-// so the devices are loaded anew, and the LID map is asked for users that it
-// was never asked for.
+// cancellation calls every method of whatsmeow's stores with a ctx that has
+// ended. A Store may answer from a cache, as sqlstore does. So the devices are
+// loaded again first, and the LID map is asked for users that it was never
+// asked for.
 func cancellation(ctx context.Context, st store.Store) error {
 	device, err := linked(ctx, st, "default", 1)
 	if err != nil {
@@ -66,8 +66,8 @@ func cancellation(ctx context.Context, st store.Store) error {
 	return errors.Join(errs...)
 }
 
-// completeGenerators make calls that cannot be answered, or refused, without
-// looking at the store. called is called by the function of a transaction.
+// completeGenerators make calls that a Store cannot answer or refuse without
+// reading its data. called is called by the function of a transaction.
 func completeGenerators(called func()) map[string]generator {
 	return map[string]generator{
 		"EventBuffer.DoDecryptionTxn": func(*pool) []any {
@@ -87,7 +87,7 @@ func completeGenerators(called func()) map[string]generator {
 	}
 }
 
-// cancelledTxn ends the ctx of a transaction inside of it.
+// cancelledTxn ends the ctx of a transaction inside it.
 func cancelledTxn(ctx context.Context, st store.Store) error {
 	device, err := linked(ctx, st, "default", 1)
 	if err != nil {
@@ -103,7 +103,7 @@ func cancelledTxn(ctx context.Context, st store.Store) error {
 	if err == nil {
 		return errors.New("DoDecryptionTxn succeeded though its ctx has ended")
 	}
-	// The next one waits until the first is really over.
+	// The next transaction waits until the first has really ended.
 	return device.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
 		if has, err := device.Sessions.HasSession(ctx, "1:0"); err != nil || has {
 			return failf("after a transaction whose ctx has ended HasSession is %t, %v, want false", has, err)
@@ -112,8 +112,8 @@ func cancelledTxn(ctx context.Context, st store.Store) error {
 	})
 }
 
-// migrationAgain is about a thing that sqlstore does once for each device that
-// is loaded, and takes for done when it has failed.
+// migrationAgain tests a migration that sqlstore makes once for each load of a
+// device, and takes for done even if it has failed.
 func migrationAgain(ctx context.Context, st store.Store) error {
 	device, err := linked(ctx, st, "default", 1)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// cases are those that need no more than an empty Store.
+// cases need no more than an empty Store.
 func cases() map[string]func(ctx context.Context, st store.Store) error {
 	return map[string]func(ctx context.Context, st store.Store) error{
 		"stores: two sessions never see each other's data":          isolation,
@@ -47,7 +47,7 @@ func runCases(t *testing.T, open func(t *testing.T) store.Store, o options) {
 	})
 }
 
-// linked links a device; it is [Link] without a test.
+// linked is [Link] without a test.
 func linked(ctx context.Context, st store.Store, session string, device uint16) (*wastore.Device, error) {
 	d, err := st.Device(ctx, session)
 	if err != nil {
@@ -61,8 +61,8 @@ func linked(ctx context.Context, st store.Store, session string, device uint16) 
 	return d, err
 }
 
-// isolation has two devices of one number, the JID and the session of one
-// being the beginning of the other's.
+// isolation has two devices of one number. The JID and the session of one are
+// the beginning of the other's.
 func isolation(ctx context.Context, st store.Store) error {
 	devices, names := [2]*wastore.Device{}, [2]string{"one", "one:1"}
 	numbers := [2]uint16{1, 11}
@@ -104,7 +104,7 @@ func isolation(ctx context.Context, st store.Store) error {
 	return errors.Join(errs...)
 }
 
-// stale is about a client that has not heard yet that its session is gone.
+// stale tests a client that does not know yet that its session was deleted.
 func stale(ctx context.Context, st store.Store) error {
 	old, err := linked(ctx, st, "default", 1)
 	if err != nil {

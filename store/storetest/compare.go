@@ -17,58 +17,59 @@ import (
 )
 
 // The allowed differences: where a Store need not answer as sqlstore does.
-// Whatever is not listed here has to be the same.
+// Everything that is not listed here must be the same.
 //
-// Either answer is taken:
+// The suite accepts any of these answers:
 //
-//   - the text of an error, as long as both fail and it wraps the same of
+//   - the text of an error, as long as both fail and both wrap the same
 //     sentinels;
 //   - the location of a time;
-//   - an empty map or list and a nil one. A []byte that is not there is nil,
-//     though: whatsmeow tells by it that there is no session, no sender key,
+//   - an empty map or list, or nil. But a []byte that does not exist must be
+//     nil: from this whatsmeow knows that there is no session or no sender key,
 //     or that an event was handled before;
-//   - which of several rows answers, where a message secret, a privacy token
-//     of the same time or an outgoing event is stored under the phone number
-//     and under the LID, or two app state keys have the same time (see
-//     oracle.alternatives), and the order of app state keys of the same time;
+//   - any of several rows, if a message secret, a privacy token of the same
+//     time or an outgoing event is stored both under the phone number and under
+//     the LID, or if two app state keys have the same time (see
+//     oracle.alternatives). The order of app state keys of the same time;
 //   - the bytes of prekeys, which are random, and the time of insertion of a
-//     buffered event, which has to be that of the call.
+//     buffered event, which must be that of the call.
 //
-// The sequences leave out (see generators and sequence), since sqlstore does
-// there what no caller wants, or whatsmeow does not do it:
+// The sequences leave out these calls (see generators and sequence). Either
+// sqlstore does something that no caller wants, or whatsmeow does not make the
+// call:
 //
-//   - MigratePNToLID of a device that has been in use: sqlstore migrates a
-//     number once for each load of a device, and after a failure too says that
-//     all is done without doing it. Both devices are loaded anew before;
-//   - writing to Contacts and LIDs, and MigratePNToLID, inside of a
-//     transaction: the caches of sqlstore keep what was rolled back;
-//   - what follows a call that has failed, inside of a transaction: the
-//     transaction is ended, as in whatsmeow and as PostgreSQL demands;
-//   - one user twice in a PutManyLIDMappings: sqlstore passes over what its cache
-//     knows, so that which pair wins is a matter of what was asked before;
-//   - removing the last prekey: sqlstore then gives its ID to another one;
-//   - addresses that are LIKE patterns of others: sqlstore deletes all that
-//     match. What is demanded is in the cases of odd keys;
-//   - values that are nil where SQL has NOT NULL, empty ones, which come back
-//     as nil, JIDs without a server, which are NULL, no privacy tokens at all,
-//     which are an error of syntax, an app state of version 0, which can be
-//     put and not be read, or of one beyond int64, and times before 1970 and
-//     fractions of a second, which are lost.
+//   - MigratePNToLID of a device that was used: sqlstore migrates a number once
+//     for each load of a device, and after a failure it reports success without
+//     migrating. So both devices are loaded again first;
+//   - writes to Contacts and LIDs, and MigratePNToLID, inside a transaction:
+//     the caches of sqlstore keep what was rolled back;
+//   - calls after a failed call inside a transaction: the transaction is ended,
+//     as whatsmeow does and PostgreSQL requires;
+//   - one user twice in a PutManyLIDMappings: sqlstore skips pairs that its
+//     cache knows, so the pair that wins depends on earlier calls;
+//   - removing the last prekey: sqlstore then gives its ID to another prekey;
+//   - addresses that are LIKE patterns of others: sqlstore deletes everything
+//     that matches. The cases of odd keys say what is required;
+//   - values that sqlstore does not keep: nil for a column that is NOT NULL,
+//     empty values, which come back as nil, JIDs without a server, which become
+//     NULL, an empty list of privacy tokens, which is a syntax error, an app
+//     state of version 0, which can be put but not read, or of a version beyond
+//     int64, times before 1970, and fractions of a second, which are lost.
 //
-// More than sqlstore does is demanded in the cases, which need no oracle:
-// privacy tokens go with their device; what is deleted or migrated is what was
-// named, and no pattern; a migration that failed or was rolled back is done the
-// next time; contacts are read and written by several goroutines at once, where
-// sqlstore has a race; and after a call whose ctx had ended nothing has changed.
-// Cases of ctx ask for what was never asked for: a Store may answer from a
-// cache, or refuse an argument, without looking at ctx.
+// The cases, which need no oracle, require more than sqlstore does. Privacy
+// tokens are deleted with their device. A deletion or migration affects what it
+// names, and nothing else. A migration that failed or was rolled back is
+// repeated the next time. Several goroutines may read and write contacts at
+// once, where sqlstore has a race. A call whose ctx has ended changes nothing.
+// The cases about ctx use values that were never read before, because a Store
+// may answer from a cache, or refuse an argument, without looking at ctx.
 
 // sentinels returns the errors that whatsmeow's callers look for.
 func sentinels() []error {
 	return []error{context.Canceled, context.DeadlineExceeded, sql.ErrNoRows, wastore.ErrDeviceDeleted, errRollback, errPanic}
 }
 
-// diff says how the answer got of a Store differs from what sqlstore has said.
+// diff returns how the answer got of a Store differs from that of sqlstore.
 func (o *oracle) diff(ctx context.Context, our types.JID, c call, want, got answer) string {
 	if diff := diffErrors(want.err, got.err); diff != "" || want.err != nil {
 		return diff
@@ -100,7 +101,7 @@ func diffErrors(want, got error) string {
 	return fmt.Sprintf("error of sqlstore: %v\nerror of the Store: %v\n", want, got)
 }
 
-// plain takes out of results in what they may differ.
+// plain removes from results everything that may differ.
 func plain(results []any) []any {
 	out := make([]any, len(results))
 	for i, result := range results {

@@ -13,8 +13,8 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// concurrency has several goroutines on each of several devices, each with
-// keys of its own, and with some that all share.
+// concurrency runs several goroutines on each of several devices. Each
+// goroutine has its own keys, and some keys are shared.
 func concurrency(ctx context.Context, st store.Store) error {
 	const devices, each = 3, 4
 	var all [devices]*wastore.Device

@@ -20,10 +20,10 @@ import (
 	"github.com/walink/walink/store/transfer"
 )
 
-// RunCopy tests [transfer.Copy] and [transfer.Move] between two Stores, of which the
-// first is a [transfer.Importer] and the second a [transfer.Exporter]. Every call of
-// open must give empty ones, which RunCopy closes. [Run] does it between two
-// Stores of one kind.
+// RunCopy tests [transfer.Copy] and [transfer.Move] between two Stores. The
+// first is a [transfer.Importer], and the second a [transfer.Exporter]. Each
+// call of open must return empty Stores, which RunCopy closes. [Run] calls
+// RunCopy with two Stores of one kind.
 func RunCopy(t *testing.T, open func(t *testing.T) (to, from store.Store)) {
 	t.Helper()
 	for name, test := range map[string]func(t *testing.T, to, from store.Store){
@@ -49,7 +49,7 @@ func RunCopy(t *testing.T, open func(t *testing.T) (to, from store.Store)) {
 	}
 }
 
-// whole links a device of which everything is set, and fills its stores.
+// whole links a device with all its fields set, and fills its stores.
 func whole(t *testing.T, st store.Store, session string, device uint16) *wastore.Device {
 	t.Helper()
 	ctx := t.Context()
@@ -111,7 +111,7 @@ func copyAll(t *testing.T, to, from store.Store) {
 	check(t, Link(t, to, "one", JID(number, 2)), unwritten)
 }
 
-// SameSession fails the test unless two Stores have the same of a session.
+// SameSession fails the test unless two Stores have the same data of a session.
 func SameSession(t *testing.T, session string, to, from store.Store) {
 	t.Helper()
 	want, got := get(t, from, session), get(t, to, session)
@@ -135,8 +135,8 @@ func accountFields(account *waAdv.ADVSignedDeviceIdentity) [4][]byte {
 	return [4][]byte{account.GetDetails(), account.GetAccountSignatureKey(), account.GetAccountSignature(), account.GetDeviceSignature()}
 }
 
-// recordsOf has all records of a session, sorted, and of how many kinds they
-// are.
+// recordsOf returns all records of a session, sorted, and the number of their
+// kinds.
 func recordsOf(t *testing.T, st store.Store, session string) (all []string, kinds int) {
 	t.Helper()
 	exporter, _ := st.(transfer.Exporter)
@@ -146,7 +146,7 @@ func recordsOf(t *testing.T, st store.Store, session string) (all []string, kind
 			t.Fatalf("Export: %v", err)
 		}
 		met[record.Kind()] = true
-		if device, ok := record.(transfer.DeviceRecord); ok { // compared by Bare
+		if device, ok := record.(transfer.DeviceRecord); ok { // SameSession compares it
 			all = append(all, "linked "+device.LinkedAt.Format(time.RFC3339Nano))
 			continue
 		}
@@ -175,7 +175,7 @@ func copyTaken(t *testing.T, to, from store.Store) {
 		t.Errorf("the target has %q, want %q", got, want)
 	}
 
-	// The same number, linked anew, is another device.
+	// The same number, linked again, is another device.
 	if err := to.Delete(ctx, "default"); err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func copyBusy(t *testing.T, to, from store.Store) {
 	if err := transfer.Copy(t.Context(), to, from); err != nil {
 		t.Errorf("Copy: %v", err)
 	}
-	for _, st := range []store.Store{from, to} { // and is given back
+	for _, st := range []store.Store{from, to} { // and the lease was released
 		if leaser, ok := st.(store.Leaser); ok {
 			release(t, leaser, take(t, leaser, "default", "a bot", long))
 		}
@@ -250,7 +250,7 @@ func copyFailing(t *testing.T, to, from store.Store) {
 		}
 		cancel()
 	}
-	// A loop that ends early is no error, and nothing stays behind.
+	// A loop that ends early is no error, and leaves nothing behind.
 	for _, err := range exporter.Export(t.Context(), "default") {
 		if err != nil {
 			t.Error(err)
@@ -293,7 +293,7 @@ func copyMove(t *testing.T, to, from store.Store) {
 	if diff := cmp.Diff(want, dump(ctx, get(t, to, "default")), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the session (-from +to):\n%s", diff)
 	}
-	// A Move that was broken off between the two.
+	// As after a Move that was interrupted between the two steps.
 	if err := transfer.Copy(ctx, to, from); err != nil {
 		t.Fatalf("Copy: %v", err)
 	}
@@ -336,7 +336,7 @@ func copyLIDs(t *testing.T, to, from store.Store) {
 		other = p.lid()
 	}
 	source, target := Link(t, from, "default", JID(number, 1)), Link(t, to, "other", JID(number, 2))
-	if got, err := target.LIDs.GetLIDForPN(ctx, *source.ID); err != nil || !got.IsEmpty() { // it may remember
+	if got, err := target.LIDs.GetLIDForPN(ctx, *source.ID); err != nil || !got.IsEmpty() { // the answer may be cached
 		t.Fatalf("LID %v, %v", got, err)
 	}
 	if err := errors.Join(

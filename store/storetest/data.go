@@ -11,10 +11,10 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 )
 
-// data is one value of each kind that belongs to a device.
+// data is one value of each kind of data of a device.
 type data struct {
 	Session, SenderKey, SyncKey, Salt, Secret, Token []byte
-	Trusted                                          bool // is a wrong identity key trusted, as an unknown one is
+	Trusted                                          bool // whether a wrong identity key is trusted, as an unknown one is
 	PreKeys                                          int
 	Version                                          uint64
 	MAC                                              []byte
@@ -26,16 +26,15 @@ type data struct {
 const peer = "4915112345678"
 
 var (
-	written = data{ //nolint:gochecknoglobals // a table that nothing changes
+	written = data{ //nolint:gochecknoglobals // a constant table
 		Session: []byte("session"), SenderKey: []byte("sender key"), SyncKey: []byte("sync key"), Salt: []byte("salt"),
 		Secret: []byte("secret"), Token: []byte("token"), PreKeys: 5, Version: 7, MAC: bytes.Repeat([]byte("m"), 32),
 		Contact: "Ana", Pinned: true, Buffered: true,
 	}
-	unwritten = data{Trusted: true} //nolint:gochecknoglobals // a table that nothing changes
+	unwritten = data{Trusted: true} //nolint:gochecknoglobals // a constant table
 )
 
-// write puts the values of written into the stores of device, except for the
-// prekeys, of which there are five.
+// write stores the values of written in the stores of device, and five prekeys.
 func write(t *testing.T, device *wastore.Device) {
 	t.Helper()
 	ctx, chat := t.Context(), JID(peer, 0)
@@ -64,7 +63,7 @@ func write(t *testing.T, device *wastore.Device) {
 	}
 }
 
-// check compares what the stores of device hold.
+// check compares the content of the stores of device.
 func check(t *testing.T, device *wastore.Device, want data) {
 	t.Helper()
 	if diff := cmp.Diff(want, read(t, device)); diff != "" {
@@ -107,8 +106,8 @@ func read(t *testing.T, device *wastore.Device) data {
 	return got
 }
 
-// checkStores looks for an interface of the device that nobody has set, also
-// for those that a later whatsmeow adds.
+// checkStores fails if a store of the device is nil. It also finds stores that
+// a later whatsmeow adds.
 func checkStores(t *testing.T, device *wastore.Device) {
 	t.Helper()
 	fields := reflect.ValueOf(device).Elem()

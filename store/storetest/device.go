@@ -13,7 +13,7 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// identity is what must come back of a device that was stored.
+// identity is what a stored device must still have when it is loaded again.
 type identity struct {
 	JID, LID               types.JID
 	Noise, Identity        [32]byte

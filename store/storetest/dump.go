@@ -13,10 +13,11 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 )
 
-// dump asks every reading method of the stores of a device but the LID map,
-// which all devices share, for all that a pool may have put there.
+// dump calls every reading method of the stores of a device, for everything
+// that a pool may have stored. It leaves out the LID map, which all devices
+// share.
 func dump(ctx context.Context, device *wastore.Device) map[string]any {
-	const draws = 30 / thin // with few keys, most of them
+	const draws = 30 / thin // there are few keys, so this is most of them
 	p, known, answers := newPool(rand.New(rand.NewPCG(1, 1))), generators(), map[string]any{}
 	for _, m := range methods() {
 		if !reading(m.name) || m.field == "LIDs" {
@@ -26,7 +27,7 @@ func dump(ctx context.Context, device *wastore.Device) map[string]any {
 			c := p.draw(m, known)
 			a := c.on(ctx, device)
 			if a.err != nil {
-				answers[c.String()] = "an error" // as for an outgoing event that is not there
+				answers[c.String()] = "an error" // as for an outgoing event that does not exist
 				continue
 			}
 			for i, result := range a.results {
@@ -44,7 +45,7 @@ func dump(ctx context.Context, device *wastore.Device) map[string]any {
 	return answers
 }
 
-// sameDump names the calls that are answered differently.
+// sameDump returns an error that lists the calls with different answers.
 func sameDump(what string, want, got map[string]any) error {
 	if cmp.Equal(want, got) {
 		return nil
@@ -52,15 +53,16 @@ func sameDump(what string, want, got map[string]any) error {
 	return fmt.Errorf("%s (-before +after):\n%s", what, cmp.Diff(want, got))
 }
 
-// fill writes to every store of a device but the LID map: random values under
-// the keys of the pool. Some calls fail, as for an event that is there already.
+// fill writes to every store of a device except the LID map: random values
+// under the keys of the pool. Some calls fail, for example for an event that
+// already exists.
 func fill(ctx context.Context, device *wastore.Device, seed uint64) {
 	const draws = 4 + 10/thin
 	p, known := newPool(rand.New(rand.NewPCG(seed, 2))), generators()
-	alone := func(m method) bool { // those that fail at times, and those that sqlstore caches
+	alone := func(m method) bool { // methods that sometimes fail, and those that sqlstore caches
 		return m.field == "Contacts" || m.name == "PutBufferedEvent" || m.name == "PutAppStateMutationMACs"
 	}
-	_ = device.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error { // one commit for many
+	_ = device.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error { // one commit for many calls
 		for _, m := range methods() {
 			if writing(m) && !alone(m) {
 				for range draws {
@@ -79,8 +81,7 @@ func fill(ctx context.Context, device *wastore.Device, seed uint64) {
 	}
 }
 
-// writing says that a method puts something into a store that is the device's
-// own.
+// writing reports whether a method writes to a store of the device alone.
 func writing(m method) bool {
 	return m.field != "Container" && m.field != "LIDs" && !reading(m.name) && !slices.ContainsFunc(
 		[]string{"Delete", "Remove", "Clear", "Migrate", "DoDecryptionTxn"},
@@ -88,7 +89,7 @@ func writing(m method) bool {
 	)
 }
 
-// drawFull makes a call that is not answered without looking at the store.
+// drawFull makes a call that cannot be answered without reading the store.
 func (p *pool) drawFull(m method, known map[string]generator) call {
 	for {
 		c := p.draw(m, known)
@@ -101,14 +102,14 @@ func (p *pool) drawFull(m method, known map[string]generator) call {
 	}
 }
 
-// join is errors.Join for what is found one after the other.
+// join adds err to errs.
 func join(errs *[]error, err error) {
 	if err != nil {
 		*errs = append(*errs, err)
 	}
 }
 
-// failf says what was found, where an error is part of it that may be nil.
+// failf returns an error with a text and err, which may be nil.
 func failf(format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
 	return errors.New(text)

@@ -7,11 +7,12 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// LeaseCases are run with a TB that records what they find.
+// LeaseCases returns the cases of a Leaser. They report to a TB that records
+// failures.
 var LeaseCases = leaseCases
 
 // Compare makes the calls of one comparison with sqlstore, and not fewer under
-// the race detector: they end where something is found.
+// the race detector. It stops at the first difference.
 func Compare(t *testing.T, name string, st store.Store, seed uint64) error {
 	t.Helper()
 	for _, a := range comparisons() {
@@ -27,7 +28,7 @@ func Compare(t *testing.T, name string, st store.Store, seed uint64) error {
 	return nil
 }
 
-// Unknown is what the suite says of a method that it does not know.
+// Unknown returns what the suite reports for a method that it does not know.
 func Unknown(field, name string) error {
 	return unknown(append(methods(), method{field, name}), generators())
 }

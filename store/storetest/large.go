@@ -16,7 +16,7 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// largeValues are much larger than WhatsApp's.
+// largeValues stores values much larger than WhatsApp's.
 func largeValues(ctx context.Context, st store.Store) error {
 	device, err := linked(ctx, st, "default", 1)
 	if err != nil {
@@ -71,13 +71,13 @@ func largeValues(ctx context.Context, st store.Store) error {
 		"push name", "session, asked for as one of many,",
 	} {
 		if errs[i] == nil && !bytes.Equal(got[i], value) {
-			errs[i] = fmt.Errorf("the %s of %d bytes came back as another one of %d", what, size, len(got[i]))
+			errs[i] = fmt.Errorf("the %s of %d bytes came back with other bytes, %d of them", what, size, len(got[i]))
 		}
 	}
 	return errors.Join(errs[:]...)
 }
 
-// largeBatches are what a first login and a large account bring.
+// largeBatches stores what a first login and a large account bring.
 func largeBatches(ctx context.Context, st store.Store) error {
 	device, err := linked(ctx, st, "default", 1)
 	if err != nil {

@@ -15,11 +15,11 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// long is a ttl that no test outlives.
+// long is a ttl that is longer than any test.
 const long = time.Hour
 
-// RunLeaser runs the cases of a [store.Leaser] alone, for one that is no
-// Store. Every call of open must give an empty one.
+// RunLeaser runs the cases of a [store.Leaser] alone, for a Leaser that is no
+// Store. Each call of open must return an empty one.
 func RunLeaser(t *testing.T, open func(t *testing.T) store.Leaser) {
 	t.Helper()
 	for name, test := range leaseCases() {
@@ -80,7 +80,7 @@ func leaseTokens(tb testing.TB, leaser store.Leaser) {
 
 func leaseTimes(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
-	// The clock of a Store may be that of another machine.
+	// The Store may use the clock of another machine.
 	const skew = time.Minute
 	before := time.Now().Add(-skew)
 	lease := take(tb, leaser, "default", "one", long)
@@ -203,7 +203,7 @@ func leaseReleased(tb testing.TB, leaser store.Leaser) {
 	second := take(tb, leaser, "default", "one", long)
 	release(tb, leaser, first)
 	wantLease(tb, leaser, second)
-	// A renewed lease is the same one: what it was before can release it.
+	// A renewed lease is the same lease: its earlier value can release it.
 	renew(tb, leaser, second, 2*long)
 	release(tb, leaser, second)
 	wantNoLease(tb, leaser, "default")
@@ -252,7 +252,8 @@ func leaseContext(tb testing.TB, leaser store.Leaser) {
 
 func leaseAtomic(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
-	// Nobody has had the first session; the time of the second is up.
+	// Nobody has leased the first session, and the lease of the second has
+	// expired.
 	take(tb, leaser, "over", "before", 0)
 	for _, session := range []string{"new", "over"} {
 		var won atomic.Int32
@@ -301,7 +302,7 @@ func release(tb testing.TB, leaser store.Leaser, lease store.Lease) {
 	}
 }
 
-// wantLease demands that lease is in force.
+// wantLease fails the test unless lease is in force.
 func wantLease(tb testing.TB, leaser store.Leaser, lease store.Lease) {
 	tb.Helper()
 	got, err := leaser.PeekLease(tb.Context(), lease.Session)

@@ -7,12 +7,12 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// runLease runs the cases of a Store that lends its sessions.
+// runLease runs the cases of a Store that is a Leaser.
 func runLease(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testing.T, st store.Store) store.Store) {
 	t.Helper()
 	t.Run("leases", func(t *testing.T) {
 		t.Parallel()
-		leaserOf(t, open(t)) // or skip them all at once
+		leaserOf(t, open(t)) // skips all cases if the Store is no Leaser
 		RunLeaser(t, func(t *testing.T) store.Leaser {
 			t.Helper()
 			return leaserOf(t, open(t))
@@ -23,7 +23,7 @@ func runLease(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *
 
 func runStoreLease(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testing.T, st store.Store) store.Store) {
 	t.Helper()
-	t.Run("Leaser: deleting a session leaves its lease alone", func(t *testing.T) {
+	t.Run("Leaser: deleting a session does not touch its lease", func(t *testing.T) {
 		t.Parallel()
 		st := open(t)
 		leaser := leaserOf(t, st)
@@ -38,7 +38,7 @@ func runStoreLease(t *testing.T, open func(t *testing.T) store.Store, reopen fun
 	if reopen == nil {
 		return
 	}
-	t.Run("Leaser: tokens go on after the Store was opened again", func(t *testing.T) {
+	t.Run("Leaser: tokens grow after the Store was opened again", func(t *testing.T) {
 		t.Parallel()
 		st := open(t)
 		leaser := leaserOf(t, st)
@@ -52,7 +52,7 @@ func runStoreLease(t *testing.T, open func(t *testing.T) store.Store, reopen fun
 			after, err := leaser.TakeLease(t.Context(), before.Session, "two", long)
 			var busy *store.BusyError
 			switch {
-			case errors.As(err, &busy) && before == kept: // a Store may not know that its holder is gone, or not for sure yet
+			case errors.As(err, &busy) && before == kept: // a Store may not know, or not for sure yet, that the holder is dead
 				if busy.Lease.Until.Before(kept.Until) {
 					busy.Lease.Until = kept.Until
 				}
@@ -66,7 +66,7 @@ func runStoreLease(t *testing.T, open func(t *testing.T) store.Store, reopen fun
 	})
 }
 
-// leaserOf returns the Leaser that st is, or skips the test.
+// leaserOf returns st as a Leaser, or skips the test.
 func leaserOf(t *testing.T, st store.Store) store.Leaser {
 	t.Helper()
 	leaser, ok := st.(store.Leaser)

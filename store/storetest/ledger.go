@@ -11,8 +11,8 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// RunLedger runs the cases of a [store.Ledger] alone, for one that is no Store.
-// Every call of open must give an empty one.
+// RunLedger runs the cases of a [store.Ledger] alone, for a Ledger that is no
+// Store. Each call of open must return an empty one.
 func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 	t.Helper()
 	const window = 15 * time.Minute
@@ -24,7 +24,7 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 		for _, step := range []struct {
 			number string
 			at     time.Duration
-			want   time.Duration // zero: the code may be asked for
+			want   time.Duration // zero if the code may be requested
 		}{
 			{number, 0, 0},
 			{number, time.Minute, 0},
@@ -32,7 +32,7 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 			{number, 3 * time.Minute, window},
 			{peer, 3 * time.Minute, 0},
 			{number, window - 1, window},
-			{number, window, 0}, // the refused ones were not counted
+			{number, window, 0}, // refused requests were not counted
 			{number, window, window + time.Minute},
 			{number, window + time.Minute, 0},
 			{number, 48 * time.Hour, 0},
@@ -72,7 +72,7 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 		}
 	})
 
-	t.Run("Ledger: refusals grow, and hold the number back", func(t *testing.T) {
+	t.Run("Ledger: refusals grow, and block the number", func(t *testing.T) {
 		t.Parallel()
 		ledger := open(t)
 		at := start
@@ -140,7 +140,7 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 		t.Parallel()
 		ledger := open(t)
 		for _, step := range []struct {
-			at, refuse time.Duration // refuse: RefuseCode for so long first
+			at, refuse time.Duration // refuse calls RefuseCode first, for so long
 			limit      int
 			left       int
 		}{
@@ -151,7 +151,7 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 			{at: 3 * time.Minute, limit: 2, left: 0},
 			{at: 3 * time.Minute, limit: 0, left: 0},
 			{at: 3 * time.Minute, limit: 5, left: 2},
-			{at: 4 * time.Minute, limit: 5, left: 1, refuse: time.Minute}, // shorter than the budget would be
+			{at: 4 * time.Minute, limit: 5, left: 1, refuse: time.Minute}, // shorter than the wait for the budget
 			{at: 4 * time.Minute, limit: 4, left: 0},
 			{at: 5 * time.Minute, limit: 4, left: 0},
 			{at: window + 3*time.Minute, limit: 5, left: 5},

@@ -15,9 +15,9 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// oddKeys are keys that something takes for something else: SQL, patterns of
-// LIKE, C strings, a path, whoever joins keys with a separator, or sorts or
-// folds them.
+// oddKeys are keys that an implementation may take for something else: SQL,
+// LIKE patterns, C strings or paths. It may also join them with a separator,
+// sort them or fold their case.
 func oddKeys() []string {
 	long := strings.Repeat("k", 64<<10)
 	return []string{
@@ -31,7 +31,7 @@ func oddKeys() []string {
 // textKeys is the context's key for the longest key of [WithTextKeys].
 type textKeys struct{}
 
-// takenKeys are those of oddKeys that the stores take.
+// takenKeys returns the oddKeys that the stores accept.
 func takenKeys(ctx context.Context) []string { return taken(ctx, oddKeys()) }
 
 func taken(ctx context.Context, keys []string) []string {
@@ -44,9 +44,9 @@ func taken(ctx context.Context, keys []string) []string {
 	})
 }
 
-// oddSignal stores a value under each key, and then deletes some. Deleting
-// takes what it names and nothing more, where sqlstore takes its argument for a
-// pattern.
+// oddSignal stores a value under each key, and then deletes some. A deletion
+// must affect only the key that it names, although sqlstore takes its argument
+// for a pattern.
 func oddSignal(ctx context.Context, st store.Store) error {
 	device, err := linked(ctx, st, "default", 1)
 	if err != nil {
@@ -120,7 +120,7 @@ func oddAddress(ctx context.Context, device *wastore.Device, what, address strin
 	if err != nil || len(many) != 1 || !slices.Equal(many[address], want) {
 		join(&errs, failf("%s GetManySessions(%.40q) is %.80v, %v, want %x", what, address, many, err, want))
 	}
-	// The key that was stored is trusted, and any other where none was.
+	// The stored key is trusted; if none was stored, any key is.
 	right, err := device.Identities.IsTrustedIdentity(ctx, address, identityKey(want))
 	wrong, err2 := device.Identities.IsTrustedIdentity(ctx, address, [32]byte{0xff, 0xff})
 	if err := errors.Join(err, err2); err != nil || !right || wrong != (want == nil) {
@@ -129,7 +129,7 @@ func oddAddress(ctx context.Context, device *wastore.Device, what, address strin
 	return errors.Join(errs...)
 }
 
-// oddSenderKeys have keys of two parts, which must not run into each other.
+// oddSenderKeys stores keys of two parts, which must stay separate.
 func oddSenderKeys(ctx context.Context, device *wastore.Device) error {
 	parts := taken(ctx, []string{"", "a", "b", "a:", ":b", ":", "a:b", "a\x00", "\x00b", "a/b", "/b", "a/", "%", "_", "\xff", "\xfe", "ab"})
 	err := device.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
@@ -156,8 +156,8 @@ func oddSenderKeys(ctx context.Context, device *wastore.Device) error {
 	return errors.Join(errs...)
 }
 
-// oddMigration moves the addresses of a user, whose number is part of those of
-// others and of the number of a device.
+// oddMigration moves the addresses of a user, whose number is also a part of
+// other numbers and of the number of a device.
 func oddMigration(ctx context.Context, device *wastore.Device) error {
 	pn, lid := JID("12", 0), types.JID{User: "99", Server: types.HiddenUserServer}
 	var errs []error
@@ -247,7 +247,7 @@ func oddAccount(ctx context.Context, st store.Store) error {
 	}
 	var errs []error
 	for i, key := range keys {
-		if i%2 == 0 { // what belongs to a version goes with it
+		if i%2 == 0 { // the MACs of a version are deleted with it
 			join(&errs, device.AppState.DeleteAppStateVersion(ctx, key))
 		}
 	}

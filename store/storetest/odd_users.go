@@ -14,13 +14,14 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// oddUsers stores something for each odd user.
+// oddUsers stores values for each odd user.
 func oddUsers(ctx context.Context, st store.Store) error {
 	device, err := linked(ctx, st, "default", 1)
 	if err != nil {
 		return err
 	}
-	// A JID with one of these in its user is none: it is written like another.
+	// A JID with one of these in its user is not valid: another JID has the
+	// same text.
 	users := slices.DeleteFunc(takenKeys(ctx), func(user string) bool { return user == "" || strings.ContainsAny(user, "@.:") })
 	var contacts []wastore.ContactEntry
 	var phones []wastore.RedactedPhoneEntry
@@ -75,7 +76,7 @@ func oddUser(
 		join(&errs, failf("the contact %.40q is %.80v, %v, want %s", want.JID.User, got, err, want.FirstName))
 	}
 	if all[want.JID] != info {
-		join(&errs, fmt.Errorf("of all contacts %.40q is %.80v, want %s", want.JID.User, all[want.JID], want.FirstName))
+		join(&errs, fmt.Errorf("contact %.40q in the list of all is %.80v, want %s", want.JID.User, all[want.JID], want.FirstName))
 	}
 	if got, err := device.PrivacyTokens.GetPrivacyToken(ctx, want.JID); err != nil || got == nil || string(got.Token) != want.FirstName || got.User != want.JID {
 		join(&errs, failf("the privacy token of %.40q is %.80v, %v, want %s", want.JID.User, got, err, want.FirstName))

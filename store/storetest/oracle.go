@@ -26,7 +26,7 @@ func openOracle(t *testing.T) *oracle {
 		t.Fatalf("opening the oracle: %v", err)
 	}
 	t.Cleanup(func() { _ = pool.Close() })
-	pool.SetMaxOpenConns(1) // each connection has a database of its own
+	pool.SetMaxOpenConns(1) // each connection has its own database
 	db, err := dbutil.NewWithDB(pool, "sqlite")
 	if err != nil {
 		t.Fatalf("opening the oracle: %v", err)
@@ -40,7 +40,8 @@ func openOracle(t *testing.T) *oracle {
 	return o
 }
 
-// reopen drops the LID map's cache, which all devices of a container share.
+// reopen clears the cache of the LID map, which all devices of a container
+// share.
 func (o *oracle) reopen() { o.container = sqlstore.NewWithWrappedDB(o.db, nil) }
 
 // link stores a device like the one that a Store has just saved.
@@ -54,13 +55,13 @@ func (o *oracle) link(ctx context.Context, like *wastore.Device) (*wastore.Devic
 	return device, o.container.PutDevice(ctx, device)
 }
 
-// load returns a device without what it has in its caches.
+// load returns a device with empty caches.
 func (o *oracle) load(ctx context.Context, jid types.JID) (*wastore.Device, error) {
 	return o.container.GetDevice(ctx, jid)
 }
 
-// forget is what clause 7 says that Delete does. sqlstore itself leaves the
-// privacy tokens.
+// forget does what clause 7 requires of Delete. sqlstore itself does not delete
+// the privacy tokens.
 func (o *oracle) forget(ctx context.Context, jid types.JID) error {
 	for _, query := range []string{
 		`DELETE FROM whatsmeow_privacy_tokens WHERE our_jid=$1`,
@@ -73,8 +74,8 @@ func (o *oracle) forget(ctx context.Context, jid types.JID) error {
 	return nil
 }
 
-// alternatives returns all answers to c that sqlstore might have given, where
-// it takes the first of several rows and nothing says which that is.
+// alternatives returns all answers to c that sqlstore could have given. It
+// takes the first of several rows, in no defined order.
 func (o *oracle) alternatives(ctx context.Context, our types.JID, c call) ([][]any, error) {
 	jid := func(i int) types.JID {
 		jid, _ := c.args[i].(types.JID)
@@ -131,8 +132,8 @@ func (o *oracle) answers(ctx context.Context, scan func(dbutil.Scannable) ([]any
 	return dbutil.NewRowIterWithError(rows, scan, err).AsList()
 }
 
-// both returns a JID without its device, and its other one: the LID of a phone
-// number, or the phone number of a LID.
+// both returns a JID without its device, and the other JID of the user: the LID
+// of a phone number, or the phone number of a LID.
 func (o *oracle) both(ctx context.Context, jid types.JID) []any {
 	jid = jid.ToNonAD()
 	query, server := `SELECT lid FROM whatsmeow_lid_map WHERE pn=$1`, types.HiddenUserServer

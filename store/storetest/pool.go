@@ -13,15 +13,16 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// pool draws arguments from few keys, so that calls meet what others have left.
+// pool draws arguments from few keys, so that calls often use keys of earlier
+// calls.
 type pool struct {
 	rand   *rand.Rand
-	first  int             // the number of the first user; pools with other ones share no key
-	device *wastore.Device // for the calls that take one
+	first  int             // the number of the first user; pools with different ones share no keys
+	device *wastore.Device // for calls that need one
 }
 
 // users is the number of accounts in a pool. Each has a phone number and a LID
-// of the same index, but mappings are drawn at random.
+// with the same index, but mappings are drawn at random.
 const users = 4
 
 func newPool(r *rand.Rand) *pool { return &pool{rand: r} }
@@ -30,7 +31,7 @@ func (p *pool) number(prefix string) string {
 	return prefix + strconv.Itoa(100+p.first+p.rand.IntN(users))
 }
 
-// pn and lid give a JID without a device.
+// pn and lid return a JID without a device.
 func (p *pool) pn() types.JID {
 	return types.JID{User: p.number("4915"), Server: types.DefaultUserServer}
 }
@@ -39,7 +40,7 @@ func (p *pool) lid() types.JID {
 	return types.JID{User: p.number("7700"), Server: types.HiddenUserServer}
 }
 
-// person gives the JID of an account, and of one of its devices at times.
+// person returns the JID of an account, or sometimes of one of its devices.
 func (p *pool) person() types.JID {
 	jid := p.pn()
 	if p.rand.IntN(2) == 0 {
@@ -62,7 +63,8 @@ func (p *pool) chat() types.JID {
 	return p.person()
 }
 
-// address is one under which whatsmeow keeps identities and sessions.
+// address returns an address under which whatsmeow keeps identities and
+// sessions.
 func (p *pool) address() string {
 	jid := p.person()
 	jid.Device = uint16(p.rand.IntN(3))
@@ -85,7 +87,7 @@ func (p *pool) text() string {
 
 func (p *pool) pick(of ...string) string { return of[p.rand.IntN(len(of))] }
 
-// key is 32 bytes, one of few.
+// key returns one of few keys of 32 bytes.
 func (p *pool) key() [32]byte { return [32]byte{byte(p.first), byte(p.rand.IntN(users))} }
 
 func (p *pool) mac() []byte {
@@ -95,15 +97,15 @@ func (p *pool) mac() []byte {
 
 func (p *pool) message() types.MessageID { return p.number("3EB0") }
 
-// name is that of an app state patch.
+// name returns the name of an app state collection.
 func (p *pool) name() string { return p.number("regular_") }
 
-// when is a time far from now, in whole seconds, as it is on the wire.
+// when returns a time far from now, in whole seconds, as WhatsApp sends it.
 func (p *pool) when() time.Time {
 	return time.Unix(1_600_000_000+p.rand.Int64N(20)*1000, 0)
 }
 
-// many gives up to n of what draw gives.
+// many returns up to n results of draw.
 func many[T any](p *pool, n int, draw func() T) []T {
 	out := make([]T, p.rand.IntN(n+1))
 	for i := range out {
@@ -112,16 +114,16 @@ func many[T any](p *pool, n int, draw func() T) []T {
 	return out
 }
 
-// generator gives the arguments of a call, without its ctx.
+// generator returns the arguments of a call, without its ctx.
 type generator func(p *pool) []any
 
-// draw makes a call of a method.
+// draw returns a random call of a method.
 func (p *pool) draw(m method, known map[string]generator) call {
 	return call{m.field, m.name, known[m.field+"."+m.name](p)}
 }
 
-// generators knows what each method of whatsmeow's stores is called with. What
-// no caller gives a store is left out: see the allowed differences.
+// generators returns a generator for each method of whatsmeow's stores.
+// Arguments that no caller uses are left out: see the allowed differences.
 func generators() map[string]generator {
 	all := signalGenerators()
 	maps.Copy(all, accountGenerators())
@@ -220,8 +222,9 @@ func accountGenerators() map[string]generator {
 				return wastore.ContactEntry{JID: p.person(), FirstName: p.text(), FullName: p.text()}
 			})}
 		},
-		// No phone is empty: where sqlstore has looked for a contact that is not
-		// there, it takes an empty one for stored, and goes on saying that there is none.
+		// No phone is empty: if sqlstore has looked for a contact that does not
+		// exist, it takes an empty phone for stored, and still reports no
+		// contact.
 		"Contacts.PutManyRedactedPhones": func(p *pool) []any {
 			return []any{many(p, 6, func() wastore.RedactedPhoneEntry {
 				return wastore.RedactedPhoneEntry{JID: p.person(), RedactedPhone: cmp.Or(p.text(), "∙∙∙")}
@@ -240,7 +243,7 @@ func accountGenerators() map[string]generator {
 		"MsgSecrets.PutMessageSecrets": func(p *pool) []any {
 			return []any{many(p, 4, func() wastore.MessageSecretInsert {
 				insert := wastore.MessageSecretInsert{Chat: p.chat(), Sender: p.person(), ID: p.message(), Secret: p.value()}
-				switch p.rand.IntN(12) { // an insert that lacks something is passed over
+				switch p.rand.IntN(12) { // incomplete inserts are skipped
 				case 0:
 					insert.Secret = nil
 				case 1:
@@ -274,7 +277,7 @@ func accountGenerators() map[string]generator {
 			drawn := map[types.JID]bool{}
 			mappings := many(p, 4, func() wastore.LIDMapping {
 				mapping := wastore.LIDMapping{LID: p.lid(), PN: p.pn()}
-				if p.rand.IntN(8) == 0 { // one that is none is passed over
+				if p.rand.IntN(8) == 0 { // a pair that is not valid is skipped
 					mapping.PN = p.group()
 				}
 				return mapping

@@ -11,7 +11,7 @@ import (
 
 func runReopen(t *testing.T, open func(t *testing.T) store.Store, reopen func(t *testing.T, st store.Store) store.Store) {
 	t.Helper()
-	t.Run("clause 3: what was stored outlives the Store", func(t *testing.T) {
+	t.Run("clause 3: what was stored survives Close", func(t *testing.T) {
 		t.Parallel()
 		st := open(t)
 		device := Link(t, st, "default", JID(number, 1))
@@ -40,7 +40,7 @@ func runReopen(t *testing.T, open func(t *testing.T) store.Store, reopen func(t 
 		check(t, got, written)
 	})
 
-	t.Run("Ledger: a budget outlives the Store", func(t *testing.T) {
+	t.Run("Ledger: a budget survives Close", func(t *testing.T) {
 		t.Parallel()
 		st := open(t)
 		now := time.Now()

@@ -16,19 +16,20 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// errRollback is what the code in a transaction fails with on purpose.
+// errRollback is the error with which the code in a transaction fails on
+// purpose.
 var errRollback = errors.New("storetest rolls back")
 
 // sequence makes the same calls to a Store and to the oracle, for two sessions.
 type sequence struct {
 	st      store.Store
 	oracle  *oracle
-	reopen  func(st store.Store) store.Store // nil: the Store stays open
+	reopen  func(st store.Store) store.Store // nil if the Store stays open
 	session [2]*session
 	pool    *pool
 	known   map[string]generator
-	methods []method // those that are called
-	whole   bool     // sessions are also deleted, linked anew and saved again
+	methods []method // the methods to call
+	whole   bool     // sessions are also deleted, linked again and saved
 	seed    uint64
 	past    []string
 }
@@ -38,11 +39,11 @@ type session struct {
 	name         string
 	index        int
 	ours, theirs *wastore.Device
-	preKeys      map[uint32][32]byte // those that the Store has given
+	preKeys      map[uint32][32]byte // keys that the Store has returned
 }
 
 // newSequence links the sessions. The methods are those of the given fields of
-// wastore.Device, or of all.
+// wastore.Device, or all.
 func newSequence(t *testing.T, st store.Store, seed uint64, fields ...string) (*sequence, error) {
 	t.Helper()
 	s := &sequence{
@@ -50,7 +51,8 @@ func newSequence(t *testing.T, st store.Store, seed uint64, fields ...string) (*
 		pool: newPool(rand.New(rand.NewPCG(seed, 0))), known: generators(),
 	}
 	for _, m := range methods() {
-		// Save and Delete of a device are steps of their own, and transactions too.
+		// Save and Delete of a device are separate steps, and so are
+		// transactions.
 		if m.field != "Container" && m.name != "DoDecryptionTxn" && (s.whole || slices.Contains(fields, m.field)) {
 			s.methods = append(s.methods, m)
 		}
@@ -67,7 +69,7 @@ func newSequence(t *testing.T, st store.Store, seed uint64, fields ...string) (*
 	return s, nil
 }
 
-// run makes so many steps, until the stores differ.
+// run makes so many steps, and stops when the stores differ.
 func (s *sequence) run(ctx context.Context, steps int) error {
 	for i := range steps {
 		on := s.session[s.pool.rand.IntN(len(s.session))]
@@ -110,7 +112,7 @@ func (s *sequence) step(ctx context.Context, on *session) error {
 	}
 }
 
-// draw makes up a call to one of the methods that fit.
+// draw returns a call of one of the methods that match.
 func (s *sequence) draw(on *session, fits func(method) bool) call {
 	for {
 		m := s.methods[s.pool.rand.IntN(len(s.methods))]
@@ -131,7 +133,7 @@ func (s *sequence) draw(on *session, fits func(method) bool) call {
 	}
 }
 
-// compare reports how the answers to c differ.
+// compare returns how the answers to c differ.
 func (s *sequence) compare(ctx context.Context, on *session, c call, want, got answer) error {
 	if diff := s.oracle.diff(ctx, *on.theirs.ID, c, want, got); diff != "" {
 		return fmt.Errorf("session %s: %v (-sqlstore +Store):\n%s", on.name, c, diff)
@@ -143,7 +145,7 @@ func (s *sequence) compare(ctx context.Context, on *session, c call, want, got a
 	return nil
 }
 
-// checkPreKeys demands that a prekey stays what it was.
+// checkPreKeys returns an error if a prekey has changed.
 func (on *session) checkPreKeys(c call, results []any) error {
 	if id, ok := c.arg(0).(uint32); ok && c.name() == "PreKeys.RemovePreKey" {
 		delete(on.preKeys, id)
@@ -158,7 +160,7 @@ func (on *session) checkPreKeys(c call, results []any) error {
 				return fmt.Errorf("prekey %d: the public key is not that of the private one", key.KeyID)
 			}
 			if before, ok := on.preKeys[key.KeyID]; ok && before != *key.Priv {
-				return fmt.Errorf("prekey %d is another one than before", key.KeyID)
+				return fmt.Errorf("prekey %d has changed", key.KeyID)
 			}
 			on.preKeys[key.KeyID] = *key.Priv
 		}
@@ -173,7 +175,7 @@ func (c call) arg(i int) any {
 	return c.args[i]
 }
 
-// note remembers the last few calls.
+// note records the last few calls.
 func (s *sequence) note(on *session, what string) {
 	const remembered = 12
 	s.past = append(s.past, on.name+": "+what)
@@ -196,7 +198,7 @@ func (s *sequence) link(ctx context.Context, on *session) (err error) {
 	return err
 }
 
-// reload drops what the devices have in their caches.
+// reload loads the devices again, with empty caches.
 func (s *sequence) reload(ctx context.Context, on *session) (err error) {
 	s.note(on, "load")
 	if on.theirs, err = s.oracle.load(ctx, *on.theirs.ID); err != nil {

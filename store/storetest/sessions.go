@@ -37,7 +37,7 @@ func runReplace(t *testing.T, open func(t *testing.T) store.Store) {
 		check(t, Link(t, st, "again", JID(number, 1)), unwritten)
 	})
 
-	t.Run("clause 4: a JID that is linked anew gets the new keys", func(t *testing.T) {
+	t.Run("clause 4: a JID that is linked again gets the new keys", func(t *testing.T) {
 		t.Parallel()
 		st := open(t)
 		fresh := get(t, st, "default")
@@ -83,7 +83,7 @@ func runReplace(t *testing.T, open func(t *testing.T) store.Store) {
 		if err := first.Save(t.Context()); err == nil {
 			t.Error("Save of the device that was replaced succeeded")
 		}
-		_ = first.Delete(t.Context()) // it may say that there is nothing to delete
+		_ = first.Delete(t.Context()) // it may fail because there is nothing to delete
 		got := get(t, st, "default")
 		if diff := cmp.Diff(identityOf(second), identityOf(got)); diff != "" {
 			t.Fatalf("device (-new +got):\n%s", diff)
@@ -97,7 +97,7 @@ func runReplace(t *testing.T, open func(t *testing.T) store.Store) {
 
 func runSessions(t *testing.T, open func(t *testing.T) store.Store) {
 	t.Helper()
-	t.Run("clause 5: a deleted device takes its session with it", func(t *testing.T) {
+	t.Run("clause 5: a deleted device deletes its session", func(t *testing.T) {
 		t.Parallel()
 		st := open(t)
 		Link(t, st, "other", JID(number, 2))

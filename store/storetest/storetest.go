@@ -1,5 +1,5 @@
-// Package storetest proves that a [store.Store] keeps its contract. The test
-// of an implementation is a call of [Run]:
+// Package storetest tests that a [store.Store] keeps its contract. The test of
+// an implementation is a call of [Run]:
 //
 //	func TestContract(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) store.Store {
@@ -7,20 +7,21 @@
 //		})
 //	}
 //
-// The subtests bear the numbers of the clauses in the documentation of
-// [store.Store]. Optional interfaces are tested where the Store has them.
+// The names of the subtests begin with the clause in the documentation of
+// [store.Store]. An optional interface is tested if the Store has it.
 //
-// Whatsmeow's stores of the devices are compared with whatsmeow's own sqlstore:
-// random sequences of calls to both must be answered alike. A failure names the
-// seed of its sequence, for [WithSeed], and the calls that led to it. Where a
-// Store may answer in another way is written in compare.go.
+// The suite compares whatsmeow's stores of the devices with whatsmeow's own
+// sqlstore: it makes random sequences of calls to both, whose answers must be
+// the same. A failure names the seed of its sequence, for [WithSeed], and the
+// calls before it. The comment in compare.go lists where the answers of a Store
+// may differ.
 //
-// That what was stored is durable (clause 3) is proved only with [WithReopen],
-// and then across Close; what a crash leaves is for the implementation's own
-// tests. What goes with time is tested only with [WithBubble].
+// That data is durable (clause 3) is tested only with [WithReopen], and only
+// after Close. What a crash may lose is not tested here. What depends on time
+// is tested only with [WithBubble].
 //
-// The sqlstore has its database in memory, by the driver modernc.org/sqlite: a
-// test that runs the suite cannot have another driver named "sqlite".
+// The sqlstore has its database in memory, with the driver modernc.org/sqlite.
+// A test that runs the suite cannot have another driver named "sqlite".
 package storetest
 
 import (
@@ -34,32 +35,33 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// Option says more about the stores that [Run] tests.
+// Option is an option of [Run].
 type Option func(*options)
 
 type options struct {
 	reopen func(t *testing.T, closed store.Store) store.Store
-	seed   *uint64 // nil: a random one
+	seed   *uint64 // nil is a random seed
 	bubble bool
-	text   int // the longest key, where keys are text; 0: any bytes
+	text   int // the longest key, if keys are text; 0 for any bytes
 }
 
-// WithTextKeys says that whatsmeow's stores take keys of UTF-8 without a zero
-// byte alone, and none longer than longest bytes, as those of PostgreSQL do.
-// WhatsApp sends no others. Session names are any strings all the same.
+// WithTextKeys says that whatsmeow's stores only take keys that are UTF-8
+// without a zero byte and no longer than longest bytes, as PostgreSQL does.
+// WhatsApp sends no other keys. Session names may still be any strings.
 func WithTextKeys(longest int) Option {
 	return func(o *options) { o.text = longest }
 }
 
-// WithReopen adds the cases for what outlives a Store. reopen opens again what
-// a Store of the test's open, which has been closed, has stored.
+// WithReopen adds the cases for what must survive Close. reopen opens the data
+// of a Store again that the open of the test has returned and the suite has
+// closed.
 func WithReopen(reopen func(t *testing.T, closed store.Store) store.Store) Option {
 	return func(o *options) { o.reopen = reopen }
 }
 
-// Run tests the stores that open returns against the contract. Every call of
-// open must give an empty Store that shares nothing with the others, since the
-// tests are parallel. Run closes them.
+// Run tests the Stores that open returns against the contract. Each call of
+// open must return an empty Store that shares nothing with the others, because
+// the tests are parallel. Run closes the Stores.
 func Run(t *testing.T, open func(t *testing.T) store.Store, opts ...Option) {
 	t.Helper()
 	var o options
@@ -102,7 +104,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, opts ...Option) {
 	}
 }
 
-// closing returns st, which is closed when the test ends.
+// closing returns st, and closes it when the test ends.
 func closing(t *testing.T, st store.Store) store.Store {
 	t.Helper()
 	t.Cleanup(func() {
@@ -113,7 +115,7 @@ func closing(t *testing.T, st store.Store) store.Store {
 	return st
 }
 
-// ledgerOf returns the Ledger that st is, or skips the test.
+// ledgerOf returns st as a Ledger, or skips the test.
 func ledgerOf(t *testing.T, st store.Store) store.Ledger {
 	t.Helper()
 	ledger, ok := st.(store.Ledger)
@@ -123,10 +125,9 @@ func ledgerOf(t *testing.T, st store.Store) store.Ledger {
 	return ledger
 }
 
-// Pair fills in what a pair-success tells a fresh device: its JID and LID, the
-// signed identity of the account, with signatures that are the right length
-// and nothing more, and the account's names. The device is then ready to be
-// saved.
+// Pair sets what a pair-success sets in a fresh device: its JID and LID, the
+// signed identity of the account, with signatures that only have the right
+// length, and the names of the account. Then the device is ready for Save.
 func Pair(device *wastore.Device, jid types.JID) {
 	device.ID = &jid
 	device.LID = types.JID{User: "9" + jid.User, Device: jid.Device, Server: types.HiddenUserServer}
@@ -140,8 +141,8 @@ func Pair(device *wastore.Device, jid types.JID) {
 	device.BusinessName = "Padaria São João"
 }
 
-// Link links a device under session in st, as far as a Store can tell, and
-// returns it.
+// Link stores a linked device under session in st, and returns it. Only the
+// Store is involved, not WhatsApp.
 func Link(tb testing.TB, st store.Store, session string, jid types.JID) *wastore.Device {
 	tb.Helper()
 	device, err := st.Device(tb.Context(), session)

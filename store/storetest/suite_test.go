@@ -60,7 +60,7 @@ func TestSuiteFindsWhatIsBroken(t *testing.T) {
 		{name: "another error", by: "oracle: event buffer", says: "another error", spoil: always(func(d *wastore.Device) {
 			d.EventBuffer = events{EventBuffer: d.EventBuffer, outgoing: errOther}
 		})},
-		{name: "prekeys change", by: "oracle: prekeys", says: "another one than before", spoil: always(func(d *wastore.Device) {
+		{name: "prekeys change", by: "oracle: prekeys", says: "has changed", spoil: always(func(d *wastore.Device) {
 			d.PreKeys = &preKeys{PreKeyStore: d.PreKeys, other: true}
 		})},
 		{name: "a prekey is given twice", by: "stores: many goroutines on the stores of several devices", says: "twice", spoil: always(func(d *wastore.Device) {

@@ -2,6 +2,6 @@
 
 package storetest
 
-// thin divides what is drawn at random and what is large: under the race
-// detector SQLite in Go is some twenty times slower.
+// thin divides the number of random and large values: SQLite in Go is some
+// twenty times slower under the race detector.
 const thin = 10

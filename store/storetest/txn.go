@@ -10,11 +10,11 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 )
 
-// txn is what happens in one transaction.
+// txn is one transaction.
 type txn struct {
 	calls []call
 	inner *txn // a transaction inside, after the calls
-	fails bool // in the end, so that all is rolled back
+	fails bool // at the end, so that everything is rolled back
 }
 
 func (x *txn) String() string {
@@ -33,8 +33,8 @@ func (x *txn) String() string {
 	return text.String() + "}"
 }
 
-// on runs the transaction. each is given every answer, with the ctx of the
-// transaction, and ends it with an error.
+// on runs the transaction. each gets every answer, with the ctx of the
+// transaction, and ends the transaction with an error.
 func (x *txn) on(ctx context.Context, device *wastore.Device, each func(context.Context, call, answer) error) error {
 	return device.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
 		for _, c := range x.calls {
@@ -58,7 +58,7 @@ func (x *txn) on(ctx context.Context, device *wastore.Device, each func(context.
 	})
 }
 
-// txn makes up a transaction and runs it in both stores.
+// txn makes a random transaction and runs it in both stores.
 func (s *sequence) txn(ctx context.Context, on *session) error {
 	x := s.drawTxn(on, 2)
 	if x == nil {
@@ -100,8 +100,8 @@ func (s *sequence) txn(ctx context.Context, on *session) error {
 	return nil
 }
 
-// drawTxn makes up a transaction, with others inside up to so many levels. It
-// is nil if there are no methods that may be called in one.
+// drawTxn returns a random transaction, with nested ones up to so many levels.
+// It returns nil if none of the methods may be called in a transaction.
 func (s *sequence) drawTxn(on *session, levels int) *txn {
 	fits := func(m method) bool {
 		return m.name != "MigratePNToLID" && (reading(m.name) || m.field != "Contacts" && m.field != "LIDs")

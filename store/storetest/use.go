@@ -118,8 +118,8 @@ func runCheck(t *testing.T, open func(t *testing.T) store.Store) {
 	})
 }
 
-// link does what happens to one device at a linking, and deletes every second
-// one.
+// link does everything that happens to a device when it is linked, and deletes
+// every second device.
 func link(ctx context.Context, st store.Store, i int) error {
 	session := fmt.Sprintf("session %d", i)
 	device, err := st.Device(ctx, session)

@@ -214,7 +214,7 @@ func (c *copying) session(ctx context.Context, name string) (err error) {
 	return nil
 }
 
-// same reports whether two devices are one. A number that was linked anew has
+// same reports whether two devices are one. A number that was linked again has
 // other keys.
 func same(a, b *wastore.Device) bool {
 	return *a.ID == *b.ID && *a.NoiseKey.Priv == *b.NoiseKey.Priv && *a.IdentityKey.Priv == *b.IdentityKey.Priv

@@ -15,7 +15,7 @@ import (
 const (
 	endedBefore  = "clause 9: a ctx that has ended stores nothing"
 	endedInside  = "clause 9: a ctx that ends in fn stores nothing"
-	waitsWithCtx = "clause 9: who waits for a writer waits no longer than its ctx"
+	waitsWithCtx = "clause 9: a transaction waits for a writer no longer than its ctx"
 	endsWithFn   = "clause 10: a Tx ends with fn"
 )
 

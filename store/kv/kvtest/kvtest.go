@@ -104,7 +104,7 @@ func examples() []example {
 		{"clause 8: arguments stay the caller's", staysTheCallers},
 		{"clause 9: a ctx that has ended stores nothing", endedBefore},
 		{"clause 9: a ctx that ends in fn stores nothing", endedInside},
-		{"clause 9: who waits for a writer waits no longer than its ctx", waitsWithCtx},
+		{"clause 9: a transaction waits for a writer no longer than its ctx", waitsWithCtx},
 		{"clause 10: a Tx ends with fn", endsWithFn},
 		{"clause 10: several goroutines at once", severalAtOnce},
 		{"clause 11: Close may be called twice and ends everything", closesTwice},

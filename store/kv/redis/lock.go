@@ -24,7 +24,7 @@ type lock struct {
 	token string // the value of the lock
 
 	mu   sync.Mutex
-	ctx  context.Context //nolint:containedctx // of the current user of the lock
+	ctx  context.Context // of the current user of the lock
 	lost bool
 
 	stop context.CancelFunc

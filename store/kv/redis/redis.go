@@ -8,7 +8,7 @@
 //	st := kv.New(db)
 //	defer st.Close()
 //
-// The package is a module of its own, so that only programs that use it depend
+// The package is a separate module, so that only programs that use it depend
 // on go-redis. It needs Redis 6.2 or later, or Valkey.
 //
 // # What the server holds, and its danger

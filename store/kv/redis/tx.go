@@ -19,7 +19,7 @@ const (
 
 // reader reads from the server.
 type reader struct {
-	ctx     context.Context //nolint:containedctx // the ctx of the transaction
+	ctx     context.Context // the ctx of the transaction
 	db      *DB
 	lock    *lock    // nil if the reader does not have the lock
 	known   *planned // what was read; nil if the reader has the lock
