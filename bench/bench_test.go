@@ -1,114 +1,199 @@
+// Package bench_test measures walink next to plain whatsmeow, which is written
+// by hand as its documentation says. docs/performance.md has the commands and
+// the numbers.
+//
+// Every benchmark has three parts. The parts client=walink and client=whatsmeow
+// are for benchstat -col /client, and for the profile of one client. The part
+// ratio takes samples of both clients in turns and reports walink's median
+// divided by whatsmeow's: a machine that slows down slows down both.
 package bench_test
 
 import (
+	"cmp"
 	"context"
-	"flag"
-	"fmt"
-	"os"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
-
-	"github.com/walink/walink/bench/internal/measure"
+	"time"
 )
 
-var full = flag.Bool("full", false, "as many devices as in docs/performance.md")
+// BenchmarkCode is the time from New, or NewClient, to a pairing code.
+func BenchmarkCode(b *testing.B) { compare(b, show(code), "ns/op") }
 
-func TestMain(m *testing.M) {
-	measure.Child()
-	os.Exit(m.Run())
-}
+// BenchmarkFirstQR is the time from New, or NewClient, to the first QR code.
+func BenchmarkFirstQR(b *testing.B) { compare(b, show(qr), "ns/op") }
 
-// BenchmarkPairingCode is the time from New to a pairing code in hand.
-func BenchmarkPairingCode(b *testing.B) { shown(b, measure.Code) }
+// BenchmarkLinkByCode is the time from the entry of the code to the login. The
+// phone and the device derive a key from the code meanwhile, three times in all.
+func BenchmarkLinkByCode(b *testing.B) { compare(b, link(code), "ns/op") }
 
-// BenchmarkFirstQR is the time from New to the first QR code.
-func BenchmarkFirstQR(b *testing.B) { shown(b, measure.QR) }
+// BenchmarkLinkByQR is the time from the scan to the login.
+func BenchmarkLinkByQR(b *testing.B) { compare(b, link(qr), "ns/op") }
 
-// BenchmarkLinkedByQR is the time from the scan to Linked.
-func BenchmarkLinkedByQR(b *testing.B) { compare(b, newLab(b).Linked(measure.QR)) }
+// BenchmarkLinkTogether is the time in which 10 sessions link into one file. All
+// begin at once, and a phone scans each QR code as soon as it is shown.
+func BenchmarkLinkTogether(b *testing.B) { compare(b, together(10), "ns/op") }
 
-// BenchmarkLinkedByPairingCode is the time from the entry of the code to
-// Linked, in which phone and device derive a key from the code three times.
-func BenchmarkLinkedByPairingCode(b *testing.B) { compare(b, newLab(b).Linked(measure.Code)) }
+// BenchmarkResume is the time from New, or NewClient, to the login of a stored
+// session.
+func BenchmarkResume(b *testing.B) { compare(b, resume, "ns/op") }
 
-// BenchmarkTogether is the time in which many devices link into one file.
-func BenchmarkTogether(b *testing.B) {
-	n := 10
-	if *full {
-		n = 200
-	}
-	b.Run(fmt.Sprint(n), func(b *testing.B) { compare(b, newLab(b).Together(n)) })
-}
+// BenchmarkWaiting is the memory of a session that shows a QR code.
+func BenchmarkWaiting(b *testing.B) { compare(b, memory(100, false), memoryUnits...) }
 
-// BenchmarkMemory is what a device costs while it shows a QR code, and linked.
-func BenchmarkMemory(b *testing.B) {
-	sizes := []int{20}
-	if *full {
-		sizes = []int{200, 1000}
-	}
-	for _, linked := range []bool{false, true} {
-		for _, n := range sizes {
-			state := map[bool]string{false: "waiting", true: "linked"}[linked]
-			b.Run(fmt.Sprintf("%s/%d", state, n), func(b *testing.B) { weigh(b, n, linked) })
-		}
-	}
-}
+// BenchmarkLinked is the memory of a session that is logged in.
+func BenchmarkLinked(b *testing.B) { compare(b, memory(20, true), memoryUnits...) }
 
-func weigh(b *testing.B, n int, linked bool) {
+// measurement prepares a client and returns a function that takes one sample: a
+// value for each unit.
+type measurement func(b *testing.B, c client) (sample func() []float64)
+
+// compare runs the three parts of a benchmark. The ratio is that of the first
+// unit.
+func compare(b *testing.B, prepare measurement, units ...string) {
 	b.Helper()
-	var walink, plain measure.Weight
-	for b.Loop() {
-		var err error
-		if walink, err = measure.Weigh(b.Context(), b.TempDir(), measure.Walink, n, linked); err != nil {
-			b.Fatal(err)
-		}
-		if plain, err = measure.Weigh(b.Context(), b.TempDir(), measure.Plain, n, linked); err != nil {
-			b.Fatal(err)
-		}
+	for _, c := range clients {
+		b.Run("client="+c.name, func(b *testing.B) {
+			samples := inTurns(b, prepare, c)[0]
+			b.ReportMetric(0, "ns/op") // no time of the loop, which is more than the sample
+			for i, unit := range units {
+				b.ReportMetric(median(samples, i), unit)
+			}
+		})
 	}
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(walink.Heap, "walink-heap-B")
-	b.ReportMetric(plain.Heap, "whatsmeow-heap-B")
-	b.ReportMetric(walink.Heap/plain.Heap, "heap-ratio")
-	b.ReportMetric(walink.Goroutines, "walink-goroutines")
-	b.ReportMetric(plain.Goroutines, "whatsmeow-goroutines")
-}
-
-func shown(b *testing.B, method measure.Method) {
-	b.Helper()
-	sample, closeAll, err := newLab(b).Shown(b.Context(), method)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer closeAll()
-	compare(b, sample)
-}
-
-func newLab(b *testing.B) *measure.Lab {
-	b.Helper()
-	lab, err := measure.NewLab(context.Background(), b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := lab.Close(); err != nil {
-			b.Error(err)
-		}
+	b.Run("ratio", func(b *testing.B) {
+		samples := inTurns(b, prepare, clients...)
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(median(samples[0], 0)/median(samples[1], 0), "ratio")
 	})
-	return lab
 }
 
-func compare(b *testing.B, sample measure.Sample) {
+// inTurns takes samples of the clients in the order A B B A, and returns those of
+// each.
+func inTurns(b *testing.B, prepare measurement, clients ...client) [][][]float64 {
 	b.Helper()
-	var c measure.Comparison
+	var order []int
+	var sample []func() []float64
+	for i, c := range clients {
+		order, sample = append(order, i), append(sample, prepare(b, c))
+	}
+	samples := make([][][]float64, len(clients))
 	for b.Loop() {
-		if err := c.Add(b.Context(), sample); err != nil {
-			b.Fatal(err)
+		for _, i := range order {
+			samples[i] = append(samples[i], sample[i]())
+		}
+		slices.Reverse(order)
+	}
+	return samples
+}
+
+// median returns the median of a unit.
+func median(samples [][]float64, unit int) float64 {
+	slices.SortFunc(samples, func(x, y []float64) int { return cmp.Compare(x[unit], y[unit]) })
+	return samples[len(samples)/2][unit]
+}
+
+// show measures from New to the first code. The database is already open.
+func show(by method) measurement {
+	return func(b *testing.B, c client) func() []float64 {
+		b.Helper()
+		db := open(b, c, false)
+		b.Cleanup(func() { _ = db.Close() })
+		return func() []float64 {
+			d := newDevice(db, by)
+			defer d.stop()
+			return timed(b, d.show)
 		}
 	}
-	median, undisturbed := c.Median(), c.Undisturbed()
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(float64(median.Walink.Microseconds())/1000, "walink-ms")
-	b.ReportMetric(float64(median.Plain.Microseconds())/1000, "whatsmeow-ms")
-	b.ReportMetric(median.Ratio, "ratio")
-	b.ReportMetric(undisturbed.Ratio, "undisturbed-ratio")
+}
+
+// link measures from what the person does at the phone to the login. Each sample
+// has its own database.
+func link(by method) measurement {
+	return func(b *testing.B, c client) func() []float64 {
+		b.Helper()
+		return func() []float64 {
+			db := open(b, c, false)
+			defer func() { _ = db.Close() }()
+			d := newDevice(db, by)
+			defer d.stop()
+			if err := d.show(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			return timed(b, d.answer)
+		}
+	}
+}
+
+// together measures from New to the last login of n sessions.
+func together(n int) measurement {
+	return func(b *testing.B, c client) func() []float64 {
+		b.Helper()
+		return func() []float64 {
+			db := open(b, c, true)
+			defer func() { _ = db.Close() }()
+			devices := make([]*device, n)
+			for i := range devices {
+				devices[i] = newDevice(db, qr)
+			}
+			took := timed(b, func(ctx context.Context) error {
+				errs := make([]error, n)
+				var all sync.WaitGroup
+				for i, d := range devices {
+					all.Go(func() { errs[i] = d.link(ctx) })
+				}
+				all.Wait()
+				return errors.Join(errs...)
+			})
+			for _, d := range devices {
+				d.stop()
+			}
+			return took
+		}
+	}
+}
+
+// resume measures from New to the login of a stored session.
+func resume(b *testing.B, c client) func() []float64 {
+	b.Helper()
+	db := open(b, c, false)
+	b.Cleanup(func() { _ = db.Close() })
+	d := newDevice(db, qr)
+	err := d.link(b.Context())
+	d.stop()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return func() []float64 {
+		defer d.stop()
+		return timed(b, func(ctx context.Context) error {
+			if err := d.connect(ctx); err != nil {
+				return err
+			}
+			return d.linked()
+		})
+	}
+}
+
+// timed returns how long do takes, in nanoseconds. It first collects the garbage
+// of the sample before. do runs in a new goroutine, whose stack has not grown
+// yet: walink's goroutines are new too.
+func timed(b *testing.B, do func(context.Context) error) []float64 {
+	b.Helper()
+	runtime.GC()
+	var took time.Duration
+	var err error
+	var done sync.WaitGroup
+	done.Go(func() {
+		began := time.Now()
+		err = do(b.Context())
+		took = time.Since(began)
+	})
+	done.Wait()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return []float64{float64(took)}
 }
