@@ -6,8 +6,8 @@ SHELL := bash
 # between goroutines by themselves. To watch each of their memory accesses is most of the work: it is left out.
 unwatched := modernc.org/sqlite/lib modernc.org/libc crypto/pbkdf2 crypto/internal/fips140/... github.com/makiuchi-d/gozxing/...
 
-scripts := files modules lint examples stores leases crash cross fuzz
-.PHONY: help vet test race test-386 faults stranger importer interop browser bench $(scripts)
+scripts := files modules lint examples stores leases crash cross fuzz bench
+.PHONY: help vet test race test-386 faults stranger importer interop browser $(scripts)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,11 +28,7 @@ faults: ## print the tables of faults anew
 	go test -count=1 -run='^TestFaults$$' ./internal/faults -update
 
 fuzz: ## each fuzz target 500 times, or FUZZ_TIME=1m
-bench: ## each benchmark once; docs/performance.md has the command for figures that mean something
-	go vet ./bench/...
-	@set -o pipefail; go test -run='^$$' -bench=. -benchtime=1x -timeout=20m ./... | \
-		awk '/no test files/ { next } { print } /^Benchmark/ { ran = 1 } END { if (!ran) { print "error: no benchmark ran"; exit 1 } }'
-
+bench: ## each benchmark once; docs/performance.md has the commands for numbers that mean something
 examples: ## the programs in examples, by pairing code and by QR code, as README.md says
 stranger: ## walink in a module outside the tree, and the snippet of README.md
 	@bash .ci/stranger/run

@@ -3,90 +3,95 @@ package walink
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
 
-	"go.mau.fi/whatsmeow"
-	"go.mau.fi/whatsmeow/proto/waWa6"
-	wastore "go.mau.fi/whatsmeow/store"
-	"google.golang.org/protobuf/proto"
+	"github.com/walink/walink/internal/bound"
+	"github.com/walink/walink/internal/machine"
+	"github.com/walink/walink/internal/number"
+	"github.com/walink/walink/internal/queue"
+	"github.com/walink/walink/internal/redact"
+	"github.com/walink/walink/internal/tenure"
+	"github.com/walink/walink/internal/wire"
 )
 
-// workerGrace is how long the end of a Link waits for its workers. The longest
-// that they take by themselves is what shutting a socket takes.
-const workerGrace = 2*closeGrace + storeGrace + 5*time.Second
+const (
+	// workerGrace is how long the end of a Link waits for its workers. Shutting a
+	// connection is what takes them longest.
+	workerGrace = wire.ShutLimit + 5*time.Second
+	// refusalLimit is how long the ledger may take to record a refusal.
+	refusalLimit = 3 * time.Second
+	// eventBuffer is how many events wait in the channel itself for a slow reader.
+	// A Link of ten minutes sends fewer.
+	eventBuffer = 48
+)
 
-// attempt drives one Link. Its goroutine owns the machine, the sockets and the
-// timer, and turns effects into calls. Whatever can block runs in a worker,
-// which posts its result to the inbox; whatsmeow's handlers only post there.
+// attempt drives one Link. Its goroutine owns the machine, the connection, the lease
+// and the timer, and turns effects into calls and facts into events. Whatever can
+// block runs in a worker, which posts its result to the inbox; whatsmeow's handlers
+// also post there, and nowhere else.
 type attempt struct {
-	linker   *Linker
-	settings *resolved
-	machine  *machine
-	inbox    *inbox
-	outbox
-	end Event // the terminal event, held back until everything is put away
+	linker  *Linker
+	set     *resolved
+	machine *machine.Machine
+	inbox   *wire.Inbox
+	events  chan Event
+	out     *queue.Queue[Event] // what the reader of events has not taken yet
+	end     Event               // the terminal event, held back until everything is put away
+	facts   facts
+	calls   calls
 
-	life    context.Context //nolint:containedctx // of the connections, which outlive Link's context
-	kill    context.CancelFunc
-	work    context.Context //nolint:containedctx // of the workers: ends with the attempt
-	http    *http.Client
+	unlinking bool // nothing is linked: a stored session logs in, to be unlinked
+	standby   bool // another program had the session a moment ago: nothing is dialed before the lease
+
+	base    context.Context //nolint:containedctx // see run
+	work    context.Context //nolint:containedctx // see run
 	workers sync.WaitGroup
 
-	rest       []input            // what had come when the end was decided
-	stopAsking context.CancelFunc // ends the context of Settings.Passkey
-	goodbye    func()             // lets go of the connection of an earlier Link, before the first load
+	rest     []machine.Input    // what had come when the end was decided
+	stopHook context.CancelFunc // ends the context of Settings.Passkey
+	previous func()             // shuts the connection of an earlier Link, before the first load
 
-	sock   *socket // of the current epoch, once it is being connected
-	loaded loaded
+	conn  *wire.Conn     // of the current epoch; nil before Connect and after Shut
+	lease *tenure.Tenure // nil if the Store has no leases
 }
 
-// loaded is the device that a worker took from the store.
-type loaded struct {
-	mu     sync.Mutex
-	epoch  int
-	device *wastore.Device
-	tenure *tenure // its lease
-	over   bool    // the Link has ended
-}
-
-// run drives the Link to its end. previous is the connection of an earlier
-// Link: if it still stands, that is all there is to do, and otherwise it has
-// to go first.
-func (a *attempt) run(ctx context.Context, previous *socket, killPrevious context.CancelFunc) {
-	if previous != nil {
-		if previous.stands() {
-			a.kill()
-			a.sock, a.kill = previous, killPrevious
-			a.end = Linked{Account: previous.linkedTo(), Resumed: true}
-			a.finish()
-			return
-		}
-		a.goodbye = sync.OnceFunc(func() {
-			previous.shut()
-			killPrevious()
-		})
-	}
+// run drives the Link to its end. previous is the connection of an earlier Link: if
+// it is still up there is nothing more to do, and otherwise it has to go first.
+//
+// There are three contexts. ctx is the caller's, and its end ends the Link. work is
+// ctx until the Link has ended, and belongs to the workers. base has the values of
+// ctx and never ends: connections and leases are made of it, because they outlive
+// the Link; they end by Shut and Release.
+func (a *attempt) run(ctx context.Context, previous *wire.Conn) {
+	a.base = context.WithoutCancel(ctx)
 	work, stop := context.WithCancel(ctx)
 	defer stop()
 	a.work = work
+	if previous != nil {
+		if previous.IsUp() {
+			a.conn = previous
+			a.end = Linked{Account: accountOf(previous.Account()), Resumed: true}
+			a.finish()
+			return
+		}
+		a.previous = sync.OnceFunc(previous.Shut)
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	done := ctx.Done()
-	a.step(inStart{})
+	a.step(machine.Start{})
 	for a.end == nil {
-		if next := a.machine.next(); !next.IsZero() {
+		if next := a.machine.Next(); !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
-		out, head := a.head()
+		out, event := a.out.Head(a.events)
 		select {
-		case <-a.inbox.ready:
-			inputs := a.inbox.take()
-			if ctx.Err() != nil { // before what its end has caused
-				a.step(inStop{stopped(ctx)})
+		case <-a.inbox.Ready():
+			inputs := a.inbox.Take()
+			if ctx.Err() != nil { // before the consequences of that end
+				a.step(machine.Stop{Err: stopped(ctx, "link")})
 			}
 			for len(inputs) > 0 && a.end == nil {
 				a.step(inputs[0])
@@ -94,59 +99,64 @@ func (a *attempt) run(ctx context.Context, previous *socket, killPrevious contex
 			}
 			a.rest = inputs
 		case <-timer.C:
-			a.step(inTick{})
+			a.step(machine.Tick{})
 		case <-done:
 			done = nil
-			a.step(inStop{stopped(ctx)})
-		case out <- head:
-			a.sent()
+			a.step(machine.Stop{Err: stopped(ctx, "link")})
+		case out <- event:
+			a.out.Sent()
 		}
 	}
 	stop()
 	a.finish()
 }
 
-// stopped tells why the context of a Link has ended.
-func stopped(ctx context.Context) *Error {
+// stopped says why the context of a Link has ended.
+func stopped(ctx context.Context, op string) *machine.Failure {
 	cause := context.Cause(ctx)
 	switch {
 	case errors.Is(cause, ErrClosed):
-		return &Error{Reason: ErrClosed, Op: "link"}
+		return &machine.Failure{Reason: machine.ReasonClosed, Op: op}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(cause, context.DeadlineExceeded):
-		return &Error{Reason: ErrTimeout, Op: "link", Err: cause}
+		return &machine.Failure{Reason: machine.ReasonTimeout, Op: op, Err: cause}
 	}
-	return &Error{Reason: ErrCanceled, Op: "link", Err: cause}
+	return &machine.Failure{Reason: machine.ReasonCanceled, Op: op, Err: cause}
 }
 
-// finish puts everything away, tells the Linker how it ended, and only then
-// sends the terminal event: whoever has read it may start the next Link.
+// finish puts everything away, gives the Linker the outcome, and only then sends the
+// terminal event: its reader may start the next Link.
 func (a *attempt) finish() {
-	sock := a.sock
-	if sock != nil {
-		sock.redirect(a.linker.watch(), a.inbox, a.rest)
+	conn, lease := a.conn, a.lease
+	if conn != nil {
+		conn.Redirect(a.linker.watch(), a.inbox, a.rest)
 	}
-	a.inbox.close()
+	a.inbox.Close()
 	_, linked := a.end.(Linked)
-	if !linked && sock != nil {
-		sock.shut()
-		sock = nil
+	if !linked && conn != nil {
+		conn.Shut()
+		conn = nil
 	}
-	a.await() // also for the workers that shut sockets, which need them alive
-	a.loaded.mu.Lock()
-	a.loaded.over = true
-	tenure := a.loaded.tenure
-	a.loaded.mu.Unlock()
+	a.await()
 	if !linked {
-		a.kill()
-		tenure.giveBack(a.life)
-		tenure = nil
+		lease.Release()
+		lease = nil
 	}
-	a.close(a.linker.ended(a.end, sock, a.kill, tenure))
+	a.out.Put(a.linker.ended(a.end, conn, lease))
+	drain(a.out, a.events)
 }
 
-// await waits for the workers. One that is held up in somebody else's code, a
-// Store that does not heed its context or an OnClient that does not return,
-// does not keep the Link from ending.
+// drain sends the events that are left, as slowly as the channel is read, and closes
+// the channel.
+func drain(out *queue.Queue[Event], events chan Event) {
+	for _, event := range out.Take() {
+		events <- event
+	}
+	close(events)
+}
+
+// await waits for the workers. A worker that is held up in somebody else's code, in
+// a Store that does not obey its context or an OnClient that does not return, does
+// not keep the Link from ending.
 func (a *attempt) await() {
 	done := make(chan struct{})
 	go func() {
@@ -162,221 +172,170 @@ func (a *attempt) await() {
 }
 
 // step feeds the machine and does what it wants.
-func (a *attempt) step(in input) {
+func (a *attempt) step(in machine.Input) {
 	if a.end != nil {
 		return
 	}
-	for _, e := range a.machine.step(time.Now(), in) {
-		switch e := e.(type) {
-		case doEmit:
-			a.emit(e.event)
-		case doLoad:
-			a.workers.Go(func() { a.load(e.epoch) })
-		case doConnect:
-			a.connect(e.epoch)
-		case doRelogin:
-			sock := a.sock
-			a.workers.Go(func() { sock.reconnect(a.life, a.connectLost(e.epoch)) })
-		case doRequestCode:
-			sock, now := a.sock, time.Now()
-			a.workers.Go(func() { a.requestCode(sock, now) })
-		case doAskPasskey:
-			a.stopAsking()
-			var asking context.Context
-			asking, a.stopAsking = context.WithDeadline(a.work, e.expires)
-			a.workers.Go(func() { a.askPasskey(asking, e) })
-		case doAnswer:
-			sock := a.sock
+	conn := func() *wire.Conn { return a.conn } // at the time of the effect, and not of the worker
+	for _, effect := range a.machine.Step(time.Now(), in) {
+		switch e := effect.(type) {
+		case machine.Tell:
+			a.emit(a.facts.event(e.Fact, a.set.phone))
+		case machine.Load:
+			a.load(e.Epoch)
+		case machine.Connect:
+			a.connect(e)
+		case machine.Relogin:
+			a.workers.Go(conn().Reconnect)
+		case machine.AllowCode:
+			a.workers.Go(func() { a.inbox.Put(machine.CodeAllowed{Err: a.countCode()}) })
+		case machine.RequestCode:
+			conn := conn()
+			a.workers.Go(func() { a.requestCode(conn) })
+		case machine.AskHook:
+			a.askHook(e)
+		case machine.SendAnswer:
+			conn := conn()
 			a.workers.Go(func() {
-				err := sock.answerPasskey(e.assertion)
-				a.inbox.post(inPasskeySent{e.epoch, e.answer, err})
-				tell(e.reply, err)
+				a.inbox.Put(machine.AnswerSent{Epoch: e.Epoch, Answer: e.Answer, Err: conn.AnswerPasskey(e.Assertion)})
 			})
-		case doConfirm:
-			sock := a.sock
-			a.workers.Go(func() {
-				err := sock.confirmPasskey()
-				a.inbox.post(inConfirmed{e.epoch, err})
-				tell(e.reply, err)
-			})
-		case doReply:
-			tell(e.reply, e.err)
-		case doShut:
-			a.stopAsking()
-			if sock := a.sock; sock != nil && sock.epoch == e.epoch {
-				a.sock = nil
-				a.workers.Go(sock.shut)
+		case machine.SendConfirm:
+			conn := conn()
+			a.workers.Go(func() { a.inbox.Put(machine.ConfirmSent{Epoch: e.Epoch, Err: conn.ConfirmPasskey()}) })
+		case machine.Reply:
+			a.calls.reply(e.Answer, errorOf(e.Err))
+		case machine.Shut:
+			a.stopHook()
+			if conn := conn(); conn != nil && conn.Epoch() == e.Epoch {
+				a.conn = nil
+				a.workers.Go(conn.Shut)
 			}
-		case doRefreshVersion:
-			a.workers.Go(func() { a.inbox.post(inVersion{e.epoch, a.refreshVersion()}) })
-		case doDrop:
-			a.workers.Go(func() { a.inbox.post(inDropped{e.epoch, a.drop()}) })
+		case machine.RefreshVersion:
+			a.workers.Go(func() {
+				a.inbox.Put(machine.VersionRefreshed{Epoch: e.Epoch, Err: a.set.conn.RefreshVersion(a.work)})
+			})
+		case machine.DropSession:
+			a.workers.Go(func() {
+				a.inbox.Put(machine.SessionDropped{Epoch: e.Epoch, Err: a.linker.deleteSession(a.work, "drop session")})
+			})
 		}
 	}
 }
 
+// emit sends an event, or holds it back if it is the last one.
 func (a *attempt) emit(event Event) {
-	a.settings.logger.DebugContext(a.life, "link event", "session", mask(a.settings.session), "kind", string(event.Kind()), "event", event)
+	a.set.logger.DebugContext(a.base, "link event", "session", redact.Text(a.set.session), "kind", string(event.Kind()), "event", event)
 	switch event.(type) {
 	case Linked, Failed:
 		a.end = event
 	case Connecting, PairingCode, QRCode, Withdrawn, PasskeyRequired, PasskeyConfirmation, Paired, Retrying,
 		Disconnected, Reconnected:
 		a.linker.observe(event)
-		a.push(event)
+		a.out.Put(event)
 	}
 }
 
-// load takes the session's device from the store.
-func (a *attempt) load(epoch int) {
-	a.goodbye() // before two connections of one session throw each other out
-	a.linker.evictions.Wait()
-	if err := a.hold(); err != nil {
-		a.inbox.post(inDevice{epoch: epoch, err: err})
+// requestCode asks the server for a pairing code.
+func (a *attempt) requestCode(conn *wire.Conn) {
+	code, failure := conn.RequestCode(a.set.phone.Digits())
+	switch {
+	case failure != nil:
+		if failure.RetryAfter > 0 {
+			a.recordRefusal(failure)
+		}
+		a.inbox.Put(machine.CodeFailed{Epoch: conn.Epoch(), Err: failure})
+	case code != "":
+		a.inbox.Put(machine.CodeConfirmed{Epoch: conn.Epoch(), Code: code})
+	}
+}
+
+// recordRefusal has the ledger record a refusal: the next one is in force for longer.
+func (a *attempt) recordRefusal(failure *machine.Failure) {
+	now := time.Now()
+	until, err := bound.Store(a.work, refusalLimit, func(ctx context.Context) (time.Time, error) {
+		return a.linker.ledger.RefuseCode(ctx, a.set.phone.Digits(), now, failure.RetryAfter)
+	})
+	if err != nil {
+		a.set.logger.WarnContext(a.base, "a refusal was not recorded",
+			"error", errorOf(storeFailed("record refusal", a.set.session, err)))
 		return
 	}
-	device, err := a.linker.store.Device(a.work, a.settings.session)
-	if err != nil {
-		a.inbox.post(inDevice{epoch: epoch, err: storeFailed("load session", a.settings.session, err)})
-		return
-	}
-	a.loaded.mu.Lock()
-	if epoch > a.loaded.epoch { // else a later attempt has overtaken this one
-		a.loaded.epoch, a.loaded.device = epoch, device
-	}
-	a.loaded.mu.Unlock()
-	a.inbox.post(inDevice{epoch: epoch, linked: device.ID != nil, account: deviceAccount(device)})
+	failure.RetryAfter = until.Sub(now)
 }
 
-// connect makes a client for the loaded device and opens its socket.
-func (a *attempt) connect(epoch int) {
-	a.loaded.mu.Lock()
-	device := a.loaded.device
-	a.loaded.device = nil
-	a.loaded.mu.Unlock()
-	sock := &socket{
-		epoch: epoch, inbox: a.inbox, phone: a.settings.phone,
-		device: device, linked: device.ID != nil, account: deviceAccount(device),
-		answering: make(chan struct{}, 1),
-	}
-	a.sock = sock
-	sock.life, sock.cancel = context.WithCancel(a.life)
-	limit := linkStoreLimit
-	if sock.linked && !a.machine.paired {
-		limit = resumeStoreLimit
-	}
-	sock.guard(limit)
-	a.workers.Go(func() {
-		a.newClient(sock)
-		sock.connect(a.connectLost(epoch))
-	})
+// facts makes events of the machine's facts. It keeps the last error, so that events
+// about the same failure carry the same *Error.
+type facts struct {
+	failure *machine.Failure
+	err     *Error
 }
 
-// connectLost returns what turns the error of a connect into an input.
-func (a *attempt) connectLost(epoch int) func(error) inLost {
-	return func(err error) inLost {
-		failure, tries := connectFailed(err, a.settings.proxy)
-		return inLost{epoch, failure, tries}
+// event is the event of a fact, with what only this package knows: the phone, its
+// other forms, and the last failure inside an error.
+func (f *facts) event(fact machine.Fact, phone Phone) Event {
+	switch t := fact.(type) {
+	case machine.Connecting:
+		return Connecting{Attempt: t.Attempt}
+	case machine.PairingCode:
+		return PairingCode{Code: t.Code, Phone: phone, Number: t.Number, Issued: t.Issued, Expires: t.Expires}
+	case machine.QRCode:
+		return QRCode{Payload: t.Payload, Number: t.Number, Issued: t.Issued, Expires: t.Expires, Fallback: f.error(t.Fallback)}
+	case machine.Withdrawn:
+		e := Withdrawn{Method: Method(t.Method), Number: t.Number, Reason: WithdrawnReason(t.Reason), Err: f.error(t.Err)}
+		if t.Method == machine.MethodPairing && t.Err != nil && t.Err.Reason == machine.ReasonCodeRefused {
+			e.Alternatives = phone.Alternatives()
+		}
+		return e
+	case machine.PasskeyRequired:
+		return PasskeyRequired{Challenge: t.Challenge, Expires: t.Expires, HandoffExpires: t.HandoffExpires, Err: f.error(t.Err)}
+	case machine.PasskeyConfirmation:
+		return PasskeyConfirmation{Code: t.Code, Automatic: t.Automatic}
+	case machine.Paired:
+		return Paired{Account: accountOf(t.Account)}
+	case machine.Retrying:
+		return Retrying{Attempt: t.Attempt, Err: f.error(t.Err), At: t.At}
+	case machine.Linked:
+		return Linked{Account: accountOf(t.Account), Resumed: t.Resumed}
+	case machine.Failed:
+		return Failed{Err: f.error(t.Err)}
 	}
-}
-
-// newClient makes the whatsmeow client of a socket. All that whatsmeow has as
-// process-wide variables is set here for this client alone.
-func (a *attempt) newClient(sock *socket) {
-	set := a.settings
-	var conn *http.Client
-	conn, sock.tracker = tracked(a.http, a.leased().holds)
-	client := whatsmeow.NewClient(sock.device, &waLogger{
-		ctx: a.life, log: set.logger, recv: sock.recv, send: sock.send,
-		opened: sock.tracker.opened, gone: sock.tracker.tornDown,
-	})
-	client.SetPreLoginHTTPClient(conn)
-	client.SetWebsocketHTTPClient(conn)
-	if set.proxy != nil {
-		client.SetMediaHTTPClient(&http.Client{Transport: a.http.Transport})
-	}
-	client.QRClientType = set.browser.clientType()
-	linker := a.linker // and not a: the client outlives the attempt
-	client.GetClientPayload = func() *waWa6.ClientPayload {
-		return linker.payload(sock.device, set)
-	}
-	client.AddEventHandler(sock.handle)
-	if set.onClient != nil {
-		set.onClient(client)
-	}
-	if client.RefreshCAT == nil {
-		// whatsmeow calls it for the failures 413 and 414, whether it is set or not.
-		client.RefreshCAT = func(context.Context) error { return errNoCAT }
-	}
-	// The 515 is ours, and every reconnect until the login; under Supervise the 515 is
-	// ours for good, since whatsmeow does nothing if the connect fails that follows it.
-	sock.reconnects, client.EnableAutoReconnect = client.EnableAutoReconnect, false
-	sock.manual, client.DisableLoginAutoReconnect = client.DisableLoginAutoReconnect || linker.watch() != nil, true
-	client.PrePairCallback = sock.checkAccount(client.PrePairCallback)
-	sock.setClient(client)
-}
-
-// refreshVersion asks WhatsApp for the current version of its web client.
-func (a *attempt) refreshVersion() error {
-	version, err := whatsmeow.GetLatestVersion(a.work, a.http)
-	if err != nil {
-		return fmt.Errorf("fetch the current version: %s", mask(firstRunes(err.Error(), 200)))
-	}
-	a.linker.version.Store(version)
 	return nil
 }
 
-// drop deletes the stored session.
-func (a *attempt) drop() *Error {
-	return a.linker.deleteSession(a.work, "drop session")
-}
-
-// storeFailed is the error of a store. Sessions are often named by a number,
-// and the store may name the session.
-func storeFailed(op, session string, err error) *Error {
-	if masked := mask(session); masked != session && strings.Contains(err.Error(), session) {
-		err = &renamed{err, strings.ReplaceAll(err.Error(), session, masked)}
+func (f *facts) error(failure *machine.Failure) *Error {
+	if failure != f.failure {
+		f.failure, f.err = failure, errorOf(failure)
 	}
-	return &Error{Reason: ErrStore, Op: op, Err: err}
+	return f.err
 }
 
-// renamed is an error with another text.
-type renamed struct {
+func accountOf(a machine.Account) Account {
+	return Account{
+		JID: a.JID, LID: a.LID, Phone: Phone{digits: number.Digits(a.JID.User)}, BusinessName: a.BusinessName, Platform: a.Platform,
+	}
+}
+
+// errorOf is the error of a failure; nil for nil.
+func errorOf(f *machine.Failure) *Error {
+	if f == nil {
+		return nil
+	}
+	e := &Error{Reason: Reason(f.Reason), Op: f.Op, RetryAfter: f.RetryAfter, Err: f.Err}
+	switch last := errorOf(f.Last); {
+	case last == nil:
+	case f.Err == nil:
+		e.Err = last
+	default:
+		e.Err = &joined{errors.Join(f.Err, last), f.Err.Error() + ": " + strings.TrimPrefix(last.Error(), "walink: ")}
+	}
+	return e
+}
+
+// joined is several errors in one line.
+type joined struct {
 	error
 	text string
 }
 
-func (r *renamed) Error() string { return r.text }
-func (r *renamed) Unwrap() error { return r.error }
-
-func firstRunes(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n]) + "…"
-	}
-	return s
-}
-
-// payload is the client payload of this Linker: whatsmeow's own, with the
-// device name, the browser and the refreshed version put in.
-func (l *Linker) payload(device *wastore.Device, set *resolved) *waWa6.ClientPayload {
-	payload := device.GetClientPayload()
-	version := l.version.Load()
-	if version != nil {
-		payload.UserAgent.AppVersion = version.ProtoAppVersion()
-	}
-	if reg := payload.DevicePairingData; reg != nil {
-		props := proto.CloneOf(wastore.DeviceProps)
-		props.Os = &set.deviceName
-		props.PlatformType = set.browser.platformType().Enum()
-		if data, err := proto.Marshal(props); err == nil {
-			reg.DeviceProps = data
-		}
-		if version != nil {
-			hash := version.Hash()
-			reg.BuildHash = hash[:]
-		}
-	}
-	return payload
-}
-
-var errNoCAT = errors.New("there is no CAT to refresh")
+func (j *joined) Error() string { return j.text }
+func (j *joined) Unwrap() error { return j.error }

@@ -40,7 +40,7 @@ const (
 	ErrRateLimited Reason = "rate_limited"
 	// ErrForbidden: WhatsApp does not let this number or client link (401, 403).
 	ErrForbidden Reason = "forbidden"
-	// ErrServer: WhatsApp has trouble of its own (5xx), or answered with an unknown failure.
+	// ErrServer: WhatsApp has trouble (5xx), or answered with an unknown failure.
 	ErrServer Reason = "server"
 	// ErrStalled: WhatsApp or the phone stopped answering.
 	ErrStalled Reason = "stalled"
@@ -130,15 +130,15 @@ func (r Reason) remedy() string {
 
 // Error is the error type of this package.
 //
-// Its text is one line of at most 500 bytes, whatever a server or a person has
-// put into the cause; Err has the rest. It never holds a pairing code, a QR
-// payload, a key or a whole phone number. An Error is immutable once it has left the package. A nil *Error, as the Err
-// of a [Status] without trouble, may be asked like any other: errors.Is finds
-// nothing in it, and it has no remedy.
+// Its text is one line of at most 500 bytes, whatever a server or a person has put
+// into the cause; Err has the rest. The text never holds a pairing code, a QR payload,
+// a key or a whole phone number. An Error is immutable once it has left the package. The
+// methods of a nil *Error, which is the Err of a [Status] without a failure, may be
+// called: errors.Is finds nothing in it, and it has no remedy.
 type Error struct {
-	// Reason is what went wrong, for programs.
+	// Reason is the kind of failure, for programs.
 	Reason Reason
-	// Op is what was being done, such as "request code".
+	// Op is the step that failed, such as "request code".
 	Op string
 	// RetryAfter is how long to wait before trying again makes sense; zero if unknown.
 	RetryAfter time.Duration
@@ -173,9 +173,9 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Reason, e.Err}
 }
 
-// Remedy returns one imperative sentence for the person who has to mend it. A
-// cause that knows better answers for itself: the remedy of a timeout is that
-// of the failure that it cut short. It is empty for nil only.
+// Remedy returns one imperative sentence for the person who has to fix the problem. A
+// cause with a better remedy goes first: the remedy of a timeout is that of the failure
+// that the timeout cut short. Remedy returns "" for nil only.
 func (e *Error) Remedy() string {
 	if e == nil {
 		return ""

@@ -9,10 +9,10 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// Event is what a Link tells: one of [Connecting], [PairingCode], [QRCode],
-// [Withdrawn], [PasskeyRequired], [PasskeyConfirmation], [Paired], [Retrying],
-// [Linked] and [Failed]; Supervise tells [Disconnected] and [Reconnected]
-// besides. Minor releases may add some, so keep a default case.
+// Event is one step of a Link: [Connecting], [PairingCode], [QRCode], [Withdrawn],
+// [PasskeyRequired], [PasskeyConfirmation], [Paired], [Retrying], [Linked] or
+// [Failed]. Supervise also sends [Disconnected] and [Reconnected]. Minor releases may
+// add events, so keep a default case.
 //
 // Events are plain data and may be copied and kept. Pairing codes and QR
 // payloads are secrets: String and LogValue redact them, JSON carries them.
@@ -118,8 +118,8 @@ type QRCode struct {
 	Fallback *Error `json:"fallback,omitempty"`
 }
 
-// Withdrawn tells that what was shown is no longer good, or that no code of
-// this method can be had, and that nothing has replaced it yet.
+// Withdrawn says that the code on the screen is no longer good, or that no code of
+// this method can be had, and that nothing has replaced the code yet.
 type Withdrawn struct {
 	// Method is the way to link that is affected.
 	Method Method `json:"method"`
@@ -135,8 +135,8 @@ type Withdrawn struct {
 	Alternatives []Phone `json:"alternatives,omitempty"`
 }
 
-// PasskeyRequired tells that the account wants a passkey before it links a
-// device. What was shown is no longer good; the connection is held.
+// PasskeyRequired says that the account wants a passkey before it links a device. The
+// codes on the screen are no longer good; walink holds the connection.
 type PasskeyRequired struct {
 	// Challenge is the WebAuthn request as the server sent it.
 	Challenge json.RawMessage `json:"challenge"`
@@ -145,8 +145,7 @@ type PasskeyRequired struct {
 	// HandoffExpires is until when the answer proves by itself that the
 	// person at the phone and the one here are the same.
 	HandoffExpires time.Time `json:"handoffExpires"`
-	// Err says what is wrong with the challenge, where it cannot be parsed; it
-	// is handed on all the same.
+	// Err says what is wrong with a challenge that cannot be parsed; nil for any other.
 	Err *Error `json:"error,omitempty"`
 }
 
@@ -158,13 +157,13 @@ type PasskeyConfirmation struct {
 	Automatic bool `json:"automatic"`
 }
 
-// Paired tells that the phone has accepted this device. It is stored; the
-// login follows.
+// Paired says that the phone has accepted this device, and that the device is stored.
+// The login follows.
 type Paired struct {
 	Account Account `json:"account"`
 }
 
-// Retrying tells that something failed which a new attempt may cure.
+// Retrying says that something failed, and that a new attempt follows.
 type Retrying struct {
 	// Attempt is the number of the attempt that follows.
 	Attempt int `json:"attempt"`
@@ -181,13 +180,13 @@ type Linked struct {
 	Resumed bool `json:"resumed"`
 }
 
-// Disconnected tells, during Supervise, that a linked session has lost its
+// Disconnected says, during Supervise, that a linked session has lost its
 // connection. [Reconnected], or [Connecting] of a new Link, follows by itself.
 type Disconnected struct {
 	Err *Error `json:"error"`
 }
 
-// Reconnected tells, during Supervise, that the connection is back. The client
+// Reconnected says, during Supervise, that the connection is back. The client
 // is the same.
 type Reconnected struct {
 	Account Account `json:"account"`

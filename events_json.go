@@ -6,10 +6,10 @@ import (
 	"fmt"
 )
 
-// MarshalEvent returns the event as a JSON object with its kind beside its
-// fields, times in RFC 3339: what webhooks and web pages send. It carries
-// pairing codes and QR payloads in full, so treat it as a secret. It fails
-// only for nil and for a Challenge that is not JSON.
+// MarshalEvent returns the event as a JSON object for webhooks and web pages: its kind
+// next to its fields, times in RFC 3339. The JSON carries pairing codes and QR payloads
+// in full, so treat it as a secret. MarshalEvent fails only for nil and for a Challenge
+// that is not JSON.
 func MarshalEvent(event Event) ([]byte, error) {
 	if event == nil {
 		return nil, errors.New("walink: marshal event: nil")

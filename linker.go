@@ -1,46 +1,42 @@
 package walink
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"go.mau.fi/whatsmeow"
-	wastore "go.mau.fi/whatsmeow/store"
 
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/ledger"
+	"github.com/walink/walink/internal/machine"
+	"github.com/walink/walink/internal/queue"
+	"github.com/walink/walink/internal/redact"
+	"github.com/walink/walink/internal/tenure"
+	"github.com/walink/walink/internal/wire"
 	"github.com/walink/walink/store"
 )
-
-// codeWindow is the time in which Settings.CodeBudget counts.
-const codeWindow = 15 * time.Minute
 
 // Linker links one session of a Store to a WhatsApp account, and holds its
 // connection afterwards. Make it with [New]. All methods may be called from
 // several goroutines at once.
 type Linker struct {
-	store    store.Store
-	ledger   store.Ledger
-	http     *http.Client // without a tracker
-	settings *resolved
-	version  atomic.Pointer[wastore.WAVersionContainer] // fetched after a 405
+	store  store.Store
+	ledger store.Ledger
+	set    *resolved
 
 	mu        sync.Mutex
 	closed    bool
 	status    Status
 	unlinking bool                    // Unlink is running
-	cancel    context.CancelCauseFunc // of the running Link; nil when none is running
+	running   *attempt                // the running Link; nil when none is running
+	cancel    context.CancelCauseFunc // ends the running Link
 	done      chan struct{}           // closed when the running Link has put everything away
-	inbox     *inbox                  // of the running Link
-	live      *socket                 // of the last Linked
-	kill      context.CancelFunc      // ends the life of live
-	tenure    *tenure                 // the lease of the last Link; nil if there is none
-	evictions sync.WaitGroup          // what lets go of a connection whose lease is lost
+	conn      *wire.Conn              // of the last Linked; nil when nothing is connected
+	lease     *tenure.Tenure          // under which conn is connected; nil if there is none
+	evictions sync.WaitGroup          // what closes a connection whose lease is lost
 
 	supervisor     *supervisor // of the running Supervise; nil when none is running
 	stopSupervisor context.CancelCauseFunc
@@ -68,7 +64,11 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 			"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.",
 		)}
 	}
-	l := &Linker{store: st, settings: &set, http: set.newHTTPClient(), status: Status{State: StateIdle}}
+	set.conn.HTTP = wire.NewHTTPClient(settings.HTTPClient, set.conn.Proxy)
+	if !set.phone.IsZero() {
+		set.conn.Reject = set.reject
+	}
+	l := &Linker{store: st, set: &set, status: Status{State: StateIdle}}
 	if own, ok := st.(store.Ledger); ok {
 		l.ledger = own
 	} else {
@@ -77,8 +77,8 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 	return l, nil
 }
 
-// Link links the session, or connects it if it is stored already, and tells
-// how it goes on the channel that it returns.
+// Link links the session, or connects a session that is stored already, and reports
+// each step on the channel that it returns.
 //
 // The channel gets events in order, and none is lost, however slowly it is
 // read. The last one is exactly one [Linked] or [Failed], also when ctx ends
@@ -101,7 +101,7 @@ func (l *Linker) begin(ctx context.Context, op string, unlinking bool) (<-chan E
 		return nil, err
 	}
 	l.unlinking = unlinking
-	return l.start(ctx, unlinking), nil
+	return l.start(ctx, false), nil
 }
 
 // busy says why nothing can be started now; nil if something can. It is called
@@ -110,38 +110,33 @@ func (l *Linker) busy(op string) error {
 	switch {
 	case l.closed:
 		return &Error{Reason: ErrClosed, Op: op}
-	case l.cancel != nil || l.supervisor != nil || l.unlinking:
+	case l.running != nil || l.supervisor != nil || l.unlinking:
 		return &Error{Reason: ErrInProgress, Op: op}
 	}
 	return nil
 }
 
-// start begins a Link. With resumeOnly it logs a stored session in, and fails
-// with ErrLoggedOut where there is none. It is called with l.mu held.
-func (l *Linker) start(ctx context.Context, resumeOnly bool) <-chan Event {
-	set := l.settings
+// start begins a Link. For Unlink it logs a stored session in, and fails with
+// ErrLoggedOut if there is none. standby says that another program had the session a
+// moment ago. It is called with l.mu held.
+func (l *Linker) start(ctx context.Context, standby bool) <-chan Event {
+	cfg := l.set.machine
+	cfg.ResumeOnly = l.unlinking
 	a := &attempt{
-		linker: l, settings: set, inbox: newInbox(), outbox: newOutbox(), http: l.http,
-		stopAsking: func() {}, goodbye: func() {},
-		machine: newMachine(config{
-			phone: set.phone, code: set.wantCode, qr: set.wantQR, fallback: set.qrFallback,
-			versionRefresh: set.versionRefresh, resumeOnly: resumeOnly, timeout: set.timeout, probation: set.probation,
-			patient: set.patient, passkeyHook: set.passkey != nil, checkCode: set.compareCode,
-			jitter: rand.Float64,
-		}),
+		linker: l, set: l.set, machine: machine.New(cfg), inbox: queue.New[machine.Input](),
+		events: make(chan Event, eventBuffer), out: queue.New[Event](), lease: l.lease,
+		unlinking: l.unlinking, standby: standby, stopHook: func() {}, previous: func() {},
 	}
-	a.loaded.tenure = l.tenure
-	a.life, a.kill = context.WithCancel(context.WithoutCancel(ctx))
 	ctx, l.cancel = context.WithCancelCause(ctx)
-	l.done, l.inbox = make(chan struct{}), a.inbox
+	l.running, l.done = a, make(chan struct{})
 	l.status = Status{State: StateConnecting}
-	go a.run(ctx, l.live, l.kill)
+	go a.run(ctx, l.conn)
 	return a.events
 }
 
 // watch returns the inbox of whoever watches a connection after Linked; nil if
 // nobody does.
-func (l *Linker) watch() *inbox {
+func (l *Linker) watch() *wire.Inbox {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.supervisor == nil {
@@ -150,28 +145,44 @@ func (l *Linker) watch() *inbox {
 	return l.supervisor.inbox
 }
 
-// ended takes the outcome of a Link, before anyone can have read it, and
-// returns what is to be told.
-func (l *Linker) ended(end Event, sock *socket, kill context.CancelFunc, lease *tenure) Event {
+// ended takes the outcome of a Link, before anyone can have read it, and returns
+// the terminal event.
+func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 	l.mu.Lock()
-	if err := lease.failure(); sock != nil && (l.closed || err != nil) {
+	if lost := lease.Failure(); conn != nil && (l.closed || lost != nil) {
 		l.mu.Unlock()
-		sock.shut()
-		kill()
-		lease.giveBack(sock.life)
+		conn.Shut()
+		lease.Release()
 		l.mu.Lock()
+		err := errorOf(lost)
 		if l.closed {
 			err = &Error{Reason: ErrClosed, Op: "link"}
 		}
-		sock, lease, end = nil, nil, Failed{Err: err}
+		conn, lease, end = nil, nil, Failed{Err: err}
 	}
 	defer l.mu.Unlock()
-	l.live, l.kill, l.tenure = sock, kill, lease
+	l.conn, l.lease = conn, lease
 	l.status.apply(end)
 	l.cancel(nil)
-	l.cancel, l.inbox = nil, nil
+	l.running = nil
 	close(l.done)
 	return end
+}
+
+// evicted ends whatever uses a session whose lease is lost.
+func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
+	l.set.logger.Warn("the lease of the session is lost", "session", redact.Text(l.set.session), "error", errorOf(why))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.running != nil:
+		l.running.inbox.Put(machine.Stop{Err: why})
+	case l.lease != lease:
+	case l.supervisor != nil:
+		l.supervisor.inbox.Put(machine.Lost{Err: why, Tries: machine.NoTries})
+	default:
+		l.evictions.Go(l.release(Status{State: StateFailed, Err: errorOf(why)}))
+	}
 }
 
 // observe keeps the status up to date.
@@ -188,10 +199,10 @@ func (l *Linker) observe(event Event) {
 func (l *Linker) Client() *whatsmeow.Client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.live == nil || l.status.State != StateLinked {
+	if l.conn == nil || l.status.State != StateLinked {
 		return nil
 	}
-	return l.live.whatsmeow()
+	return l.conn.Client()
 }
 
 // Status returns a snapshot for programs that poll instead of reading events.
@@ -202,14 +213,73 @@ func (l *Linker) Status() Status {
 	return l.status
 }
 
+// AnswerPasskey gives the answer to a [PasskeyRequired]: the JSON of
+// PublicKeyCredential.toJSON(), as a browser or another authenticator made it
+// for the challenge. It returns nil once WhatsApp has accepted the answer; a
+// [PasskeyConfirmation] follows.
+//
+// It returns [ErrPasskey] if no passkey is asked for, if the passkey was answered
+// before, if WhatsApp refuses the assertion, and if the assertion has the wrong form
+// or is for another challenge, which AnswerPasskey finds out before it sends
+// anything. After any of these the challenge may be answered again, until it expires
+// or three answers were refused, those of Settings.Passkey included. Every other
+// error ends the attempt: [ErrRateLimited], [ErrServer], [ErrNetwork],
+// [ErrStalled] and whatever else ends the connection or the Link meanwhile. When ctx
+// ends, AnswerPasskey returns [ErrCanceled] or [ErrTimeout]; WhatsApp may then still
+// accept the answer.
+func (l *Linker) AnswerPasskey(ctx context.Context, assertion []byte) error {
+	assertion = bytes.Clone(assertion)
+	return l.ask(ctx, "answer passkey", machine.ErrNoPasskey, func(call int) machine.Input {
+		return machine.Answer{Answer: call, Assertion: assertion}
+	})
+}
+
+// ConfirmPasskey says that the code of a [PasskeyConfirmation] is the one on the
+// phone. It returns nil once WhatsApp has taken the confirmation, [ErrPasskey] if
+// there is nothing to confirm or WhatsApp refuses, and otherwise the errors of
+// [Linker.AnswerPasskey].
+func (l *Linker) ConfirmPasskey(ctx context.Context) error {
+	return l.ask(ctx, "confirm passkey", machine.ErrNoConfirmation, func(call int) machine.Input {
+		return machine.Confirm{Answer: call}
+	})
+}
+
+// ask posts an input to the running Link and waits for the reply. idle is the cause
+// if no Link is running.
+func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call int) machine.Input) error {
+	l.mu.Lock()
+	a, done := l.running, l.done
+	l.mu.Unlock()
+	if a == nil {
+		return &Error{Reason: ErrPasskey, Op: op, Err: idle}
+	}
+	call, reply := a.calls.begin()
+	a.inbox.Put(in(call))
+	select {
+	case err := <-reply:
+		return err
+	case <-done:
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-reply: // it has come as well
+		return err
+	default:
+	}
+	if ctx.Err() != nil {
+		return errorOf(stopped(ctx, op))
+	}
+	return &Error{Reason: ErrPasskey, Op: op, Err: idle}
+}
+
 // Unlink logs the device out at WhatsApp, and then forgets the session. If the
 // session is not connected, it is connected first, within ctx and
 // Settings.Timeout. A device that WhatsApp has removed meanwhile is forgotten,
 // and that is a success.
 //
 // It returns [ErrClosed], [ErrInProgress] while a Link is running,
-// [ErrLoggedOut] if nothing is stored under the session, and otherwise the
-// reason why WhatsApp could not be told; then the session stays stored.
+// [ErrLoggedOut] if nothing is stored under the session, and otherwise the reason why
+// WhatsApp did not unlink the device; then the session stays stored.
 func (l *Linker) Unlink(ctx context.Context) error {
 	const op = "unlink"
 	events, err := l.begin(ctx, op, true)
@@ -225,7 +295,7 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		failed, ok := event.(Failed)
 		switch {
 		case !ok:
-		case failed.Err.Reason == ErrLoggedOut && !errors.Is(failed.Err, errNotStored):
+		case failed.Err.Reason == ErrLoggedOut && !errors.Is(failed.Err, machine.ErrNotStored):
 			l.forget(Status{State: StateIdle})
 			return nil
 		default:
@@ -233,50 +303,52 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		}
 	}
 	l.mu.Lock()
-	sock := l.live
+	conn := l.conn
 	l.mu.Unlock()
-	if sock == nil {
+	if conn == nil {
 		return &Error{Reason: ErrClosed, Op: op}
 	}
-	if err := sock.logout(ctx); err != nil {
-		return err
+	if failure := conn.Logout(ctx); failure != nil {
+		if ctx.Err() != nil {
+			failure = stopped(ctx, op)
+		}
+		return errorOf(failure)
 	}
-	deleted := l.deleteSession(ctx, op) // while the lease is ours
+	failure := l.deleteSession(ctx, op) // while the lease is ours
 	l.forget(Status{State: StateIdle})
-	if deleted != nil {
-		return deleted
+	if failure != nil {
+		return errorOf(failure)
 	}
 	return nil
 }
 
-// deleteSession forgets what is stored, if anything is.
-func (l *Linker) deleteSession(ctx context.Context, op string) *Error {
-	if err := l.store.Delete(ctx, l.settings.session); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return storeFailed(op, l.settings.session, err)
+// deleteSession forgets the stored session, if there is one.
+func (l *Linker) deleteSession(ctx context.Context, op string) *machine.Failure {
+	if err := l.store.Delete(ctx, l.set.session); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return storeFailed(op, l.set.session, err)
 	}
 	return nil
 }
 
-// forget lets go of the connection, if there is one.
+// forget closes the connection, if there is one.
 func (l *Linker) forget(status Status) {
 	l.mu.Lock()
-	letGo := l.release(status)
+	closeConn := l.release(status)
 	l.mu.Unlock()
-	letGo()
+	closeConn()
 }
 
-// release takes the connection out of the Linker, and returns what lets go of
-// it. It is called with l.mu held.
-func (l *Linker) release(status Status) (letGo func()) {
-	live, kill, lease := l.live, l.kill, l.tenure
-	l.live, l.kill, l.tenure, l.status = nil, nil, nil, status
-	if live == nil {
+// release takes the connection out of the Linker, and returns the function that
+// closes it. It is called with l.mu held.
+func (l *Linker) release(status Status) (closeConn func()) {
+	conn, lease := l.conn, l.lease
+	l.conn, l.lease, l.status = nil, nil, status
+	if conn == nil {
 		return func() {}
 	}
 	return func() {
-		live.shut()
-		kill()
-		lease.giveBack(live.life)
+		conn.Shut()
+		lease.Release()
 	}
 }
 
@@ -286,20 +358,20 @@ func (l *Linker) release(status Status) (letGo func()) {
 func (l *Linker) Close() error {
 	l.mu.Lock()
 	l.closed = true
-	cancel, done := l.cancel, l.done
+	running, cancel, done := l.running, l.cancel, l.done
 	stop, supervised := l.stopSupervisor, l.supervised
 	l.mu.Unlock()
 	if stop != nil {
 		stop(ErrClosed)
 		<-supervised
-	} else if cancel != nil {
+	} else if running != nil {
 		cancel(ErrClosed)
 		<-done
 	}
 	l.forget(l.Status().closed())
 	l.evictions.Wait()
-	if l.settings.proxy != nil {
-		l.http.CloseIdleConnections() // of a transport that is walink's own
+	if l.set.conn.Proxy != nil {
+		l.set.conn.HTTP.CloseIdleConnections() // their transport is walink's own
 	}
 	return nil
 }

@@ -1,11 +1,13 @@
 package walink
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,6 +18,11 @@ import (
 	"unicode/utf8"
 
 	"go.mau.fi/whatsmeow"
+
+	"github.com/walink/walink/internal/machine"
+	"github.com/walink/walink/internal/number"
+	"github.com/walink/walink/internal/redact"
+	"github.com/walink/walink/internal/wire"
 )
 
 // Settings says how a Linker links. It is plain data, passed by value; the zero
@@ -81,8 +88,8 @@ type Settings struct {
 	// the challenge and with the attempt. Where WhatsApp refuses the assertion, or it
 	// cannot be right, Passkey is called again with the same challenge, until three
 	// answers were refused. That, like an error, ends the attempt, and a fresh one
-	// follows a few times. nil leaves the answer to Linker.AnswerPasskey, which works
-	// beside Passkey as well.
+	// follows a few times. nil leaves the answer to Linker.AnswerPasskey, which also works
+	// next to a Passkey.
 	Passkey func(ctx context.Context, challenge json.RawMessage) (assertion json.RawMessage, err error) `json:"-"`
 }
 
@@ -139,119 +146,116 @@ const (
 	maxDeviceNameRunes = 50
 )
 
-// resolved is a Settings that has been checked, with its defaults filled in.
+// resolved is a Settings that has been checked, with its defaults filled in. It is
+// the one owner of the phone.
 type resolved struct {
-	session string
-	phone   Phone // zero if none
-	mode    LinkingMode
-	// wantCode and wantQR are what is shown from the start; qrFallback goes on with
-	// QR codes when no pairing code can be had, and is false where QR is shown anyway.
-	wantCode, wantQR, qrFallback bool
-	browser                      Browser
-	os                           OS
-	deviceName                   string
-	push                         bool
-	timeout                      time.Duration // 0 is none
-	probation                    time.Duration
-	codeBudget                   int
-	versionRefresh               bool
-	proxy                        *url.URL // nil if none
-	httpClient                   *http.Client
-	logger                       *slog.Logger
-	onClient                     func(*whatsmeow.Client)
-	patient                      bool // the timeout is the default
-	compareCode                  bool
-	passkey                      func(context.Context, json.RawMessage) (json.RawMessage, error)
+	session    string
+	phone      Phone // zero if none
+	machine    machine.Config
+	conn       *wire.Config
+	codeBudget int
+	logger     *slog.Logger
+	passkey    func(context.Context, json.RawMessage) (json.RawMessage, error)
 }
 
-// resolve checks the Settings and fills in the defaults. The error is an
-// ErrInvalidSettings that joins every fault.
+// Check returns what New would find wrong with the Settings: nil, or an [*Error]
+// with ErrInvalidSettings that joins a [*SettingError] for each fault.
+func (s Settings) Check() error {
+	_, err := s.resolve()
+	return err
+}
+
+// resolve checks the Settings and fills in the defaults. Where Check returns an
+// error, resolve returns it with all that can be understood next to the faults.
 func (s Settings) resolve() (resolved, error) {
-	r, faults := s.examine()
+	r, faults := s.check(nil)
+	if r.machine.Code && s.Phone == "" {
+		faults = append(faults, &SettingError{
+			Field: "Phone", Value: `""`, Problem: "needed for a pairing code", cause: ErrInvalidPhone,
+			Fix: "Set Phone to the account's number with its country code, or link by QR code.",
+		})
+	}
 	if len(faults) > 0 {
-		return resolved{}, &Error{Reason: ErrInvalidSettings, Op: "settings", Err: errors.Join(faults...)}
+		return r, &Error{Reason: ErrInvalidSettings, Op: "settings", Err: errors.Join(faults...)}
 	}
 	return r, nil
 }
 
-// examine is resolve with all that can be understood beside the faults.
-func (s Settings) examine() (resolved, []error) {
-	r, faults := s.check(func(field string) string { return field })
-	if r.wantCode && s.Phone == "" {
-		_, err := ParsePhone("")
-		faults = append(faults, &settingsFault{
-			field: "Phone", value: `""`, problem: "needed for a pairing code", err: err,
-			remedy: "Set Phone to the account's number with its country code, or link by QR code.",
-		})
-	}
-	return r, faults
-}
-
-// check is resolve without what only New can know: a phone that is still missing.
-// name gives the name under which the user knows a field.
-func (s Settings) check(name func(field string) string) (resolved, []error) {
+// check finds the faults, except for a phone that is still missing, which only New
+// can know. key gives the JSON key under which the user wrote a field; it is nil
+// for Settings that come from Go.
+func (s Settings) check(key func(field string) string) (resolved, []error) {
 	var faults []error
-	fault := func(field, value, problem, remedy string) {
-		faults = append(faults, &settingsFault{field: name(field), value: value, problem: problem, remedy: remedy})
+	label := func(field string) string { return field }
+	if key != nil {
+		label = func(field string) string { return strconv.Quote(key(field)) }
+	}
+	fault := func(field, value, problem, fix string) {
+		e := &SettingError{Field: field, Value: value, Problem: problem, Fix: fix}
+		if field == "Phone" {
+			e.cause = ErrInvalidPhone
+		}
+		if key != nil {
+			e.Field, e.quoted = key(field), true
+		}
+		faults = append(faults, e)
 	}
 	r := resolved{
-		session:        orDefault(s.Session, defaultSession),
-		deviceName:     orDefault(s.DeviceName, defaultDeviceName),
-		push:           !s.DisablePush,
-		timeout:        max(orDefault(s.Timeout, defaultTimeout), 0),
-		probation:      s.Probation,
-		codeBudget:     orDefault(s.CodeBudget, defaultCodeBudget),
-		versionRefresh: !s.DisableVersionRefresh,
-		httpClient:     s.HTTPClient,
-		patient:        s.Timeout == 0,
-		compareCode:    s.ComparePasskeyCode,
-		passkey:        s.Passkey,
-		logger:         s.Logger,
-		onClient:       s.OnClient,
+		session:    cmp.Or(s.Session, defaultSession),
+		codeBudget: cmp.Or(s.CodeBudget, defaultCodeBudget),
+		logger:     cmp.Or(s.Logger, slog.New(slog.DiscardHandler)),
+		passkey:    s.Passkey,
+		machine: machine.Config{
+			VersionRefresh: !s.DisableVersionRefresh, Timeout: max(cmp.Or(s.Timeout, defaultTimeout), 0), Patient: s.Timeout == 0,
+			Probation: s.Probation, Hook: s.Passkey != nil, CompareCode: s.ComparePasskeyCode, Jitter: rand.Float64,
+		},
 	}
-	if r.logger == nil {
-		r.logger = slog.New(slog.DiscardHandler)
+	r.conn = &wire.Config{
+		DeviceName: cmp.Or(s.DeviceName, defaultDeviceName), Push: !s.DisablePush, Log: r.logger, OnClient: s.OnClient,
 	}
 	if problem := checkSession(s.Session); problem != "" {
-		fault("Session", show(s.Session), problem, "Choose a short name of printable characters.")
+		fault("Session", redact.Quote(s.Session), problem, "Choose a short name of printable characters.")
 	}
 	if s.Phone != "" {
 		var err error
 		if r.phone, err = ParsePhone(s.Phone); err != nil {
-			problem := &phoneFault{}
+			problem := &number.Fault{}
 			errors.As(err, &problem)
-			faults = append(faults, &settingsFault{
-				field: name("Phone"), value: strconv.Quote(redactPhone(s.Phone)), problem: problem.sentence, remedy: problem.remedy, err: err,
-			})
+			fault("Phone", strconv.Quote(number.RedactedInput(s.Phone)), problem.Sentence, problem.Fix)
 		}
 	}
-	var ok bool
-	if r.mode, ok = canonical(s.LinkingMode, linkingModes()); !ok {
-		fault("LinkingMode", show(string(s.LinkingMode)), "unknown mode", propose(s.LinkingMode, linkingModes()))
+	mode, ok := canonical(s.LinkingMode, linkingModes())
+	if !ok {
+		fault("LinkingMode", redact.Quote(string(s.LinkingMode)), "unknown mode", propose(s.LinkingMode, linkingModes()))
 	}
-	if r.browser, ok = canonical(s.Browser, browsers()); !ok {
-		fault("Browser", show(string(s.Browser)), "not a browser that WhatsApp accepts", propose(s.Browser, browsers()))
+	browser, ok := canonical(s.Browser, browsers())
+	if !ok {
+		fault("Browser", redact.Quote(string(s.Browser)), "not a browser that WhatsApp accepts", propose(s.Browser, browsers()))
 	}
-	if r.os, ok = canonical(s.OS, systems()); !ok {
-		fault("OS", show(string(s.OS)), "not a system that WhatsApp accepts", propose(s.OS, systems()))
+	system, ok := canonical(s.OS, systems())
+	if !ok {
+		fault("OS", redact.Quote(string(s.OS)), "not a system that WhatsApp accepts", propose(s.OS, systems()))
 	}
-	switch r.mode {
+	r.conn.Browser, r.conn.OS = wire.BrowserOf(string(browser)), string(system)
+	link := &r.machine
+	switch mode {
 	case ModeAuto:
-		r.wantCode, r.wantQR = s.PreferPairingCode, !s.PreferPairingCode
+		link.Code, link.QR = s.PreferPairingCode, !s.PreferPairingCode
 	case ModePairing:
-		r.wantCode = true
+		link.Code = true
 	case ModeQR:
-		r.wantQR = true
+		link.QR = true
 		if s.PreferPairingCode {
-			fault("PreferPairingCode", "true", "contradicts "+name("LinkingMode")+" qr, which shows no pairing code",
+			fault("PreferPairingCode", "true", "contradicts "+label("LinkingMode")+" qr, which shows no pairing code",
 				"Choose the mode auto or pairing for a pairing code, or drop the preference for one.")
 		}
 	case ModeBoth:
-		r.wantCode, r.wantQR = true, true
+		link.Code, link.QR = true, true
 	}
-	r.qrFallback = s.QRFallback && r.wantCode && !r.wantQR
+	link.Fallback = s.QRFallback && link.Code && !link.QR
+	link.OtherForm = len(r.phone.Alternatives()) > 0
 	if problem := checkDeviceName(s.DeviceName); problem != "" {
-		fault("DeviceName", show(s.DeviceName), problem, "Choose a name of at most 50 printable characters.")
+		fault("DeviceName", redact.Quote(s.DeviceName), problem, "Choose a name of at most 50 printable characters.")
 	}
 	if s.Probation < 0 {
 		fault("Probation", s.Probation.String(), "negative", "Set it to 0 for none, or to a positive duration.")
@@ -261,7 +265,7 @@ func (s Settings) check(name func(field string) string) (resolved, []error) {
 	}
 	if s.Proxy != "" {
 		var shown, problem, remedy string
-		if r.proxy, shown, problem, remedy = parseProxy(s.Proxy); problem != "" {
+		if r.conn.Proxy, shown, problem, remedy = parseProxy(s.Proxy); problem != "" {
 			fault("Proxy", shown, problem, remedy)
 		} else if s.HTTPClient != nil {
 			fault("Proxy", shown, "contradicts HTTPClient, which is used in its place",
@@ -269,14 +273,6 @@ func (s Settings) check(name func(field string) string) (resolved, []error) {
 		}
 	}
 	return r, faults
-}
-
-func orDefault[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }
 
 func checkSession(name string) string {

@@ -10,7 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.mau.fi/whatsmeow"
-	"go.mau.fi/whatsmeow/proto/waCompanionReg"
+
+	"github.com/walink/walink/internal/machine"
+	"github.com/walink/walink/internal/number"
+	"github.com/walink/walink/internal/wire"
 )
 
 const testPhone = "+55 11 98765-4321"
@@ -57,7 +60,7 @@ func TestSettingsLinkingModeTable(t *testing.T) {
 		if err != nil {
 			t.Errorf("mode %q, prefer %v, fallback %v: %v", tt.mode, tt.prefer, tt.fallback, err)
 		}
-		if diff := cmp.Diff(tt.want, shown{r.wantCode, r.wantQR, r.qrFallback}); diff != "" {
+		if diff := cmp.Diff(tt.want, shown{r.machine.Code, r.machine.QR, r.machine.Fallback}); diff != "" {
 			t.Errorf("mode %q, prefer %v, fallback %v: %s", tt.mode, tt.prefer, tt.fallback, diff)
 		}
 		// The same without a phone: refused wherever a pairing code can be asked for.
@@ -69,6 +72,20 @@ func TestSettingsLinkingModeTable(t *testing.T) {
 	}
 }
 
+// given is what resolve makes of Settings, as far as it can be compared.
+type given struct {
+	Session, Browser, OS, DeviceName string
+	Push                             bool
+	CodeBudget                       int
+	Link                             machine.Config
+}
+
+func givenBy(r resolved) given {
+	link := r.machine
+	link.Jitter = nil
+	return given{r.session, r.conn.Browser.Name, r.conn.OS, r.conn.DeviceName, r.conn.Push, r.codeBudget, link}
+}
+
 func TestSettingsDefaults(t *testing.T) {
 	t.Parallel()
 	r, err := Settings{}.resolve()
@@ -78,13 +95,15 @@ func TestSettingsDefaults(t *testing.T) {
 	if r.logger == nil || r.logger.Enabled(t.Context(), slog.LevelError) {
 		t.Error("the default logger discards")
 	}
-	r.logger = nil
-	want := resolved{
-		session: "default", mode: ModeAuto, wantQR: true, browser: BrowserChrome, os: OSLinux, deviceName: "walink",
-		push: true, timeout: 10 * time.Minute, patient: true, codeBudget: 3, versionRefresh: true,
+	want := given{
+		Session: "default", Browser: "Chrome", OS: "Linux", DeviceName: "walink", Push: true, CodeBudget: 3,
+		Link: machine.Config{QR: true, Timeout: 10 * time.Minute, Patient: true, VersionRefresh: true},
 	}
-	if diff := cmp.Diff(want, r, cmp.AllowUnexported(resolved{}, Phone{})); diff != "" {
+	if diff := cmp.Diff(want, givenBy(r)); diff != "" {
 		t.Error(diff)
+	}
+	if !r.phone.IsZero() || r.conn.Proxy != nil || r.conn.OnClient != nil || r.passkey != nil {
+		t.Errorf("resolved %+v", r)
 	}
 }
 
@@ -99,20 +118,28 @@ func TestSettingsAreResolved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.phone.String() != "+5511987654321" || r.proxy.Host != "proxy.example:1080" || r.logger != s.Logger || r.onClient == nil {
+	if r.phone.String() != "+5511987654321" || r.conn.Proxy.Host != "proxy.example:1080" ||
+		r.logger != s.Logger || r.conn.Log != s.Logger || r.conn.OnClient == nil {
 		t.Errorf("resolved %+v", r)
 	}
-	r.phone, r.proxy, r.logger, r.onClient = Phone{}, nil, nil, nil
-	want := resolved{
-		session: "shop", mode: ModePairing, wantCode: true, browser: BrowserFirefox, os: OSMac, deviceName: s.DeviceName,
-		probation: time.Minute, codeBudget: 5,
+	want := given{
+		Session: "shop", Browser: "Firefox", OS: "Mac OS", DeviceName: s.DeviceName, CodeBudget: 5,
+		Link: machine.Config{Code: true, OtherForm: true, Probation: time.Minute},
 	}
-	if diff := cmp.Diff(want, r, cmp.AllowUnexported(resolved{}, Phone{})); diff != "" {
+	if diff := cmp.Diff(want, givenBy(r)); diff != "" {
 		t.Error(diff)
 	}
-	client := &http.Client{}
-	if r, err := (Settings{HTTPClient: client}).resolve(); err != nil || r.httpClient != client {
-		t.Errorf("HTTPClient: %v, %v", r.httpClient, err)
+}
+
+func TestEveryBrowserIsKnownToWire(t *testing.T) {
+	t.Parallel()
+	for i, b := range wire.Browsers() {
+		if known := browsers(); i >= len(known) || b.Name != string(known[i]) {
+			t.Errorf("wire knows %q, and the constants do not", b.Name)
+		}
+	}
+	if len(browsers()) != len(wire.Browsers()) {
+		t.Error("a constant is unknown to wire")
 	}
 }
 
@@ -194,36 +221,6 @@ func TestSettingsReportEveryFault(t *testing.T) {
 	}
 }
 
-func TestPains12SettingsBrowserOnTheWire(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		browser Browser
-		os      OS
-		display string
-		client  whatsmeow.PairClientType
-		device  waCompanionReg.DeviceProps_PlatformType
-	}{
-		{"", "", "Chrome (Linux)", "1", waCompanionReg.DeviceProps_CHROME},
-		{BrowserChrome, OSWindows, "Chrome (Windows)", "1", waCompanionReg.DeviceProps_CHROME},
-		{BrowserEdge, OSWindows, "Edge (Windows)", "2", waCompanionReg.DeviceProps_EDGE},
-		{BrowserFirefox, OSLinux, "Firefox (Linux)", "3", waCompanionReg.DeviceProps_FIREFOX},
-		{BrowserIE, OSWindows, "IE (Windows)", "4", waCompanionReg.DeviceProps_IE},
-		{BrowserOpera, OSLinux, "Opera (Linux)", "5", waCompanionReg.DeviceProps_OPERA},
-		{BrowserSafari, OSMac, "Safari (Mac OS)", "6", waCompanionReg.DeviceProps_SAFARI},
-	}
-	for _, tt := range tests {
-		if got := displayName(tt.browser, tt.os); got != tt.display {
-			t.Errorf("display name %q, want %q", got, tt.display)
-		}
-		if got := tt.browser.clientType(); got != tt.client {
-			t.Errorf("%s: client type %q, want %q", tt.browser, got, tt.client)
-		}
-		if got := tt.browser.platformType(); got != tt.device {
-			t.Errorf("%s: platform type %v, want %v", tt.browser, got, tt.device)
-		}
-	}
-}
-
 func TestPhoneFromDigitsNeverFails(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
@@ -231,15 +228,15 @@ func TestPhoneFromDigitsNeverFails(t *testing.T) {
 		strings.Repeat("9", 400): "+" + strings.Repeat("9", 400),
 	}
 	for in, want := range tests {
-		p := phoneFromDigits(in)
+		p := Phone{digits: number.Digits(in)}
 		if p.String() != want || p.International() == "" != p.IsZero() || len(p.Alternatives()) > 1 || p.Region() == "ZZ" {
-			t.Errorf("phoneFromDigits(%q) = %v, %q", in, p, p.International())
+			t.Errorf("Digits(%q) = %v, %q", in, p, p.International())
 		}
 		if len(in) > 5 && strings.Contains(p.Redacted(), in[3:]) {
 			t.Errorf("redacted %q", p.Redacted())
 		}
 	}
-	if p, err := ParsePhone("+5511987654321"); err != nil || p != phoneFromDigits("5511987654321") {
+	if p, err := ParsePhone("+5511987654321"); err != nil || p != (Phone{digits: number.Digits("5511987654321")}) {
 		t.Errorf("%v is another than what WhatsApp says, %v", p, err)
 	}
 }

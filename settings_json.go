@@ -2,13 +2,15 @@ package walink
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // ParseSettings reads Settings from JSON, strictly: an unknown, misspelt or doubled
@@ -32,9 +34,8 @@ import (
 //	qr                          -             error: nothing left    -
 //	both                        qrFallback    error: contradiction   error: contradiction
 //
-// All that can be told from the JSON is checked here, as New does it, and reported
-// at once; only a phone that is needed and missing is left to New, because it may
-// still come from elsewhere. Every error is an *Error with ErrInvalidSettings, and
+// ParseSettings reports every fault that New would find, at once, except for a phone
+// that is needed and missing, which may still come from elsewhere. Every error is an *Error with ErrInvalidSettings, and
 // with ErrInvalidPhone where the phone is at fault.
 func ParseSettings(data []byte) (Settings, error) {
 	r := settingsReader{values: make(map[string]json.RawMessage), names: make(map[string]string)}
@@ -91,18 +92,18 @@ func settingKeys() []string {
 // settingsReader reads one JSON object and collects what is wrong with it.
 type settingsReader struct {
 	values map[string]json.RawMessage
-	names  map[string]string // how a field was written, where it was under another name
+	names  map[string]string // the key of a field that was written under another name
 	faults []error
 }
 
 func (r *settingsReader) fault(key, value, problem, remedy string) {
-	r.faults = append(r.faults, &settingsFault{field: strconv.Quote(key), value: value, problem: problem, remedy: remedy})
+	r.faults = append(r.faults, &SettingError{Field: key, quoted: true, Value: value, Problem: problem, Fix: remedy})
 }
 
 // open splits the object into its keys, and reports whether it is one.
 func (r *settingsReader) open(data []byte) bool {
 	document := func(problem, remedy string) bool {
-		r.faults = append(r.faults, &settingsFault{field: "settings", problem: problem, remedy: remedy})
+		r.faults = append(r.faults, &SettingError{Field: "settings", Problem: problem, Fix: remedy})
 		return false
 	}
 	if !utf8.Valid(data) {
@@ -148,7 +149,7 @@ func (r *settingsReader) add(key string, value json.RawMessage) {
 	if near, ok := nearest(key, settingKeys()); ok {
 		remedy = fmt.Sprintf("Write %q if that is meant.", near)
 	}
-	r.faults = append(r.faults, &settingsFault{field: show(key), problem: "unknown key", remedy: remedy})
+	r.faults = append(r.faults, &SettingError{Field: redact.Value(key), quoted: true, Problem: "unknown key", Fix: remedy})
 }
 
 // settings reads the values, reconciles the names of Evolution API, and checks.
@@ -177,12 +178,17 @@ func (r *settingsReader) settings() Settings {
 		}
 		for _, key := range settingKeys() {
 			if strings.EqualFold(key, field) {
-				return strconv.Quote(key)
+				return key
 			}
 		}
 		return field
 	})
-	r.faults = append(r.faults, faults...)
+	for _, fault := range faults {
+		if e, ok := errors.AsType[*SettingError](fault); ok && e.Field == "preferQr" {
+			e.Value = "false" // the opposite of preferPairingCode
+		}
+		r.faults = append(r.faults, fault)
+	}
 	return s
 }
 
@@ -193,7 +199,7 @@ func (r *settingsReader) phone() string {
 		return phone
 	}
 	if !r.has("phone") {
-		r.names["Phone"] = `"number"`
+		r.names["Phone"] = "number"
 		return number
 	}
 	a, errA := ParsePhone(phone)
@@ -211,11 +217,11 @@ func (r *settingsReader) mode() LinkingMode {
 		return mode
 	}
 	if !r.has("linkingMode") {
-		r.names["LinkingMode"] = `"mode"`
+		r.names["LinkingMode"] = "mode"
 		return alias
 	}
-	if orDefault(mode, ModeAuto) != orDefault(alias, ModeAuto) {
-		r.fault("mode", show(string(alias)), `contradicts "linkingMode" `+show(string(mode)), "Keep one of the two.")
+	if cmp.Or(mode, ModeAuto) != cmp.Or(alias, ModeAuto) {
+		r.fault("mode", redact.Quote(string(alias)), `contradicts "linkingMode" `+redact.Quote(string(mode)), "Keep one of the two.")
 	}
 	return mode
 }
@@ -227,7 +233,7 @@ func (r *settingsReader) preference() bool {
 	case code && qr:
 		r.fault("preferQr", "true", `contradicts "preferPairingCode"`, "Keep one of the two.")
 	case r.has("preferQr") && !r.has("preferPairingCode"):
-		r.names["PreferPairingCode"] = `"preferQr" false, so "preferPairingCode"`
+		r.names["PreferPairingCode"] = "preferQr"
 		return r.valid("preferQr") && !qr
 	}
 	return code
@@ -313,7 +319,7 @@ func (r *settingsReader) duration(key string) time.Duration {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		r.fault(key, show(s), "not a duration", remedy)
+		r.fault(key, redact.Quote(s), "not a duration", remedy)
 	}
 	return d
 }

@@ -3,6 +3,7 @@ package walink_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"math/rand/v2"
@@ -11,9 +12,103 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/walink/walink"
 )
+
+// settingErrors takes the error of Check, New or ParseSettings apart.
+func settingErrors(t *testing.T, err error) []walink.SettingError {
+	t.Helper()
+	e, ok := errors.AsType[*walink.Error](err)
+	if !ok || e.Reason != walink.ErrInvalidSettings {
+		t.Fatalf("%v is no ErrInvalidSettings", err)
+	}
+	joined, ok := e.Err.(interface{ Unwrap() []error })
+	if !ok {
+		t.Fatalf("%T joins nothing", e.Err)
+	}
+	var all []walink.SettingError
+	for _, part := range joined.Unwrap() {
+		one, ok := errors.AsType[*walink.SettingError](part)
+		if !ok {
+			t.Fatalf("%T is no SettingError", part)
+		}
+		if one.Remedy() != one.Fix || !strings.Contains(e.Err.Error(), one.Error()) { // the text of err itself is bounded
+			t.Errorf("%v has the remedy %q and is not in %v", one, one.Remedy(), err)
+		}
+		if errors.Is(one, walink.ErrInvalidPhone) != (one.Field == "Phone" || one.Field == "phone" || one.Field == "number") {
+			t.Errorf("%v is ErrInvalidPhone: %v", one, errors.Is(one, walink.ErrInvalidPhone))
+		}
+		all = append(all, *one)
+	}
+	return all
+}
+
+func TestSettingsCheck(t *testing.T) {
+	t.Parallel()
+	if err := (walink.Settings{}).Check(); err != nil {
+		t.Errorf("the zero Settings: %v", err)
+	}
+	s := walink.Settings{LinkingMode: walink.ModeBoth, DeviceName: " ", CodeBudget: -1, Proxy: "http://user:secret@host:99999"}
+	want := []walink.SettingError{
+		{Field: "DeviceName", Value: `" "`, Problem: "blank", Fix: "Choose a name of at most 50 printable characters."},
+		{Field: "CodeBudget", Value: "-1", Problem: "negative", Fix: "Set it to 0 for the default of 3, or to a positive number."},
+		{Field: "Proxy", Value: `"http://host:99999"`, Problem: "has a port that does not exist", Fix: "Choose a port from 1 to 65535."},
+		{
+			Field: "Phone", Value: `""`, Problem: "needed for a pairing code",
+			Fix: "Set Phone to the account's number with its country code, or link by QR code.",
+		},
+	}
+	if diff := cmp.Diff(want, settingErrors(t, s.Check()), cmpopts.IgnoreUnexported(walink.SettingError{})); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := walink.New(nil, s); err == nil || err.Error() != s.Check().Error() {
+		t.Errorf("New says %v, and Check %v", err, s.Check())
+	}
+}
+
+func TestParseSettingsNamesKeys(t *testing.T) {
+	t.Parallel()
+	_, err := walink.ParseSettings([]byte(`{"number": "11 98765-4321", "preferQr": false, "mode": "qr", "codeBudget": "x", "15551234567": 1}`))
+	want := []walink.SettingError{
+		{Field: "•••••••••••", Problem: "unknown key"},
+		{Field: "codeBudget", Problem: "a string where a whole number is wanted", Fix: "Write a whole number, without quotes."},
+		{
+			Field: "number", Value: `"•••••••••21"`, Problem: "the number has no country code, and is no valid number with a + in front",
+			Fix: "Put a + and the country code in front, such as +55 for Brazil.",
+		},
+		{
+			Field: "preferQr", Value: "false", Problem: `contradicts "mode" qr, which shows no pairing code`,
+			Fix: "Choose the mode auto or pairing for a pairing code, or drop the preference for one.",
+		},
+	}
+	got := settingErrors(t, err)
+	got[0].Fix = "" // all keys
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(walink.SettingError{})); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := walink.ParseSettings([]byte(`[]`)); settingErrors(t, err)[0].Field != "settings" {
+		t.Errorf("a document that is no object: %v", err)
+	}
+}
+
+// A form shows each fault next to its field.
+func ExampleSettings_Check() {
+	settings := walink.Settings{Phone: "+49 0170 1234567", CodeBudget: -1}
+	if invalid, ok := errors.AsType[*walink.Error](settings.Check()); ok {
+		if joined, ok := invalid.Err.(interface{ Unwrap() []error }); ok {
+			for _, err := range joined.Unwrap() {
+				if fault, ok := errors.AsType[*walink.SettingError](err); ok {
+					fmt.Printf("%s: %s\n", fault.Field, fault.Fix)
+				}
+			}
+		}
+	}
+	// Output:
+	// Phone: Remove the 0 after +49.
+	// CodeBudget: Set it to 0 for the default of 3, or to a positive number.
+}
 
 func TestParseSettingsReads(t *testing.T) {
 	t.Parallel()

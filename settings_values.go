@@ -4,10 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
-
-	"go.mau.fi/whatsmeow"
-	"go.mau.fi/whatsmeow/proto/waCompanionReg"
 )
 
 // linkingModes, browsers and systems are the closed sets, the default first.
@@ -18,51 +14,6 @@ func browsers() []Browser {
 }
 
 func systems() []OS { return []OS{OSLinux, OSWindows, OSMac} }
-
-// displayName is the companion_platform_display of a pairing code request,
-// "Chrome (Linux)". WhatsApp answers 400 to any other form.
-func displayName(b Browser, o OS) string {
-	return string(orDefault(b, BrowserChrome)) + " (" + string(orDefault(o, OSLinux)) + ")"
-}
-
-// clientType is the companion_platform_id, which the QR code carries too.
-func (b Browser) clientType() whatsmeow.PairClientType {
-	switch b {
-	case BrowserChrome:
-		return whatsmeow.PairClientChrome
-	case BrowserEdge:
-		return whatsmeow.PairClientEdge
-	case BrowserFirefox:
-		return whatsmeow.PairClientFirefox
-	case BrowserIE:
-		return whatsmeow.PairClientIE
-	case BrowserOpera:
-		return whatsmeow.PairClientOpera
-	case BrowserSafari:
-		return whatsmeow.PairClientSafari
-	}
-	return whatsmeow.PairClientChrome
-}
-
-// platformType is what the device properties say; it chooses the icon in the
-// phone's list of linked devices.
-func (b Browser) platformType() waCompanionReg.DeviceProps_PlatformType {
-	switch b {
-	case BrowserChrome:
-		return waCompanionReg.DeviceProps_CHROME
-	case BrowserEdge:
-		return waCompanionReg.DeviceProps_EDGE
-	case BrowserFirefox:
-		return waCompanionReg.DeviceProps_FIREFOX
-	case BrowserIE:
-		return waCompanionReg.DeviceProps_IE
-	case BrowserOpera:
-		return waCompanionReg.DeviceProps_OPERA
-	case BrowserSafari:
-		return waCompanionReg.DeviceProps_SAFARI
-	}
-	return waCompanionReg.DeviceProps_CHROME
-}
 
 // canonical finds the value in its closed set, whatever its case and spaces; ""
 // is the first. Without one it returns "" and false.
@@ -134,43 +85,40 @@ func editDistance(a, b string) int {
 	return row[len(t)]
 }
 
-// show quotes a value for an error: not all of a long one, and no digits of one
-// that may be somebody's number.
-func show(value string) string {
-	const longest, fewDigits = 40, 6
-	runes, digits := []rune(value), 0
-	for _, r := range runes {
-		if unicode.IsDigit(r) {
-			digits++
-		}
-	}
-	for i, r := range runes {
-		if digits > fewDigits && unicode.IsDigit(r) {
-			runes[i] = '•'
-		}
-	}
-	if len(runes) > longest {
-		runes = append(runes[:longest], '…')
-	}
-	return strconv.Quote(string(runes))
+// SettingError is one fault of Settings, so that a form can show it next to its
+// field. [Settings.Check], New and ParseSettings join one for each fault in an
+// [*Error]. Where the phone number is at fault it wraps ErrInvalidPhone.
+type SettingError struct {
+	// Field is the name of the field, such as Phone. From ParseSettings it is the JSON
+	// key that was written, such as phone or number, or "settings" where the whole
+	// document is at fault.
+	Field string
+	// Value is the value that was set, as it may be shown: abridged, and without
+	// secrets; "" if there is none to show.
+	Value string
+	// Problem says what is wrong with the value.
+	Problem string
+	// Fix is what to do about it, as a sentence for a person.
+	Fix string
+
+	quoted bool  // Field is a JSON key, which the text quotes
+	cause  error // ErrInvalidPhone or nil
 }
 
-// settingsFault is one thing wrong with the Settings.
-type settingsFault struct {
-	field   string // as the user knows it: Phone, or "phone" in JSON
-	value   string // as it may be shown
-	problem string
-	remedy  string
-	err     error // the cause, if it is an error of this package
-}
-
-func (f *settingsFault) Error() string {
-	text := f.field
-	if f.value != "" {
-		text += " " + f.value
+// Error returns "field value: problem. fix".
+func (e *SettingError) Error() string {
+	text := e.Field
+	if e.quoted {
+		text = strconv.Quote(e.Field)
 	}
-	return text + ": " + f.problem + ". " + f.remedy
+	if e.Value != "" {
+		text += " " + e.Value
+	}
+	return text + ": " + e.Problem + ". " + e.Fix
 }
 
-func (f *settingsFault) Unwrap() error  { return f.err }
-func (f *settingsFault) Remedy() string { return f.remedy }
+// Unwrap returns ErrInvalidPhone where the phone number is at fault, and nil elsewhere.
+func (e *SettingError) Unwrap() error { return e.cause }
+
+// Remedy returns Fix.
+func (e *SettingError) Remedy() string { return e.Fix }

@@ -2,7 +2,7 @@ package walink
 
 import "log/slog"
 
-// State says where a Linker stands.
+// State is the state of a Linker.
 type State string
 
 // The states.

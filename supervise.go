@@ -5,52 +5,61 @@ import (
 	"errors"
 	"math/rand/v2"
 	"time"
+
+	"github.com/walink/walink/internal/bound"
+	"github.com/walink/walink/internal/machine"
+	"github.com/walink/walink/internal/queue"
+	"github.com/walink/walink/internal/tenure"
+	"github.com/walink/walink/internal/wire"
 )
 
 // The times of Supervise.
 const (
-	// patience is how long whatsmeow may take to reconnect by itself before the
-	// session is connected anew. whatsmeow tries after 0, 2, 4, … seconds
-	// (autoReconnect in its client.go).
-	patience = 5 * time.Minute
+	// reconnectGrace is how long whatsmeow may take to reconnect by itself before
+	// Supervise connects the session anew. whatsmeow tries after 0, 2, 4, … seconds:
+	// autoReconnect in its client.go.
+	reconnectGrace = 5 * time.Minute
 	// longestPause is the longest wait between two Links that failed for a reason
-	// that names no time of its own.
+	// without a RetryAfter.
 	longestPause = time.Minute
 )
 
-// Supervise is Link for programs that live on: it links the session, stays with
-// it, and links again when WhatsApp has removed the device. A person who logs
-// the device out on the phone finds a new code on the screen seconds later, as
-// far as the Settings allow one.
+// Supervise is Link for programs that run for months: it links the session, watches
+// the connection, and links again when WhatsApp has removed the device. A person who
+// logs the device out on the phone finds a new code on the screen seconds later, as
+// far as the Settings allow a code.
 //
-// The channel carries the events of one Link after the other, each ending with
-// [Linked] or with a [Retrying] that says why it failed and when the next one
-// starts. While linked, [Disconnected] tells that the connection has ended, and
-// [Reconnected] that it is back, on the same client. Where whatsmeow does not
-// reconnect, or not within five minutes, a new Link follows, with a new client.
+// The channel carries the events of one Link after the other. Each Link ends with
+// [Linked], or with a [Retrying] that says why the Link failed and when the next one
+// starts. While linked, [Disconnected] says that the connection has ended, and
+// [Reconnected] that it is back, on the same client. If whatsmeow does not reconnect
+// within five minutes, a new Link follows, with a new client.
 //
-// Where another program has the session, Supervise stands by, with a [Retrying]
-// for [ErrSessionBusy] every few seconds, and links when the session is free:
-// at most half a minute after the other has died. That takes a Store that lends
-// sessions ([store.Leaser]). It also waits for a Store that fails later on.
+// If another program has the session, Supervise waits, with a [Retrying] for
+// [ErrSessionBusy] every few seconds, and links when the session is free: at most half
+// a minute after the other program has died. That takes a Store with leases
+// ([store.Leaser]). Supervise also waits for a Store that has worked before and fails.
 //
-// The last event is one [Failed], after which the session is disconnected and
-// the channel closes: when ctx ends or the Linker is closed, and for what no
-// repetition can cure: [ErrBanned], [ErrTemporarilyBanned], [ErrClientOutdated],
-// [ErrReplaced], since two programs on one session would throw each other out
-// for ever, [ErrWrongAccount], [ErrMultideviceOff], and [ErrStore] at the
-// start, or where a removed session cannot be deleted.
+// The last event is one [Failed], after which the session is disconnected and the
+// channel closes: when ctx ends, when the Linker is closed, and for a failure that no
+// other Link can cure: [ErrBanned], [ErrTemporarilyBanned], [ErrClientOutdated],
+// [ErrWrongAccount], [ErrMultideviceOff], [ErrReplaced], because two programs on one
+// session would throw each other out for ever, and [ErrStore] at the start or if a
+// removed session cannot be deleted.
 //
-// The error is [ErrClosed], or [ErrInProgress] while a Link or another
-// Supervise is running; while it runs, Link and Unlink return that too. Read
-// the channel: what is not read is kept.
+// The error is [ErrClosed], or [ErrInProgress] while a Link or another Supervise is
+// running; while it runs, Link and Unlink return that too. Read the channel: unread
+// events stay in memory.
 func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.busy("supervise"); err != nil {
 		return nil, err
 	}
-	s := &supervisor{linker: l, outbox: newOutbox(), inbox: newInbox(), pause: shortestWait}
+	s := &supervisor{
+		linker: l, events: make(chan Event, eventBuffer), out: queue.New[Event](), inbox: queue.New[machine.Input](),
+		pause: machine.ShortestWait,
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	l.supervisor, l.stopSupervisor, l.supervised = s, cancel, make(chan struct{})
 	go s.run(ctx)
@@ -61,38 +70,41 @@ func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 // handlers only post to the inbox.
 type supervisor struct {
 	linker *Linker
-	outbox
-	inbox *inbox
-	pause time.Duration // before the next Link, where one has failed
+	events chan Event
+	out    *queue.Queue[Event] // what the reader of events has not taken yet
+	inbox  *wire.Inbox         // of the connection after Linked
+	pause  time.Duration       // before the next Link, if one has failed
 
-	stored bool   // the store has been good once at least
-	lost   *Error // why the connection is down; nil while it is up
+	stored  bool             // the store has worked once at least
+	standby bool             // another program had the session when the last Link failed
+	lost    *machine.Failure // why the connection is down; nil while it is up
 }
 
 func (s *supervisor) run(ctx context.Context) {
 	for {
 		err := s.link(ctx)
-		over := err != nil && s.hopeless(err)
+		over := err != nil && s.permanent(err)
 		s.stored = s.stored || err == nil || err.Reason != ErrStore
+		s.standby = err != nil && err.Reason == ErrSessionBusy
 		if err == nil {
 			err = s.stay(ctx)
-			over = hopeless(err.Reason) && err.Reason != ErrClientOutdated && // for which a Link fetches the version
-				!errors.Is(err, errNotRenewed)
+			over = permanent(err.Reason) && err.Reason != ErrClientOutdated && // for which a Link fetches the version
+				!errors.Is(err, tenure.ErrNotRenewed)
 		}
 		if ctx.Err() != nil {
-			err, over = stopped(ctx), true
-			err.Op = "supervise"
+			err, over = errorOf(stopped(ctx, "supervise")), true
 		}
 		if over {
 			s.linker.unsupervised(err)
-			s.close(Failed{Err: err})
+			s.out.Put(Failed{Err: err})
+			drain(s.out, s.events)
 			return
 		}
 	}
 }
 
-// hopeless reports whether another Link cannot do better.
-func hopeless(reason Reason) bool {
+// permanent reports whether no other Link can do better.
+func permanent(reason Reason) bool {
 	switch reason {
 	case ErrBanned, ErrTemporarilyBanned, ErrClientOutdated, ErrReplaced, ErrWrongAccount, ErrMultideviceOff, ErrStore,
 		ErrInvalidSettings, ErrInvalidPhone, ErrInProgress, ErrClosed:
@@ -103,10 +115,10 @@ func hopeless(reason Reason) bool {
 	return false
 }
 
-// hopeless reports whether a Link that failed is the last one. A store that has
-// been good once may be so again, as a database that is started anew.
-func (s *supervisor) hopeless(err *Error) bool {
-	return hopeless(err.Reason) && (!s.stored || err.Reason != ErrStore)
+// permanent reports whether a Link that failed is the last one. A store that has
+// worked once may work again, such as a database that is being restarted.
+func (s *supervisor) permanent(err *Error) bool {
+	return permanent(err.Reason) && (!s.stored || err.Reason != ErrStore)
 }
 
 // link runs one Link, and waits for a while if it failed.
@@ -116,22 +128,22 @@ func (s *supervisor) link(ctx context.Context) *Error {
 		s.linker.mu.Unlock()
 		return &Error{Reason: ErrClosed, Op: "link"}
 	}
-	s.inbox = newInbox() // what comes late from an earlier client goes into the old one
-	events := s.linker.start(ctx, false)
+	s.inbox = queue.New[machine.Input]() // what comes late from an earlier client goes into the old one
+	events := s.linker.start(ctx, s.standby)
 	s.linker.mu.Unlock()
 	for {
-		out, head := s.head()
+		out, event := s.out.Head(s.events)
 		select {
-		case out <- head:
-			s.sent()
+		case out <- event:
+			s.out.Sent()
 		case event := <-events:
 			if failed, ok := event.(Failed); ok {
-				if ctx.Err() == nil && !s.hopeless(failed.Err) {
+				if ctx.Err() == nil && !s.permanent(failed.Err) {
 					s.wait(ctx, failed.Err)
 				}
 				return failed.Err
 			}
-			s.push(event)
+			s.out.Put(event)
 			if _, ok := event.(Linked); ok {
 				return nil
 			}
@@ -145,16 +157,16 @@ func (s *supervisor) wait(ctx context.Context, why *Error) {
 	s.pause = min(2*s.pause, longestPause)
 	pause = max(pause, why.RetryAfter)
 	if why.Reason == ErrSessionBusy {
-		pause = min(pause, leasePoll) // the holder may be gone sooner
+		pause = min(pause, tenure.Poll) // the holder may be gone sooner
 	}
-	s.tell(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
+	s.emit(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
-		out, head := s.head()
+		out, event := s.out.Head(s.events)
 		select {
-		case out <- head:
-			s.sent()
+		case out <- event:
+			s.out.Sent()
 		case <-timer.C:
 			return
 		case <-ctx.Done():
@@ -163,27 +175,27 @@ func (s *supervisor) wait(ctx context.Context, why *Error) {
 	}
 }
 
-// tell sends an event of the supervisor's own.
-func (s *supervisor) tell(event Event) {
+// emit sends an event that comes from no Link.
+func (s *supervisor) emit(event Event) {
 	s.linker.observe(event)
-	s.push(event)
+	s.out.Put(event)
 }
 
 // stay watches a connection until it is lost for good. The error says why; the
 // session is disconnected then, and forgotten if WhatsApp has removed it.
 func (s *supervisor) stay(ctx context.Context) *Error {
 	linked := time.Now()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(reconnectGrace)
 	timer.Stop()
 	defer timer.Stop()
 	s.lost = nil
 	for over := false; !over; {
-		out, head := s.head()
+		out, event := s.out.Head(s.events)
 		select {
-		case out <- head:
-			s.sent()
-		case <-s.inbox.ready:
-			for _, in := range s.inbox.take() {
+		case out <- event:
+			s.out.Sent()
+		case <-s.inbox.Ready():
+			for _, in := range s.inbox.Take() {
 				if !over {
 					over = s.hear(in, timer)
 				}
@@ -191,69 +203,60 @@ func (s *supervisor) stay(ctx context.Context) *Error {
 		case <-timer.C:
 			over = true
 		case <-ctx.Done():
-			s.lost, over = stopped(ctx), true
+			s.lost, over = stopped(ctx, "supervise"), true
 		}
 	}
-	why := s.drop(ctx, s.lost)
+	why := s.drop(ctx, errorOf(s.lost))
 	switch {
 	case ctx.Err() != nil:
-	case time.Since(linked) >= stableAfter && why.RetryAfter == 0:
-		s.pause = shortestWait
+	case time.Since(linked) >= machine.StableAfter && why.RetryAfter == 0:
+		s.pause = machine.ShortestWait
 	case why.Reason != ErrLoggedOut:
 		s.wait(ctx, why)
 	}
 	return why
 }
 
-// hear takes what the connection tells, and reports whether it is down for good.
-func (s *supervisor) hear(in input, timer *time.Timer) bool {
-	if in, ok := in.(inLost); ok {
-		if s.lost == nil || !returns(in.err) {
-			s.tell(Disconnected{Err: in.err})
-			timer.Reset(patience)
+// hear takes what the connection posts, and reports whether it is down for good.
+func (s *supervisor) hear(in machine.Input, timer *time.Timer) bool {
+	if in, ok := in.(machine.Lost); ok {
+		if s.lost == nil || !wire.Reconnects(in.Err) {
+			s.emit(Disconnected{Err: errorOf(in.Err)})
+			timer.Reset(reconnectGrace)
 		}
-		s.lost = in.err
-		return !returns(in.err)
+		s.lost = in.Err
+		return !wire.Reconnects(in.Err)
 	}
-	if _, ok := in.(inReconnect); ok { // a 515, which is left to walink
-		s.lost = &Error{Reason: ErrNetwork, Op: "stream", Err: errRestart}
-		s.tell(Disconnected{Err: s.lost})
+	if _, ok := in.(machine.RestartWanted); ok { // under Supervise the 515 is walink's
+		s.lost = &machine.Failure{Reason: machine.ReasonNetwork, Op: "stream", Err: wire.ErrRestart}
+		s.emit(Disconnected{Err: errorOf(s.lost)})
 		return true
 	}
-	if in, ok := in.(inLoggedIn); ok && s.lost != nil {
+	if in, ok := in.(machine.LoggedIn); ok && s.lost != nil {
 		s.lost = nil
 		timer.Stop()
-		s.tell(Reconnected{Account: in.account})
+		s.emit(Reconnected{Account: accountOf(in.Account)})
 	}
 	return false
 }
 
-// returns reports whether whatsmeow reconnects by itself after a loss: after the
-// end of a connection and the server's own troubles (handleConnectFailure and
-// handleStreamError in its connectionevents.go).
-func returns(err *Error) bool {
-	if code, ok := errors.AsType[failed](err.Err); ok {
-		return code == 500 || code == 503
-	}
-	return err.Reason == ErrNetwork || err.Reason == ErrServer
-}
-
-// drop lets go of the connection, and of the session if WhatsApp has removed it.
+// drop closes the connection, and forgets the session if WhatsApp has removed the
+// device.
 func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
 	s.linker.forget(Status{State: StateConnecting, Err: why})
 	if why.Reason != ErrLoggedOut && why.Reason != ErrRemoved {
 		return why
 	}
-	ctx, cancel := context.WithTimeout(ctx, serviceLimit)
+	ctx, cancel := context.WithTimeout(ctx, machine.ServiceLimit)
 	defer cancel()
-	failure, answered, _ := ask(ctx, 0, func(ctx context.Context) (*Error, error) {
+	failure, answered, _ := bound.Call(ctx, 0, func(ctx context.Context) (*machine.Failure, error) {
 		return s.linker.deleteSession(ctx, "drop session"), nil
 	})
 	switch {
 	case !answered:
-		return &Error{Reason: ErrStore, Op: "drop session", Err: errStoreStalled}
+		return &Error{Reason: ErrStore, Op: "drop session", Err: machine.ErrStoreStalled}
 	case failure != nil:
-		return failure
+		return errorOf(failure)
 	}
 	return why
 }
@@ -267,5 +270,3 @@ func (l *Linker) unsupervised(why *Error) {
 	l.supervisor, l.stopSupervisor = nil, nil
 	close(l.supervised)
 }
-
-var errRestart = errors.New("WhatsApp asked for a new connection")

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/walink/walink/internal/oneline"
+	"github.com/walink/walink/internal/redact"
 )
 
 // Broker offers challenges to the extension, and returns the answers that the
@@ -259,7 +259,7 @@ func (b *Broker) serveAnswer(w http.ResponseWriter, r *http.Request) {
 		if err == nil {
 			w.WriteHeader(http.StatusNoContent)
 		} else {
-			http.Error(w, oneline.Text("The program has not accepted the answer: "+strings.TrimRight(err.Error(), ". \n")+"."), http.StatusUnprocessableEntity)
+			http.Error(w, redact.Line("The program has not accepted the answer: "+strings.TrimRight(err.Error(), ". \n")+"."), http.StatusUnprocessableEntity)
 		}
 	case <-o.done: // take panicked
 		gone(w)

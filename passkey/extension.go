@@ -7,7 +7,7 @@ import (
 	"path"
 	"path/filepath"
 
-	"github.com/walink/walink/internal/oneline"
+	"github.com/walink/walink/internal/redact"
 )
 
 // ExtensionID is the id that browsers give the extension, in whatever folder it
@@ -26,23 +26,23 @@ var extensionFiles embed.FS
 // files that are up to date.
 func WriteExtension(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return oneline.Errorf("passkey: write extension: %w", err)
+		return redact.Errorf("passkey: write extension: %w", err)
 	}
 	files, err := extensionFiles.ReadDir(extensionFolder)
 	if err != nil {
-		return oneline.Errorf("passkey: write extension: %w", err)
+		return redact.Errorf("passkey: write extension: %w", err)
 	}
 	for _, file := range files {
 		data, err := extensionFiles.ReadFile(path.Join(extensionFolder, file.Name()))
 		if err != nil {
-			return oneline.Errorf("passkey: write extension: %w", err)
+			return redact.Errorf("passkey: write extension: %w", err)
 		}
 		name := filepath.Join(dir, file.Name())
 		if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, data) {
 			continue
 		}
 		if err := os.WriteFile(name, data, 0o600); err != nil {
-			return oneline.Errorf("passkey: write extension: %w", err)
+			return redact.Errorf("passkey: write extension: %w", err)
 		}
 	}
 	return nil

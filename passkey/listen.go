@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/walink/walink/internal/oneline"
+	"github.com/walink/walink/internal/redact"
 )
 
 // server serves a Broker.
@@ -43,7 +43,7 @@ func (b *Broker) Listen(ctx context.Context, address string) (base string, err e
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", address)
 	if err != nil {
-		return "", oneline.Errorf("passkey: listen: %w", err)
+		return "", redact.Errorf("passkey: listen: %w", err)
 	}
 	b.server.mu.Lock()
 	defer b.server.mu.Unlock()

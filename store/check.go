@@ -4,7 +4,7 @@ import (
 	"context"
 )
 
-// Checker is an optional interface of a [Store], for walink's Diagnose.
+// Checker is an optional interface of a [Store], for package doctor.
 type Checker interface {
 	// Check tests whether the Store can do its work: everything it needs
 	// exists, is readable and writable, is configured as it should be, and is
@@ -14,7 +14,7 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
-// Advice is an error that does not prevent linking, so Diagnose only warns of
+// Advice is an error that does not prevent linking, so the doctor only warns of
 // it. For example, a database does not exist yet, or the next Link will change
 // it.
 type Advice struct {

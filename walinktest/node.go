@@ -10,7 +10,7 @@ import (
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/binary/token"
 
-	"github.com/walink/walink/internal/oneline"
+	"github.com/walink/walink/internal/redact"
 )
 
 // maxDepth is how deep nodes may nest. Nodes of real clients have five levels.
@@ -26,7 +26,7 @@ var errTruncated = errors.New("walinktest: node: truncated")
 func decodeNode(frame []byte) (node *waBinary.Node, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			node, err = nil, oneline.Errorf("walinktest: node: %v", reason)
+			node, err = nil, redact.Errorf("walinktest: node: %v", reason)
 		}
 	}()
 	if len(frame) == 0 {

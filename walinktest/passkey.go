@@ -8,7 +8,7 @@ import (
 	"github.com/descope/virtualwebauthn"
 	"github.com/go-webauthn/webauthn/protocol"
 
-	"github.com/walink/walink/internal/oneline"
+	"github.com/walink/walink/internal/redact"
 )
 
 // The relying party and the origin of WhatsApp's passkeys.
@@ -97,12 +97,12 @@ func (p *Phone) Assert(challenge []byte, options ...AssertOption) ([]byte, error
 	}
 	request, err := virtualwebauthn.ParseAssertionOptions(string(challenge))
 	if err != nil {
-		return nil, oneline.Errorf("walinktest: assert: read the challenge: %w", err)
+		return nil, redact.Errorf("walinktest: assert: read the challenge: %w", err)
 	}
 	answer := assertion{origin: passkeyOrigin, credential: p.passkey.credential()}
 	switch {
 	case request.RelyingPartyID != p.passkey.RPID:
-		return nil, oneline.Errorf("walinktest: assert: the challenge is for %q, not for %q", request.RelyingPartyID, p.passkey.RPID)
+		return nil, redact.Errorf("walinktest: assert: the challenge is for %q, not for %q", request.RelyingPartyID, p.passkey.RPID)
 	case len(request.AllowCredentials) > 0 && !answer.credential.IsAllowedForAssertion(*request):
 		return nil, errors.New("walinktest: assert: the challenge is for another passkey")
 	}

@@ -7,7 +7,7 @@ import (
 
 	"go.mau.fi/whatsmeow/store"
 
-	"github.com/walink/walink/internal/oneline"
+	"github.com/walink/walink/internal/redact"
 )
 
 // Restore adds a device that an earlier server has linked to this account. A store that
@@ -28,7 +28,7 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 	}
 	preKeys, err := stored.PreKeys.UploadedPreKeyCount(ctx)
 	if err != nil {
-		return oneline.Errorf("walinktest: restore: %w", err)
+		return redact.Errorf("walinktest: restore: %w", err)
 	}
 	s := p.srv
 	s.mu.Lock()

@@ -14,7 +14,7 @@ import (
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/util/keys"
 
-	"github.com/walink/walink/internal/oneline"
+	"github.com/walink/walink/internal/redact"
 )
 
 // closeDelay is how long the server waits before it closes a connection. whatsmeow
@@ -120,7 +120,7 @@ func (s *Server) HTTPClient() *http.Client {
 func (s *Server) Listen(address string) (string, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
-		return "", oneline.Errorf("walinktest: listen: %w", err)
+		return "", redact.Errorf("walinktest: listen: %w", err)
 	}
 	if !s.serve(listener) {
 		return "", fmt.Errorf("walinktest: listen: %w", net.ErrClosed)

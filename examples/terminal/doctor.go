@@ -9,12 +9,13 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/doctor"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
 )
 
-// examine looks for what is wrong, and returns the exit code. Whatever is wrong, it
-// prints a report, and nothing is made or changed.
+// examine prints the doctor's report and returns the exit code. It makes and changes
+// nothing.
 func (p *program) examine(ctx context.Context, settings walink.Settings) int {
 	st := p.inspect(ctx)
 	defer func() {
@@ -31,7 +32,7 @@ func (p *program) examine(ctx context.Context, settings walink.Settings) int {
 		settings.HTTPClient = sb.server.HTTPClient()
 		p.screen.Note("Sandbox: WhatsApp is simulated, so this says nothing about the network.")
 	}
-	report := walink.Diagnose(ctx, st, settings, p.opts.faults...)
+	report := doctor.Examine(ctx, st, settings, p.opts.faults...)
 	if p.opts.json {
 		line, err := json.Marshal(report)
 		if err != nil {
@@ -48,8 +49,8 @@ func (p *program) examine(ctx context.Context, settings walink.Settings) int {
 	return exitLinked
 }
 
-// inspect opens the database as it is. Where that is not possible the doctor gets a
-// store that says why.
+// inspect opens the database without changing it. If that fails, inspect returns a
+// store whose calls return the error.
 func (p *program) inspect(ctx context.Context) store.Store {
 	path := p.opts.db
 	if path != memory {
@@ -62,7 +63,8 @@ func (p *program) inspect(ctx context.Context) store.Store {
 	return st
 }
 
-// rehearse starts the sandbox with the sessions that can be read.
+// rehearse starts the sandbox with the sessions of st, or with none if the database
+// could not be opened.
 func (p *program) rehearse(ctx context.Context, st store.Store, settings walink.Settings) (_ *sandbox, err error) {
 	if _, ok := st.(unopened); ok {
 		empty, err := sqlite.Open(ctx, memory)
@@ -75,7 +77,7 @@ func (p *program) rehearse(ctx context.Context, st store.Store, settings walink.
 	return startSandbox(ctx, st, cmp.Or(settings.Phone, sandboxPhone), p.opts.passkey, cmp.Or(p.thinking, thinking))
 }
 
-// unopened is a database that cannot be opened, and says why.
+// unopened is a database that could not be opened. Its calls return the error.
 type unopened struct {
 	path string
 	err  error

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/walink/walink"
+	"github.com/walink/walink/doctor"
 	"github.com/walink/walink/store/sqlite"
 )
 
@@ -106,7 +106,7 @@ func TestDoctorReports(t *testing.T) {
 				}
 				mode := modeOf(t, path)
 				r := runIn(t.Context(), t, dir, args...)
-				var report walink.Report
+				var report doctor.Report
 				if err := json.Unmarshal([]byte(r.stdout), &report); err != nil {
 					t.Fatalf("%v, stdout is %q, stderr %q", err, r.stdout, r.stderr)
 				}

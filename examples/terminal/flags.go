@@ -18,12 +18,12 @@ type options struct {
 	db                     string
 	json, verbose, sandbox bool
 	doctor                 bool
-	faults                 []error // of the settings file, for the doctor
+	faults                 []error // errors of the settings file, for the doctor
 	passkey                bool    // the simulated account wants a passkey
-	apart                  bool    // db is a file of the sandbox's own
+	apart                  bool    // db is a default file of the sandbox
 }
 
-// flagSet returns the flags, and where they are read into.
+// flagSet returns the flags, and the variables that Parse sets.
 func flagSet() (*flag.FlagSet, *options, *flagValues) {
 	var o options
 	var v flagValues
@@ -36,11 +36,11 @@ func flagSet() (*flag.FlagSet, *options, *flagValues) {
 	fs.StringVar(&o.db, "db", "", "the `file` that keeps the sessions, or \""+memory+"\" (default \"walink.db\";\nwith -sandbox \""+sandboxDB+"\", and others with -qr, -both and -passkey)")
 	fs.StringVar(&v.file, "settings", "", "read walink's settings from a JSON `file`, instead of the code with QR as fallback;\nother flags override what it says")
 	fs.DurationVar(&v.timeout, "timeout", 0, "give up after this `time`, such as 90s (default 10m)")
-	fs.BoolVar(&o.json, "json", false, "write each event as a line of JSON on stdout, codes included, and the rest on stderr;\nwith -doctor the report, in one line")
+	fs.BoolVar(&o.json, "json", false, "write each event as a line of JSON on stdout, with its code, and everything else on stderr;\nwith -doctor write the report as one line of JSON")
 	fs.BoolVar(&o.verbose, "verbose", false, "write a log on stderr, without secrets")
-	fs.BoolVar(&o.sandbox, "sandbox", false, "link with a simulated WhatsApp, where a simulated phone does by itself what the screen says")
-	fs.BoolVar(&o.passkey, "passkey", false, "with -sandbox: the simulated account wants a passkey, which a simulated browser has")
-	fs.BoolVar(&o.doctor, "doctor", false, "link nothing and change nothing: examine settings, database, network and clock, and name what is wrong")
+	fs.BoolVar(&o.sandbox, "sandbox", false, "link to a simulated WhatsApp: a simulated phone does what the screen says")
+	fs.BoolVar(&o.passkey, "passkey", false, "with -sandbox: the simulated account wants a passkey, and a simulated browser has it")
+	fs.BoolVar(&o.doctor, "doctor", false, "examine settings, database, network and clock, and name what is wrong; nothing is linked or changed")
 	return fs, &o, &v
 }
 
@@ -70,9 +70,9 @@ Flags:
 	fs.SetOutput(&out)
 	fs.PrintDefaults()
 	out.WriteString(`
-A session that is stored already is connected again without a code.
+If the session is stored already, the program connects it without a code.
 Exit codes: 0 linked, 1 not, with the reason and what to do on stderr, 2 wrong usage (go run makes a 1 of the 2).
-With -doctor the report is on stdout: 0 nothing keeps it from linking, though there may be warnings, 1 something does.
+With -doctor the report is on stdout: 0 linking can work, though there may be warnings, 1 a check has failed.
 `)
 	return out.String()
 }
@@ -85,11 +85,11 @@ func parse(args []string) (options, error) {
 	}
 	switch {
 	case fs.NArg() > 0:
-		return options{}, fmt.Errorf("unexpected argument %q: put quotes around a number with spaces", fs.Arg(0))
+		return options{}, fmt.Errorf("put quotes around a number with spaces: unexpected argument %q", fs.Arg(0))
 	case o.passkey && !o.sandbox:
-		return options{}, errors.New("-passkey is for -sandbox: a real account asks for its passkey by itself")
+		return options{}, errors.New("add -sandbox, or leave out -passkey: a real account asks for its passkey by itself")
 	case v.qr && v.both:
-		return options{}, errors.New("-qr and -both contradict each other: leave one of them out")
+		return options{}, errors.New("leave out -qr or -both: -qr and -both contradict each other")
 	}
 	if o.db == "" {
 		o.apart = o.sandbox
@@ -127,7 +127,7 @@ func parse(args []string) (options, error) {
 		}
 	}
 	if o.sandbox {
-		o.settings.Proxy = "" // there is nothing to reach through it
+		o.settings.Proxy = "" // the simulated WhatsApp is in this process
 	}
 	switch {
 	case v.qr:

@@ -19,7 +19,7 @@ func TestInterrupt(t *testing.T) {
 		"before anything":       {"", "Stopped. Nothing new was linked."},
 		"while connecting":      {"Connecting", "Stopped. Nothing new was linked."},
 		"with a code shown":     {"Code 1 is good until", "Stopped. Nothing new was linked."},
-		"after the phone's yes": {"The phone has accepted", "Stopped. The phone has accepted already: start again"},
+		"after the phone's yes": {"The phone has accepted", "Stopped. Start again to connect without a code: the phone has accepted already"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -71,7 +71,7 @@ func TestInterruptWhileThePhoneAccepts(t *testing.T) {
 		})
 		p := program{stdout: stdout, stderr: &stderr}
 		exit := p.run(ctx, []string{"-sandbox", "-db", path})
-		result{exit, "", stderr.String()}.wants(t, exitFailed, stderr.String(), "Stopped. The phone has accepted already: start again")
+		result{exit, "", stderr.String()}.wants(t, exitFailed, stderr.String(), "Stopped. Start again to connect without a code: the phone has accepted already")
 		if err := pairing.Close(); err != nil {
 			t.Error(err)
 		}
@@ -91,11 +91,11 @@ func TestInterruptInMemory(t *testing.T) {
 		})
 		p := program{stdout: stdout, stderr: &stderr}
 		exit := p.run(ctx, []string{"-sandbox", "-db", ":memory:"})
-		result{exit, "", stderr.String()}.wants(t, exitFailed, stderr.String(), "Stopped. The phone has accepted already, and nothing is kept")
+		result{exit, "", stderr.String()}.wants(t, exitFailed, stderr.String(), "the phone has accepted already, and nothing is kept")
 	})
 }
 
-// TestInterruptWhileResuming does not tell a session from before as a new one.
+// TestInterruptWhileResuming does not call a stored session a new one.
 func TestInterruptWhileResuming(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {

@@ -32,12 +32,12 @@ import (
 
 // The exit codes.
 const (
-	exitLinked = 0 // or, with -doctor, nothing keeps it from linking
+	exitLinked = 0 // with -doctor: no check has failed
 	exitFailed = 1
 	exitUsage  = 2
 )
 
-// memory is the database that is no file.
+// memory is the database that is not a file.
 const memory = ":memory:"
 
 func main() {
@@ -48,8 +48,9 @@ func main() {
 	os.Exit(p.run(ctx, os.Args[1:]))
 }
 
-// quiet takes from libsignal, which is below whatsmeow, the logger that prints
-// on stdout, where a script reads events.
+// quiet replaces the default logger of libsignal, which whatsmeow uses. That logger prints
+// on stdout (logger/DefaultLogger.go), where a script reads events. Delete when libsignal's
+// default logger does not print.
 func quiet() {
 	var none logger.Loggable = discard{}
 	logger.Setup(&none)
@@ -65,18 +66,18 @@ func (discard) Configure(string)    {}
 
 // program is one run.
 type program struct {
-	stdin          io.Reader // read once a passkey is asked for; nil for none
+	stdin          io.Reader // the program reads it when WhatsApp wants a passkey; may be nil
 	stdout, stderr io.Writer
 	transport      http.RoundTripper // in place of the network; nil outside of tests
-	extension      string            // where the passkey extension is kept, "" outside of tests
-	thinking       time.Duration     // of the simulated phone, zero outside of tests
+	extension      string            // the folder of the passkey extension; "" outside of tests
+	thinking       time.Duration     // of the simulated phone; zero outside of tests
 
 	opts   options
 	screen *screen
 	desk   *desk
 }
 
-// run does it all and returns the exit code.
+// run is the whole program. It returns the exit code.
 func (p *program) run(ctx context.Context, args []string) int {
 	opts, err := parse(args)
 	switch {
@@ -96,13 +97,13 @@ func (p *program) run(ctx context.Context, args []string) int {
 	}
 	p.screen = newScreen(ui)
 	if opts.json && terminal(p.stdout) != nil {
-		p.screen.size = nil // the events would run through what is drawn
+		p.screen.size = nil // the events would overwrite the frame
 	}
 	settings := opts.settings
 	if opts.verbose {
 		log := p.stderr
 		if opts.json || p.screen.live() && terminal(p.stderr) != nil {
-			log = p.screen // that is where the log would be written to as well
+			log = p.screen // both are the same terminal
 		}
 		settings.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
@@ -112,8 +113,8 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if opts.doctor {
 		return p.examine(ctx, settings)
 	}
-	// New does no I/O, so faults of the settings are found before a file is made.
-	if _, err := walink.New(struct{ store.Store }{}, settings); err != nil {
+	// The settings are checked before a file is made.
+	if err := settings.Check(); err != nil {
 		p.printf(p.stderr, "%s\n", reason(err))
 		p.printf(p.stderr, "Run with -h for all flags and examples.\n")
 		return exitUsage
@@ -121,7 +122,7 @@ func (p *program) run(ctx context.Context, args []string) int {
 	return p.open(ctx, settings)
 }
 
-// open opens the database, and the sandbox where one is asked for, and links.
+// open opens the database, starts the sandbox with -sandbox, and links.
 func (p *program) open(ctx context.Context, settings walink.Settings) int {
 	st, err := sqlite.Open(ctx, p.opts.db)
 	if err != nil {
@@ -145,16 +146,16 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 		switch {
 		case p.opts.db == memory:
 		case p.opts.apart:
-			p.screen.Note("Its sessions are kept apart from real ones, in " + p.database() + ".")
+			p.screen.Note("The sandbox's sessions are kept apart from real ones, in " + p.database() + ".")
 		default:
-			p.screen.Note("Warning: its sessions go into " + p.database() + ". Do not use that file without -sandbox.")
+			p.screen.Note("Do not use " + p.database() + " without -sandbox: the sandbox keeps its sessions in that file.")
 		}
 	}
 
 	p.desk = newDesk(p.screen.Note, p.extension)
 	defer func() {
 		if err := p.desk.Close(); err != nil {
-			p.printf(p.stderr, "What was made for the passkey was not removed: %v\n", err)
+			p.printf(p.stderr, "Remove the files of the passkey yourself: %v\n", err)
 		}
 	}()
 	linker, err := walink.New(st, settings)
@@ -167,7 +168,7 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 	return p.link(ctx, st, linker, sb)
 }
 
-// link links, shows how it goes, and returns the exit code.
+// link links, shows the events, and returns the exit code.
 func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linker, sb *sandbox) int {
 	before, err := p.linkedKey(ctx, st)
 	if err != nil {
@@ -178,11 +179,11 @@ func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linke
 		p.printf(p.stderr, "Not linked: %s.\n", reason(err))
 		return exitFailed
 	}
-	var says <-chan string // never ready without a sandbox
+	var says <-chan string // nil without a sandbox
 	if sb != nil {
 		says = sb.says
 	}
-	var ticks <-chan time.Time // never ready where nothing is drawn
+	var ticks <-chan time.Time // nil if the screen draws nothing
 	if p.screen.live() {
 		ticker := time.NewTicker(time.Second)
 		defer ticker.Stop()
@@ -199,7 +200,7 @@ func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linke
 			p.desk.Typed(ctx, line)
 		case <-p.desk.late:
 			p.desk.Late()
-		case line := <-p.desk.told:
+		case line := <-p.desk.results:
 			p.screen.Note(line)
 		case event := <-events:
 			if p.opts.json {
@@ -235,7 +236,7 @@ func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linke
 	}
 }
 
-// printJSON writes an event as a line of its own.
+// printJSON writes an event as a line of JSON.
 func (p *program) printJSON(event walink.Event) {
 	line, err := walink.MarshalEvent(event)
 	if err != nil {
@@ -245,7 +246,7 @@ func (p *program) printJSON(event walink.Event) {
 	p.printf(p.stdout, "%s\n", line)
 }
 
-// linked says who is linked, where it is kept, and what to do next.
+// linked says who is linked, which file keeps the session, and what to do next.
 func (p *program) linked(e walink.Linked) {
 	who := e.Account.Phone.International()
 	if e.Account.BusinessName != "" {
@@ -262,19 +263,19 @@ func (p *program) linked(e walink.Linked) {
 		p.screen.Note(fmt.Sprintf("Session %q is in memory and ends with this program: nothing is kept.", p.session()))
 	case p.opts.sandbox:
 		p.screen.Note(kept)
-		p.screen.Note("Start again: the same command resumes this session. Begin anew: delete the file.")
+		p.screen.Note("Start the same command again to resume this session. Delete the file to begin anew.")
 	default:
 		p.screen.Note(kept)
-		p.screen.Note("Whoever can read that file can read and write as this account.")
-		p.screen.Note("Start again: the same command connects without a code.")
+		p.screen.Note("Keep that file to yourself: whoever reads the file can read and write as this account.")
+		p.screen.Note("Start the same command again to connect without a code.")
 	}
 	if !p.opts.sandbox {
-		p.screen.Note(`Unlink: on the phone, in Linked devices, tap this device and Log out.`)
+		p.screen.Note("To unlink, tap this device on the phone, in Linked devices, then Log out.")
 	}
 }
 
-// linkedKey returns the key of the device that is stored under the session, or
-// the zero key.
+// linkedKey returns the key of the device that st keeps under the session; the zero key
+// if there is none.
 func (p *program) linkedKey(ctx context.Context, st store.Store) (key [32]byte, err error) {
 	device, err := st.Device(ctx, p.session())
 	if err != nil || device.ID == nil {
@@ -283,8 +284,8 @@ func (p *program) linkedKey(ctx context.Context, st store.Store) (key [32]byte, 
 	return *device.NoiseKey.Pub, nil
 }
 
-// stopped says what a Link that was canceled has left behind. It asks the
-// store: the phone may have accepted just then.
+// stopped says what a canceled Link has left behind. It asks the store, because the
+// phone may have accepted at that moment.
 func (p *program) stopped(ctx context.Context, st store.Store, before [32]byte) {
 	after, err := p.linkedKey(context.WithoutCancel(ctx), st)
 	switch {
@@ -293,13 +294,13 @@ func (p *program) stopped(ctx context.Context, st store.Store, before [32]byte) 
 	case after == before || after == [32]byte{}:
 		p.printf(p.stderr, "Stopped. Nothing new was linked.\n")
 	case p.opts.db == memory:
-		p.printf(p.stderr, "Stopped. The phone has accepted already, and nothing is kept: on the phone, in Linked devices, remove this device.\n")
+		p.printf(p.stderr, "Stopped. Remove this device on the phone, in Linked devices: the phone has accepted already, and nothing is kept.\n")
 	default:
-		p.printf(p.stderr, "Stopped. The phone has accepted already: start again to connect, no code is needed.\n")
+		p.printf(p.stderr, "Stopped. Start again to connect without a code: the phone has accepted already.\n")
 	}
 }
 
-// failed says why nothing is linked, and what to do about it.
+// failed says why no device is linked, and what to do about it.
 func (p *program) failed(err *walink.Error) {
 	p.printf(p.stderr, "Not linked: %s.\nWhat to do: %s\n", reason(err), err.Remedy())
 	if err.RetryAfter > 0 {
@@ -307,7 +308,7 @@ func (p *program) failed(err *walink.Error) {
 	}
 }
 
-// printf writes where an error has nowhere to be told.
+// printf writes to an output whose errors nobody could read.
 func (p *program) printf(w io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintf(w, format, args...)
 }
@@ -317,7 +318,7 @@ func (p *program) unusable(ctx context.Context, err error) int {
 	if ctx.Err() != nil {
 		p.printf(p.stderr, "Stopped. Nothing new was linked.\n")
 	} else {
-		p.printf(p.stderr, "Not linked: %v.\nWhat to do: mend what it says, or choose another file with -db.\n", err)
+		p.printf(p.stderr, "Not linked: %v.\nWhat to do: fix what the error names, or choose another file with -db.\n", err)
 	}
 	return exitFailed
 }
@@ -325,7 +326,7 @@ func (p *program) unusable(ctx context.Context, err error) int {
 // session is the name of the session.
 func (p *program) session() string { return cmp.Or(p.opts.settings.Session, "default") }
 
-// database is the file that keeps the session, as a path that is good in every directory.
+// database is the absolute path of the file that keeps the session.
 func (p *program) database() string {
 	if path, err := filepath.Abs(p.opts.db); err == nil {
 		return path

@@ -26,8 +26,7 @@ type result struct {
 	stdout, stderr string
 }
 
-// bubble runs a test in time that passes only when everyone waits, and fails it
-// if a goroutine is left.
+// bubble runs a test in simulated time, and fails it if a goroutine is left.
 func bubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, test)
@@ -49,7 +48,7 @@ func (noNetwork) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("network is unreachable")
 }
 
-// wants fails the test unless the run ended so, with each of these on its screen.
+// wants fails the test unless the run has this exit code and out has each of the words.
 func (r result) wants(t *testing.T, exit int, out string, words ...string) {
 	t.Helper()
 	if r.exit != exit {
@@ -128,7 +127,7 @@ func TestSandboxKeepsSessionsApart(t *testing.T) {
 		for _, outcome := range []string{"Linked: ", "Resumed: "} {
 			for session, phone := range map[string]string{"a": sandboxPhone, "b": sandboxPhone, "c": "+49 1512 3456789"} {
 				r := runIn(t.Context(), t, dir, "-sandbox", "-session", session, "-phone", phone)
-				r.wants(t, exitLinked, r.stdout, outcome+phone, "Warning: its sessions go into "+dir)
+				r.wants(t, exitLinked, r.stdout, outcome+phone, "Do not use "+dir, "without -sandbox")
 			}
 		}
 	})
@@ -139,16 +138,16 @@ func TestInMemoryNothingIsKept(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := runIn(t.Context(), t, t.TempDir(), "-sandbox", "-db", ":memory:")
 		r.wants(t, exitLinked, r.stdout, "Linked: ", "nothing is kept")
-		for _, wrong := range []string{"/:memory:", "Start again"} {
+		for _, wrong := range []string{"/:memory:", "Start again", "Start the same command"} {
 			if strings.Contains(r.stdout, wrong) {
-				t.Errorf("%q is said of a session that is gone:\n%s", wrong, r.stdout)
+				t.Errorf("the screen says %q of a session that is gone:\n%s", wrong, r.stdout)
 			}
 		}
 	})
 }
 
-// TestLibsignalDoesNotPrint comes before the tests that run at once, since
-// stdout and the logger belong to the process.
+// TestLibsignalDoesNotPrint is not parallel, because stdout and the logger belong to
+// the process.
 func TestLibsignalDoesNotPrint(t *testing.T) { //nolint:paralleltest // see above
 	file, err := os.Create(filepath.Join(t.TempDir(), "stdout"))
 	if err != nil {
@@ -167,8 +166,8 @@ func TestLibsignalDoesNotPrint(t *testing.T) { //nolint:paralleltest // see abov
 	}
 }
 
-// checkPlain fails the test if anything but a QR code has colours or moves the
-// cursor, or if a code does not stand on a line of its own.
+// checkPlain fails the test if anything but a QR code has colours or moves the cursor,
+// or if a code is not alone on its line.
 func checkPlain(t *testing.T, out string) {
 	t.Helper()
 	for line := range strings.Lines(out) {
@@ -177,7 +176,7 @@ func checkPlain(t *testing.T, out string) {
 		}
 	}
 	if strings.Contains(out, "\nCode 1") && !regexp.MustCompile(`(?m)^ +[1-9A-Z]{4}-[1-9A-Z]{4}$`).MatchString(out) {
-		t.Errorf("the code does not stand on a line of its own:\n%s", out)
+		t.Errorf("the code is not alone on its line:\n%s", out)
 	}
 }
 
@@ -235,7 +234,7 @@ func TestBadUsage(t *testing.T) {
 		words []string
 	}{
 		"unknown flag":          {[]string{"-no-such-flag"}, []string{"-no-such-flag", "-h"}},
-		"qr and both":           {[]string{"-sandbox", "-qr", "-both"}, []string{"-qr and -both contradict"}},
+		"qr and both":           {[]string{"-sandbox", "-qr", "-both"}, []string{"-qr and -both contradict", "leave out"}},
 		"number without quotes": {[]string{"-phone", "+55", "11", "98765-4321"}, []string{`unexpected argument "11"`, "quotes"}},
 		"no country code":       {[]string{"-phone", "11987654321"}, []string{"no country code", "Put a +"}},
 		"both without a number": {[]string{"-both"}, []string{"needed for a pairing code"}},
@@ -248,7 +247,7 @@ func TestBadUsage(t *testing.T) {
 			r := runIn(t.Context(), t, dir, test.args...)
 			r.wants(t, exitUsage, r.stderr, test.words...)
 			if _, err := os.Stat(filepath.Join(dir, "sessions.db")); err == nil || r.stdout != "" {
-				t.Errorf("something was done all the same: %v\n%s", err, r.stdout)
+				t.Errorf("the program did something in spite of that: %v\n%s", err, r.stdout)
 			}
 		})
 	}
@@ -322,8 +321,8 @@ func TestUnusableDatabase(t *testing.T) {
 	r.wants(t, exitFailed, r.stderr, "Not linked: ", "sessions.db", "What to do: ")
 }
 
-// TestSandboxLeavesRealSessionsAlone gives the sandbox a session of another
-// WhatsApp: to log it in would spoil it for the real one.
+// TestSandboxLeavesRealSessionsAlone gives the sandbox a session of another WhatsApp. A
+// login to the sandbox would make the session useless there.
 func TestSandboxLeavesRealSessionsAlone(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {

@@ -18,46 +18,46 @@ import (
 )
 
 const (
-	// patience is how long the rest of a paste may take before it is missed.
+	// patience is how long the desk waits for the rest of a paste.
 	patience = time.Second
-	// longestPaste is more than any answer, with what may stand around it.
+	// longestPaste is longer than any answer with the text around it.
 	longestPaste = 16 << 10
 
-	noAnswer = "There is no answer in this: copy the whole line that begins with { and ends with }."
+	noAnswer = "Copy the whole line that begins with { and ends with }. There is no answer in this line."
 )
 
-// desk is where a person answers a passkey: the walink extension brings the
-// answer to its broker, or the person pastes it into the terminal. Its methods
-// are called by one goroutine.
+// desk takes a person's answer to a passkey: the walink extension sends the answer to
+// the desk's broker, or the person pastes it into the terminal. One goroutine calls the
+// methods of a desk.
 type desk struct {
 	linker    *walink.Linker
 	broker    *passkey.Broker
 	note      func(line string)
-	extension string // where the extension is kept; "" is the person's folder for settings
+	extension string // the folder of the extension; "" is one in the person's folder for settings
 
-	base    string           // of the broker, once it listens
+	base    string           // of the broker; "" before it listens
 	written bool             // the extension is in its folder
-	folder  string           // of the snippet, once there is one
+	folder  string           // of the snippet; "" if there is none
 	serving func()           // ends the serving of the last challenge
-	lines   chan string      // what is typed or pasted
-	told    chan string      // what came of it
-	reads   bool             // lines are being read
-	comp    bool             // codes are to be compared
+	lines   chan string      // what the person types or pastes
+	results chan string      // what WhatsApp says to answers and confirmations
+	reads   bool             // a goroutine reads lines
+	comp    bool             // the person compares codes
 	pasted  string           // what may be the beginning of an answer
-	late    <-chan time.Time // when the rest of it should be here
+	late    <-chan time.Time // when the rest of the answer is overdue
 	doing   sync.WaitGroup
-	ended   chan struct{} // closed with the program
+	ended   chan struct{} // closed by Close
 }
 
 func newDesk(note func(string), extension string) *desk {
 	return &desk{
 		broker: passkey.NewBroker(), note: note, extension: extension, serving: func() {},
-		lines: make(chan string), told: make(chan string), ended: make(chan struct{}),
+		lines: make(chan string), results: make(chan string), ended: make(chan struct{}),
 	}
 }
 
-// Close ends the broker and removes the snippet; the browser needs the
-// extension again. The Linker has to be closed before.
+// Close shuts the broker down and removes the snippet. The extension stays, because the
+// browser needs it again. Close the Linker before.
 func (d *desk) Close() error {
 	d.serving()
 	close(d.ended)
@@ -69,8 +69,8 @@ func (d *desk) Close() error {
 	return err
 }
 
-// Ask shows how the passkey is answered, takes answers, and begins to read in.
-// It returns the line for the extension; "" where the extension cannot be used.
+// Ask shows how to answer the passkey, takes answers, and begins to read in. It returns
+// the line for the extension; "" if the extension cannot be used.
 func (d *desk) Ask(ctx context.Context, in io.Reader, e walink.PasskeyRequired) (line string) {
 	d.comp, d.pasted, d.late = false, "", nil
 	d.serving()
@@ -115,8 +115,8 @@ func (d *desk) byExtension(ctx context.Context, e walink.PasskeyRequired) (lines
 		"       "+d.broker.Line(d.base, e.Challenge)), nil
 }
 
-// writeExtension writes the extension where it can stay, since a browser reads
-// it at each start.
+// writeExtension writes the extension to a folder that stays, because a browser reads
+// the extension at each start.
 func (d *desk) writeExtension() error {
 	if d.written {
 		return nil
@@ -161,23 +161,23 @@ func (d *desk) writeSnippet(e walink.PasskeyRequired) (script string, err error)
 	return script, os.WriteFile(script, []byte(snippet), 0o600)
 }
 
-// serve takes answers from the extension, which shows what WhatsApp says to them.
+// serve takes answers from the extension. The extension shows what WhatsApp says to them.
 func (d *desk) serve(ctx context.Context, e walink.PasskeyRequired) {
 	ctx, d.serving = context.WithDeadline(ctx, e.Expires)
 	d.doing.Go(func() {
 		_ = d.broker.Serve(ctx, e.Challenge, func(ctx context.Context, answer []byte) error {
 			err := d.linker.AnswerPasskey(ctx, answer)
-			d.tell("WhatsApp has accepted the passkey.", err)
+			d.report("WhatsApp has accepted the passkey.", err)
 			if err != nil {
 				return errors.New(reason(err))
 			}
 			return nil
-		}) // without an answer it ends with ctx, and somebody else has told why
+		}) // without an answer Serve returns ctx's error, whose reason the screen shows already
 	})
 }
 
-// read hands on what is typed, line by line. A read from a terminal cannot be
-// ended, so this goes on until the program does.
+// read sends each line of in to the lines. A read from a terminal cannot be ended, so
+// read may run until the program ends.
 func (d *desk) read(in io.Reader) {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<16)
@@ -190,11 +190,11 @@ func (d *desk) read(in io.Reader) {
 	}
 }
 
-// Compare asks for the comparison of the codes, unless there is no need.
+// Compare waits for the person to compare the codes, unless e is automatic.
 func (d *desk) Compare(e walink.PasskeyConfirmation) { d.comp = !e.Automatic }
 
-// Typed takes a line: an answer or a part of one, or a yes to the comparison. What
-// comes of it is told later, since WhatsApp has to be asked.
+// Typed takes a line: an answer or a part of one, or a yes to the comparison. The
+// results follow on the channel, because WhatsApp has to say them.
 func (d *desk) Typed(ctx context.Context, line string) {
 	line = strings.TrimSpace(line)
 	switch {
@@ -208,7 +208,7 @@ func (d *desk) Typed(ctx context.Context, line string) {
 	}
 }
 
-// paste takes a line of what may be a paste of several.
+// paste takes a line of a paste, which may have several.
 func (d *desk) paste(ctx context.Context, line string) {
 	text := d.pasted + line
 	if len(text) > longestPaste {
@@ -226,24 +226,24 @@ func (d *desk) paste(ctx context.Context, line string) {
 	}
 }
 
-// Late says that the rest of a paste has not come. It still may.
+// Late says that the rest of a paste has not come. The rest may still come.
 func (d *desk) Late() {
 	d.late = nil
 	d.note(noAnswer)
 }
 
-// do asks WhatsApp, and tells what it says.
-func (d *desk) do(ask func() error, done string) {
-	d.doing.Go(func() { d.tell(done, ask()) })
+// do makes a call that WhatsApp answers, and reports the result.
+func (d *desk) do(call func() error, done string) {
+	d.doing.Go(func() { d.report(done, call()) })
 }
 
-// tell tells what came of an answer or a confirmation.
-func (d *desk) tell(done string, err error) {
+// report reports that an answer or a confirmation is done, or its error.
+func (d *desk) report(done string, err error) {
 	if err != nil {
 		done = fmt.Sprintf("Not accepted: %s.", reason(err))
 	}
 	select {
-	case d.told <- done:
+	case d.results <- done:
 	case <-d.ended:
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// watched is an output that somebody looks at while it is written.
+// watched is an output that a test reads while the program writes it.
 type watched struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -40,7 +40,7 @@ func (w *watched) String() string {
 	return w.text.String()
 }
 
-// find waits for what the expression matches, and returns its first group.
+// find waits until the output matches the expression, and returns its first group.
 func (w *watched) find(ctx context.Context, t *testing.T, expression string) string {
 	t.Helper()
 	for {
@@ -55,8 +55,8 @@ func (w *watched) find(ctx context.Context, t *testing.T, expression string) str
 	}
 }
 
-// ceremony is a run in front of an account that wants a passkey. The broker is
-// on a real socket, so it is in real time.
+// ceremony is a run with an account that wants a passkey. The broker has a real socket,
+// so the run is in real time.
 type ceremony struct {
 	t              *testing.T
 	ctx            context.Context //nolint:containedctx // of the test
@@ -93,7 +93,7 @@ func newCeremony(t *testing.T, options ...walinktest.PhoneOption) *ceremony {
 	return c
 }
 
-// shows waits for what the expression matches, and returns its first group.
+// shows waits until the screen matches the expression, and returns its first group.
 func (c *ceremony) shows(expression string) string {
 	c.t.Helper()
 	return c.stdout.find(c.ctx, c.t, expression)
@@ -115,7 +115,7 @@ func (c *ceremony) assertion(challenge []byte, options ...walinktest.AssertOptio
 	return string(assertion)
 }
 
-// linked waits for the end, which is after the first attempt, and looks for the words.
+// linked waits for the end of the run. It wants each of the words, and one attempt.
 func (c *ceremony) linked(words ...string) {
 	c.t.Helper()
 	if got := <-c.exit; got != exitLinked {
@@ -131,8 +131,8 @@ func (c *ceremony) linked(words ...string) {
 	}
 }
 
-// A person answers the passkey by pasting, and compares the codes where the
-// phone asks for it.
+// A person pastes the answer to the passkey, and compares the codes if the phone asks
+// for that.
 func TestPasskeyIsPasted(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string][]walinktest.PhoneOption{
@@ -151,10 +151,10 @@ func TestPasskeyIsPasted(t *testing.T) {
 			if challenge == nil {
 				t.Fatalf("no challenge in the snippet:\n%s", snippet)
 			}
-			// WhatsApp refuses the first, which is not the end of anything.
+			// WhatsApp refuses the first answer, which ends nothing.
 			c.types("what?\n> '" + c.assertion(challenge[1], walinktest.WronglySigned()) + "'\n")
 			c.shows("(Not accepted): answer passkey")
-			// The second comes in lines, as through a mail or a narrow window.
+			// The second answer comes in several lines, as from a mail or a narrow window.
 			good := c.assertion(challenge[1])
 			c.types(good[:200] + "\n" + good[200:400] + "\r\n" + good[400:] + "\n")
 			shown := c.shows(`If it is (\S{4}-\S{4}), type yes`)
@@ -179,7 +179,7 @@ func TestPasskeyIsPasted(t *testing.T) {
 	}
 }
 
-// The extension hears that its first answer is refused, and brings another.
+// The extension learns that WhatsApp refuses its first answer, and sends another one.
 func TestPasskeyByExtension(t *testing.T) {
 	t.Parallel()
 	c := newCeremony(t)
@@ -188,8 +188,7 @@ func TestPasskeyByExtension(t *testing.T) {
 	}
 	base, token, _ := strings.Cut(c.shows(`(http://127\.0\.0\.1:\d+/#[\w-]+)`), "#")
 	challenge, err := post(c.ctx, base+"challenge", token, nil)
-	for err != nil && c.ctx.Err() == nil { // the line is shown a moment before it is good
-		<-time.After(20 * time.Millisecond)
+	for err != nil && c.ctx.Err() == nil { // the broker serves a moment after the screen shows the line
 		challenge, err = post(c.ctx, base+"challenge", token, nil)
 	}
 	if err != nil {
@@ -210,8 +209,8 @@ func TestPasskeyByExtension(t *testing.T) {
 	c.linked("Not accepted: ", "WhatsApp has accepted the passkey.")
 }
 
-// What cannot be had of the one way is not missed by the other, and is tried
-// again with the next challenge.
+// If one way to answer fails, the other one works, and the desk tries both again for the
+// next challenge.
 func TestPasskeyWaysFailApart(t *testing.T) {
 	t.Parallel()
 	required := walink.PasskeyRequired{Challenge: []byte(`{"challenge":"YQ"}`), Expires: time.Now().Add(time.Minute)}
@@ -269,7 +268,7 @@ func TestPasskeyThatNoBrowserCanAnswer(t *testing.T) {
 	}
 }
 
-// A paste whose rest does not come is told, once it is late.
+// The desk says so if the rest of a paste is overdue.
 func TestPasteThatIsNotWhole(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -290,7 +289,7 @@ func TestPasteThatIsNotWhole(t *testing.T) {
 	})
 }
 
-// The sandbox shows what a person would do, and its browser does it.
+// The sandbox shows what a person would do, and the simulated browser does that.
 func TestSandboxShowsThePasskeyCeremony(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -303,7 +302,7 @@ func TestSandboxShowsThePasskeyCeremony(t *testing.T) {
 	checkPlain(t, r.stdout)
 }
 
-// Where nothing can be listened on, the simulated browser uses the console.
+// If the broker cannot listen, the simulated browser uses the console.
 func TestSandboxBrowserWithoutAnExtension(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

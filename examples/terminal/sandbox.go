@@ -12,37 +12,36 @@ import (
 )
 
 const (
-	// The default databases of the sandbox, which are never a real one's. Each way
-	// to link has its own, so that the first run of each shows it.
+	// The default databases of the sandbox, which no real session uses. Each way to link
+	// has its own file, so that the first run of each way shows a code.
 	sandboxDB        = "walink-sandbox.db"
 	sandboxQRDB      = "walink-sandbox-qr.db"
 	sandboxBothDB    = "walink-sandbox-both.db"
 	sandboxPasskeyDB = "walink-sandbox-passkey.db" //nolint:gosec // the name of a file
-	// sandboxPhone is the account of the simulated phone where no other is asked for.
+	// sandboxPhone is the account of the simulated phone without -phone.
 	sandboxPhone = "+55 11 98765-4321"
 	// thinking is how long the simulated phone takes to do what the screen says.
 	thinking = 3 * time.Second
 )
 
-// sandbox is a WhatsApp inside the process, with a phone that does by itself
-// what a person would do.
+// sandbox is a simulated WhatsApp inside the process, with a phone that does what a
+// person would do.
 type sandbox struct {
 	server *walinktest.Server
 	phone  *walinktest.Phone
 	says   chan string   // what the phone does, for the screen
-	news   chan struct{} // something new is on the screen
+	news   chan struct{} // ready if the screen shows something new
 	cancel context.CancelFunc
 	done   sync.WaitGroup
-	pause  time.Duration   // thinking, or a test's
+	pause  time.Duration   // how long the phone takes to act
 	ctx    context.Context //nolint:containedctx // the life of the phone and the browser
 
 	mu            sync.Mutex
-	code, payload string // on the screen now, and not used yet
+	code, payload string // what the screen shows and the phone has not used yet
 }
 
-// startSandbox starts a WhatsApp that knows the devices that st keeps, so that
-// they can be resumed although their server has ended with the process that
-// linked them.
+// startSandbox starts a simulated WhatsApp that knows the devices of st, so that Link
+// resumes them although the server that linked them has ended with its process.
 func startSandbox(ctx context.Context, st store.Store, number string, wantsPasskey bool, pause time.Duration) (*sandbox, error) {
 	server, err := walinktest.Start()
 	if err != nil {
@@ -65,16 +64,16 @@ func startSandbox(ctx context.Context, st store.Store, number string, wantsPassk
 	return s, nil
 }
 
-// Close ends the phone and the server.
+// Close shuts the phone and the server down.
 func (s *sandbox) Close() {
 	s.cancel()
 	s.done.Wait()
 	s.server.Close()
 }
 
-// restore tells the server of all devices that earlier runs have linked. It
-// would give the address of one that it does not know to the next device, and
-// the store would take that for a link that has ended.
+// restore makes the devices of earlier runs known to the server. Otherwise the server
+// would give the address of an old device to the next one, and the store would take the
+// old link for ended.
 func (s *sandbox) restore(ctx context.Context, st store.Store) error {
 	sessions, err := st.Sessions(ctx)
 	if err != nil {
@@ -87,7 +86,7 @@ func (s *sandbox) restore(ctx context.Context, st store.Store) error {
 			return err
 		}
 		if device.ID == nil {
-			continue // deleted by another process meanwhile
+			continue // another process has deleted it
 		}
 		owner := owners[device.ID.User]
 		if owner == nil {
@@ -101,7 +100,7 @@ func (s *sandbox) restore(ctx context.Context, st store.Store) error {
 	return nil
 }
 
-// See shows the phone what is on the screen.
+// See shows the phone what the screen shows.
 func (s *sandbox) See(event walink.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,8 +128,8 @@ func (s *sandbox) See(event walink.Event) {
 	}
 }
 
-// run is the person at the phone: whenever there is something new on the screen,
-// the code is entered or the QR code scanned after a while.
+// run is the person at the phone, who enters each new code or scans each new QR code
+// after the pause.
 func (s *sandbox) run(ctx context.Context) {
 	for {
 		select {
@@ -138,7 +137,7 @@ func (s *sandbox) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		s.say(ctx, fmt.Sprintf("acts by itself in %.0f s, there is nothing to do for you", s.pause.Seconds()))
+		s.say(ctx, fmt.Sprintf("acts by itself in %.0f s, you need to do nothing", s.pause.Seconds()))
 		select {
 		case <-time.After(s.pause):
 		case <-ctx.Done():
@@ -159,7 +158,7 @@ func (s *sandbox) run(ctx context.Context) {
 	}
 }
 
-// take returns what is on the screen, so that the phone does not use it twice.
+// take returns what the screen shows, each code once.
 func (s *sandbox) take() (code, payload string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,10 +167,10 @@ func (s *sandbox) take() (code, payload string) {
 	return code, payload
 }
 
-// say hands what the phone says to the screen.
+// say shows what the phone does.
 func (s *sandbox) say(ctx context.Context, line string) { s.show(ctx, "simulated phone: "+line) }
 
-// show hands a line to the screen.
+// show hands a line over to the screen.
 func (s *sandbox) show(ctx context.Context, line string) {
 	select {
 	case s.says <- line:

@@ -14,9 +14,9 @@ import (
 	"github.com/walink/walink/passkey"
 )
 
-// Browse gives the simulated browser, which has the passkey and the walink
-// extension, the line that is on the screen. Where there is none, it answers by
-// the console, whose output is pasted.
+// Browse gives the line that the screen shows to the simulated browser, which has the
+// passkey and the walink extension. If line is "", the browser uses its console, and
+// Browse pastes what the console prints.
 func (s *sandbox) Browse(line string, challenge []byte, linker *walink.Linker) {
 	s.done.Go(func() {
 		s.say(s.ctx, "says to go on in the browser")
@@ -32,7 +32,7 @@ func (s *sandbox) Browse(line string, challenge []byte, linker *walink.Linker) {
 	})
 }
 
-// answer does what the extension's page does with the line.
+// answer does what the extension does with the line.
 func (s *sandbox) answer(ctx context.Context, line string, challenge []byte, linker *walink.Linker) error {
 	if line == "" {
 		answer, err := s.phone.Assert(challenge)
@@ -54,7 +54,7 @@ func (s *sandbox) answer(ctx context.Context, line string, challenge []byte, lin
 	return err
 }
 
-// post asks the broker in the name of the extension.
+// post sends a request to the broker, as the extension does.
 func post(ctx context.Context, address, token string, body []byte) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {

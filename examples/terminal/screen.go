@@ -15,32 +15,32 @@ import (
 
 // screen shows a Link to a person.
 //
-// On a terminal its last lines, the frame, are drawn over and over, so that no
-// code stays visible that is no longer good, and everything else scrolls by
-// above them. Elsewhere it writes plain lines, and only a QR code has colours,
-// without which it could not be scanned from the log that it most likely ends up in.
+// On a terminal the screen redraws its last lines, the frame, so that no code stays
+// visible after it has expired; everything else scrolls by above the frame. Elsewhere
+// the screen writes plain lines. Only a QR code has colours there, because a camera could
+// not read it without them in a light window.
 //
-// It is safe for concurrent use, and a log may be written to it.
+// A screen is safe for concurrent use. It is an io.Writer for a log.
 type screen struct {
 	out   io.Writer
-	size  func() (columns, rows int) // nil where out is no terminal
+	size  func() (columns, rows int) // nil if out is not a terminal
 	color bool
 
 	mu            sync.Mutex
 	view          view
-	columns, rows int // of the terminal when the frame was drawn
-	drawn         int // rows of what is drawn above the cursor
-	told          map[walink.Kind]bool
+	columns, rows int                  // of the terminal when the frame was drawn
+	drawn         int                  // rows of the frame above the cursor
+	explained     map[walink.Kind]bool // the steps have been shown
 }
 
-// newScreen returns a screen on w, which is a live one if w is a terminal.
+// newScreen returns a screen on w. The screen draws if w is a terminal.
 func newScreen(w io.Writer) *screen {
-	s := &screen{out: w, told: map[walink.Kind]bool{}}
+	s := &screen{out: w, explained: map[walink.Kind]bool{}}
 	if file := terminal(w); file != nil && os.Getenv("TERM") != "dumb" {
 		s.size = func() (int, int) {
 			columns, rows, err := term.GetSize(int(file.Fd()))
 			if err != nil || columns < 1 || rows < 1 {
-				return 80, 24 // some terminals do not know
+				return 80, 24 // some terminals do not know their size
 			}
 			return columns, rows
 		}
@@ -49,7 +49,7 @@ func newScreen(w io.Writer) *screen {
 	return s
 }
 
-// terminal returns the terminal that w is, or nil.
+// terminal returns w as a file if it is a terminal, and nil if not.
 func terminal(w io.Writer) *os.File {
 	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return file
@@ -57,10 +57,10 @@ func terminal(w io.Writer) *os.File {
 	return nil
 }
 
-// live reports whether the screen is a terminal that is drawn on.
+// live reports whether the screen draws a frame.
 func (s *screen) live() bool { return s.size != nil }
 
-// Show tells an event.
+// Show shows an event.
 func (s *screen) Show(event walink.Event, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,30 +78,29 @@ func (s *screen) Note(line string) {
 	s.write([]string{line}, time.Now())
 }
 
-// Write writes lines of a log above what is drawn.
+// Write writes lines of a log above the frame.
 func (s *screen) Write(lines []byte) (int, error) {
 	s.Note(strings.TrimSuffix(string(lines), "\n"))
 	return len(lines), nil
 }
 
-// Tick counts down, and draws anew if the window has changed.
+// Tick counts down, and redraws if the size of the window has changed.
 func (s *screen) Tick(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if columns, rows := s.size(); columns != s.columns || rows != s.rows {
-		// The terminal has moved what was drawn nobody knows where.
+		// The terminal has moved the old frame to an unknown place.
 		s.drawn = 0
 		s.print("\x1b[H\x1b[2J" + s.draw(now))
 		return
 	}
 	if s.view.typing {
-		return // it would draw over what has been typed
+		return // the status line would overwrite what the person types
 	}
 	s.print("\r\x1b[K" + s.status(now))
 }
 
-// Typed takes note that the person has pressed Enter: what was typed stays, and
-// the frame is drawn anew below it.
+// Typed redraws the frame below what the person has typed. Call Typed after Enter.
 func (s *screen) Typed(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +109,7 @@ func (s *screen) Typed(now time.Time) {
 	}
 }
 
-// Close takes what is drawn off the screen.
+// Close removes the frame.
 func (s *screen) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -118,7 +117,7 @@ func (s *screen) Close() {
 	s.write(nil, time.Time{})
 }
 
-// write puts lines above the frame and draws the frame again.
+// write puts lines above the frame and redraws the frame.
 func (s *screen) write(lines []string, now time.Time) {
 	if !s.live() {
 		for _, line := range lines {
@@ -140,7 +139,7 @@ func (s *screen) write(lines []string, now time.Time) {
 	s.print(out.String())
 }
 
-// draw returns the frame and its status line, after which the cursor stays, or
+// draw returns the frame. Its last line, where the cursor stays, is the status line or
 // a line to type on.
 func (s *screen) draw(now time.Time) string {
 	s.columns, s.rows = s.size()
@@ -159,7 +158,7 @@ func (s *screen) draw(now time.Time) string {
 	return out.String() + last
 }
 
-// status returns the status line, cut to one row: a second one would not be erased.
+// status returns the status line, cut to one row, because Tick erases only one.
 func (s *screen) status(now time.Time) string {
 	text := s.view.status(now)
 	if text != "" {
@@ -169,8 +168,8 @@ func (s *screen) status(now time.Time) string {
 	return string(line[:min(len(line), max(s.columns-1, 0))])
 }
 
-// lines are what an event looks like where nothing can be redrawn. The steps
-// are told once for each method.
+// lines are the plain lines of an event, for an output that cannot be redrawn. The steps
+// are shown once for each method.
 func (s *screen) lines(event walink.Event, now time.Time) []string {
 	var steps, shown []string
 	switch e := event.(type) {
@@ -187,13 +186,13 @@ func (s *screen) lines(event walink.Event, now time.Time) []string {
 		walink.Disconnected, walink.Reconnected:
 		return nil
 	}
-	if s.told[event.Kind()] {
+	if s.explained[event.Kind()] {
 		return shown
 	}
-	s.told[event.Kind()] = true
+	s.explained[event.Kind()] = true
 	return append(append([]string{""}, steps...), shown...)
 }
 
-// print writes in one go, so that the terminal never shows half a frame. An
-// error has nowhere to be told.
+// print writes everything at once, so that the terminal never shows half a frame.
+// Nobody could read an error of that.
 func (s *screen) print(text string) { _, _ = io.WriteString(s.out, text) }

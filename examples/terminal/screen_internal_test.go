@@ -12,10 +12,10 @@ import (
 	"github.com/walink/walink/qr"
 )
 
-// tty is a terminal of a fixed size that keeps what scrolls off it.
+// tty is a terminal of a fixed size that keeps the lines that scroll away.
 type tty struct {
 	columns, rows int
-	lines         [][]rune // all of them; the last rows are visible
+	lines         [][]rune // the last rows of them are visible
 	row, column   int
 }
 
@@ -90,7 +90,7 @@ func (t *tty) sequence(argument string, final rune) {
 	}
 }
 
-// all is everything that was ever written and not erased.
+// all is everything that was written and not erased.
 func (t *tty) all() string {
 	var out strings.Builder
 	for _, line := range t.lines {
@@ -127,8 +127,8 @@ func testNumber(t *testing.T) walink.Phone {
 	return phone
 }
 
-// TestPains08NoStaleCodeStaysVisible plays a long Link on windows of several sizes. What
-// is visible after each event, and after each second, is what is good then.
+// TestPains08NoStaleCodeStaysVisible plays a long Link on windows of several sizes. After
+// each event and each second the window shows the codes that are good then, and no others.
 func TestPains08NoStaleCodeStaysVisible(t *testing.T) {
 	t.Parallel()
 	start := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -199,7 +199,7 @@ func TestPains08NoStaleCodeStaysVisible(t *testing.T) {
 						t.Errorf("after %s: QR code %d is visible: %t\n%s", step.event.Kind(), n, !fit, visible)
 					}
 				}
-				if step.qr != 0 && !fit && size[1] > 20 && !strings.Contains(visible, "The QR code needs a window of") {
+				if step.qr != 0 && !fit && size[1] > 20 && !strings.Contains(visible, "the QR code needs a window of") {
 					t.Errorf("no hint that the window is too small\n%s", visible)
 				}
 			}
@@ -225,8 +225,8 @@ func TestResizeDrawsAnew(t *testing.T) {
 	}
 }
 
-// What a person types while a passkey is asked for is not drawn over, neither
-// by the seconds that pass nor, once it is entered, by what follows.
+// The screen does not overwrite what a person types while WhatsApp wants a passkey: not
+// with the countdown, and after Enter not with what follows.
 func TestTypingStaysOnTheScreen(t *testing.T) {
 	t.Parallel()
 	window := newTTY(60, 20)
@@ -270,7 +270,7 @@ func TestNoColorKeepsTheQRCodeAlone(t *testing.T) {
 	}
 }
 
-// TestWords are the lines that stay, for the events where they matter most.
+// TestWords has the lines that stay on the screen, for the most important events.
 func TestWords(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.Local)
@@ -300,11 +300,11 @@ func TestWords(t *testing.T) {
 			nil,
 			walink.QRCode{Number: 1, Fallback: limited},
 			[]string{
-				"No pairing code can be had: request code: rate limited. " + limited.Remedy() + " Not before 12:15:00, in 15m0s.",
+				"No pairing code can be had: request code: rate limited. " + limited.Remedy() + " Try again at 12:15:00, in 15m0s.",
 				"Going on with QR codes.",
 			},
 		},
-		"fallback told once": {
+		"fallback explained once": {
 			[]walink.Event{walink.QRCode{Number: 1, Fallback: limited}},
 			walink.QRCode{Number: 2, Fallback: limited},
 			[]string{"QR code 2 takes the place of QR code 1."},
@@ -317,7 +317,7 @@ func TestWords(t *testing.T) {
 			},
 			[]string{
 				"Code 1 is no longer good: enter code: code refused. " + refused.Remedy(),
-				`WhatsApp may know the number as +55 11 8765-4321. If it does, start again with -phone "+551187654321".`,
+				`If codes are refused again, start again with -phone "+551187654321": WhatsApp may know the number as +55 11 8765-4321.`,
 			},
 		},
 		"the same failure again": {
@@ -348,8 +348,8 @@ func TestFold(t *testing.T) {
 	}
 }
 
-// No notification may come, so whatever the size of the window, the way to
-// where the code is entered is shown with it.
+// The phone may show no notification, so a window of any size shows the way through the
+// menus next to the code.
 func TestPains25TheWayThroughTheMenus(t *testing.T) {
 	t.Parallel()
 	phone, err := walink.ParsePhone("+5511987654321")

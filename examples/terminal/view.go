@@ -12,27 +12,27 @@ import (
 	"github.com/walink/walink/qr"
 )
 
-// view is what a person has to see now. It is plain data: apply brings it up to
-// date with an event, frame draws it, and neither does anything else.
+// view is what a person has to see now. It is plain data: apply updates the view with an
+// event, and frame draws it.
 type view struct {
 	code *walink.PairingCode // on the screen
 	qr   *walink.QRCode      // on the screen
-	// gone are the codes that have left the screen and that nothing has replaced yet.
+	// gone are the codes that have been withdrawn and not yet replaced.
 	gone map[walink.Method]int
-	// busy is what is going on while there is nothing to enter or scan. It ends in
-	// "in" or "for" where until is set.
+	// busy is what the program does while there is no code. With until set it ends in
+	// "in" or "for".
 	busy  string
 	until time.Time
 	// typing is whether the person may be typing or pasting.
 	typing bool
-	// told is the failure that was told last.
-	told string
-	// fallback is whether the person knows why it is a QR code.
+	// last is the failure that was shown last.
+	last string
+	// fallback is whether the screen has said why there is a QR code instead of a pairing code.
 	fallback bool
 }
 
-// apply brings the view up to date and returns the lines that tell the event.
-// What the frame shows by itself is not told as well.
+// apply updates the view with an event, and returns the lines that stay on the screen. It
+// returns none for what the frame shows.
 func (v *view) apply(event walink.Event, now time.Time) []string {
 	v.busy, v.until, v.typing = "", time.Time{}, false
 	switch e := event.(type) {
@@ -70,13 +70,13 @@ func (v *view) apply(event walink.Event, now time.Time) []string {
 	case walink.PasskeyConfirmation:
 		v.busy, v.typing = "Waiting for the phone", !e.Automatic
 		if e.Automatic {
-			return []string{"The passkey is accepted, and proves that the phone is yours. Should the phone ask: the code is " + e.Code + "."}
+			return []string{"The passkey is accepted, and proves that the phone is yours. If the phone asks for a code, the code is " + e.Code + "."}
 		}
 		return []string{"The phone shows a code. If it is " + e.Code + ", type yes here and press Enter."}
 	case walink.Paired:
 		v.code, v.qr = nil, nil
 		v.busy = "Logging in"
-		return []string{"The phone has accepted. Logging in; leave WhatsApp open on the phone."}
+		return []string{"Leave WhatsApp open on the phone. The phone has accepted, and the login follows."}
 	case walink.Retrying:
 		v.code, v.qr = nil, nil
 		v.busy, v.until = "Trying again in", e.At
@@ -87,7 +87,7 @@ func (v *view) apply(event walink.Event, now time.Time) []string {
 	return nil
 }
 
-// replaced says that a code has taken the place of another.
+// replaced says that a code has replaced another one.
 func (v *view) replaced(method walink.Method, old, number int) []string {
 	delete(v.gone, method)
 	if old == 0 {
@@ -96,7 +96,7 @@ func (v *view) replaced(method walink.Method, old, number int) []string {
 	return []string{fmt.Sprintf("%s takes the place of %s.", name(method, number), lower(name(method, old)))}
 }
 
-// withdrawn takes a code off the screen and says why, and what helps.
+// withdrawn removes a code from the screen, and says why and what to do.
 func (v *view) withdrawn(e walink.Withdrawn, now time.Time) []string {
 	if v.gone == nil {
 		v.gone = map[walink.Method]int{}
@@ -123,12 +123,12 @@ func (v *view) withdrawn(e walink.Withdrawn, now time.Time) []string {
 	}
 	for _, phone := range e.Alternatives {
 		notes = append(notes, fmt.Sprintf(
-			"WhatsApp may know the number as %s. If it does, start again with -phone %q.", phone.International(), phone))
+			"If codes are refused again, start again with -phone %q: WhatsApp may know the number as %s.", phone, phone.International()))
 	}
 	return notes
 }
 
-// why says in words why a code is no longer good.
+// why says why a code is no longer good.
 func (v *view) why(e walink.Withdrawn, now time.Time) string {
 	if e.Err != nil {
 		return v.because(e.Err, now)
@@ -139,30 +139,30 @@ func (v *view) why(e walink.Withdrawn, now time.Time) string {
 	case walink.WithdrawnRefused:
 		return "it was refused."
 	case walink.WithdrawnReplaced:
-		return "another one takes its place."
+		return "another code replaces it."
 	case walink.WithdrawnStalled:
-		return "the phone answered, and then nothing more came."
+		return "the phone answered, and WhatsApp did not complete the link."
 	}
 	return "WhatsApp has withdrawn it."
 }
 
-// because says what failed and what to do about it, but not twice in a row.
+// because says what failed and what to do about it. It does not repeat itself.
 func (v *view) because(err *walink.Error, now time.Time) string {
 	if err == nil {
 		return "WhatsApp gave no reason."
 	}
 	text := reason(err) + ". " + err.Remedy()
-	if text == v.told {
+	if text == v.last {
 		return "see above."
 	}
-	v.told = text
+	v.last = text
 	if err.RetryAfter > 0 {
-		text += fmt.Sprintf(" Not before %s, in %s.", clock(now.Add(err.RetryAfter)), err.RetryAfter.Round(time.Second))
+		text += fmt.Sprintf(" Try again at %s, in %s.", clock(now.Add(err.RetryAfter)), err.RetryAfter.Round(time.Second))
 	}
 	return text
 }
 
-// reason is the text of an error without the name of the library before it.
+// reason is the text of an error without the name of the library.
 func reason(err error) string {
 	return strings.TrimRight(strings.TrimPrefix(err.Error(), "walink: "), ". ")
 }
@@ -180,8 +180,8 @@ func lower(name string) string {
 	return strings.Replace(name, "Code", "code", 1)
 }
 
-// steps are the way through the phone's menus. They lead there with and
-// without the notification that WhatsApp may send.
+// steps are the way through the phone's menus. They work with and without the
+// notification that WhatsApp may send.
 func (v *view) steps() []string {
 	last, account := "Point the phone at the QR code.", "the phone"
 	if v.code != nil {
@@ -201,7 +201,7 @@ func (v *view) steps() []string {
 	}
 }
 
-// drawn returns the lines of the QR code.
+// drawn are the lines of the QR code.
 func (v *view) drawn() []string {
 	var out bytes.Buffer
 	if err := qr.Terminal(&out, v.qr.Payload); err != nil {
@@ -239,8 +239,8 @@ func countdown(now, end time.Time) string {
 
 func clock(t time.Time) string { return t.Local().Format(time.TimeOnly) }
 
-// frame is what stands at the bottom of a terminal of that size, as large as
-// fits, without its status line. There is never more than one code of a method in it.
+// frame is what a terminal of that size shows at its bottom above the status line: the
+// most detailed layout that fits. It has at most one code of each method.
 func (v *view) frame(columns, rows int) []string {
 	if v.code == nil && v.qr == nil {
 		return nil
@@ -261,7 +261,7 @@ func (v *view) frame(columns, rows int) []string {
 		}
 		picture := v.drawn()
 		hint := fold([]string{fmt.Sprintf(
-			"The QR code needs a window of %d columns and %d rows; this one has %d and %d. Enlarge it, or zoom out.",
+			"Enlarge this window or zoom out: the QR code needs a window of %d columns and %d rows, and this one has %d and %d.",
 			width(picture[0]), len(fold([]string{scan}, width(picture[0])))+len(picture)+1, columns, rows)}, columns)
 		layouts = [][]string{
 			slices.Concat(full, picture), append(fold([]string{scan}, columns), picture...),
@@ -272,15 +272,15 @@ func (v *view) frame(columns, rows int) []string {
 		}
 	}
 	for _, lines := range layouts {
-		if fits(lines, columns, rows-1) { // the last row is the status line's
+		if fits(lines, columns, rows-1) { // the status line takes the last row
 			return lines
 		}
 	}
-	least := layouts[len(layouts)-1] // what matters in it stands at its end
+	least := layouts[len(layouts)-1] // its end is what matters most
 	return least[max(len(least)-max(rows-1, 0), 0):]
 }
 
-// fits reports whether the lines can be shown without being broken or scrolled away.
+// fits reports whether the window can show all lines without breaking one.
 func fits(lines []string, columns, rows int) bool {
 	for _, line := range lines {
 		if width(line) > columns {
@@ -290,20 +290,20 @@ func fits(lines []string, columns, rows int) bool {
 	return len(lines) <= rows
 }
 
-// box makes a code large.
+// box draws a code large, in a box.
 func box(code string) []string {
 	spaced := strings.Join(strings.Split(code, ""), " ")
 	edge := strings.Repeat("─", len(spaced)+6)
 	return []string{"     ┌" + edge + "┐", "     │   " + bold(spaced) + "   │", "     └" + edge + "┘"}
 }
 
-// bold marks what the screen is to set off; it drops the marks where it shows no colours.
+// bold marks s as bold. A screen without colours removes the marks.
 func bold(s string) string { return "\x1b[1m" + s + "\x1b[0m" }
 
 // width is the number of columns that a line takes.
 func width(line string) int { return utf8.RuneCountInString(plain(line)) }
 
-// plain removes the marks for bold and the colours.
+// plain removes the marks of bold text and of colours.
 func plain(line string) string {
 	var out strings.Builder
 	for {
@@ -316,7 +316,7 @@ func plain(line string) string {
 	}
 }
 
-// fold breaks lines between words, and indents what follows like the line's own text.
+// fold breaks long lines between words, and indents the rest of a line like its text.
 func fold(lines []string, columns int) []string {
 	var out []string
 	for _, line := range lines {

@@ -12,6 +12,9 @@ import (
 	"github.com/walink/walink/store"
 )
 
+// Window is the time in which Settings.CodeBudget counts.
+const Window = 15 * time.Minute
+
 // memory is the least time for which requests are remembered.
 const memory = 24 * time.Hour
 

@@ -1,33 +1,32 @@
-// Package redact makes texts fit to be shown.
+// Package redact makes texts fit to be shown: Text and its relatives mask secrets,
+// which are pairing codes, QR payloads, keys and phone numbers, and Line keeps a text
+// from outside to one short line.
 package redact
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 const (
-	// longest is how many bytes a line may have.
-	longest = 500
-	// more ends a line that is cut.
-	more = "…"
+	longest = 500 // bytes of a line
+	tail    = 200 // of which are for the end of a text that is too long: the end of an error's text is its cause
+	gap     = " … "
 )
 
 // Line returns s as one line of at most 500 bytes. A run of line breaks and other
 // control characters becomes a space, unless a space or the end of the line is next
-// to it. Characters that change the direction of what follows are dropped, and what
-// is not UTF-8 becomes U+FFFD. A longer text is cut between two characters and ends
-// in "…".
+// to it. Line drops characters that change the direction of the text after them, and
+// replaces what is not UTF-8 by U+FFFD. A text that is too long loses its middle.
 func Line(s string) string {
+	if len(s) > 4*longest { // the rest is lost in any case, and may be huge
+		s = s[:2*longest] + gap + s[len(s)-2*longest:]
+	}
 	var b strings.Builder
-	cut := 0       // the longest length of b after which more still fits
 	space := false // a run of control characters is in front of r
 	last := ' '    // the last character of b
 	for _, r := range s {
-		if b.Len() <= longest-len(more) {
-			cut = b.Len()
-		}
 		switch {
 		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
 			space = true
@@ -39,10 +38,26 @@ func Line(s string) string {
 			b.WriteByte(' ')
 		}
 		space, last = false, r
-		if b.Len()+utf8.RuneLen(r) > longest {
-			return b.String()[:cut] + more
-		}
 		b.WriteRune(r)
 	}
-	return b.String()
+	line := b.String()
+	if len(line) <= longest {
+		return line
+	}
+	// ToValidUTF8 removes a character that is cut in two.
+	return strings.ToValidUTF8(line[:longest-tail-len(gap)], "") + gap + strings.ToValidUTF8(line[len(line)-tail:], "")
 }
+
+// Errorf returns the error that [fmt.Errorf] returns, with Line of its text.
+func Errorf(format string, args ...any) error {
+	return bounded{fmt.Errorf(format, args...)}
+}
+
+// bounded is an error whose text is one line.
+type bounded struct{ error }
+
+// Error returns the text in one line.
+func (b bounded) Error() string { return Line(b.error.Error()) }
+
+// Unwrap returns the error with its whole text.
+func (b bounded) Unwrap() error { return b.error }

@@ -1,6 +1,8 @@
 package redact_test
 
 import (
+	"errors"
+	"io"
 	"strings"
 	"testing"
 	"unicode"
@@ -25,11 +27,11 @@ func TestLine(t *testing.T) {
 		"emoji with joiners":            {"Ana 👩\u200d💻", "Ana 👩\u200d💻"},
 		"not UTF-8":                     {"a\xffb\xc3", "a\ufffdb\ufffd"},
 		"500 bytes":                     {strings.Repeat("a", 500), strings.Repeat("a", 500)},
-		"501 bytes":                     {strings.Repeat("a", 501), strings.Repeat("a", 497) + "…"},
+		"501 bytes":                     {strings.Repeat("a", 300) + strings.Repeat("b", 201), strings.Repeat("a", 295) + " … " + strings.Repeat("b", 200)},
 		"500 bytes and a line break":    {strings.Repeat("a", 500) + "\n", strings.Repeat("a", 500)},
-		"a line break at the end of it": {strings.Repeat("a", 499) + "\nb", strings.Repeat("a", 497) + "…"},
-		"characters of four bytes":      {strings.Repeat("💻", 126), strings.Repeat("💻", 124) + "…"},
-		"50 kB":                         {strings.Repeat("ab\n", 17_000), strings.Repeat("ab ", 165) + "ab…"},
+		"a line break at the end of it": {strings.Repeat("a", 499) + "\nb", strings.Repeat("a", 295) + " … " + strings.Repeat("a", 198) + " b"},
+		"characters of four bytes":      {strings.Repeat("💻", 126), strings.Repeat("💻", 73) + " … " + strings.Repeat("💻", 50)},
+		"50 kB":                         {strings.Repeat("ab\n", 17_000) + "end", strings.Repeat("ab ", 98) + "a … b " + strings.Repeat("ab ", 64) + "ab end"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -37,6 +39,17 @@ func TestLine(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestErrorfKeepsTheCause(t *testing.T) {
+	t.Parallel()
+	err := redact.Errorf("read %q: %w", strings.Repeat("long\n", 200), io.ErrUnexpectedEOF)
+	if text := err.Error(); len(text) > 500 || !strings.HasPrefix(text, `read "long\n`) || !strings.HasSuffix(text, "unexpected EOF") {
+		t.Errorf("text %q", text)
+	}
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error("the cause is lost")
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
 
-	"github.com/walink/walink/internal/digits"
+	"github.com/walink/walink/internal/redact"
 )
 
 // owner says whose data a store has. The errors of sqlstore do not name the
@@ -24,7 +24,7 @@ func (o owner) fail(what, key string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return o.keeper.fail(fmt.Sprintf("the %s %q of session", what, digits.Mask(key)), o.session, err)
+	return o.keeper.fail(fmt.Sprintf("the %s %q of session", what, redact.Numbers(key)), o.session, err)
 }
 
 // IsTrustedIdentity implements [wastore.IdentityStore].

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/walink/walink/internal/digits"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 )
 
@@ -142,5 +142,5 @@ func (d *decoder) end() error {
 }
 
 func damaged(key []byte, why error) error {
-	return fmt.Errorf("key %q: %w: %w", digits.Mask(string(key)), ErrDamaged, why)
+	return fmt.Errorf("key %q: %w: %w", redact.Numbers(string(key)), ErrDamaged, why)
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"maps"
 
-	"github.com/walink/walink/internal/digits"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store/kv"
 )
 
@@ -175,7 +175,7 @@ func pageOf(names, list any) (page, error) {
 	for i, key := range keys {
 		name, _ := key.(string)
 		if i >= len(values) || values[i] == nil {
-			return page{}, fmt.Errorf("the server has lost the value of key %q", digits.Mask(name))
+			return page{}, fmt.Errorf("the server has lost the value of key %q", redact.Numbers(name))
 		}
 		value, _ := values[i].(string)
 		found.keys, found.values = append(found.keys, name), append(found.values, value)

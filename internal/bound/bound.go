@@ -1,0 +1,61 @@
+// Package bound makes calls of somebody else's code, such as a Store, that may
+// not obey its context.
+package bound
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// heedGrace is how long a call may take to obey the end of its context.
+const heedGrace = time.Second
+
+// Call calls f. If ctx ends, f gets the grace to return, and then Call returns
+// without it: answered is false, err is that of ctx, and f goes on in a goroutine
+// that nobody waits for.
+func Call[T any](ctx context.Context, grace time.Duration, f func(context.Context) (T, error)) (value T, answered bool, err error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		value, err := f(ctx)
+		answers <- answer{value, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.value, true, a.err
+	case <-ctx.Done():
+	}
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case a := <-answers:
+		return a.value, true, a.err
+	case <-timer.C:
+		return value, false, ctx.Err()
+	}
+}
+
+// Store calls a Store within limit. The error is a [SlowStore] if the Store has
+// not answered by then.
+func Store[T any](ctx context.Context, limit time.Duration, f func(context.Context) (T, error)) (T, error) {
+	inner, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	value, _, err := Call(inner, heedGrace, f)
+	if err != nil && ctx.Err() == nil && errors.Is(inner.Err(), context.DeadlineExceeded) {
+		err = SlowStore(limit)
+	}
+	return value, err
+}
+
+// SlowStore is the error of a Store that did not answer within this time.
+type SlowStore time.Duration
+
+// Error names the time.
+func (s SlowStore) Error() string {
+	return fmt.Sprintf("the store did not answer within %v", time.Duration(s))
+}

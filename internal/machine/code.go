@@ -1,0 +1,234 @@
+package machine
+
+import "time"
+
+// codeOffer is the pairing code of the current connection.
+type codeOffer struct {
+	issued   time.Time // set while a code is awaited, shown or answered
+	replyBy  time.Time // while a code is awaited
+	asked    bool      // the server is
+	expires  time.Time // while the code is on the screen
+	answerBy time.Time // after the phone's answer, until pair-success
+	shown    bool
+	answers  int // of the phone
+
+	// What follows is of the whole Link.
+	counting bool     // the ledger is being asked
+	counted  bool     // the ledger has counted a code that was not asked for yet
+	denied   *Failure // the ledger's answer, until a code is wanted
+	number   int      // of the last code that was shown
+	faults   int      // requests in a row without a usable answer
+	off      *Failure // no more codes are asked for, and why
+}
+
+// clear takes the code off the screen, and forgets the request.
+func (c *codeOffer) clear() {
+	*c = codeOffer{counting: c.counting, counted: c.counted, denied: c.denied, number: c.number, faults: c.faults, off: c.off}
+}
+
+// deadline is the next thing that time does to the code. Once the phone has
+// answered, the code's own life no longer matters.
+func (c *codeOffer) deadline() time.Time {
+	switch {
+	case !c.answerBy.IsZero():
+		return c.answerBy
+	case !c.replyBy.IsZero():
+		return c.replyBy
+	default:
+		return c.expires
+	}
+}
+
+// awaited reports whether the phone has answered and pair-success is due.
+func (c *codeOffer) awaited() bool { return !c.answerBy.IsZero() }
+
+// pending reports whether a code is on its way, on the screen or answered.
+func (c *codeOffer) pending() bool { return !c.issued.IsZero() }
+
+// wantsCode reports whether pairing codes are asked for.
+func (m *Machine) wantsCode() bool { return m.cfg.Code && m.code.off == nil }
+
+// allowCode has the ledger count the code that follows, as soon as it is likely
+// that WhatsApp can be asked for one: once the connection is open. A code that
+// was counted and not asked for serves the next attempt.
+func (m *Machine) allowCode() {
+	if m.phase == phaseOpening && m.opened && m.leased && !m.resumed && m.wantsCode() {
+		m.count()
+	}
+}
+
+func (m *Machine) count() {
+	if !m.code.counting && !m.code.counted && m.code.denied == nil {
+		m.code.counting = true
+		m.do(AllowCode{})
+	}
+}
+
+// codeAllowed takes the ledger's answer.
+func (m *Machine) codeAllowed(now time.Time, in CodeAllowed) {
+	m.code.counting, m.code.counted, m.code.denied = false, in.Err == nil, in.Err
+	if m.phase == phaseOffering && !m.code.replyBy.IsZero() {
+		m.askForCode(now)
+	}
+}
+
+// requestCode asks for a code on the current connection.
+func (m *Machine) requestCode(now time.Time) {
+	m.awaitCode(now)
+	m.askForCode(now)
+}
+
+func (m *Machine) awaitCode(now time.Time) {
+	m.code.clear()
+	m.code.issued, m.code.replyBy = now, now.Add(codeLimit)
+}
+
+// askForCode asks the server for a code once the ledger has counted it.
+func (m *Machine) askForCode(now time.Time) {
+	m.count()
+	switch err := m.code.denied; {
+	case err != nil:
+		m.code.denied = nil
+		m.codeFailed(now, err)
+	case m.code.counted:
+		m.code.counted = false
+		m.code.issued, m.code.asked = now, true
+		m.do(RequestCode{m.epoch})
+	}
+}
+
+// codeReady shows a code that the server has confirmed.
+func (m *Machine) codeReady(_ time.Time, in CodeConfirmed) {
+	if m.phase != phaseOffering || m.code.replyBy.IsZero() || !m.code.asked {
+		return
+	}
+	m.code.replyBy, m.code.faults, m.lastErr = time.Time{}, 0, nil
+	m.code.expires = m.code.issued.Add(codeLife)
+	m.code.shown = true
+	m.code.number++
+	m.do(Tell{PairingCode{Code: in.Code, Number: m.code.number, Issued: m.code.issued, Expires: m.code.expires}})
+}
+
+// codeFailed decides what follows if no code was given. After a 429 or a 400
+// there are no more codes in this Link; after no answer, or one that is of no
+// use, another connection may do better, a few times.
+func (m *Machine) codeFailed(now time.Time, err *Failure) {
+	if m.phase != phaseOffering || m.code.replyBy.IsZero() {
+		return
+	}
+	m.code.clear()
+	m.lastErr = err
+	switch err.Reason {
+	case ReasonServer, ReasonStalled, ReasonNetwork, ReasonPairing:
+		m.code.faults++
+		if m.code.faults < maxCodeFaults {
+			if !m.qr.shown() {
+				m.lost(now, Lost{Epoch: m.epoch, Err: err})
+			} else {
+				m.do(Tell{Withdrawn{Method: MethodPairing, Reason: whyOf(err.Reason), Err: err}})
+			}
+			return
+		}
+	case ReasonStore:
+		m.fail(err)
+		return
+	default:
+	}
+	m.noMoreCodes(now, err)
+}
+
+// noMoreCodes goes on without pairing codes, as the Settings say.
+func (m *Machine) noMoreCodes(now time.Time, err *Failure) {
+	m.code.clear()
+	m.code.off = err
+	if m.cfg.QR || m.cfg.OtherForm && err.Reason == ReasonCodeRefused {
+		m.do(Tell{Withdrawn{Method: MethodPairing, Reason: whyOf(err.Reason), Err: err}})
+	}
+	switch {
+	case m.cfg.QR:
+		if !m.qr.shown() {
+			m.reopen(now)
+		}
+	case m.cfg.Fallback:
+		m.qr.fallback = err
+		if m.phase == phaseOffering && !m.qr.shown() {
+			m.rotate(now)
+		}
+	default:
+		m.fail(err)
+	}
+}
+
+// phoneAnswered takes the phone's primary_hello: pair-success is due.
+func (m *Machine) phoneAnswered(now time.Time) {
+	if m.phase != phaseOffering || !m.code.shown {
+		return
+	}
+	if m.code.answers++; m.code.answers > maxAnswers {
+		m.phoneRefused(now)
+		return
+	}
+	if !m.code.awaited() {
+		m.code.answerBy = now.Add(answerLimit)
+	}
+}
+
+// phoneRefused takes the server's refresh_code: the phone did not accept the
+// code. Another one follows on the same connection, as in WhatsApp Web.
+func (m *Machine) phoneRefused(now time.Time) {
+	if m.phase != phaseOffering || !m.code.shown {
+		return
+	}
+	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: errRefreshCode}
+	m.withdrawCode(Refused, err)
+	m.lastErr = err
+	m.requestCode(now)
+}
+
+// codeDeadline handles what time does to the code.
+func (m *Machine) codeDeadline(now time.Time) {
+	switch {
+	case m.code.awaited():
+		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: ReasonStalled, Op: "pair", Err: errPairStalled}})
+	case !m.code.replyBy.IsZero():
+		m.codeFailed(now, &Failure{Reason: ReasonStalled, Op: "request code", Err: errCodeStalled})
+	case m.code.shown:
+		// The server ends a connection at about this age, so the next code gets a new one.
+		m.withdrawAll(now, Expired, nil)
+		m.reopen(now)
+	}
+}
+
+func (m *Machine) withdrawCode(why Why, err *Failure) {
+	m.do(Tell{Withdrawn{Method: MethodPairing, Number: m.code.number, Reason: why, Err: err}})
+}
+
+// withdrawAll takes everything off the screen. A code that goes with its
+// connection, before its time, has not expired: it is replaced.
+func (m *Machine) withdrawAll(now time.Time, why Why, err *Failure) {
+	if m.code.shown {
+		if why == Expired && now.Before(m.code.expires) {
+			m.withdrawCode(Replaced, err)
+		} else {
+			m.withdrawCode(why, err)
+		}
+	}
+	m.code.clear()
+	if m.qr.shown() {
+		m.do(Tell{Withdrawn{Method: MethodQR, Number: m.qr.number, Reason: why, Err: err}})
+	}
+	m.qr.clear()
+}
+
+// whyOf is the reason that a failure gives to a code that it ends.
+func whyOf(reason Reason) Why {
+	switch reason {
+	case ReasonStalled:
+		return Stalled
+	case ReasonCodeRefused, ReasonRateLimited, ReasonForbidden, ReasonServer, ReasonPairing, ReasonWrongAccount, ReasonMultideviceOff,
+		ReasonBanned, ReasonTemporarilyBanned, ReasonClientOutdated:
+		return Refused
+	default:
+		return Replaced
+	}
+}

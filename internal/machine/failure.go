@@ -1,0 +1,54 @@
+package machine
+
+import (
+	"time"
+
+	"go.mau.fi/whatsmeow/types"
+)
+
+// Reason says what kind of failure a Failure is. The values are those of
+// walink.Reason, which documents them.
+type Reason string
+
+// The reasons that a Link can meet.
+const (
+	ReasonClosed            Reason = "closed"
+	ReasonSessionBusy       Reason = "session_busy"
+	ReasonNetwork           Reason = "network"
+	ReasonProxy             Reason = "proxy"
+	ReasonTimeout           Reason = "timeout"
+	ReasonCanceled          Reason = "canceled"
+	ReasonCodeRefused       Reason = "code_refused"
+	ReasonRateLimited       Reason = "rate_limited"
+	ReasonForbidden         Reason = "forbidden"
+	ReasonServer            Reason = "server"
+	ReasonStalled           Reason = "stalled"
+	ReasonPairing           Reason = "pairing"
+	ReasonWrongAccount      Reason = "wrong_account"
+	ReasonPasskey           Reason = "passkey"
+	ReasonClientOutdated    Reason = "client_outdated"
+	ReasonLoggedOut         Reason = "logged_out"
+	ReasonRemoved           Reason = "removed"
+	ReasonBanned            Reason = "banned"
+	ReasonTemporarilyBanned Reason = "temporarily_banned"
+	ReasonReplaced          Reason = "replaced"
+	ReasonMultideviceOff    Reason = "multidevice_off"
+	ReasonStore             Reason = "store"
+)
+
+// Failure is what walink.Error is made of. It is never changed once it has been
+// handed over.
+type Failure struct {
+	Reason     Reason
+	Op         string        // what was being done, such as "request code"
+	RetryAfter time.Duration // zero if unknown
+	Err        error         // the cause; may be nil
+	Last       *Failure      // the failure that this one has cut short; nil if there is none
+}
+
+// Account is the account that a device is linked to.
+type Account struct {
+	JID, LID     types.JID
+	BusinessName string
+	Platform     string
+}

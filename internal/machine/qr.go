@@ -1,0 +1,124 @@
+package machine
+
+import (
+	"strings"
+	"time"
+)
+
+// qrOffer is the QR side of the current connection.
+type qrOffer struct {
+	payloads []string  // one for each ref
+	index    int       // of the one on the screen
+	expires  time.Time // while one is on the screen
+
+	// What follows is of the whole Link.
+	number   int      // of the last QR code that was shown
+	fallback *Failure // why a QR code is shown though a pairing code was wanted
+}
+
+func (q *qrOffer) clear() {
+	*q = qrOffer{number: q.number, fallback: q.fallback}
+}
+
+func (q *qrOffer) shown() bool { return !q.expires.IsZero() }
+
+// refsLife is how long n refs are good for, from their arrival: the first one is
+// shown for 60 s and each of the others for 20 s.
+func refsLife(n int) time.Duration {
+	if n == 0 {
+		return 0
+	}
+	return firstRefLife + time.Duration(n-1)*nextRefLife
+}
+
+// showsQR reports whether QR codes belong on the screen.
+func (m *Machine) showsQR() bool { return m.cfg.QR || m.qr.fallback != nil }
+
+// refs takes the server's pair-device: from now on codes can be offered.
+func (m *Machine) refs(now time.Time, in Refs) {
+	if m.phase != phaseOpening || m.resumed || m.qr.payloads != nil {
+		return
+	}
+	m.refsAt = now
+	m.qr.payloads, m.qr.index = append([]string{}, in.Payloads...), -1
+	m.offer(now)
+}
+
+// offer shows what the refs allow, once they are here and the session is leased.
+func (m *Machine) offer(now time.Time) {
+	if m.qr.payloads == nil || !m.leased || m.resumed {
+		return
+	}
+	m.phase, m.stageAt = phaseOffering, time.Time{}
+	if m.wantsCode() {
+		m.awaitCode(now)
+	}
+	if m.showsQR() {
+		m.rotate(now)
+	}
+	if m.code.pending() {
+		m.askForCode(now)
+	}
+}
+
+// rotate shows the QR code that is due by the age of the refs.
+func (m *Machine) rotate(now time.Time) {
+	for m.qr.index++; m.qr.index < len(m.qr.payloads); m.qr.index++ {
+		if expires := m.refsAt.Add(refsLife(m.qr.index + 1)); now.Before(expires) {
+			m.showQR(now, expires)
+			return
+		}
+	}
+	if m.qr.shown() {
+		m.do(Tell{Withdrawn{Method: MethodQR, Number: m.qr.number, Reason: Expired}})
+	}
+	m.qr.expires = time.Time{}
+	switch {
+	case m.code.pending(): // the code outlives the refs; the next connection brings both anew
+	case len(m.qr.payloads) == 0:
+		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: ReasonPairing, Op: "pair device", Err: ErrEmptyRefs}, Tries: FewTries})
+	default:
+		m.reopen(now)
+	}
+}
+
+func (m *Machine) showQR(now, expires time.Time) {
+	m.qr.expires = expires
+	m.qr.number++
+	if !m.code.pending() || m.code.shown {
+		m.lastErr = nil
+	}
+	m.do(Tell{QRCode{
+		Payload: m.qr.payloads[m.qr.index], Number: m.qr.number,
+		Issued: now, Expires: expires, Fallback: m.qr.fallback,
+	}})
+}
+
+// secretChanged puts the companion's new ADV secret into the payloads, and shows
+// the current one again at once, because a scan of the one on the screen can no
+// longer succeed.
+func (m *Machine) secretChanged(now time.Time, in SecretChanged) {
+	if m.phase != phaseOffering && m.phase != phaseOpening {
+		return
+	}
+	changed := false
+	for i, p := range m.qr.payloads {
+		m.qr.payloads[i] = withSecret(p, in.Secret)
+		changed = changed || m.qr.payloads[i] != p
+	}
+	if changed && m.qr.shown() {
+		m.showQR(now, m.qr.expires)
+	}
+}
+
+// withSecret returns the QR payload with its ADV secret replaced. The payload
+// is "…#ref,noise,identity,adv,clientType", as makeQRData in whatsmeow's
+// qrchan.go writes it.
+func withSecret(payload, secret string) string {
+	fields := strings.Split(payload, ",")
+	if len(fields) < 4 {
+		return payload
+	}
+	fields[3] = secret
+	return strings.Join(fields, ",")
+}

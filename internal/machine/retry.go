@@ -1,0 +1,128 @@
+package machine
+
+import (
+	"maps"
+	"time"
+)
+
+// lost handles the end of the current connection, whatever has ended it.
+func (m *Machine) lost(now time.Time, in Lost) {
+	switch m.phase {
+	case phaseIdle, phaseWaiting, phaseRefreshing, phaseDropping, phaseDone:
+		return // the connection is already known to be gone
+	case phasePaired:
+		if in.Err.Reason == ReasonNetwork {
+			return // the connection may end before or after the 515: stageAt reconnects
+		}
+	case phaseOffering:
+		if in.Err.Reason == ReasonNetwork && !m.code.awaited() && !now.Before(m.refsAt.Add(refsLife(len(m.qr.payloads)))) {
+			// The server closes a connection whose refs have run out.
+			m.withdrawAll(now, Expired, nil)
+			m.reopen(now)
+			return
+		}
+	case phaseProbation:
+		if in.Err.Reason == ReasonLoggedOut {
+			in.Err = &Failure{Reason: ReasonRemoved, Op: in.Err.Op, Err: in.Err.Err}
+			in.Tries = 1
+		}
+	case phaseOpening, phasePasskey, phaseLogin:
+	}
+	m.withdrawAll(now, whyOf(in.Err.Reason), in.Err)
+	m.settle(in.Err)
+	m.lastErr = in.Err
+	m.do(Shut{m.epoch})
+	switch in.Err.Reason {
+	case ReasonStore: // another attempt would wait for the store too
+	case ReasonClientOutdated:
+		if m.cfg.VersionRefresh && !m.refreshed {
+			m.refreshed, m.retryErr = true, in.Err
+			m.phase, m.stageAt = phaseRefreshing, now.Add(ServiceLimit)
+			m.do(RefreshVersion{m.epoch})
+			return
+		}
+	case ReasonLoggedOut, ReasonRemoved:
+		if m.resumed || m.paired {
+			// A device that WhatsApp has removed is forgotten in any case.
+			m.retryErr, m.last = in.Err, !m.struck(in.Err.Reason, in.Tries)
+			m.phase, m.stageAt = phaseDropping, now.Add(ServiceLimit)
+			m.do(DropSession{m.epoch})
+			return
+		}
+	default:
+		if in.Tries >= 0 && m.struck(in.Err.Reason, in.Tries) {
+			m.retry(now, in.Err, m.backoff(now))
+			return
+		}
+	}
+	m.fail(in.Err)
+}
+
+// struck counts a failure and reports whether another attempt may follow.
+// Zero tries means any number.
+func (m *Machine) struck(reason Reason, tries int) bool {
+	m.strikes[reason]++
+	return tries == 0 || m.strikes[reason] <= tries
+}
+
+// versionRefreshed goes on after the version request.
+func (m *Machine) versionRefreshed(now time.Time, in VersionRefreshed) {
+	if m.phase != phaseRefreshing {
+		return
+	}
+	if in.Err != nil {
+		err := *m.retryErr
+		err.Err = in.Err
+		m.fail(&err)
+		return
+	}
+	m.retry(now, m.retryErr, 0)
+}
+
+// sessionDropped goes on after the session has been deleted.
+func (m *Machine) sessionDropped(now time.Time, in SessionDropped) {
+	switch {
+	case m.phase != phaseDropping:
+	case in.Err != nil:
+		m.fail(in.Err)
+	case m.cfg.ResumeOnly || m.last:
+		m.fail(m.retryErr)
+	default:
+		m.unpair()
+		m.retry(now, m.retryErr, 0)
+	}
+}
+
+// unpair forgets that this Link has paired: its device is gone.
+func (m *Machine) unpair() {
+	m.paired, m.loginBy, m.trialBy = false, time.Time{}, time.Time{}
+}
+
+// retry announces the next attempt and waits for it.
+func (m *Machine) retry(now time.Time, err *Failure, delay time.Duration) {
+	m.phase = phaseWaiting
+	m.stageAt = now.Add(delay)
+	m.do(Tell{Retrying{Attempt: m.epoch + 1, Err: err, At: m.stageAt}})
+}
+
+// reopen goes on with a new connection after a round of codes that nobody took. Such
+// a round clears the failures before it.
+func (m *Machine) reopen(now time.Time) {
+	maps.DeleteFunc(m.strikes, func(reason Reason, _ int) bool { return reason != ReasonRemoved && reason != ReasonLoggedOut })
+	m.do(Shut{m.epoch})
+	m.open(now)
+}
+
+// backoff returns how long to wait before the next attempt.
+func (m *Machine) backoff(now time.Time) time.Duration {
+	if !m.refsAt.IsZero() && now.Sub(m.refsAt) >= StableAfter {
+		m.faults = 0
+	}
+	m.refsAt = time.Time{}
+	d := min(ShortestWait<<min(m.faults, 5), longestWait)
+	m.faults++
+	if !m.loginBy.IsZero() {
+		return ShortestWait // the login has 30 s in all
+	}
+	return max(ShortestWait, d/2+time.Duration(m.cfg.Jitter()*float64(d/2)))
+}

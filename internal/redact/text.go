@@ -1,0 +1,59 @@
+package redact
+
+import (
+	"regexp"
+	"strings"
+)
+
+// Mark stands in the place of a secret.
+const Mark = "[redacted]"
+
+// What a secret looks like: a QR payload, base64 or hex of 16 bytes and more, a
+// pairing code, and seven digits or more in a row.
+var (
+	qrPayload = regexp.MustCompile(`\S*wa\.me/\S*|\S+,\S+,\S+,\S+`)
+	longWord  = regexp.MustCompile(`[A-Za-z0-9+/=_@-]{22,}`)
+	pairCode  = regexp.MustCompile(`\b[1-9A-HJ-NP-Z]{4}-?[1-9A-HJ-NP-Z]{4}\b`)
+	digitRun  = regexp.MustCompile(`\d{7,}`)
+)
+
+// Text replaces everything in text that looks like a secret by [Mark].
+func Text(text string) string {
+	text = qrPayload.ReplaceAllString(text, Mark)
+	text = longWord.ReplaceAllString(text, Mark)
+	text = pairCode.ReplaceAllString(text, Mark)
+	return Numbers(text)
+}
+
+// Numbers replaces seven digits and more in a row, which may be a phone number,
+// by [Mark].
+func Numbers(text string) string { return digitRun.ReplaceAllString(text, Mark) }
+
+// Digits hides all but the last two digits of a number, and all of a short one.
+func Digits(digits string) string {
+	const shown, bullet = 2, "•"
+	if len(digits) < 3*shown {
+		return strings.Repeat(bullet, len(digits))
+	}
+	hidden := len(digits) - shown
+	return strings.Repeat(bullet, hidden) + digits[hidden:]
+}
+
+// Session returns err with the name of the session masked in its text: sessions
+// are often named by a phone number, and a Store may name the session.
+func Session(err error, name string) error {
+	masked := Text(name)
+	if masked == name || !strings.Contains(err.Error(), name) {
+		return err
+	}
+	return &renamed{err, strings.ReplaceAll(err.Error(), name, masked)}
+}
+
+// renamed is an error with another text.
+type renamed struct {
+	error
+	text string
+}
+
+func (r *renamed) Error() string { return r.text }
+func (r *renamed) Unwrap() error { return r.error }

@@ -1,0 +1,314 @@
+// Package wire is whatsmeow, tamed. Its one door is a Conn: one whatsmeow client
+// and its connection, which posts inputs of package machine and turns whatsmeow's
+// errors and nodes into failures.
+//
+// whatsmeow logs much that a Link has to know and sends no event for it, and its ways
+// of ending a connection are unsafe in three places. So a Conn also reads whatsmeow's
+// log (tap.go), and has a layer of its own between whatsmeow and the network
+// (transport.go) and between whatsmeow and the store (guard.go).
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/types/events"
+
+	"github.com/walink/walink/internal/machine"
+	"github.com/walink/walink/internal/queue"
+)
+
+const (
+	closeGrace = time.Second     // for a websocket to be closed in order
+	storeGrace = 5 * time.Second // for a pairing that whatsmeow is storing to end
+
+	// ShutLimit is how long Shut takes at most.
+	ShutLimit = 2*closeGrace + storeGrace
+)
+
+// Inbox is where the inputs of a Conn go.
+type Inbox = queue.Queue[machine.Input]
+
+// Conn is one whatsmeow client and its connection. whatsmeow's handlers run in
+// whatsmeow's goroutines; here they only post inputs. The methods of a Conn may be
+// called from several goroutines at once.
+type Conn struct {
+	cfg       *Config
+	epoch     int
+	linked    bool // the device was linked before this Conn
+	device    *wastore.Device
+	http      *http.Client
+	transport *transport
+	base      context.Context //nolint:containedctx // of which every life is made
+
+	answering chan struct{} // holds one token while an assertion is on its way
+
+	reconnects, manual bool // what EnableAutoReconnect and DisableLoginAutoReconnect are after the login
+
+	mu         sync.Mutex
+	inbox      *Inbox // of whoever watches the Conn
+	client     *whatsmeow.Client
+	life       context.Context //nolint:containedctx // whatsmeow takes the life of a connection from the context of its Connect
+	cancel     context.CancelFunc
+	isShut     bool
+	isReleased bool             // the reconnects are whatsmeow's
+	pairing    chan struct{}    // not nil once a pair-success has come; closed when whatsmeow has handled it
+	isPaired   bool             // pairing is closed
+	isAgreed   bool             // checkAccount has said yes
+	isRefused  bool             // the pair-success was not good, which is why the connection ends
+	late       []machine.Input  // what has come between the pair-success and the end of its handling
+	rejected   *machine.Failure // why checkAccount said no
+	account    machine.Account  // that the device is linked to
+	challenge  json.RawMessage  // of the passkey, as it arrived last
+	helloID    string           // of the last companion_hello
+	codeRef    string           // of the code that the answer to it brought
+	finishID   string           // of the companion_finish that is on its way
+}
+
+// Params are what one Conn has that the other Conns of its Linker have not.
+type Params struct {
+	Epoch      int
+	Device     *wastore.Device
+	Inbox      *Inbox
+	Held       func() bool // whether the session is still ours; without it nothing passes. It blocks never
+	Patient    bool        // the store may take longer: nobody waits for a login after pairing
+	Supervised bool        // the 515 stays walink's after the login
+}
+
+// New returns a Conn that is not connected. The values of base go to every call
+// that whatsmeow makes; the end of base ends nothing.
+func New(base context.Context, cfg *Config, p Params) *Conn {
+	c := &Conn{
+		cfg: cfg, epoch: p.Epoch, device: p.Device, linked: p.Device.ID != nil, inbox: p.Inbox,
+		account: AccountOf(p.Device), base: context.WithoutCancel(base), answering: make(chan struct{}, 1),
+		manual: p.Supervised,
+	}
+	c.life, c.cancel = context.WithCancel(c.base)
+	c.http, c.transport = track(cfg.HTTP, p.Held)
+	c.guard(p.Patient)
+	return c
+}
+
+// Connect makes the client, opens its connection, and posts Opened or Lost. It
+// blocks until then.
+func (c *Conn) Connect() {
+	c.newClient()
+	c.open()
+}
+
+// Reconnect closes the connection and opens another one with the same client. It
+// posts Opened or Lost, and blocks until then.
+func (c *Conn) Reconnect() {
+	c.mu.Lock()
+	client, cancel := c.client, c.cancel
+	c.life, c.cancel = context.WithCancel(c.base)
+	c.mu.Unlock()
+	c.disconnect(client, cancel)
+	cancel()
+	c.open()
+}
+
+func (c *Conn) open() {
+	c.mu.Lock()
+	ctx, client, isShut := c.life, c.client, c.isShut
+	if !isShut {
+		c.transport.begin()
+	}
+	c.mu.Unlock()
+	if isShut {
+		return
+	}
+	err := client.ConnectContext(ctx)
+	c.transport.opened()
+	if err != nil && !errors.Is(err, whatsmeow.ErrAlreadyConnected) {
+		failure, tries := connectFailed(err, c.cfg.Proxy)
+		c.post(machine.Lost{Epoch: c.epoch, Err: failure, Tries: tries})
+		return
+	}
+	c.post(machine.Opened{Epoch: c.epoch})
+}
+
+// Shut closes the connection for good, and returns when whatsmeow has finished
+// with it. A pairing that is being stored is given the time to end one way or the
+// other.
+func (c *Conn) Shut() {
+	c.mu.Lock()
+	c.isShut = true
+	client, cancel := c.client, c.cancel
+	c.mu.Unlock()
+	defer cancel()
+	if client == nil {
+		return // not made yet: open will see that it must not connect
+	}
+	c.disconnect(client, cancel)
+	c.awaitPairing() // checkAccount lets no other one begin
+}
+
+// disconnect closes the connection, in order for a moment and then at once. A
+// reconnect by whatsmeow itself may block Disconnect.
+func (c *Conn) disconnect(client *whatsmeow.Client, cancel context.CancelFunc) {
+	w, dialing := c.transport.block()
+	// A connect, ours or one of whatsmeow's own, holds the lock that Disconnect needs.
+	if dialing {
+		cancel()
+	}
+	end := cancel
+	if w != nil {
+		w.drain(closeGrace)
+		end = func() {
+			w.kill()
+			cancel()
+		}
+		defer w.kill()
+	}
+	hurry := time.AfterFunc(closeGrace, end)
+	defer hurry.Stop()
+	client.Disconnect()
+}
+
+// Client returns the client; nil before Connect.
+func (c *Conn) Client() *whatsmeow.Client {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.client
+}
+
+// Epoch returns the number of the attempt that the Conn belongs to.
+func (c *Conn) Epoch() int { return c.epoch }
+
+// Account returns the account that the device is linked to. The device itself may
+// be changing: whatsmeow deletes the device in another goroutine.
+func (c *Conn) Account() machine.Account {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.account
+}
+
+// IsUp reports whether the Conn is connected and logged in.
+func (c *Conn) IsUp() bool { return c.Client().IsLoggedIn() && c.transport.up() }
+
+// Redirect gives the Conn another inbox, or none, and moves what the present one
+// holds about this Conn. rest is what was taken out of the present one before.
+func (c *Conn) Redirect(to, from *Inbox, rest []machine.Input) {
+	if to == nil {
+		to = queue.New[machine.Input]()
+		to.Close()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inbox = to
+	for _, in := range slices.Concat(rest, from.Take()) {
+		if machine.Attempt(in) == c.epoch {
+			to.Put(in)
+		}
+	}
+}
+
+// post hands an input to whoever watches the Conn.
+func (c *Conn) post(in machine.Input) {
+	c.mu.Lock()
+	inbox := c.inbox
+	c.mu.Unlock()
+	inbox.Put(in)
+}
+
+// handle is whatsmeow's event handler. Failures that have a node of their own are
+// posted by received, which sees them earlier and always.
+func (c *Conn) handle(evt any) {
+	switch e := evt.(type) {
+	case *events.QR:
+		c.post(machine.Refs{Epoch: c.epoch, Payloads: slices.Clone(e.Codes)})
+	case *events.RotateADVSecret:
+		c.post(machine.SecretChanged{Epoch: c.epoch, Secret: e.NewSecret})
+	case *events.PairPasskeyRequest:
+		c.post(machine.PasskeyWanted{Epoch: c.epoch, Challenge: c.passkeyChallenge()})
+	case *events.PairPasskeyConfirmation:
+		c.post(machine.PasskeyCode{Epoch: c.epoch, Code: e.Code, Automatic: e.SkipHandoffUX})
+	case *events.PairPasskeyError:
+		c.passkeyFailed(e)
+	case *events.PairSuccess:
+		account := accountOf(e.ID, e.LID, e.BusinessName, e.Platform)
+		c.mu.Lock()
+		c.account = account
+		c.mu.Unlock()
+		c.paired(machine.PairSuccess{Epoch: c.epoch, Account: account})
+	case *events.PairError:
+		failure, tries := pairFailed(e.Error, c.refuse())
+		c.post(machine.Lost{Epoch: c.epoch, Err: failure, Tries: tries})
+	case *events.QRScannedWithoutMultidevice:
+		c.lost(&machine.Failure{Reason: machine.ReasonMultideviceOff, Op: "scan"}, machine.FewTries)
+	case *events.ManualLoginReconnect:
+		c.afterPairing(machine.RestartWanted{Epoch: c.epoch})
+	case *events.Connected:
+		// If the connection has ended already, Disconnected follows.
+		if c.transport.whileUp(c.release) {
+			c.post(machine.LoggedIn{Epoch: c.epoch, Account: c.Account()})
+		}
+	case *events.KeepAliveTimeout:
+		// whatsmeow reconnects then, and sends no event for that: keepAliveLoop in its
+		// keepalive.go. Delete when it does.
+		if time.Since(e.LastSuccess) > whatsmeow.KeepAliveMaxFailTime {
+			c.lost(&machine.Failure{Reason: machine.ReasonNetwork, Op: "connection", Err: errSilent}, 0)
+		}
+	case *events.Disconnected:
+		c.lost(&machine.Failure{Reason: machine.ReasonNetwork, Op: "connection", Err: errClosed}, 0)
+	}
+}
+
+// release leaves reconnects to whatsmeow, once: from then on its settings are the
+// program's.
+func (c *Conn) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.isReleased {
+		c.isReleased = true
+		c.client.EnableAutoReconnect, c.client.DisableLoginAutoReconnect = c.reconnects, c.manual
+	}
+}
+
+// released reports whether the client is the program's.
+func (c *Conn) released() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isReleased
+}
+
+// restarts reports whether whatsmeow itself reconnects after a 515.
+func (c *Conn) restarts() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isReleased && !c.manual
+}
+
+func (c *Conn) lost(err *machine.Failure, tries int) {
+	c.afterPairing(machine.Lost{Epoch: c.epoch, Err: err, Tries: tries})
+}
+
+// isLinked reports whether the connection is one of a linked device.
+func (c *Conn) isLinked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.linked || c.pairing != nil
+}
+
+var (
+	errSilent = errors.New("WhatsApp has been silent for minutes")
+	errClosed = errors.New("WhatsApp closed the connection")
+)
+
+// AccountOf is the account that a device is linked to.
+func AccountOf(d *wastore.Device) machine.Account {
+	return accountOf(d.GetJID(), d.GetLID(), d.BusinessName, d.Platform)
+}
+
+func accountOf(jid, lid types.JID, business, platform string) machine.Account {
+	return machine.Account{JID: jid, LID: lid, BusinessName: business, Platform: platform}
+}

@@ -1,0 +1,84 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/types"
+
+	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/machine"
+	"github.com/walink/walink/internal/redact"
+)
+
+// logoutLimit is how long WhatsApp may take to answer that a device is unlinked.
+const logoutLimit = 30 * time.Second
+
+// Logout tells WhatsApp to forget the device, and returns once WhatsApp has. When
+// ctx ends the failure has the cause of ctx.
+//
+// It is Logout of whatsmeow's client.go without the Disconnect in it, which is not
+// safe while the server closes the connection (see transport).
+func (c *Conn) Logout(ctx context.Context) *machine.Failure {
+	const op = "unlink"
+	internals := c.Client().DangerousInternals() //nolint:staticcheck // "deprecated" there means "dangerous"; nothing public sends an IQ
+	id := internals.GenerateRequestID()
+	answer := internals.WaitResponse(id)
+	err := internals.SendNode(ctx, waBinary.Node{
+		Tag:   "iq",
+		Attrs: waBinary.Attrs{"id": id, "xmlns": "md", "type": "set", "to": types.ServerJID},
+		Content: []waBinary.Node{{
+			Tag:   "remove-companion-device",
+			Attrs: waBinary.Attrs{"jid": c.device.GetJID(), "reason": "user_initiated"},
+		}},
+	})
+	if err != nil && ctx.Err() == nil {
+		return &machine.Failure{Reason: machine.ReasonNetwork, Op: op, Err: errors.New(redact.Text(err.Error()))}
+	}
+	timer := time.NewTimer(logoutLimit)
+	defer timer.Stop()
+	select {
+	case node := <-answer:
+		return logoutFailed(op, node)
+	case <-timer.C:
+		return &machine.Failure{Reason: machine.ReasonStalled, Op: op, Err: hint.New(
+			errors.New("WhatsApp does not answer"), "Try again, or remove the device on the phone, under Linked devices.",
+		)}
+	case <-ctx.Done():
+		return &machine.Failure{Reason: machine.ReasonCanceled, Op: op, Err: context.Cause(ctx)}
+	}
+}
+
+// logoutFailed says what the answer to remove-companion-device means; nil is
+// success. whatsmeow answers a request with the node that ended the connection if
+// there is no other answer.
+func logoutFailed(op string, node *waBinary.Node) *machine.Failure {
+	switch {
+	case node == nil || node.Tag == "xmlstreamend":
+		return &machine.Failure{Reason: machine.ReasonNetwork, Op: op, Err: errClosed}
+	case node.Tag == "stream:error":
+		failure, _ := streamError(node, true)
+		switch {
+		case failure == nil:
+			return &machine.Failure{Reason: machine.ReasonNetwork, Op: op, Err: errClosed}
+		case failure.Reason == machine.ReasonLoggedOut:
+			return nil // the device is gone
+		}
+		failure.Op = op
+		return failure
+	case node.Attrs["type"] == "result":
+		return nil
+	}
+	child := node.GetChildByTag("error")
+	ag := child.AttrGetter()
+	code := ag.OptionalInt("code")
+	failure := refused(op, machine.ReasonServer, &whatsmeow.IQError{Code: code, Text: ag.OptionalString("text"), ErrorNode: &child})
+	if code == http.StatusUnauthorized || code == http.StatusForbidden {
+		failure.Reason = machine.ReasonForbidden
+	}
+	return failure
+}

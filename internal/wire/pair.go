@@ -1,0 +1,149 @@
+package wire
+
+import (
+	"errors"
+	"runtime"
+	"slices"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/types"
+
+	"github.com/walink/walink/internal/machine"
+	"github.com/walink/walink/internal/number"
+)
+
+// checkAccount returns the client's PrePairCallback: the last moment before
+// anything is stored. next is the callback that the program has set, if any.
+//
+// whatsmeow handles each pair-success in its own goroutine (handleIQ in its
+// pair.go). A second one would be stored at the same time as the first, and its
+// outcome would end the connection, so the goroutine of a second one ends here.
+// Delete that when whatsmeow handles one pair-success at a time.
+func (c *Conn) checkAccount(next func(types.JID, string, string) bool) func(types.JID, string, string) bool {
+	return func(jid types.JID, platform, business string) bool {
+		rejected := c.reject(number.Digits(jid.User))
+		c.mu.Lock()
+		agreed, good := c.isAgreed, !c.isShut && rejected == nil
+		if !agreed {
+			c.isAgreed, c.rejected = good, rejected
+		}
+		c.mu.Unlock()
+		if agreed {
+			runtime.Goexit()
+		}
+		return good && (next == nil || next(jid, platform, business))
+	}
+}
+
+// reject says why a device of this account must not be linked, or nil.
+func (c *Conn) reject(account string) *machine.Failure {
+	switch {
+	case account == "":
+		return &machine.Failure{Reason: machine.ReasonPairing, Op: "pair", Err: errNoDevice}
+	case c.cfg.Reject == nil:
+		return nil
+	}
+	return c.cfg.Reject(account)
+}
+
+// awaitPairing waits until whatsmeow has handled a pair-success.
+func (c *Conn) awaitPairing() {
+	c.mu.Lock()
+	pairing := c.pairing
+	c.mu.Unlock()
+	if pairing == nil {
+		return
+	}
+	timer := time.NewTimer(storeGrace)
+	defer timer.Stop()
+	select {
+	case <-pairing:
+	case <-timer.C:
+	}
+}
+
+// beginPairing notes that whatsmeow is handling a pair-success.
+func (c *Conn) beginPairing() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pairing == nil {
+		c.pairing = make(chan struct{})
+	}
+}
+
+// paired notes that whatsmeow has handled a pair-success. It posts the outcome, and
+// then what has come meanwhile.
+func (c *Conn) paired(in machine.PairSuccess) {
+	c.mu.Lock()
+	c.late = slices.Insert(c.late, 0, machine.Input(in))
+	c.mu.Unlock()
+	c.endPairing(true)
+}
+
+// endPairing notes that whatsmeow has handled a pair-success, and posts or drops
+// what has come meanwhile, before awaitPairing returns.
+func (c *Conn) endPairing(keep bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, in := range c.late {
+		if keep {
+			c.inbox.Put(in)
+		}
+	}
+	if c.pairing != nil && !c.isPaired {
+		close(c.pairing)
+	}
+	c.isPaired, c.late = true, nil
+}
+
+// afterPairing posts an input, but not before the outcome of a pair-success that
+// whatsmeow is still handling.
+func (c *Conn) afterPairing(in machine.Input) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.isRefused:
+	case c.pairing != nil && !c.isPaired:
+		if c.late = append(c.late, in); len(c.late) == 1 {
+			time.AfterFunc(storeGrace, func() { c.endPairing(true) }) // whatsmeow may have dropped the pair-success
+		}
+	default:
+		c.inbox.Put(in)
+	}
+}
+
+// refuse notes that a pair-success was not good. Whatever happens to the connection
+// next is a consequence. It returns why checkAccount said no, if it did.
+func (c *Conn) refuse() (rejected *machine.Failure) {
+	c.endPairing(false)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.isRefused = true
+	return c.rejected
+}
+
+// pairFailed says what whatsmeow's PairError means. rejected is what checkAccount
+// said.
+func pairFailed(err error, rejected *machine.Failure) (failure *machine.Failure, tries int) {
+	const op = "pair"
+	var (
+		db    *whatsmeow.PairDatabaseError
+		proto *whatsmeow.PairProtoError
+	)
+	switch {
+	case errors.Is(err, whatsmeow.ErrPairRejectedLocally) && rejected != nil:
+		if rejected.Reason == machine.ReasonPairing {
+			return rejected, machine.FewTries
+		}
+		return rejected, 0
+	case errors.As(err, &db):
+		return &machine.Failure{Reason: machine.ReasonStore, Op: op, Err: err}, machine.NoTries
+	case errors.As(err, &proto), errors.Is(err, whatsmeow.ErrPairInvalidDeviceIdentityHMAC),
+		errors.Is(err, whatsmeow.ErrPairInvalidDeviceSignature), errors.Is(err, whatsmeow.ErrPairRejectedLocally):
+		return &machine.Failure{Reason: machine.ReasonPairing, Op: op, Err: err}, machine.FewTries
+	}
+	return &machine.Failure{Reason: machine.ReasonNetwork, Op: op, Err: err}, 0
+}
+
+var errNoDevice = errors.New("pair-success names no device")

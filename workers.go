@@ -1,0 +1,195 @@
+package walink
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink/internal/bound"
+	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/ledger"
+	"github.com/walink/walink/internal/machine"
+	"github.com/walink/walink/internal/number"
+	"github.com/walink/walink/internal/redact"
+	"github.com/walink/walink/internal/tenure"
+	"github.com/walink/walink/internal/wire"
+	"github.com/walink/walink/store"
+)
+
+// load leases the session and takes its device from the store, side by side. A
+// fresh device is posted at once, so that it connects while the lease is being
+// taken; if another program has linked the session meanwhile, that shows in the
+// second look at the store. A linked device is posted after the lease alone.
+func (a *attempt) load(epoch int) {
+	old := a.lease
+	leaser, ok := a.linker.store.(store.Leaser)
+	pending := ok && (old == nil || !old.Holds())
+	if pending {
+		a.lease = tenure.New(a.base, leaser, a.set.session, a.linker.evicted)
+	} else {
+		old = nil
+	}
+	lease, early := a.lease, pending && !a.standby
+	a.workers.Go(func() {
+		a.previous() // two connections of one session would throw each other out
+		a.linker.evictions.Wait()
+		old.Release()
+		lease.Start()
+		fresh := false
+		if early {
+			in := a.device(epoch)
+			if fresh = in.Err == nil && !in.Linked; fresh {
+				a.inbox.Put(in)
+			}
+		}
+		if failure := lease.Take(a.work); failure != nil {
+			a.inbox.Put(machine.Leased{Epoch: epoch, Err: failure})
+			return
+		}
+		if in := a.device(epoch); !fresh || in.Linked || in.Err != nil {
+			a.inbox.Put(in)
+		}
+		a.inbox.Put(machine.Leased{Epoch: epoch})
+	})
+}
+
+// device takes the session's device from the store.
+func (a *attempt) device(epoch int) machine.DeviceLoaded {
+	device, err := a.linker.store.Device(a.work, a.set.session)
+	if err != nil {
+		return machine.DeviceLoaded{Epoch: epoch, Err: storeFailed("load session", a.set.session, err)}
+	}
+	in := machine.DeviceLoaded{Epoch: epoch, Device: device, Linked: device.ID != nil}
+	if in.Linked && !a.unlinking {
+		in.Err = a.set.rejectStored(device.ID.User)
+	}
+	return in
+}
+
+// connect opens a connection for the device.
+func (a *attempt) connect(e machine.Connect) {
+	device, _ := e.Device.(*wastore.Device)
+	a.conn = wire.New(a.base, a.set.conn, wire.Params{
+		Epoch: e.Epoch, Device: device, Inbox: a.inbox, Held: a.lease.Holds, Patient: e.Resume, Supervised: a.linker.watch() != nil,
+	})
+	a.workers.Go(a.conn.Connect)
+}
+
+// countCode has the ledger count a pairing code that is about to be asked for. It
+// returns why none may be.
+func (a *attempt) countCode() *machine.Failure {
+	now := time.Now()
+	next, err := bound.Store(a.work, machine.LedgerLimit, func(ctx context.Context) (time.Time, error) {
+		return a.linker.ledger.TakeCode(ctx, a.set.phone.Digits(), now, a.set.codeBudget, ledger.Window)
+	})
+	switch {
+	case err != nil:
+		return storeFailed("count pairing codes", a.set.session, err)
+	case !next.IsZero():
+		return &machine.Failure{Reason: machine.ReasonRateLimited, Op: "request code", RetryAfter: next.Sub(now), Err: errHeldBack}
+	}
+	return nil
+}
+
+// askHook lets Settings.Passkey answer a challenge.
+func (a *attempt) askHook(e machine.AskHook) {
+	a.stopHook()
+	var ctx context.Context
+	ctx, a.stopHook = context.WithDeadline(a.work, e.Expires)
+	a.workers.Go(func() {
+		assertion, err := a.set.passkey(ctx, bytes.Clone(e.Challenge))
+		switch {
+		case err == nil:
+			a.inbox.Put(machine.HookAnswered{
+				Epoch: e.Epoch, Challenge: e.Number, Answer: a.calls.number(), Assertion: bytes.Clone(assertion),
+			})
+		case ctx.Err() == nil: // otherwise the machine has a deadline of its own, or has gone on already
+			a.inbox.Put(machine.HookFailed{Epoch: e.Epoch, Challenge: e.Number, Err: hookFailed(err)})
+		}
+	})
+}
+
+// hookFailed is the failure of a Settings.Passkey that gave no usable answer.
+func hookFailed(err error) *machine.Failure {
+	if own, ok := errors.AsType[*Error](err); ok && own != nil {
+		return &machine.Failure{Reason: machine.Reason(own.Reason), Op: own.Op, RetryAfter: own.RetryAfter, Err: own.Err}
+	}
+	return &machine.Failure{Reason: machine.ReasonPasskey, Op: "answer passkey", Err: err}
+}
+
+// calls are the calls of AnswerPasskey and ConfirmPasskey, by the numbers under
+// which the machine knows them.
+type calls struct {
+	mu      sync.Mutex
+	last    int
+	waiting map[int]chan<- error
+}
+
+// number returns the number of another answer, for which nobody waits.
+func (c *calls) number() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	return c.last
+}
+
+// begin returns the number of another call, and the channel that gets its reply.
+func (c *calls) begin() (int, <-chan error) {
+	number, reply := c.number(), make(chan error, 1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.waiting == nil {
+		c.waiting = map[int]chan<- error{}
+	}
+	c.waiting[number] = reply
+	return number, reply
+}
+
+// reply answers a call, which happens once.
+func (c *calls) reply(number int, err *Error) {
+	c.mu.Lock()
+	reply := c.waiting[number]
+	delete(c.waiting, number)
+	c.mu.Unlock()
+	switch {
+	case reply == nil:
+	case err != nil:
+		reply <- err
+	default:
+		reply <- nil
+	}
+}
+
+// storeFailed is the failure of a Store.
+func storeFailed(op, session string, err error) *machine.Failure {
+	return &machine.Failure{Reason: machine.ReasonStore, Op: op, Err: redact.Session(err, session)}
+}
+
+var errHeldBack = errors.New("too many pairing codes were asked for, or WhatsApp has refused one, a short while ago")
+
+// reject says why no device of an account may be linked; nil if it may be.
+func (r *resolved) reject(account string) *machine.Failure {
+	if r.phone.IsZero() || number.SameAccount(r.phone.Digits(), account) {
+		return nil
+	}
+	return &machine.Failure{Reason: machine.ReasonWrongAccount, Op: "pair", Err: hint.New(
+		fmt.Errorf("%s answered, and %s was expected", number.Redacted(account), r.phone.Redacted()),
+		"Enter the code on the phone that holds "+r.phone.Redacted()+".",
+	)}
+}
+
+// rejectStored says why the session that is stored may not be used; nil if it may be.
+func (r *resolved) rejectStored(account string) *machine.Failure {
+	if r.reject(account) == nil {
+		return nil
+	}
+	return &machine.Failure{Reason: machine.ReasonWrongAccount, Op: "resume", Err: hint.New(
+		fmt.Errorf("the stored session belongs to %s, and not to %s", number.Redacted(account), r.phone.Redacted()),
+		"Unlink the stored session first, or use another session name for this number.",
+	)}
+}
