@@ -51,7 +51,9 @@ type hello struct {
 // take passes on what is ready.
 func (h *hello) take(p []byte) int {
 	n := copy(p, h.held[:h.ready])
-	h.held, h.ready = h.held[n:], h.ready-n
+	if h.held, h.ready = h.held[n:], h.ready-n; len(h.held) == 0 {
+		h.held = nil // the array is as large as all that has arrived
+	}
 	return n
 }
 
