@@ -1,10 +1,8 @@
 package store
 
-import (
-	"context"
-)
+import "context"
 
-// Checker is an optional interface of a [Store], for walink's Diagnose.
+// Checker is an optional interface of a [Store], for walink's doctor.
 type Checker interface {
 	// Check tests whether the Store can do its work: everything it needs
 	// exists, is readable and writable, is configured as it should be, and is
@@ -14,7 +12,7 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
-// Advice is an error that does not prevent linking, so Diagnose only warns of
+// Advice is an error that does not prevent linking, so the doctor only warns of
 // it. For example, a database does not exist yet, or the next Link will change
 // it.
 type Advice struct {
