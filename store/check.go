@@ -1,10 +1,8 @@
 package store
 
-import (
-	"context"
-)
+import "context"
 
-// Checker is an optional interface of a [Store], for package doctor.
+// Checker is an optional interface of a [Store], for walink's doctor.
 type Checker interface {
 	// Check tests whether the Store can do its work: everything it needs
 	// exists, is readable and writable, is configured as it should be, and is

@@ -83,7 +83,7 @@ type Session struct {
 // codes were requested for each number, so that a budget holds across restarts
 // and processes. Without a Ledger, walink keeps the count in the process.
 //
-// A number has its digits only, with the country code.
+// A number is given as digits, with the country code.
 type Ledger interface {
 	// TakeCode records at now that a pairing code is about to be requested for
 	// number, and returns a zero time. If limit codes were already requested

@@ -13,7 +13,7 @@ import (
 
 func TestOf(t *testing.T) {
 	t.Parallel()
-	private := [][32]byte{{}, {1}, {31: 0x80}, [32]byte(bytes.Repeat([]byte{0xff}, 32))} // also such as no one would make
+	private := [][32]byte{{}, {1}, {31: 0x80}, [32]byte(bytes.Repeat([]byte{0xff}, 32))} // some that nobody would make
 	for range 200 {
 		var priv [32]byte
 		_, _ = rand.Read(priv[:])

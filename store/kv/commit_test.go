@@ -16,7 +16,7 @@ type on struct{ tx kv.Tx }
 func (o on) Txn(_ context.Context, _ bool, fn func(kv.Tx) error) error { return fn(o.tx) }
 
 // shared is a DB that commits several transactions together: each that writes
-// sees what another did before it, and then the commit fails for both.
+// sees the writes before it, and then the commit fails for both.
 type shared struct {
 	keep
 	fails  bool

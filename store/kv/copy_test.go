@@ -15,8 +15,8 @@ import (
 	"github.com/walink/walink/store/transfer"
 )
 
-// repeating begins each reading transaction anew after so many keys, as a
-// database does that has seen two states, and changes something in between.
+// repeating calls fn of each reading transaction again after so many keys, as a
+// database does that has met two states, and changes something in between.
 type repeating struct {
 	kv.DB
 	after  int
@@ -119,9 +119,9 @@ func TestCopyKeepsEveryKey(t *testing.T) {
 	}
 }
 
-// What is damaged in the LID map, of the source or the target, keeps nothing
-// else from being copied.
-func TestCopyBesideADamagedPair(t *testing.T) {
+// Damage in the LID map, of the source or the target, affects only the damaged
+// pair.
+func TestCopyWithADamagedPair(t *testing.T) {
 	t.Parallel()
 	key := kv.NewKey()
 	for name, seal := range map[string]func(db kv.DB) kv.DB{

@@ -74,11 +74,11 @@ type Tx interface {
 // MaxKey is the length of the longest key that a [Store] uses.
 const MaxKey = 8 << 10
 
-// Clock is an optional interface of a [DB] that several machines share: its
-// time is theirs, by which leases end. Without it the time is that of the
-// machine. Now may be called from several goroutines at once, and is not
-// called inside of a transaction. It goes on, and not back, and returns an
-// error that wraps that of ctx when ctx has ended.
+// Clock is an optional interface of a [DB] that several machines share. Leases
+// end by its time; without a Clock they end by the time of the machine. Now may
+// be called from several goroutines at once, and is not called inside a
+// transaction. The time never goes back. If ctx has ended, Now returns an error
+// that wraps that of ctx.
 type Clock interface {
 	Now(ctx context.Context) (time.Time, error)
 }

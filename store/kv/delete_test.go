@@ -12,7 +12,7 @@ import (
 	"github.com/walink/walink/store/storetest"
 )
 
-// blur damages what stands under the name of a session, and its JID.
+// blur damages the entry of a session, and the entry under its JID.
 func blur(t *testing.T, db kv.DB, sessions ...string) {
 	t.Helper()
 	update(t, db, func(tx kv.Tx) error {
@@ -65,7 +65,8 @@ func TestDeleteWhereNothingLeadsToTheDevice(t *testing.T) {
 	}
 }
 
-// The keys of several such sessions are not told apart, and go with the last.
+// The keys of several damaged sessions cannot be told apart, and are deleted
+// with the last.
 func TestDeleteWhereSeveralAreDamaged(t *testing.T) {
 	t.Parallel()
 	st, db := open(t)
@@ -103,8 +104,8 @@ func TestLogoutWhereNothingLeadsToTheDevice(t *testing.T) {
 	}
 }
 
-// One name that does not open, and what is stored of devices, is nothing to the
-// list of sessions and to the ledger.
+// A name that cannot be decrypted, and the data of devices, do not affect the
+// list of sessions and the ledger.
 func TestSealedSpacesAreApart(t *testing.T) {
 	t.Parallel()
 	db := keep{memory.New()}

@@ -52,7 +52,8 @@ func TestEmptiedUnderARunningProgram(t *testing.T) {
 			if left := dump(t, db); len(left) != 0 {
 				t.Errorf("%d keys were stored", len(left))
 			}
-			// Another program begins anew, and both are told apart.
+			// Another program starts with an empty database, and the two are
+			// kept apart.
 			other := reopen(t, wrap(db))
 			storetest.Link(t, other, "three", storetest.JID("5511987654321", 3))
 			err := one.Sessions.PutSession(t.Context(), "1:0", []byte("the session"))

@@ -114,7 +114,7 @@ func TestRotate(t *testing.T) {
 	}
 	read("before, with both keys", second, first)
 	rotating := kv.Encrypt(db, second, first)
-	// Two keys that both write would not be told apart by who has one of them.
+	// If two keys could both write, a program with one of them could not tell.
 	put := func(st *kv.Store) error {
 		return device(t, st, "two").Sessions.PutSession(t.Context(), "2:0", []byte("new"))
 	}
@@ -213,7 +213,7 @@ func TestSealedDamage(t *testing.T) {
 		t.Fatalf("Delete: %v", err)
 	}
 	_ = one
-	// All of it is gone: what is left is as much as one session stores.
+	// All of it is deleted: the rest is what one session stores.
 	empty := keep{memory.New()}
 	single := reopen(t, kv.Encrypt(empty, key))
 	if err := storetest.Link(t, single, "two", storetest.JID("5511987654321", 2)).Sessions.PutSession(t.Context(), "1:0", []byte("the session")); err != nil {

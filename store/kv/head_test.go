@@ -35,8 +35,8 @@ func (c cutTx) Get(key []byte) ([]byte, error) {
 	return value, err
 }
 
-// TestTruncatedHead cuts what every transaction of an encrypted DB begins with
-// to every length.
+// TestTruncatedHead cuts the head of an encrypted DB, which every transaction
+// reads first, to every length.
 func TestTruncatedHead(t *testing.T) {
 	t.Parallel()
 	db := memory.New()
@@ -108,7 +108,8 @@ func TestRotatedByAnother(t *testing.T) {
 		t.Errorf("Device with both keys: %v", err)
 	}
 
-	// Where the head opens, a value that another key has sealed is damaged.
+	// If the head can be decrypted, a value that another key has encrypted is
+	// damaged.
 	var entry string
 	before := dump(t, db)
 	update(t, kv.Encrypt(db, second), func(tx kv.Tx) error { return tx.Set([]byte("s\x00one\x00"), []byte("x")) })

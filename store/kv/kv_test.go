@@ -143,7 +143,7 @@ func TestDamage(t *testing.T) {
 				t.Errorf("GetSession of the other: %q, %v", got, err)
 			}
 
-			// The remedy: delete it, and link anew.
+			// The remedy: delete it, and link again.
 			if err := st.Delete(t.Context(), "one"); err != nil {
 				t.Fatalf("Delete: %v", err)
 			}

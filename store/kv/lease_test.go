@@ -36,7 +36,7 @@ func (c *clock) pass(d time.Duration) {
 
 func TestLease(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, testLease) // where nothing takes time
+	synctest.Test(t, testLease) // in a bubble nothing takes time
 }
 
 func testLease(t *testing.T) {
@@ -192,7 +192,7 @@ func TestLeaseOfLostData(t *testing.T) {
 	}
 }
 
-// Who waits for another writer has the whole ttl from then on.
+// A lease that waited for another writer has the whole ttl from then on.
 func TestLeaseBeginsWhenItIsGiven(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// What a key was made of is what is read from it, and keys are ordered like
-// their parts.
+// The parts of a key are read back from it, and keys have the order of their
+// parts.
 func FuzzName(f *testing.F) {
 	long := strings.Repeat("\x00\x01\x03", 400)
 	for _, seed := range [][3]string{

@@ -29,9 +29,9 @@ const rotateStep = 500
 // As soon as Rotate begins, nobody can write with another first key. A program
 // that has only the old key gets [ErrKey] when it writes or starts, and when it
 // reads a value that was encrypted again. A program that has the new key, but
-// not first, gets [ErrNotCurrent] when it writes. So first give all programs
-// both keys, the old one first; then call Rotate; then give them the new one
-// first.
+// not first, gets [ErrNotCurrent] when it writes. So give all programs both
+// keys, the old one first. Then open the DB with the new key first, and call
+// Rotate. At last give all programs the new key first.
 //
 // After Rotate has returned nil, the older keys decrypt no value in the DB.
 // They still decrypt copies that were made before. The secret that encrypts

@@ -19,7 +19,7 @@ func openStore(ctx context.Context, url string) (store.Store, error) {
 	return st, nil
 }
 
-// TestCrash holds the package to what it says of a program that crashes.
+// TestCrash tests what the documentation says about a crash of the program.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	s := running(t)
@@ -30,8 +30,8 @@ func TestCrash(t *testing.T) {
 	}})
 }
 
-// alone waits until the server has ended what a dead program has begun: it may
-// still commit what it had been told.
+// alone waits until the server has finished the calls of a dead program, which
+// it may still commit.
 func (s *server) alone(t *testing.T, database string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), s.URL("postgres"))
@@ -62,8 +62,8 @@ func own(t *testing.T) *server {
 	return s
 }
 
-// TestCrashOfTheServer holds the package to what it says of a server that
-// crashes, which is what an immediate restart is.
+// TestCrashOfTheServer tests what the documentation says about a crash of the
+// server. An immediate restart is one.
 func TestCrashOfTheServer(t *testing.T) {
 	t.Parallel()
 	s := own(t)

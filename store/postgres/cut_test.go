@@ -14,8 +14,8 @@ import (
 )
 
 // The server sees the connections of a program end, and the program sees
-// nothing: no alarm, and no answer to a renewal. It has let go of its session
-// before the grace is over and another has it.
+// nothing: no alarm, and no answer to a renewal. The program must give up its
+// session before the grace is over and another program has the session.
 func TestLeaseOfAProgramThatHearsNothing(t *testing.T) {
 	t.Parallel()
 	s := running(t)
@@ -32,7 +32,7 @@ func TestLeaseOfAProgramThatHearsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = first.Close() }() // its session is gone
+	defer func() { _ = first.Close() }() // the connection with its session has ended
 	events, err := first.Link(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestLeaseOfAProgramThatHearsNothing(t *testing.T) {
 		t.Fatalf("not linked: %v", first.Status().Err)
 	}
 
-	proxy.Keep() // what the server closes stays open for the program
+	proxy.Keep() // a connection that the server ends stays open for the program
 	proxy.Cut()
 	unlock(t, s, database)
 	second, err := walink.New(two, walink.Settings{

@@ -10,8 +10,8 @@ import (
 	"github.com/walink/walink/store/postgres"
 )
 
-// TestFullDisk fills the disk of a tablespace: the server goes on, and refuses
-// what needs room. (One that has no room for its log stops by itself.)
+// TestFullDisk fills the disk of a tablespace: the server continues, and
+// refuses what needs room. (A server without room for its log stops by itself.)
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir, fill, free := storecrash.SmallDisk(t, 40)

@@ -32,8 +32,8 @@ func hold(t *testing.T, st *postgres.Store, holder string) store.Lease {
 	return lease
 }
 
-// armed returns the alarm of a Store that has a lease. On a busy machine its
-// connection beside the pool may have come to nothing so far.
+// armed returns the alarm of a Store that has a lease. On a busy machine the
+// Store may not have got its connection outside the pool yet.
 func armed(t *testing.T, st *postgres.Store, lease store.Lease) <-chan struct{} {
 	t.Helper()
 	for st.LeaseAlarm() == nil {
@@ -44,8 +44,9 @@ func armed(t *testing.T, st *postgres.Store, lease store.Lease) <-chan struct{} 
 	return st.LeaseAlarm()
 }
 
-// unlock has the server end the connections with the locks that show who is
-// alive, and returns when the locks are free: a client is told before.
+// unlock makes the server end the connections with the locks that show who is
+// alive. It returns when the locks are free, which is later than the clients
+// learn of it.
 func unlock(t *testing.T, s *server, database string) {
 	t.Helper()
 	err := s.exec(t.Context(), database, `SELECT pg_terminate_backend(pid, 60000) FROM pg_locks JOIN pg_database d ON d.oid=database
@@ -55,8 +56,8 @@ func unlock(t *testing.T, s *server, database string) {
 	}
 }
 
-// TestLeaseOfTheDead: the server sees the connection of a program go. That the
-// program is alive after all it has 13 seconds to say.
+// TestLeaseOfTheDead: the server sees the connection of a program end. A
+// program that is still alive has 13 seconds to show it.
 func TestLeaseOfTheDead(t *testing.T) {
 	t.Parallel()
 	s := running(t)
@@ -112,7 +113,7 @@ func TestLeaseOfAHalfDeadConnection(t *testing.T) {
 	two := open(t, s.url(database))
 	lease := hold(t, one, "one")
 	alarm := armed(t, one, lease)
-	proxy.Keep() // what the server closes stays open for the program
+	proxy.Keep() // a connection that the server ends stays open for the program
 	unlock(t, s, database)
 	busy(t, two, lease)
 	renewed, err := one.RenewLease(t.Context(), lease, time.Hour)
@@ -126,8 +127,8 @@ func TestLeaseOfAHalfDeadConnection(t *testing.T) {
 	}
 }
 
-// A renewal and a takeover at the same moment: one of them comes second, and
-// learns of the other.
+// A renewal and a takeover at the same moment: the second of them must notice
+// the first.
 func TestLeaseIsNotLostAndRenewed(t *testing.T) {
 	t.Parallel()
 	s := running(t)

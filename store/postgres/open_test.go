@@ -15,7 +15,8 @@ import (
 	"github.com/walink/walink/store/storetest"
 )
 
-// What cannot be used gets an error of its own with a remedy, and is left alone.
+// A database that cannot be used gets its own error with a remedy, and is not
+// changed.
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	s := running(t)
@@ -124,8 +125,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestServerThatIsStartedAnew has a server of its own.
-func TestServerThatIsStartedAnew(t *testing.T) {
+// TestServerThatIsRestarted has its own server.
+func TestServerThatIsRestarted(t *testing.T) {
 	t.Parallel()
 	s := own(t)
 	st, other := open(t, s.url("postgres")), open(t, s.url("postgres"))

@@ -19,8 +19,8 @@ import (
 	"github.com/walink/walink/store/postgres"
 )
 
-// server is a PostgreSQL of the tests' own. It loses what it wrote when the
-// machine loses its power, which no test is about.
+// server is the PostgreSQL server of the tests. It loses data when the machine
+// loses power, which no test needs.
 type server struct {
 	*pgserver.Server
 	made atomic.Int64 // databases
@@ -39,8 +39,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// running returns the server. Where PostgreSQL is not installed the test is
-// skipped, unless WALINK_POSTGRES demands it.
+// running returns the server. If PostgreSQL is not installed, the test is
+// skipped, unless WALINK_POSTGRES is set.
 func running(tb testing.TB) *server {
 	tb.Helper()
 	s, err := shared()

@@ -255,7 +255,7 @@ func execSQL(t *testing.T, st *sqlite.Store, statement string) {
 	}
 }
 
-// The query is the Store's own; what it reads is what sqlstore writes and reads.
+// The Store has its own query for a device. It must read what sqlstore reads.
 func TestDeviceIsWhatSqlstoreReads(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "walink.db")

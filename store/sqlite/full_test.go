@@ -37,8 +37,8 @@ func TestFullSmallDisk(t *testing.T) {
 	}
 }
 
-// pages returns what lets the database have no more pages, and what lets it
-// have as many as it likes.
+// pages returns functions that let the database have no more pages, and any
+// number of pages.
 func pages(t *testing.T, st *sqlite.Store) (fill, free func()) {
 	t.Helper()
 	limit := func(count int) {
@@ -46,11 +46,11 @@ func pages(t *testing.T, st *sqlite.Store) (fill, free func()) {
 			t.Fatal(err)
 		}
 	}
-	return func() { limit(1) }, func() { limit(1 << 30) } // one is as many as there are
+	return func() { limit(1) }, func() { limit(1 << 30) } // SQLite takes one for the current number
 }
 
-// TestLinkOnAFullDisk links a phone: the person is told to make room, the phone
-// that it did not work, and the next Link goes well.
+// TestLinkOnAFullDisk links a phone: the person is told to free space, the
+// phone that the link failed, and the next Link succeeds.
 func TestLinkOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	srv := walinktest.NewServer(t)

@@ -121,8 +121,8 @@ type file struct {
 	Modified time.Time
 }
 
-// snapshot returns what is in dir. The -shm file of a database that is in use
-// is an index in memory, which every process that looks at it writes to.
+// snapshot returns the files in dir. The -shm file of an open database is an
+// index in memory, to which even readers write.
 func snapshot(t *testing.T, dir string) map[string]file {
 	t.Helper()
 	files := map[string]file{}

@@ -12,7 +12,7 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// Inspect opens the database at path for package doctor. Unlike Open, it
+// Inspect opens the database at path for walink's doctor. Unlike Open, it
 // creates and upgrades no file and no table, and changes no mode. A fault of
 // the file that [Store.Check] would find is an error of Inspect, because
 // opening such a file could change it.

@@ -32,7 +32,7 @@ func busy(t *testing.T, st *sqlite.Store, want store.Lease) {
 	}
 }
 
-// TestLeaseOfTheDead: what a killed process leaves behind.
+// TestLeaseOfTheDead takes the lease of a killed process.
 func TestLeaseOfTheDead(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -42,7 +42,7 @@ func TestLeaseOfTheDead(t *testing.T) {
 	one, two, three := open(t, path), open(t, path), open(t, path)
 	first := take(t, one, "one")
 	busy(t, two, first)
-	busy(t, one, first) // nor does the holder itself get another
+	busy(t, one, first) // the holder does not get another lease either
 	if held, err := two.PeekLease(t.Context(), "default"); err != nil || held != first {
 		t.Errorf("PeekLease: %+v, %v, want %+v", held, err, first)
 	}
@@ -59,7 +59,7 @@ func TestLeaseOfTheDead(t *testing.T) {
 	}
 	busy(t, three, second)
 
-	// Who has another file cannot tell who is alive, and has to wait.
+	// A Store with another file cannot know who is alive, and has to wait.
 	if err := os.Remove(path + "-lease"); err != nil {
 		t.Fatal(err)
 	}

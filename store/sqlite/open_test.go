@@ -139,8 +139,8 @@ func TestOpenTakesFilesFromOthers(t *testing.T) {
 	}
 }
 
-// crashed returns a directory with a database as a process leaves it that was
-// killed: part of what the statements did stands in the -wal file alone.
+// crashed returns a directory with the database of a process that was killed:
+// the results of some statements are only in the -wal file.
 func crashed(t *testing.T, statements ...string) (dir string) {
 	t.Helper()
 	from, dir := t.TempDir(), t.TempDir()

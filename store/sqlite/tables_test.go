@@ -39,8 +39,8 @@ func TestEveryTableOfWhatsmeowIsExported(t *testing.T) {
 	}
 	want := sqlkeep.Exported()
 	for table, columns := range map[string]string{
-		// What sqlstore reads and writes of a device is what whatsmeow's Device has,
-		// and storetest sees that all of its fields are copied.
+		// These columns are the fields of whatsmeow's Device, and storetest
+		// tests that all fields are copied.
 		"whatsmeow_device": "jid lid facebook_uuid registration_id noise_key identity_key signed_pre_key signed_pre_key_id signed_pre_key_sig " +
 			"adv_key adv_details adv_account_sig adv_account_sig_key adv_device_sig platform business_name push_name lid_migration_ts companion_meta_nonce",
 		"whatsmeow_lid_map": "lid pn",         // ExportLIDs

@@ -17,7 +17,7 @@ import (
 type brokenStore struct {
 	store.Store
 	spoil func(device *wastore.Device)
-	names func(session string) string // what a session is taken for; nil: itself
+	names func(session string) string // changes the name of a session; nil changes nothing
 }
 
 func (s brokenStore) Device(ctx context.Context, session string) (*wastore.Device, error) {

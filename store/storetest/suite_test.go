@@ -23,7 +23,7 @@ func TestSuiteFindsWhatIsBroken(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		by    string // "oracle: " and a comparison, or a case
-		says  string // part of what is said
+		says  string // part of the message
 		spoil func() func(device *wastore.Device)
 		names func(string) string
 	}{
@@ -230,7 +230,7 @@ func outliving() func(*wastore.Device) {
 	return func(d *wastore.Device) { d.PrivacyTokens = tokens{d.PrivacyTokens, kept, *d.ID} }
 }
 
-// direct runs what should be a transaction without one.
+// direct runs a transaction without a transaction.
 func direct(d *wastore.Device) {
 	d.EventBuffer = events{EventBuffer: d.EventBuffer, txn: func(ctx context.Context, fn func(context.Context) error) error { return fn(ctx) }}
 }

@@ -117,7 +117,7 @@ func TestCopiedSessionLogsIn(t *testing.T) {
 	})
 }
 
-// thinStore has nothing but what a Store must have.
+// thinStore has no optional interface.
 type thinStore struct{ store.Store }
 
 func TestCopyOfAForeignStore(t *testing.T) {
@@ -171,7 +171,7 @@ func TestCopyWhoseTargetFails(t *testing.T) {
 	}
 }
 
-// failingStore fails, or does what fail does, after the first record.
+// failingStore fails after the first record, or does what else fail does.
 type failingStore struct {
 	*kv.Store
 	fail func() error

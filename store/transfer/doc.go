@@ -18,7 +18,7 @@
 // [Move] deletes each session from the source once the target has it. [Copy]
 // deletes nothing.
 //
-// A Store that takes part is an [Exporter], an [Importer] or both, as all Stores
-// of walink are. Between the two travel [Record] values. Package
+// The source is an [Exporter] and the target an [Importer]; every Store of walink
+// is both. [Record] values travel between the two. Package
 // [github.com/walink/walink/store/storetest] tests both interfaces.
 package transfer

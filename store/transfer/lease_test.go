@@ -15,8 +15,7 @@ import (
 	"github.com/walink/walink/store/transfer"
 )
 
-// lateStore does what then does when it has imported a session, and says that
-// it is stored after that.
+// lateStore imports a session, and then calls then before it returns.
 type lateStore struct {
 	*kv.Store
 	then func(ctx context.Context)
@@ -28,7 +27,7 @@ func (s lateStore) Import(ctx context.Context, session string, records iter.Seq2
 	return err
 }
 
-// steal takes the lease of a session from who has it.
+// steal takes the lease of a session away from its holder.
 func steal(t *testing.T, st *kv.Store) {
 	t.Helper()
 	lease, err := st.PeekLease(t.Context(), "shop")

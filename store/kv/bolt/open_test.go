@@ -25,7 +25,7 @@ func TestOpenRefuses(t *testing.T) {
 		make func(t *testing.T, path string)
 		want error
 		text string
-		// remedy is what the error tells a person to do.
+		// remedy is the remedy of the error.
 		remedy string
 	}{
 		{"a directory that is not there", func(t *testing.T, path string) {
@@ -239,7 +239,7 @@ func write(t *testing.T, path string, content []byte, mode fs.FileMode) {
 	}
 }
 
-// look is what a refused Open must leave alone.
+// look returns everything that a refused Open must not change.
 func look(path string) string {
 	content, _ := os.ReadFile(path)
 	info, err := os.Stat(path)

@@ -20,7 +20,7 @@ type txnFunc func(ctx context.Context, write bool, fn func(kv.Tx) error) error
 type broken struct {
 	disk  *memory.DB
 	spoil func(*broken)
-	end   chan struct{} // closed when the test ends; what hangs waits for it
+	end   chan struct{} // closed when the test ends; calls that hang wait for it
 
 	mu     sync.Mutex
 	closed bool
@@ -219,7 +219,7 @@ func cutTo(length int) func(string) string {
 	return func(s string) string { return s[:min(len(s), length)] }
 }
 
-// stored is what a Scan finds.
+// stored returns what a Scan finds.
 type stored struct{ key, value []byte }
 
 func all(tx kv.Tx, prefix []byte) (found []stored, err error) {
@@ -240,7 +240,7 @@ func scanned(found []stored, fn func(key, value []byte) error) error {
 	return nil
 }
 
-// change is what a transaction has set, or deleted where the value is nil.
+// change is a change of a transaction: the new value, or nil for a deletion.
 type change struct {
 	key   string
 	value []byte

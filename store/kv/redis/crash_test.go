@@ -18,13 +18,13 @@ func openStore(ctx context.Context, url string) (store.Store, error) {
 	return kv.New(db), nil
 }
 
-// TestCrash holds the package to what it says of a program that crashes.
+// TestCrash tests what the documentation says about a crash of the program.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--appendfsync", "always")
 	storecrash.Kill(t, storecrash.Config{
 		Where: s.URL(), Open: openStore,
-		After: func(t *testing.T) { t.Helper(); s.cli(t, "del", "{walink}:lock") }, // as when its time is up
+		After: func(t *testing.T) { t.Helper(); s.cli(t, "del", "{walink}:lock") }, // as if the lock had expired
 		Empty: func(t *testing.T) {
 			t.Helper()
 			db := s.open(t, "walink")
@@ -36,7 +36,7 @@ func TestCrash(t *testing.T) {
 	})
 }
 
-// TestCrashOfTheServer holds the package to what it says of a server with
+// TestCrashOfTheServer tests what the documentation says about a server with
 // "appendfsync always".
 func TestCrashOfTheServer(t *testing.T) {
 	t.Parallel()

@@ -12,8 +12,8 @@ import (
 	"github.com/walink/walink/store/storetest"
 )
 
-// TestFullDisk is of a server that refuses to write what it cannot save, and
-// saves what it has answered for once there is room.
+// TestFullDisk has a server that refuses to write what it cannot save. Once
+// there is room, it saves what it has confirmed.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	dir, fill, free := storecrash.SmallDisk(t, 8)
@@ -43,8 +43,8 @@ func (s *server) accepting(t *testing.T) {
 	t.Fatal("redis-server takes no writes")
 }
 
-// TestFullDiskAlways is of a server that must not answer for what is not on the
-// disk, and ends where it cannot.
+// TestFullDiskAlways has a server that must not confirm what is not on the
+// disk, and stops if it cannot write.
 func TestFullDiskAlways(t *testing.T) {
 	t.Parallel()
 	dir, fill, free := storecrash.SmallDisk(t, 8)

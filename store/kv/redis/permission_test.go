@@ -13,8 +13,8 @@ import (
 	"github.com/walink/walink/store/storetest"
 )
 
-// inScripts are the commands of the scripts, and permissions what a user needs
-// by the package's documentation.
+// inScripts are the commands of the scripts, and permissions are those that the
+// package's documentation lists for a user.
 var (
 	inScripts = []string{
 		"del", "get", "hdel", "hget", "hmget", "hset", "incr", "llen", "lrange", "pexpire", "rpush",
@@ -43,14 +43,14 @@ func (s *server) holds(t *testing.T, prefix string) string {
 	}, "\n")
 }
 
-// TestMissingPermission opens a server, and checks one that is open, as a user
-// who may not do all that the package does there.
+// TestMissingPermission opens a server as a user who lacks a permission, and
+// checks one that is already open.
 func TestMissingPermission(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	type test struct {
 		rule   string
-		names  []string // what the error names
+		names  []string // named in the error
 		remedy string   // how it begins
 	}
 	tests := []test{
@@ -175,8 +175,8 @@ func TestPermissionThatEnds(t *testing.T) {
 	}
 }
 
-// TestPermissionsAreEnough is a user who may do no more than the documentation
-// of the package says.
+// TestPermissionsAreEnough uses a server as a user with exactly the permissions
+// in the package's documentation.
 func TestPermissionsAreEnough(t *testing.T) {
 	t.Parallel()
 	s := start(t)

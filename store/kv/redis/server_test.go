@@ -18,16 +18,15 @@ import (
 	"github.com/walink/walink/store/kv/redis"
 )
 
-// server is a redis-server of the test's own, on a socket in a directory that
-// goes with the test.
+// server is a redis-server for one test, on a socket in a directory that is
+// removed with the test.
 type server struct {
 	*redisserver.Server
 	prefixes atomic.Int64
 }
 
-// start starts a server that keeps what it is given, with more arguments. It
-// skips the test where there is none on this machine, unless WALINK_REDIS demands
-// it.
+// start starts a server that keeps its data, with more arguments. If Redis is
+// not installed, the test is skipped, unless WALINK_REDIS is set.
 func start(t *testing.T, args ...string) *server {
 	t.Helper()
 	s, err := redisserver.Start(context.WithoutCancel(t.Context()), "", args...)
@@ -53,7 +52,7 @@ func (s *server) crash(t *testing.T) {
 	}
 }
 
-// cli is redis-cli, for what the package itself never does.
+// cli runs redis-cli, for commands that the package never uses.
 func (s *server) cli(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("redis-cli", append([]string{"-s", s.Socket}, args...)...).CombinedOutput()

@@ -22,7 +22,7 @@ type db struct {
 	mu      sync.Mutex
 	state   map[string][]byte
 	commits int
-	fail    error // what a commit returns
+	fail    error // the error of a commit
 }
 
 func newDB() *db {
@@ -41,7 +41,7 @@ func (d *db) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	if write {
 		return d.Writer.Txn(ctx, fn)
 	}
-	tx := group.NewOverlay(&base{state: d.now()}) // which nobody changes
+	tx := group.NewOverlay(&base{state: d.now()}) // nobody changes it
 	defer tx.End()
 	if err := errors.Join(ctx.Err(), fn(readOnly{tx})); err != nil {
 		return err
@@ -269,7 +269,7 @@ func TestNobodyWaitsForACommitLongerThanItsCtx(t *testing.T) {
 	}
 }
 
-// Who writes when Close is called leaves its batch to it.
+// A goroutine that writes when Close is called leaves its batch to Close.
 func TestCloseEndsTheBatchThatItIsGiven(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
