@@ -16,7 +16,7 @@ const whatsmeowVersion = "v0.0.0-20260921121126-35ae40906e74"
 // whatsmeow promises it to nobody: the compiler does not see that it has changed.
 type reliance struct {
 	source string // as in the file, with any white space
-	by     string // the file or folder of walink
+	by     string // the files or folders of walink
 	why    string
 }
 
@@ -50,6 +50,11 @@ func TestWhatsmeowIsAsRead(t *testing.T) {
 			}
 			source := spaced(string(data))
 			for _, r := range reliances {
+				for by := range strings.SplitSeq(r.by, ", ") {
+					if _, err := os.Stat(filepath.Join("..", "..", filepath.FromSlash(by))); err != nil {
+						t.Errorf("walink has no %s: name what relies on it now, that %s", by, r.why)
+					}
+				}
 				if !strings.Contains(source, spaced(r.source)) {
 					t.Errorf("whatsmeow's %s does not have:\n\t%s\nRead it again for %s: %s.", file, r.source, r.by, r.why)
 				}
@@ -166,8 +171,8 @@ func relied() map[string][]reliance {
 			{`cli.clearResponseWaiters(node) code, _ := node.Attrs["code"].(string)`, "internal/wire", "a request is answered with the stream error that ended the connection"},
 			{`case code == "401" && conflictType == "device_removed": cli.expectDisconnect()`, "internal/wire, walinktest/device.go", "how the removal of the device is told"},
 			{`case conflictType == "replaced": cli.expectDisconnect()`, "internal/wire, walinktest/login.go", "how it is told that another connection uses the session"},
-			{`case code == "503":`, "supervise.go", "whatsmeow reconnects by itself after this stream error"},
-			{`case reason == events.ConnectFailureServiceUnavailable || reason == events.ConnectFailureInternalServerError:`, "supervise.go", "whatsmeow reconnects by itself after these failures alone"},
+			{`case code == "503":`, "internal/wire", "whatsmeow reconnects by itself after this stream error"},
+			{`case reason == events.ConnectFailureServiceUnavailable || reason == events.ConnectFailureInternalServerError:`, "internal/wire", "whatsmeow reconnects by itself after these failures alone"},
 			{`if reason.IsLoggedOut() { cli.Log.Infof("Got %s connect failure, sending LoggedOut event and deleting session", reason) go cli.dispatchEvent(&events.LoggedOut{OnConnect: true, Reason: reason}) err := cli.Store.Delete(ctx)`, "internal/wire", "whatsmeow deletes the device by itself, so that the tap waits for a pairing that is being stored"},
 			{`cli.Log.Infof("Got %d/%s connect failure, refreshing CAT before reconnecting...", int(reason), message) err := cli.RefreshCAT(ctx)`, "internal/wire", "RefreshCAT is called for the failures 413 and 414, whether it is set or not"},
 			{`case "downgrade_webclient": go cli.dispatchEvent(&events.QRScannedWithoutMultidevice{})`, "internal/wire", "a phone without multi-device is told by this event alone"},
@@ -223,8 +228,8 @@ func relied() map[string][]reliance {
 			{`ConnectFailureUnknownLogout ConnectFailureReason = 406`, "internal/wire", "what the code of a failure means"},
 			{`ConnectFailureClientOutdated ConnectFailureReason = 405 ConnectFailureBadUserAgent ConnectFailureReason = 409`, "internal/wire, walinktest/companion.go", "what the code of a failure means"},
 			{`ConnectFailureCATExpired ConnectFailureReason = 413 ConnectFailureCATInvalid ConnectFailureReason = 414`, "internal/wire", "the failures for which RefreshCAT is called"},
-			{`ConnectFailureInternalServerError ConnectFailureReason = 500`, "internal/wire, supervise.go", "what the code of a failure means"},
-			{`ConnectFailureServiceUnavailable ConnectFailureReason = 503`, "internal/wire, supervise.go", "what the code of a failure means"},
+			{`ConnectFailureInternalServerError ConnectFailureReason = 500`, "internal/wire", "what the code of a failure means"},
+			{`ConnectFailureServiceUnavailable ConnectFailureReason = 503`, "internal/wire", "what the code of a failure means"},
 			{`return cfr == ConnectFailureLoggedOut || cfr == ConnectFailureMainDeviceGone || cfr == ConnectFailureUnknownLogout`, "internal/wire", "the failures after which whatsmeow deletes the device"},
 		},
 		"socket/constants.go": {
