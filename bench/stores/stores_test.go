@@ -146,7 +146,7 @@ func BenchmarkMessage(b *testing.B) {
 
 func name(i int) string { return "session " + strconv.Itoa(i) }
 
-func number(i int) string { return strconv.Itoa(5511900000000 + i) }
+func number(i int) string { return strconv.FormatInt(5511900000000+int64(i), 10) }
 
 // pair stores a device as pairing does.
 func pair(ctx context.Context, st opened, i int) (*wastore.Device, error) {
