@@ -145,6 +145,21 @@ func (a *attempt) finish() {
 	drain(a.out, a.events)
 }
 
+// send sends an event, after those before it, or leaves it in the queue if the reader
+// is behind.
+func send(out *queue.Queue[Event], events chan Event, event Event) {
+	out.Put(event)
+	for {
+		to, first := out.Head(events)
+		select {
+		case to <- first: // never, if the queue is empty
+			out.Sent()
+		default:
+			return
+		}
+	}
+}
+
 // drain sends the events that are left, as slowly as the channel is read, and closes
 // the channel.
 func drain(out *queue.Queue[Event], events chan Event) {
@@ -201,7 +216,9 @@ func (a *attempt) step(in machine.Input) {
 			})
 		case machine.SendConfirm:
 			conn := conn()
-			a.workers.Go(func() { a.inbox.Put(machine.ConfirmSent{Epoch: e.Epoch, Err: conn.ConfirmPasskey()}) })
+			a.workers.Go(func() {
+				a.inbox.Put(machine.ConfirmSent{Epoch: e.Epoch, Challenge: e.Challenge, Answer: e.Answer, Err: conn.ConfirmPasskey()})
+			})
 		case machine.Reply:
 			a.calls.reply(e.Answer, errorOf(e.Err))
 		case machine.Shut:
@@ -231,7 +248,7 @@ func (a *attempt) emit(event Event) {
 	case Connecting, PairingCode, QRCode, Withdrawn, PasskeyRequired, PasskeyConfirmation, Paired, Retrying,
 		Disconnected, Reconnected:
 		a.linker.observe(event)
-		a.out.Put(event)
+		send(a.out, a.events, event)
 	}
 }
 
@@ -303,6 +320,9 @@ func (f *facts) event(fact machine.Fact, phone Phone) Event {
 }
 
 func (f *facts) error(failure *machine.Failure) *Error {
+	if failure == nil {
+		return nil
+	}
 	if failure != f.failure {
 		f.failure, f.err = failure, errorOf(failure)
 	}

@@ -315,7 +315,7 @@ func parseProxy(s string) (proxy *url.URL, shown, problem, remedy string) {
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, hidden, "has more after the host", example + ", with special characters of the password escaped."
 	}
-	shown = strconv.Quote(u.Scheme + "://" + u.Host)
+	shown = strconv.Quote(redact.Line(u.Scheme + "://" + u.Host))
 	if schemes := []string{"http", "https", "socks5"}; !slices.Contains(schemes, u.Scheme) {
 		return nil, shown, "not a scheme that can be used", propose(u.Scheme, schemes)
 	}

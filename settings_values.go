@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // linkingModes, browsers and systems are the closed sets, the default first.
@@ -114,7 +116,7 @@ func (e *SettingError) Error() string {
 	if e.Value != "" {
 		text += " " + e.Value
 	}
-	return text + ": " + e.Problem + ". " + e.Fix
+	return redact.Line(text + ": " + e.Problem + ". " + e.Fix)
 }
 
 // Unwrap returns ErrInvalidPhone where the phone number is at fault, and nil elsewhere.

@@ -143,7 +143,7 @@ func (s *supervisor) link(ctx context.Context) *Error {
 				}
 				return failed.Err
 			}
-			s.out.Put(event)
+			send(s.out, s.events, event)
 			if _, ok := event.(Linked); ok {
 				return nil
 			}
@@ -178,7 +178,7 @@ func (s *supervisor) wait(ctx context.Context, why *Error) {
 // emit sends an event that comes from no Link.
 func (s *supervisor) emit(event Event) {
 	s.linker.observe(event)
-	s.out.Put(event)
+	send(s.out, s.events, event)
 }
 
 // stay watches a connection until it is lost for good. The error says why; the

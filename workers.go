@@ -34,33 +34,46 @@ func (a *attempt) load(epoch int) {
 	} else {
 		old = nil
 	}
-	lease, early := a.lease, pending && !a.standby
+	lease, early := a.lease, pending && !a.standby && !a.unlinking
 	a.workers.Go(func() {
 		a.previous() // two connections of one session would throw each other out
 		a.linker.evictions.Wait()
 		old.Release()
 		lease.Start()
-		fresh := false
-		if early {
-			in := a.device(epoch)
-			if fresh = in.Err == nil && !in.Linked; fresh {
-				a.inbox.Put(in)
-			}
-		}
+		fresh := early && a.lookEarly(epoch, lease)
 		if failure := lease.Take(a.work); failure != nil {
 			a.inbox.Put(machine.Leased{Epoch: epoch, Err: failure})
 			return
 		}
-		if in := a.device(epoch); !fresh || in.Linked || in.Err != nil {
+		if in := a.device(a.work, epoch); !fresh || in.Linked || in.Err != nil {
 			a.inbox.Put(in)
 		}
 		a.inbox.Put(machine.Leased{Epoch: epoch})
 	})
 }
 
+// lookEarly posts the device if it is a fresh one and the store answers before the
+// lease is there, and reports whether it did.
+func (a *attempt) lookEarly(epoch int, lease *tenure.Tenure) bool {
+	ctx, cancel := context.WithCancel(a.work)
+	defer cancel()
+	look := make(chan machine.DeviceLoaded, 1)
+	a.workers.Go(func() { look <- a.device(ctx, epoch) })
+	select {
+	case in := <-look:
+		fresh := in.Err == nil && !in.Linked
+		if fresh {
+			a.inbox.Put(in)
+		}
+		return fresh
+	case <-lease.Taken():
+		return false
+	}
+}
+
 // device takes the session's device from the store.
-func (a *attempt) device(epoch int) machine.DeviceLoaded {
-	device, err := a.linker.store.Device(a.work, a.set.session)
+func (a *attempt) device(ctx context.Context, epoch int) machine.DeviceLoaded {
+	device, err := a.linker.store.Device(ctx, a.set.session)
 	if err != nil {
 		return machine.DeviceLoaded{Epoch: epoch, Err: storeFailed("load session", a.set.session, err)}
 	}
@@ -179,7 +192,7 @@ func (r *resolved) reject(account string) *machine.Failure {
 	}
 	return &machine.Failure{Reason: machine.ReasonWrongAccount, Op: "pair", Err: hint.New(
 		fmt.Errorf("%s answered, and %s was expected", number.Redacted(account), r.phone.Redacted()),
-		"Enter the code on the phone that holds "+r.phone.Redacted()+".",
+		"Link with the phone that holds "+r.phone.Redacted()+".",
 	)}
 }
 

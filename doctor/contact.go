@@ -53,7 +53,7 @@ func (d *doctor) checkWebsocket(ctx context.Context) finding {
 		reason, cause, remedy := judgeAnswer(c.status)
 		f := d.fail(ctx, fmt.Sprintf("%s: the answer is HTTP status %d", none, c.status), reason, errors.New(cause), remedy)
 		if reason == walink.ErrRateLimited {
-			f.Err.RetryAfter = tooOftenWait
+			f.Err.RetryAfter = wire.RateLimitWait
 		}
 		return f
 	case d.settings.HTTPClient != nil && page.status == 0 && page.err != nil && !isTimeout(page.err) && ctx.Err() == nil:
@@ -67,10 +67,7 @@ func (d *doctor) checkWebsocket(ctx context.Context) finding {
 	return d.fail(ctx, none, c.err.Reason, c.err.Err, remedy)
 }
 
-const (
-	websocketsThrough = "let websockets to " + whatsappHost + " through whatever stands between (a firewall, a filter, a proxy)."
-	tooOftenWait      = 15 * time.Minute // after a 429
-)
+const websocketsThrough = "let websockets to " + whatsappHost + " through whatever stands between (a firewall, a filter, a proxy)."
 
 // judgeAnswer says what an answer to the request for a websocket means. WhatsApp answers
 // with a 5xx or a 429, and something in between with anything else.
@@ -80,7 +77,7 @@ func judgeAnswer(status int) (reason walink.Reason, cause, remedy string) {
 		return walink.ErrServer, "WhatsApp has trouble", ""
 	case http.StatusTooManyRequests:
 		return walink.ErrRateLimited, "there were too many connections from this address",
-			"Wait " + spoken(tooOftenWait) + " without connecting; if it stays like this, use another network or proxy."
+			"Wait " + spoken(wire.RateLimitWait) + " without connecting; if it stays like this, use another network or proxy."
 	case http.StatusProxyAuthRequired:
 		return walink.ErrProxy, "a proxy asks for a user name and a password", "Put the user name and the password into the URL of the proxy."
 	case http.StatusUnauthorized, http.StatusForbidden:

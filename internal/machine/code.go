@@ -1,6 +1,10 @@
 package machine
 
-import "time"
+import (
+	"time"
+
+	"github.com/walink/walink/internal/hint"
+)
 
 // codeOffer is the pairing code of the current connection.
 type codeOffer struct {
@@ -179,7 +183,7 @@ func (m *Machine) phoneRefused(now time.Time) {
 	if m.phase != phaseOffering || !m.code.shown {
 		return
 	}
-	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: errRefreshCode}
+	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: hint.New(errRefreshCode, "Enter the new code exactly as it is shown.")}
 	m.withdrawCode(Refused, err)
 	m.lastErr = err
 	m.requestCode(now)

@@ -44,8 +44,9 @@ type (
 		Answer    int
 		Assertion *types.WebAuthnResponse
 	}
-	// SendConfirm sends the confirmation.
-	SendConfirm struct{ Epoch int }
+	// SendConfirm sends the confirmation. Challenge is the number of the challenge, and
+	// Answer that of the call; 0 if the confirmation is automatic.
+	SendConfirm struct{ Epoch, Challenge, Answer int }
 	// Reply is the result of the call of AnswerPasskey or ConfirmPasskey with this
 	// number. Each call gets exactly one Reply.
 	Reply struct {

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"time"
 
 	"go.mau.fi/whatsmeow/types"
@@ -52,3 +53,21 @@ type Account struct {
 	BusinessName string
 	Platform     string
 }
+
+// The causes that a Machine itself gives.
+var (
+	// ErrNotStored says that no session is stored, and none may be linked.
+	ErrNotStored = errors.New("no session is stored under this name")
+	// ErrStoreStalled says that the store took longer than it may.
+	ErrStoreStalled = errors.New("the store did not answer within 30 s")
+	// ErrEmptyRefs says that pair-device brought nothing to link with.
+	ErrEmptyRefs = errors.New("WhatsApp sent no refs")
+
+	errNoSocket       = errors.New("no connection in time")
+	errNoRefs         = errors.New("connected, but WhatsApp sent nothing to link with in time")
+	errCodeStalled    = errors.New("no answer within 30 s")
+	errPairStalled    = errors.New("the phone answered, but WhatsApp did not complete the link within 60 s")
+	errLoginStalled   = errors.New("WhatsApp did not complete the login in time")
+	errVersionStalled = errors.New("the current version could not be fetched within 30 s")
+	errRefreshCode    = errors.New("the phone did not accept the code")
+)

@@ -146,8 +146,9 @@ type (
 	}
 	// ConfirmSent says that WhatsApp has taken the confirmation, or Err says why not.
 	ConfirmSent struct {
-		Epoch int
-		Err   *Failure
+		Epoch             int
+		Challenge, Answer int // of its SendConfirm
+		Err               *Failure
 	}
 	// PasskeyCode is the code that both sides show.
 	PasskeyCode struct {

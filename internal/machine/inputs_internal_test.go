@@ -132,7 +132,13 @@ func choices() []choice {
 			return AnswerSent{epoch, s.sent, or(arg, &Failure{Reason: ReasonPasskey})}
 		}},
 		{"confirm", func(s *schedule, _ int, _ byte) Input { return Confirm{s.call()} }},
-		{"confirm sent", func(_ *schedule, epoch int, arg byte) Input { return ConfirmSent{epoch, or(arg, fault(arg))} }},
+		{"confirm sent", func(s *schedule, epoch int, arg byte) Input {
+			if len(s.confirms) == 0 { // WhatsApp answers no confirmation that was not sent
+				return Tick{}
+			}
+			sent := s.confirms[0]
+			return ConfirmSent{epoch, sent.Challenge, sent.Answer, or(arg, fault(arg))}
+		}},
 		{"hook", func(s *schedule, epoch int, arg byte) Input {
 			number := s.m.ceremony.number - int(arg%2)
 			if arg%4 < 2 {

@@ -7,7 +7,6 @@
 package machine
 
 import (
-	"errors"
 	"time"
 
 	"github.com/walink/walink/internal/hint"
@@ -319,10 +318,9 @@ func (m *Machine) deviceLoaded(now time.Time, in DeviceLoaded) {
 // lease notes that the session is leased. What came meanwhile may be shown now.
 func (m *Machine) lease(now time.Time, in Leased) {
 	switch {
-	case m.phase != phaseOpening:
-	case in.Err != nil:
+	case in.Err != nil: // also if the connection has failed meanwhile
 		m.fail(in.Err)
-	default:
+	case m.phase == phaseOpening:
 		m.leased = true
 		m.allowCode()
 		m.offer(now)
@@ -397,21 +395,3 @@ func (m *Machine) withLast(err *Failure) *Failure {
 }
 
 func (m *Machine) do(effects ...Effect) { m.out = append(m.out, effects...) }
-
-// The causes that a Machine itself gives.
-var (
-	// ErrNotStored says that no session is stored, and none may be linked.
-	ErrNotStored = errors.New("no session is stored under this name")
-	// ErrStoreStalled says that the store took longer than it may.
-	ErrStoreStalled = errors.New("the store did not answer within 30 s")
-	// ErrEmptyRefs says that pair-device brought nothing to link with.
-	ErrEmptyRefs = errors.New("WhatsApp sent no refs")
-
-	errNoSocket       = errors.New("no connection in time")
-	errNoRefs         = errors.New("connected, but WhatsApp sent nothing to link with in time")
-	errCodeStalled    = errors.New("no answer within 30 s")
-	errPairStalled    = errors.New("the phone answered, but WhatsApp did not complete the link within 60 s")
-	errLoginStalled   = errors.New("WhatsApp did not complete the login in time")
-	errVersionStalled = errors.New("the current version could not be fetched within 30 s")
-	errRefreshCode    = errors.New("the phone did not accept the code")
-)

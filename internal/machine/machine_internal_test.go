@@ -17,19 +17,20 @@ type schedule struct {
 	now     time.Time
 	started bool
 
-	leased    bool         // the session is, in this attempt
-	counting  bool         // the ledger is being asked
-	counted   bool         // the ledger has allowed a code
-	requested int          // epoch of the code request that is under way; 0 for none
-	code, qr  bool         // what is on the screen
-	passkey   bool         // is asked for
-	compare   bool         // the code of a passkey is on the screen
-	automatic bool         // and nobody has to compare it
-	calls     int          // of AnswerPasskey and ConfirmPasskey
-	sent      int          // the number of the assertion that is out for the present challenge; 0 for none
-	earlier   int          // the number of one that was out for an earlier challenge
-	refusals  int          // of assertions, of the present challenge
-	waiting   map[int]bool // the calls that wait for a Reply
+	leased    bool          // the session is, in this attempt
+	counting  bool          // the ledger is being asked
+	counted   bool          // the ledger has allowed a code
+	requested int           // epoch of the code request that is under way; 0 for none
+	code, qr  bool          // what is on the screen
+	passkey   bool          // is asked for
+	compare   bool          // the code of a passkey is on the screen
+	automatic bool          // and nobody has to compare it
+	calls     int           // of AnswerPasskey and ConfirmPasskey
+	sent      int           // the number of the assertion that is out for the present challenge; 0 for none
+	earlier   int           // the number of one that was out for an earlier challenge
+	confirms  []SendConfirm // that are out, oldest first
+	refusals  int           // of assertions, of the present challenge
+	waiting   map[int]bool  // the calls that wait for a Reply
 	before    phase
 	reached   map[string]int // phases, and steps of the ceremony
 	codeDue   time.Time
@@ -107,6 +108,7 @@ func (s *schedule) effect(in Input, e Effect) {
 		}
 		s.sent = e.Answer
 	case SendConfirm:
+		s.confirms = append(s.confirms, e)
 		_, byHand := in.(Confirm)
 		if !s.compare {
 			s.t.Fatal("a code is confirmed that nobody has seen")
@@ -117,6 +119,7 @@ func (s *schedule) effect(in Input, e Effect) {
 		s.compare = false
 	case Shut:
 		s.requested, s.passkey, s.compare, s.sent, s.earlier, s.refusals = 0, false, false, 0, 0, 0
+		s.confirms = nil
 		for call := range s.waiting {
 			if !isCall(in, call) {
 				s.t.Fatalf("the connection is shut, and the call %d has no reply", call)
@@ -278,6 +281,8 @@ func (s *schedule) told(in Input) {
 		s.waiting[in.Answer] = true
 	case AnswerSent:
 		s.answerSent(in)
+	case ConfirmSent:
+		s.confirms = s.confirms[1:]
 	default:
 	}
 }

@@ -186,7 +186,7 @@ func (m *Machine) passkeyCode(now time.Time, in PasskeyCode) {
 	automatic := in.Automatic && !m.cfg.CompareCode
 	m.do(Tell{PasskeyConfirmation{Code: in.Code, Automatic: automatic}})
 	if automatic {
-		m.sendConfirm(now)
+		m.sendConfirm(now, 0)
 		return
 	}
 	until := now.Add(answerLimit)
@@ -202,21 +202,21 @@ func (m *Machine) confirm(now time.Time, in Confirm) {
 		m.reply(in.Answer, &Failure{Reason: ReasonPasskey, Op: "confirm passkey", Err: ErrNoConfirmation})
 		return
 	}
-	m.ceremony.confirm = in.Answer
-	m.sendConfirm(now)
+	m.sendConfirm(now, in.Answer)
 }
 
-func (m *Machine) sendConfirm(now time.Time) {
+func (m *Machine) sendConfirm(now time.Time, call int) {
+	m.ceremony.confirm = call
 	m.goTo(stepConfirm, now.Add(codeLimit))
-	m.do(SendConfirm{m.epoch})
+	m.do(SendConfirm{m.epoch, m.ceremony.number, call})
 }
 
 // confirmSent takes WhatsApp's answer to the confirmation.
 func (m *Machine) confirmSent(now time.Time, in ConfirmSent) {
-	if !m.at(stepConfirm) {
+	m.reply(in.Answer, in.Err)
+	if !m.at(stepConfirm) || in.Challenge != m.ceremony.number { // the phone was faster, or the challenge is an earlier one
 		return
 	}
-	m.reply(m.ceremony.confirm, in.Err)
 	if in.Err != nil {
 		m.lost(now, Lost{Epoch: m.epoch, Err: in.Err, Tries: PasskeyTries(in.Err)})
 		return

@@ -130,7 +130,7 @@ func TestGoingOnIsAccepted(t *testing.T) {
 		begin, goOn, late Input
 	}{
 		{1, Answer{1, goodAssertion}, PasskeyCode{1, "ABCD-EFGH", false}, AnswerSent{1, 1, closed}},
-		{2, Confirm{2}, PairSuccess{1, Account{}}, ConfirmSent{1, closed}},
+		{2, Confirm{2}, PairSuccess{1, Account{}}, ConfirmSent{1, 1, 2, closed}},
 	} {
 		s.step(step.begin)
 		wantReply(t, s.effects(step.goOn), step.call, "")
@@ -152,6 +152,39 @@ func TestGoingOnIsNotTakenForAnAnswerThatWaits(t *testing.T) {
 		if reply, ok := e.(Reply); ok {
 			t.Errorf("the call %d is told %v", reply.Answer, reply.Err)
 		}
+	}
+}
+
+// A confirmation whose challenge another one has replaced still gets WhatsApp's word,
+// and the one to the new challenge does not get it.
+func TestConfirmationOfAnEarlierChallengeIsAnswered(t *testing.T) {
+	t.Parallel()
+	s := asked(t)
+	for _, in := range []Input{
+		Answer{1, goodAssertion}, PasskeyCode{1, "ABCD-EFGH", false}, Confirm{2},
+		PasskeyWanted{1, []byte(`{"timeout":1}`), nil}, AnswerSent{1, 1, nil},
+		Answer{3, goodAssertion}, PasskeyCode{1, "ABCD-EFGH", false}, Confirm{4},
+	} {
+		s.step(in)
+	}
+	effects := s.effects(ConfirmSent{1, 1, 2, &Failure{Reason: ReasonPasskey}})
+	wantReply(t, effects, 2, ReasonPasskey)
+	if len(effects) != 1 || !s.m.at(stepConfirm) {
+		t.Errorf("leads to %#v", effects)
+	}
+	wantReply(t, s.effects(ConfirmSent{1, 2, 4, nil}), 4, "")
+}
+
+// A lease that is refused ends the Link, although the connection that was opened
+// meanwhile has failed.
+func TestRefusedLeaseEndsTheLinkAfterALostConnection(t *testing.T) {
+	t.Parallel()
+	s := newSchedule(t, 0)
+	for _, in := range []Input{Start{}, DeviceLoaded{Epoch: 1}, Lost{1, &Failure{Reason: ReasonNetwork}, 0}} {
+		s.step(in)
+	}
+	if s.step(Leased{1, &Failure{Reason: ReasonSessionBusy}}); s.terminal != 1 {
+		t.Error("the Link goes on")
 	}
 }
 

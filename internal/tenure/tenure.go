@@ -85,6 +85,9 @@ func (t *Tenure) Start() {
 	}
 }
 
+// Taken returns a channel that is closed when the outcome of Start is known.
+func (t *Tenure) Taken() <-chan struct{} { return t.taken }
+
 // Take waits until the session is leased. It returns why the session cannot be had,
 // or nil, and may be called again. If ctx ends, Take returns before the Store has
 // answered.
@@ -120,10 +123,14 @@ func (t *Tenure) take() {
 		t.lost = t.storeFailed(opTake, err)
 	default:
 		t.lease, t.asked = lease, asked
+		if time.Since(asked) >= t.pace.reach-t.pace.margin { // it may be another's soon
+			t.lost = t.storeFailed(opTake, errNoRenewal)
+		}
 	}
+	lost := t.lost
 	t.mu.Unlock()
 	close(t.taken)
-	if err != nil {
+	if lost != nil {
 		close(t.done)
 		return
 	}
@@ -150,7 +157,7 @@ func (t *Tenure) keep(ctx context.Context) {
 	usual := t.pace.reach - t.pace.margin
 	limit, wait := usual, retry // how old the lease may become, and how soon a failure is followed by another try
 	heard := false              // an alarm, and no renewal has succeeded since
-	timer := time.NewTimer(t.pace.renew)
+	timer := time.NewTimer(t.pace.renew - t.age())
 	defer timer.Stop()
 	alarm := t.alarm()
 	for {

@@ -88,7 +88,7 @@ type Params struct {
 func New(base context.Context, cfg *Config, p Params) *Conn {
 	c := &Conn{
 		cfg: cfg, epoch: p.Epoch, device: p.Device, linked: p.Device.ID != nil, inbox: p.Inbox,
-		account: AccountOf(p.Device), base: context.WithoutCancel(base), answering: make(chan struct{}, 1),
+		account: deviceAccount(p.Device), base: context.WithoutCancel(base), answering: make(chan struct{}, 1),
 		manual: p.Supervised,
 	}
 	c.life, c.cancel = context.WithCancel(c.base)
@@ -215,9 +215,8 @@ func (c *Conn) Redirect(to, from *Inbox, rest []machine.Input) {
 // post hands an input to whoever watches the Conn.
 func (c *Conn) post(in machine.Input) {
 	c.mu.Lock()
-	inbox := c.inbox
-	c.mu.Unlock()
-	inbox.Put(in)
+	defer c.mu.Unlock() // Redirect must not come in between
+	c.inbox.Put(in)
 }
 
 // handle is whatsmeow's event handler. Failures that have a node of their own are
@@ -304,8 +303,8 @@ var (
 	errClosed = errors.New("WhatsApp closed the connection")
 )
 
-// AccountOf is the account that a device is linked to.
-func AccountOf(d *wastore.Device) machine.Account {
+// deviceAccount is the account that a device is linked to.
+func deviceAccount(d *wastore.Device) machine.Account {
 	return accountOf(d.GetJID(), d.GetLID(), d.BusinessName, d.Platform)
 }
 
