@@ -133,9 +133,9 @@ func codeFlow() *flow {
 					"linked, 2 codes, 2 attempts": {
 						"silence", "frame spoilt", "rubbish before the frame",
 					},
-					"code withdrawn: code refused, linked, 2 codes": {"90 s late"},
-					"linked or pairing, linked, 2 codes":            {"twice"},
-					"stalled, linked, 2 codes":                      {"malformed", "frame twice"},
+					"code withdrawn: code refused [phone], linked, 2 codes": {"90 s late"},
+					"linked or pairing, linked, 2 codes":                    {"twice"},
+					"stalled, linked, 2 codes":                              {"malformed", "frame twice"},
 					"server, linked, 2 codes": {
 						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
 						"stream error without a code",
@@ -167,7 +167,7 @@ func codeFlow() *flow {
 					"stalled, linked, 2 codes": {
 						"silence", "90 s late", "rubbish before the frame", "frame twice", "wrong id",
 					},
-					"code withdrawn: code refused, linked, 2 codes": {
+					"code withdrawn: code refused [phone], linked, 2 codes": {
 						"refused 400", "refused 401", "refused 402", "refused 403", "refused 405",
 						"refused 406", "refused 409", "refused 429", "rate limit, one hour", "refused 500",
 						"refused 503",
