@@ -28,28 +28,28 @@ const (
 )
 
 // attempt drives one Link. Its goroutine owns the machine, the connection, the lease
-// and the timer, and turns effects into calls and facts into events. Whatever can
-// block runs in a worker, which posts its result to the inbox; whatsmeow's handlers
-// also post there, and nowhere else.
+// and the timer, and turns effects into calls and facts into events. Every call that
+// can block runs in a worker, which posts its result to the inbox. whatsmeow's
+// handlers post to the same inbox, and never touch the attempt.
 type attempt struct {
 	linker  *Linker
 	set     *resolved
 	machine *machine.Machine
 	inbox   *wire.Inbox
 	events  chan Event
-	out     *queue.Queue[Event] // what the reader of events has not taken yet
-	end     Event               // the terminal event, held back until everything is put away
+	out     *queue.Queue[Event] // the events that the reader has not taken yet
+	end     Event               // the terminal event, held back until the Link has cleaned up
 	facts   facts
 	calls   calls
 
-	unlinking bool // nothing is linked: a stored session logs in, to be unlinked
+	unlinking bool // for Unlink: this attempt logs a stored session in, and links nothing
 	standby   bool // another program had the session a moment ago: nothing is dialed before the lease
 
 	base    context.Context //nolint:containedctx // see run
 	work    context.Context //nolint:containedctx // see run
 	workers sync.WaitGroup
 
-	rest     []machine.Input    // what had come when the end was decided
+	rest     []machine.Input    // the inputs that had come, and were not handled, when the Link ended
 	stopHook context.CancelFunc // ends the context of Settings.Passkey
 	previous func()             // shuts the connection of an earlier Link, before the first load
 
@@ -57,13 +57,13 @@ type attempt struct {
 	lease *tenure.Tenure // nil if the Store has no leases
 }
 
-// run drives the Link to its end. previous is the connection of an earlier Link: if
-// it is still up there is nothing more to do, and otherwise it has to go first.
+// run drives the Link to its end. previous is the connection of an earlier Link. If
+// that connection is still up, the Link is done at once; otherwise it is shut first.
 //
-// There are three contexts. ctx is the caller's, and its end ends the Link. work is
-// ctx until the Link has ended, and belongs to the workers. base has the values of
-// ctx and never ends: connections and leases are made of it, because they outlive
-// the Link; they end by Shut and Release.
+// There are three contexts. ctx is the caller's, and its end ends the Link. work is for
+// the workers, and ends with ctx or with the Link. base has the values of ctx and never
+// ends. Connections and leases use base, because they outlive the Link; Shut and
+// Release end them.
 func (a *attempt) run(ctx context.Context, previous *wire.Conn) {
 	a.base = context.WithoutCancel(ctx)
 	work, stop := context.WithCancel(ctx)
@@ -90,7 +90,7 @@ func (a *attempt) run(ctx context.Context, previous *wire.Conn) {
 		select {
 		case <-a.inbox.Ready():
 			inputs := a.inbox.Take()
-			if ctx.Err() != nil { // before the consequences of that end
+			if ctx.Err() != nil { // Stop comes before the inputs that the end of ctx has caused
 				a.step(machine.Stop{Err: stopped(ctx, "link")})
 			}
 			for len(inputs) > 0 && a.end == nil {
@@ -123,8 +123,8 @@ func stopped(ctx context.Context, op string) *machine.Failure {
 	return &machine.Failure{Reason: machine.ReasonCanceled, Op: op, Err: cause}
 }
 
-// finish puts everything away, gives the Linker the outcome, and only then sends the
-// terminal event: its reader may start the next Link.
+// finish cleans up, gives the Linker the outcome, and sends the terminal event last,
+// because the reader of that event may start the next Link.
 func (a *attempt) finish() {
 	conn, lease := a.conn, a.lease
 	if conn != nil {
@@ -160,8 +160,7 @@ func send(out *queue.Queue[Event], events chan Event, event Event) {
 	}
 }
 
-// drain sends the events that are left, as slowly as the channel is read, and closes
-// the channel.
+// drain sends the remaining events at the reader's pace, and then closes the channel.
 func drain(out *queue.Queue[Event], events chan Event) {
 	for _, event := range out.Take() {
 		events <- event
@@ -169,9 +168,8 @@ func drain(out *queue.Queue[Event], events chan Event) {
 	close(events)
 }
 
-// await waits for the workers. A worker that is held up in somebody else's code, in
-// a Store that does not obey its context or an OnClient that does not return, does
-// not keep the Link from ending.
+// await waits for the workers, for workerGrace at most. A Store that ignores its
+// context, or an OnClient that does not return, must not keep the Link from ending.
 func (a *attempt) await() {
 	done := make(chan struct{})
 	go func() {
@@ -191,7 +189,7 @@ func (a *attempt) step(in machine.Input) {
 	if a.end != nil {
 		return
 	}
-	conn := func() *wire.Conn { return a.conn } // at the time of the effect, and not of the worker
+	conn := func() *wire.Conn { return a.conn } // read now, and not when the worker runs
 	for _, effect := range a.machine.Step(time.Now(), in) {
 		switch e := effect.(type) {
 		case machine.Tell:
@@ -266,7 +264,7 @@ func (a *attempt) requestCode(conn *wire.Conn) {
 	}
 }
 
-// recordRefusal has the ledger record a refusal: the next one is in force for longer.
+// recordRefusal records a refusal in the ledger, so that the next refusal lasts longer.
 func (a *attempt) recordRefusal(failure *machine.Failure) {
 	now := time.Now()
 	until, err := bound.Store(a.work, refusalLimit, func(ctx context.Context) (time.Time, error) {
@@ -280,15 +278,15 @@ func (a *attempt) recordRefusal(failure *machine.Failure) {
 	failure.RetryAfter = until.Sub(now)
 }
 
-// facts makes events of the machine's facts. It keeps the last error, so that events
+// facts turns the machine's facts into events. It keeps the last error, so that events
 // about the same failure carry the same *Error.
 type facts struct {
 	failure *machine.Failure
 	err     *Error
 }
 
-// event is the event of a fact, with what only this package knows: the phone, its
-// other forms, and the last failure inside an error.
+// event returns the event for a fact. It adds what only this package knows: the phone,
+// its other forms, and the last failure inside an error.
 func (f *facts) event(fact machine.Fact, phone Phone) Event {
 	switch t := fact.(type) {
 	case machine.Connecting:
@@ -335,7 +333,7 @@ func accountOf(a machine.Account) Account {
 	}
 }
 
-// errorOf is the error of a failure; nil for nil.
+// errorOf returns the *Error for a failure, and nil for nil.
 func errorOf(f *machine.Failure) *Error {
 	if f == nil {
 		return nil
@@ -351,7 +349,7 @@ func errorOf(f *machine.Failure) *Error {
 	return e
 }
 
-// joined is several errors in one line.
+// joined holds several errors, and has a text of one line.
 type joined struct {
 	error
 	text string

@@ -25,7 +25,7 @@
 //		}
 //	}
 //
-// The zero Settings link session "default" by QR code, whichever account scans the
+// The zero Settings link session "default" by QR code to the account that scans the
 // code. Run a second time, the program finds the session in walink.db and connects
 // it: [Linked] has Resumed set, and there is no code. The package's Example is a whole
 // program with a pairing code, and so are examples/terminal and examples/bot.
@@ -34,21 +34,21 @@
 //
 // A pairing code has eight characters and is good for one phone number. The person
 // types it into the phone: Settings, Linked devices, Link a device, Link with phone
-// number instead. It needs Settings.Phone and one of PreferPairingCode,
+// number instead. A pairing code needs Settings.Phone and one of PreferPairingCode,
 // [ModePairing] and [ModeBoth].
 //
 //	case walink.PairingCode:
 //		fmt.Println("enter", e.Code, "on", e.Phone.International(), "until", e.Expires.Format("15:04"))
 //
 // The event comes once WhatsApp has confirmed the code, and never before. The code
-// is good for 180 seconds, counted from before the request, and nothing replaces it
-// while it is good. When the code has expired, or the phone refuses it, most often
+// is good for 180 seconds, counted from before the request. Until then no other code
+// replaces it. When the code has expired, or the phone refuses it, most often
 // because it was mistyped, a [Withdrawn] says so and the next code follows. WhatsApp
 // also notifies the phone, unless DisablePush is set; always show the way through the
 // menus, because the notification may not come.
 //
-// WhatsApp refuses further codes for hours to a number that has asked for a few too
-// many. So walink asks for at most Settings.CodeBudget codes per number, 3 in 15
+// If too many codes are requested for a number, WhatsApp refuses more codes to that
+// number for hours. So walink requests at most Settings.CodeBudget codes per number, 3 in 15
 // minutes, also across restarts if the Store is a [store.Ledger], as store/sqlite is.
 //
 // If Settings.Phone is set, walink refuses every other account before anything is
@@ -64,9 +64,9 @@
 //
 // Each QRCode takes the place of the one before. The first one of a connection is
 // good for 60 seconds and the others for 20; after 160 seconds a new connection
-// brings new ones, until Settings.Timeout. A QRCode may come early, when the secret in
-// it has changed and the code on the screen can no longer succeed: when WhatsApp retires
-// the secret, and while a pairing code is being entered.
+// brings new ones, until Settings.Timeout. A QRCode comes early if the secret in it has
+// changed, because the code on the screen can then no longer succeed. WhatsApp may
+// retire the secret, and the entry of a pairing code changes it.
 //
 // # Both, and falling back
 //
@@ -80,8 +80,8 @@
 //	qr           true               any         New returns an error: the two contradict each other
 //	both         any                any         both; QR code alone if no pairing code can be had
 //
-// No code can be had when WhatsApp refuses to make one, when the budget is used up,
-// and when three requests in a row got no usable answer. walink then asks for no
+// No pairing code can be had if WhatsApp refuses one, if the budget is used up, or if
+// three requests in a row got no usable answer. walink then asks for no
 // more codes in this Link. The reason is in QRCode.Fallback if QR codes take over, in
 // a Withdrawn of [MethodPairing] if they were shown all along, and otherwise in
 // Failed. [ParseSettings] reads Settings from JSON.
@@ -111,7 +111,7 @@
 //	Reconnected          reconnected           Supervise: the connection is back, on the same client
 //
 // A code stays on the screen until the next event of its method, a Withdrawn for it,
-// or [PasskeyRequired], [Paired], [Linked] or [Failed], which take everything off. A
+// or [PasskeyRequired], [Paired], [Linked] or [Failed], which clear the screen. A
 // Withdrawn may carry the *[Error] of the [Retrying] or Failed that follows.
 //
 // Times in events are absolute. The last event is exactly one Linked or Failed, and
@@ -132,15 +132,15 @@
 //
 //	error                 when, and what walink does by itself      what to do
 //	ErrInvalidSettings    from New, ParseSettings: every fault      correct what it names
-//	ErrInvalidPhone       inside that, and from ParsePhone          write the country code
+//	ErrInvalidPhone       from the same, and from ParsePhone        write the country code
 //	ErrInProgress         a Link or Supervise is running            wait, or end its context
 //	ErrClosed             Close was called                          make a new Linker
 //	ErrNetwork            WhatsApp is out of reach: retried         check the network
-//	ErrProxy              the proxy is: retried, never bypassed     check the proxy
+//	ErrProxy              the proxy fails: retried, never bypassed  check the proxy
 //	ErrTimeout            Timeout or the context's deadline passed  see the error inside, try again
 //	ErrCanceled           the context was canceled                  nothing
-//	ErrCodeRefused        no code for this number: falls back;      check the number,
-//	                      the phone refused one: another follows    or use QR
+//	ErrCodeRefused        no code for this number: falls back;      check the number, or use QR;
+//	                      the phone refused one: another follows    enter the new code
 //	ErrRateLimited        429, or the budget: falls back            wait for RetryAfter, or use QR
 //	ErrForbidden          401, 403 before linking: falls back, or   look on the phone, or use QR
 //	                      is retried
@@ -155,9 +155,9 @@
 //	ErrClientOutdated     405: the version is fetched, once         update walink
 //	ErrLoggedOut          the stored session has ended: dropped,    link again, if that fails
 //	                      and linked afresh; Unlink: none stored
-//	ErrRemoved            as that, within Settings.Probation; once  look at Linked devices
+//	ErrRemoved            the same within Probation: retried once   look at Linked devices
 //	ErrBanned             the account is banned                     see WhatsApp on the phone
-//	ErrTemporarilyBanned  for RetryAfter                            wait
+//	ErrTemporarilyBanned  the account is banned for RetryAfter      wait
 //	ErrReplaced           another connection has the session        stop the other program
 //	ErrMultideviceOff     the phone knows no multi-device: retried  update its WhatsApp
 //	ErrStore              the store failed                          check file, disk, database
@@ -171,7 +171,7 @@
 // # Passkeys
 //
 // An account may want a passkey before it links a device. [PasskeyRequired] then
-// takes everything off the screen, and walink holds the connection while somebody
+// takes everything off the screen, and walink keeps the connection while a person
 // with the passkey answers the Challenge: a WebAuthn request for whatsapp.com, which
 // only a page of that domain may put to an authenticator. [Linker.AnswerPasskey]
 // takes the answer, the JSON of PublicKeyCredential.toJSON(). Package
@@ -180,8 +180,8 @@
 // authenticator itself sets Settings.Passkey.
 //
 // [PasskeyConfirmation] then carries a code that the phone shows too. If it is
-// Automatic, the answer has come within five minutes and proves that the person at
-// the phone and the person here are the same: walink has confirmed already. Otherwise
+// Automatic, walink confirms by itself: the answer came within five minutes, which
+// proves that the person at the phone and the person here are the same. Otherwise
 // show the code, let the person compare, and call [Linker.ConfirmPasskey].
 // Settings.ComparePasskeyCode asks for the comparison in any case.
 //
@@ -193,8 +193,8 @@
 // # When linking does not work
 //
 // Package [github.com/walink/walink/doctor] examines settings, store, clock, network
-// and session, and names the first thing that is wrong, and its remedy.
-// In examples/terminal it is -doctor.
+// and session, and names the first thing that is wrong, and its remedy. The flag -doctor
+// of examples/terminal runs this examination.
 //
 // # Storage, and its danger
 //
@@ -205,8 +205,8 @@
 // [github.com/walink/walink/store/transfer] moves sessions from one Store to another,
 // and [github.com/walink/walink/store/storetest] proves a Store that you write.
 //
-// A Store holds the keys of the account's companion device. Whoever can read the
-// file, or a copy of it, can read and write as that account, from anywhere, until the
+// A Store holds the keys of the account's companion device. A person who can read
+// the file, or a copy, can read and write as that account, from anywhere, until the
 // device is removed on the phone. The file has the mode 0600 and is not encrypted. Keep
 // it out of repositories, images, shared folders and open backups.
 //
@@ -214,19 +214,19 @@
 // WhatsApp's pair-success; then device and session name are stored in one transaction.
 //
 // If the Store is a [store.Leaser], as store/sqlite is, one Linker at a time has a
-// session, in this process or another one, and nothing is shown or logged in before
-// the lease is there. Link and Unlink on a session that another program has end with
-// [ErrSessionBusy], which names the holder; [Linker.Supervise] waits for the session.
-// A lease is for 24 s and is renewed every 8. If renewals fail, the connection ends
-// 5 s before the lease can pass to another. With a Store without leases, run one
+// session, in this process or another one. No code is shown, and no session logs in,
+// before the lease is taken. If another program has the session, Link and Unlink end with
+// [ErrSessionBusy], which names that program, and [Linker.Supervise] waits. A lease
+// lasts 24 s and is renewed every 8 s. If renewals fail, the connection ends 5 s before
+// another program can have the lease. With a Store without leases, run one
 // process for a session at a time: two throw each other out ([ErrReplaced]).
 //
 // # The client, and OnClient
 //
-// Every attempt has a client of its own, and Settings.OnClient gets each client
-// before it connects. That is the place for AddEventHandler: handlers that are added
-// after Linked miss the history and the messages that come with the login. Keep the
-// latest client; the earlier ones are gone.
+// Every attempt has its own client, and Settings.OnClient gets each client before it
+// connects. Call AddEventHandler there: handlers that are added after Linked miss the
+// history and the messages that come with the login. Keep the latest client; earlier
+// clients are shut down.
 //
 // OnClient must return soon, and must not call Close or Unlink, which wait for it. It
 // must not change what walink sets: the HTTP clients and the proxy, GetClientPayload,
@@ -246,7 +246,7 @@
 //     set, and keeps the client.
 //   - [Linker.Unlink] logs out at WhatsApp and forgets the session.
 //
-// [Linker.Supervise] does all of that for a program that runs for months: it reports
+// [Linker.Supervise] does this for a program that runs for months. It reports
 // [Disconnected] and [Reconnected], connects anew if whatsmeow does not, and links
 // again after the person has removed the device. Fetch [Linker.Client] after each
 // Linked, or use OnClient.

@@ -10,15 +10,15 @@ import (
 )
 
 // Reason says why something failed. Its constants are the sentinels of this
-// package: errors.Is(err, walink.ErrRateLimited) works on every error that
-// leaves it.
+// package: errors.Is(err, walink.ErrRateLimited) works on every error of this
+// package.
 type Reason string
 
 // The reasons. Programs may switch on them; minor releases may add some.
 const (
 	// ErrInvalidSettings: the Settings contradict themselves or are malformed.
 	ErrInvalidSettings Reason = "invalid_settings"
-	// ErrInvalidPhone: the phone number cannot be one.
+	// ErrInvalidPhone: the text cannot be a phone number.
 	ErrInvalidPhone Reason = "invalid_phone"
 	// ErrInProgress: a Link of this Linker is running.
 	ErrInProgress Reason = "in_progress"
@@ -44,7 +44,7 @@ const (
 	ErrServer Reason = "server"
 	// ErrStalled: WhatsApp or the phone stopped answering.
 	ErrStalled Reason = "stalled"
-	// ErrPairing: what the phone or the server sent does not verify (HMAC, signature, malformed answer).
+	// ErrPairing: an answer of the phone or the server does not verify (HMAC, signature, malformed answer).
 	ErrPairing Reason = "pairing"
 	// ErrWrongAccount: another account than Settings.Phone tried to link.
 	ErrWrongAccount Reason = "wrong_account"
@@ -71,7 +71,7 @@ const (
 // Error returns the reason in words.
 func (r Reason) Error() string { return strings.ReplaceAll(string(r), "_", " ") }
 
-// remedy is one imperative sentence for a person.
+// remedy returns one imperative sentence for a person.
 func (r Reason) remedy() string {
 	switch r {
 	case ErrInvalidSettings:
@@ -89,7 +89,7 @@ func (r Reason) remedy() string {
 	case ErrProxy:
 		return "Check the address and the credentials of the proxy, and that it is running."
 	case ErrTimeout:
-		return "Start again and enter the code or scan the QR while it is on the screen."
+		return "Start again and enter the pairing code, or scan the QR code, while it is on the screen."
 	case ErrCanceled:
 		return "Start again when you are ready to link."
 	case ErrCodeRefused:
@@ -130,17 +130,17 @@ func (r Reason) remedy() string {
 
 // Error is the error type of this package.
 //
-// Its text is one line of at most 500 bytes, whatever a server or a person has put
-// into the cause; Err has the rest. The text never holds a pairing code, a QR payload,
-// a key or a whole phone number. An Error is immutable once it has left the package. The
-// methods of a nil *Error, which is the Err of a [Status] without a failure, may be
-// called: errors.Is finds nothing in it, and it has no remedy.
+// Its text is one line of at most 500 bytes, even if the cause is longer; Err has the
+// whole cause. The text never holds a pairing code, a QR payload, a key or a whole phone
+// number. An Error is immutable once it has left the package. The methods of a nil
+// *Error may be called: Remedy returns "", and errors.Is finds nothing. The Err of a
+// [Status] without a failure is such a nil.
 type Error struct {
 	// Reason is the kind of failure, for programs.
 	Reason Reason
 	// Op is the step that failed, such as "request code".
 	Op string
-	// RetryAfter is how long to wait before trying again makes sense; zero if unknown.
+	// RetryAfter is how long to wait before another try; zero if unknown.
 	RetryAfter time.Duration
 	// Err is the cause; it may be nil.
 	Err error
@@ -173,9 +173,9 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Reason, e.Err}
 }
 
-// Remedy returns one imperative sentence for the person who has to fix the problem. A
-// cause with a better remedy goes first: the remedy of a timeout is that of the failure
-// that the timeout cut short. Remedy returns "" for nil only.
+// Remedy returns one imperative sentence for the person who has to fix the problem. If
+// the cause has its own remedy, Remedy returns that one: for a timeout, the remedy of
+// the failure that the timeout cut short. Remedy returns "" only for nil.
 func (e *Error) Remedy() string {
 	if e == nil {
 		return ""
@@ -214,8 +214,8 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. The cause comes back as text:
-// errors.Is finds the Reason, and no longer what the cause wrapped.
+// UnmarshalJSON reads the JSON that MarshalJSON writes. The cause comes back as text:
+// errors.Is finds the Reason, but none of the errors that the cause wrapped.
 func (e *Error) UnmarshalJSON(data []byte) error {
 	var in errorJSON
 	if err := json.Unmarshal(data, &in); err != nil {

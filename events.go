@@ -15,7 +15,7 @@ import (
 // add events, so keep a default case.
 //
 // Events are plain data and may be copied and kept. Pairing codes and QR
-// payloads are secrets: String and LogValue redact them, JSON carries them.
+// payloads are secrets: String and LogValue redact them, and JSON carries them.
 //
 //sumtype:decl
 type Event interface {
@@ -57,14 +57,14 @@ type WithdrawnReason string
 
 // The reasons of a [Withdrawn].
 const (
-	// WithdrawnExpired: its time has passed.
+	// WithdrawnExpired: the code's time has passed.
 	WithdrawnExpired WithdrawnReason = "expired"
-	// WithdrawnRefused: the phone or WhatsApp refused it; Err says why.
+	// WithdrawnRefused: the phone or WhatsApp refused the code; Err says why.
 	WithdrawnRefused WithdrawnReason = "refused"
-	// WithdrawnReplaced: what it was bound to has ended, most often the
-	// connection, and another one takes its place.
+	// WithdrawnReplaced: the code has ended early, most often with its connection,
+	// and another code takes its place.
 	WithdrawnReplaced WithdrawnReason = "replaced"
-	// WithdrawnStalled: the phone answered, and then nothing more came.
+	// WithdrawnStalled: the phone answered, and then the pairing did not go on.
 	WithdrawnStalled WithdrawnReason = "stalled"
 )
 
@@ -100,7 +100,7 @@ type PairingCode struct {
 	Number int `json:"number"`
 	// Issued is when the code was asked for.
 	Issued time.Time `json:"issued"`
-	// Expires is when it stops being good.
+	// Expires is when the code stops being good.
 	Expires time.Time `json:"expires"`
 }
 
@@ -112,26 +112,26 @@ type QRCode struct {
 	Number int `json:"number"`
 	// Issued is when the code became the one to show.
 	Issued time.Time `json:"issued"`
-	// Expires is when the next one takes its place.
+	// Expires is when the next QR code takes its place.
 	Expires time.Time `json:"expires"`
-	// Fallback says why it is a QR code though a pairing code was wanted.
+	// Fallback says why a QR code is shown although a pairing code was wanted.
 	Fallback *Error `json:"fallback,omitempty"`
 }
 
-// Withdrawn says that the code on the screen is no longer good, or that no code of
-// this method can be had, and that nothing has replaced the code yet.
+// Withdrawn says that the code on the screen is no longer good and that no other code
+// has replaced it yet, or that no code of this method can be had.
 type Withdrawn struct {
 	// Method is the way to link that is affected.
 	Method Method `json:"method"`
-	// Number is that of the code on the screen; 0 if there was none, because the
-	// request for it has failed.
+	// Number is the number of the code on the screen; 0 if there was none, because the
+	// request for a code has failed.
 	Number int `json:"number"`
-	// Reason says why.
+	// Reason says why the code is no longer good.
 	Reason WithdrawnReason `json:"reason"`
-	// Err is the failure behind it, if there was one.
+	// Err is the failure that ended the code; nil if there was none.
 	Err *Error `json:"error,omitempty"`
-	// Alternatives are other forms of the number that WhatsApp may know the
-	// account by. walink never uses one of itself.
+	// Alternatives are the other forms of the number under which WhatsApp may know
+	// the account. walink never tries one by itself.
 	Alternatives []Phone `json:"alternatives,omitempty"`
 }
 
@@ -142,18 +142,18 @@ type PasskeyRequired struct {
 	Challenge json.RawMessage `json:"challenge"`
 	// Expires is when the challenge is no longer accepted.
 	Expires time.Time `json:"expires"`
-	// HandoffExpires is until when the answer proves by itself that the
-	// person at the phone and the one here are the same.
+	// HandoffExpires is the time until which an answer proves that the person at the
+	// phone and the person here are the same.
 	HandoffExpires time.Time `json:"handoffExpires"`
-	// Err says what is wrong with a challenge that cannot be parsed; nil for any other.
+	// Err is set if the challenge cannot be parsed.
 	Err *Error `json:"error,omitempty"`
 }
 
-// PasskeyConfirmation carries the code that the phone shows as well.
+// PasskeyConfirmation carries the code that the phone shows too.
 type PasskeyConfirmation struct {
-	// Code is to be compared with the one on the phone.
+	// Code must be the same as the code on the phone.
 	Code string `json:"code"`
-	// Automatic says that no comparison is asked for.
+	// Automatic says that walink confirms by itself, without a comparison.
 	Automatic bool `json:"automatic"`
 }
 
@@ -176,7 +176,7 @@ type Retrying struct {
 // Linked ends a Link: the device is logged in and Linker.Client is connected.
 type Linked struct {
 	Account Account `json:"account"`
-	// Resumed says that the session was stored already and no code was needed.
+	// Resumed says that the session was stored already, so that no code was needed.
 	Resumed bool `json:"resumed"`
 }
 
@@ -192,7 +192,7 @@ type Reconnected struct {
 	Account Account `json:"account"`
 }
 
-// Failed ends a Link that did not come about.
+// Failed ends a Link that did not succeed.
 type Failed struct {
 	Err *Error `json:"error"`
 }

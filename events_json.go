@@ -28,7 +28,7 @@ func MarshalEvent(event Event) ([]byte, error) {
 	return append(append(kind[:len(kind)-1], ','), fields[1:]...), nil
 }
 
-// UnmarshalEvent reads what [MarshalEvent] wrote. An unknown kind is an error;
+// UnmarshalEvent reads the JSON that [MarshalEvent] writes. An unknown kind is an error;
 // unknown fields are not, so that older programs read newer events.
 func UnmarshalEvent(data []byte) (Event, error) {
 	var head struct {

@@ -33,22 +33,22 @@ type Linker struct {
 	unlinking bool                    // Unlink is running
 	running   *attempt                // the running Link; nil when none is running
 	cancel    context.CancelCauseFunc // ends the running Link
-	done      chan struct{}           // closed when the running Link has put everything away
+	done      chan struct{}           // closed when the running Link has cleaned up
 	conn      *wire.Conn              // of the last Linked; nil when nothing is connected
-	lease     *tenure.Tenure          // under which conn is connected; nil if there is none
-	evictions sync.WaitGroup          // what closes a connection whose lease is lost
+	lease     *tenure.Tenure          // the lease that conn needs; nil if there is none
+	evictions sync.WaitGroup          // the goroutines that close a connection whose lease is lost
 
 	supervisor     *supervisor // of the running Supervise; nil when none is running
 	stopSupervisor context.CancelCauseFunc
-	supervised     chan struct{} // closed when the running Supervise has put everything away
+	supervised     chan struct{} // closed when the running Supervise has cleaned up
 }
 
-// New returns a Linker for one session of st. It does no I/O and starts
-// nothing. The Store stays the caller's, to be closed after the Linker.
+// New returns a Linker for one session of st. It does no I/O and starts nothing.
+// The caller keeps the Store, and closes it after the Linker.
 //
-// Every fault of the settings is reported at once, in an [*Error] with the
-// Reason [ErrInvalidSettings] that wraps [ErrInvalidPhone] where the number is
-// at fault.
+// New reports every fault of the settings at once, in an [*Error] with the Reason
+// [ErrInvalidSettings]. The error also wraps [ErrInvalidPhone] if the phone number
+// is at fault.
 func New(st store.Store, settings Settings) (*Linker, error) {
 	set, err := settings.resolve()
 	if err != nil {
@@ -80,20 +80,20 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 // Link links the session, or connects a session that is stored already, and reports
 // each step on the channel that it returns.
 //
-// The channel gets events in order, and none is lost, however slowly it is
-// read. The last one is exactly one [Linked] or [Failed], also when ctx ends
-// or the Linker is closed; then the channel closes. After Linked the client
-// stays connected until Close, whatever becomes of ctx.
+// The channel delivers all events in order, even if it is read slowly. Exactly one
+// [Linked] or [Failed] comes last, also when ctx ends or the Linker is closed; then
+// the channel closes. After Linked the client stays connected until Close, even if
+// ctx ends.
 //
-// The error is for misuse only: [ErrClosed], or [ErrInProgress] while an
-// earlier Link, an Unlink or a Supervise is running. Once the last event has
-// been read another Link may follow; on a session that is still connected it
-// sends Linked at once.
+// The error is for misuse only: [ErrClosed], or [ErrInProgress] while an earlier
+// Link, an Unlink or a Supervise is running. Another Link may follow once the last
+// event has been read. If the session is still connected then, that Link sends
+// Linked at once.
 func (l *Linker) Link(ctx context.Context) (<-chan Event, error) {
 	return l.begin(ctx, "link", false)
 }
 
-// begin starts a Link, or for Unlink one that only logs a stored session in.
+// begin starts a Link. For Unlink, the Link only logs a stored session in.
 func (l *Linker) begin(ctx context.Context, op string, unlinking bool) (<-chan Event, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -104,8 +104,8 @@ func (l *Linker) begin(ctx context.Context, op string, unlinking bool) (<-chan E
 	return l.start(ctx, false), nil
 }
 
-// busy says why nothing can be started now; nil if something can. It is called
-// with l.mu held.
+// busy returns why nothing can be started now, and nil if something can. The caller
+// holds l.mu.
 func (l *Linker) busy(op string) error {
 	switch {
 	case l.closed:
@@ -116,9 +116,9 @@ func (l *Linker) busy(op string) error {
 	return nil
 }
 
-// start begins a Link. For Unlink it logs a stored session in, and fails with
-// ErrLoggedOut if there is none. standby says that another program had the session a
-// moment ago. It is called with l.mu held.
+// start begins a Link. For Unlink, the Link logs a stored session in, and fails with
+// ErrLoggedOut if none is stored. standby says that another program had the session a
+// moment ago. The caller holds l.mu.
 func (l *Linker) start(ctx context.Context, standby bool) <-chan Event {
 	cfg := l.set.machine
 	cfg.ResumeOnly = l.unlinking
@@ -134,8 +134,8 @@ func (l *Linker) start(ctx context.Context, standby bool) <-chan Event {
 	return a.events
 }
 
-// watch returns the inbox of whoever watches a connection after Linked; nil if
-// nobody does.
+// watch returns the inbox of the running Supervise, which watches the connection
+// after Linked; nil if none is running.
 func (l *Linker) watch() *wire.Inbox {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -145,8 +145,9 @@ func (l *Linker) watch() *wire.Inbox {
 	return l.supervisor.inbox
 }
 
-// ended takes the outcome of a Link, before anyone can have read it, and returns
-// the terminal event.
+// ended records the outcome of a Link before the terminal event is sent, and returns
+// that event. It turns Linked into Failed if the Linker was closed, or the lease lost,
+// in the last moment.
 func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 	l.mu.Lock()
 	if lost := lease.Failure(); conn != nil && (l.closed || lost != nil) {
@@ -169,7 +170,7 @@ func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 	return end
 }
 
-// evicted ends whatever uses a session whose lease is lost.
+// evicted ends the Link or the connection that uses a session whose lease is lost.
 func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
 	l.set.logger.Warn("the lease of the session is lost", "session", redact.Text(l.set.session), "error", errorOf(why))
 	l.mu.Lock()
@@ -192,10 +193,9 @@ func (l *Linker) observe(event Event) {
 	l.status.apply(event)
 }
 
-// Client returns the connected whatsmeow client after [Linked], and nil
-// before, and after Failed, Unlink and Close. Its reconnects are whatsmeow's
-// own. Event handlers that must miss nothing are added through
-// Settings.OnClient.
+// Client returns the connected whatsmeow client after [Linked]. It returns nil before
+// Linked, and after Failed, Unlink and Close. whatsmeow reconnects the client by
+// itself. Add event handlers in Settings.OnClient if they must not miss an event.
 func (l *Linker) Client() *whatsmeow.Client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -218,13 +218,14 @@ func (l *Linker) Status() Status {
 // for the challenge. It returns nil once WhatsApp has accepted the answer; a
 // [PasskeyConfirmation] follows.
 //
-// It returns [ErrPasskey] if no passkey is asked for, if the passkey was answered
-// before, if WhatsApp refuses the assertion, and if the assertion has the wrong form
-// or is for another challenge, which AnswerPasskey finds out before it sends
-// anything. After any of these the challenge may be answered again, until it expires
-// or three answers were refused, those of Settings.Passkey included. Every other
-// error ends the attempt: [ErrRateLimited], [ErrServer], [ErrNetwork],
-// [ErrStalled] and whatever else ends the connection or the Link meanwhile. When ctx
+// AnswerPasskey returns [ErrPasskey] if no passkey is asked for, if the passkey was
+// answered before, or if WhatsApp refuses the assertion. It returns [ErrPasskey], and
+// sends nothing, if the assertion has the wrong form or is for another challenge.
+// After any of these errors the challenge may be answered again, until the challenge
+// expires or three answers were refused. The answers of Settings.Passkey count too.
+//
+// Every other error ends the attempt: [ErrRateLimited], [ErrServer], [ErrNetwork],
+// [ErrStalled], or the error that ends the connection or the Link meanwhile. When ctx
 // ends, AnswerPasskey returns [ErrCanceled] or [ErrTimeout]; WhatsApp may then still
 // accept the answer.
 func (l *Linker) AnswerPasskey(ctx context.Context, assertion []byte) error {
@@ -244,8 +245,8 @@ func (l *Linker) ConfirmPasskey(ctx context.Context) error {
 	})
 }
 
-// ask posts an input to the running Link and waits for the reply. idle is the cause
-// if no Link is running.
+// ask posts an input to the running Link and waits for the reply. If no Link is
+// running, it returns an error with the cause idle.
 func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call int) machine.Input) error {
 	l.mu.Lock()
 	a, done := l.running, l.done
@@ -262,7 +263,7 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 	case <-ctx.Done():
 	}
 	select {
-	case err := <-reply: // it has come as well
+	case err := <-reply: // the reply has come too
 		return err
 	default:
 	}
@@ -272,14 +273,13 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 	return &Error{Reason: ErrPasskey, Op: op, Err: idle}
 }
 
-// Unlink logs the device out at WhatsApp, and then forgets the session. If the
-// session is not connected, it is connected first, within ctx and
-// Settings.Timeout. A device that WhatsApp has removed meanwhile is forgotten,
-// and that is a success.
+// Unlink logs the device out at WhatsApp, and then deletes the session. A session that
+// is not connected is connected first, within ctx and Settings.Timeout. If WhatsApp
+// has removed the device meanwhile, Unlink deletes the session and succeeds.
 //
-// It returns [ErrClosed], [ErrInProgress] while a Link is running,
-// [ErrLoggedOut] if nothing is stored under the session, and otherwise the reason why
-// WhatsApp did not unlink the device; then the session stays stored.
+// Unlink returns [ErrClosed] after Close, [ErrInProgress] while a Link is running, and
+// [ErrLoggedOut] if nothing is stored under the session. Any other error says why the
+// device was not unlinked; the session then stays stored.
 func (l *Linker) Unlink(ctx context.Context) error {
 	const op = "unlink"
 	events, err := l.begin(ctx, op, true)
@@ -314,7 +314,7 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		}
 		return errorOf(failure)
 	}
-	failure := l.deleteSession(ctx, op) // while the lease is ours
+	failure := l.deleteSession(ctx, op) // before forget releases the lease
 	l.forget(Status{State: StateIdle})
 	if failure != nil {
 		return errorOf(failure)
@@ -322,7 +322,7 @@ func (l *Linker) Unlink(ctx context.Context) error {
 	return nil
 }
 
-// deleteSession forgets the stored session, if there is one.
+// deleteSession deletes the stored session, if there is one.
 func (l *Linker) deleteSession(ctx context.Context, op string) *machine.Failure {
 	if err := l.store.Delete(ctx, l.set.session); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return storeFailed(op, l.set.session, err)
@@ -339,7 +339,7 @@ func (l *Linker) forget(status Status) {
 }
 
 // release takes the connection out of the Linker, and returns the function that
-// closes it. It is called with l.mu held.
+// closes it. The caller holds l.mu.
 func (l *Linker) release(status Status) (closeConn func()) {
 	conn, lease := l.conn, l.lease
 	l.conn, l.lease, l.status = nil, nil, status
@@ -352,9 +352,9 @@ func (l *Linker) release(status Status) (closeConn func()) {
 	}
 }
 
-// Close ends a running Link or Supervise, disconnects, and returns when that is
-// done. What is stored stays, so that another Linker can resume it. It is safe
-// to call twice, and before Link; it always returns nil.
+// Close ends a running Link or Supervise, disconnects, and then returns. The session
+// stays stored, so that another Linker can resume it. Close may be called twice, and
+// before Link. It always returns nil.
 func (l *Linker) Close() error {
 	l.mu.Lock()
 	l.closed = true

@@ -9,17 +9,17 @@ import (
 // Phone is the number of a WhatsApp account, with its country code.
 //
 // A Phone is a value: two Phones with the same digits are equal under ==. The zero
-// value is no number at all, which IsZero reports. A Phone keeps the digits that
-// were written: if WhatsApp knows a number in two forms, neither is silently turned
-// into the other; see Alternatives and SameAccount.
+// value is no number at all, which IsZero reports. A Phone keeps the digits as they
+// were written, even if WhatsApp knows the number in two forms; see Alternatives and
+// SameAccount.
 type Phone struct {
 	digits string
 }
 
 // ParsePhone reads a number as a person writes it, with its country code:
 // "+55 11 98765-4321", "0055 (11) 98765.4321", "tel:+5511987654321". It understands
-// spaces, punctuation, invisible marks, and the digits of every script. It reads a
-// number without + as if it had one if that makes the number valid.
+// spaces, punctuation, invisible marks, and the digits of every script. It
+// accepts a number without a + if the number is valid with one.
 //
 // The error is an *Error with ErrInvalidPhone. It says what is wrong and how to fix
 // it, and never holds the whole number.
@@ -55,14 +55,14 @@ func (p Phone) Region() string { return number.Region(p.digits) }
 func (p Phone) International() string { return number.International(p.digits) }
 
 // Redacted returns the country code and the last two digits, "+55•••••••••21":
-// enough to tell accounts apart in a log, too little to call anyone.
+// enough to distinguish accounts in a log, too little to call one.
 func (p Phone) Redacted() string { return number.Redacted(p.digits) }
 
-// LogValue redacts: slog never writes a whole number.
+// LogValue returns the redacted number, so that slog never writes a whole one.
 func (p Phone) LogValue() slog.Value { return slog.StringValue(p.Redacted()) }
 
-// SameAccount reports whether p and other are the same account at WhatsApp: the
-// same number, or the two forms of one. The zero value is nobody's.
+// SameAccount reports whether p and other belong to one WhatsApp account: they are
+// equal, or the two forms of one number. The zero value belongs to no account.
 func (p Phone) SameAccount(other Phone) bool { return number.SameAccount(p.digits, other.digits) }
 
 // Alternatives returns the other forms in which WhatsApp may know the number: a
@@ -77,11 +77,11 @@ func (p Phone) Alternatives() []Phone {
 	return others
 }
 
-// MarshalText writes E.164, and nothing for the zero value.
+// MarshalText writes the number in E.164, and nothing for the zero value.
 func (p Phone) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// UnmarshalText reads what MarshalText wrote: "+" and digits, or nothing. It accepts
-// a number that no table knows, because WhatsApp may know it all the same; use
+// UnmarshalText reads what MarshalText writes: "+" and digits, or nothing. It also
+// accepts numbers that ParsePhone refuses, because WhatsApp may know them. Use
 // ParsePhone for a number that a person wrote. The error is an ErrInvalidPhone.
 func (p *Phone) UnmarshalText(text []byte) error {
 	read := Phone{digits: number.Digits(string(text))}

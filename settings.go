@@ -30,70 +30,69 @@ import (
 type Settings struct {
 	// Session is the name under which the Store keeps this link; "" is "default".
 	Session string `json:"session,omitempty"`
-	// Phone is the account's number as a person writes it, with its country code;
-	// ParsePhone reads it. It is needed wherever a pairing code can be asked for.
-	// When it is set, every other account that tries to link is refused; "" links
-	// whichever account scans.
+	// Phone is the account's number with its country code, as a person writes it;
+	// ParsePhone reads it. A pairing code needs a Phone. If Phone is set, walink
+	// refuses every other account; if it is "", any account that scans the QR code is
+	// linked.
 	Phone string `json:"phone,omitempty"`
-	// LinkingMode is which of pairing code and QR code are shown; "" is ModeAuto.
+	// LinkingMode says whether a pairing code, a QR code or both are shown; "" is ModeAuto.
 	LinkingMode LinkingMode `json:"linkingMode,omitempty"`
 	// PreferPairingCode shows a pairing code instead of a QR code in ModeAuto; the
-	// default is the QR code. It contradicts ModeQR, and says nothing in other modes.
+	// default is the QR code. It contradicts ModeQR, and has no effect in the other modes.
 	PreferPairingCode bool `json:"preferPairingCode,omitempty"`
-	// QRFallback goes on with QR codes when no pairing code can be had; by default
-	// the Link fails.
+	// QRFallback shows QR codes if no pairing code can be had; by default the Link
+	// fails then.
 	QRFallback bool `json:"qrFallback,omitempty"`
-	// Browser is the browser that the companion says it is; "" is BrowserChrome.
+	// Browser is the browser that the linked device claims to be; "" is BrowserChrome.
 	Browser Browser `json:"browser,omitempty"`
-	// OS is the system that the companion says it runs on; "" is OSLinux.
+	// OS is the system that the linked device claims to run on; "" is OSLinux.
 	OS OS `json:"os,omitempty"`
 	// DeviceName is the name in the phone's list of linked devices, at most 50
 	// characters; "" is "walink".
 	DeviceName string `json:"deviceName,omitempty"`
-	// DisablePush makes pairing codes without a notification on the phone; by
-	// default there is one.
+	// DisablePush requests pairing codes without a notification on the phone; by
+	// default WhatsApp notifies the phone.
 	DisablePush bool `json:"disablePush,omitempty"`
-	// Timeout bounds one Link as a whole; 0 is 10 minutes, and more where a passkey
-	// is asked for, so that its challenge can be answered while it is valid. A
-	// negative one leaves only the context. In JSON it is a Go duration string, such
-	// as "10m".
+	// Timeout bounds one Link as a whole; 0 is 10 minutes. A passkey's challenge
+	// extends this default, so that there is time to answer the challenge. With a
+	// negative Timeout only the context bounds the Link. In JSON it is a Go duration
+	// string, such as "10m".
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// Probation holds Linked back until the session has lived this long; 0 is none.
 	// In JSON it is a Go duration string.
 	Probation time.Duration `json:"probation,omitempty"`
-	// CodeBudget is how many pairing codes are asked for per number in 15 minutes,
+	// CodeBudget is how many pairing codes walink requests per number in 15 minutes,
 	// across restarts; 0 is 3.
 	CodeBudget int `json:"codeBudget,omitempty"`
 	// DisableVersionRefresh keeps walink from fetching the current WhatsApp Web
-	// version when WhatsApp refuses the built-in one (405); by default it does.
+	// version if WhatsApp refuses the built-in one (405).
 	DisableVersionRefresh bool `json:"disableVersionRefresh,omitempty"`
-	// ComparePasskeyCode asks the person to compare the code of a passkey ceremony
-	// with the phone's, through ConfirmPasskey, also where the hand-off proves that
-	// both are the same person; by default it is then confirmed at once.
+	// ComparePasskeyCode has the person compare the code of every passkey ceremony with
+	// the phone's; the program then calls ConfirmPasskey. By default walink confirms by
+	// itself if the hand-off proves that one person holds the phone and sits here.
 	ComparePasskeyCode bool `json:"comparePasskeyCode,omitempty"`
-	// Proxy is an http, https or socks5 URL, for the socket and the version request.
-	// It fails closed: without the proxy there is no connection. "" is none.
+	// Proxy is an http, https or socks5 URL, for the socket, media and the version
+	// request. Nothing connects without the proxy. "" is none.
 	Proxy string `json:"proxy,omitempty"`
 
-	// HTTPClient is used for the socket before and after login and for the version
-	// request, in place of Proxy: to set both is an error. nil is a client of walink's own.
+	// HTTPClient is used for the socket, before and after the login, and for the version
+	// request. HTTPClient and Proxy exclude each other. nil is walink's own client.
 	HTTPClient *http.Client `json:"-"`
-	// Logger receives the log, without secrets at any level; nil discards.
+	// Logger receives the log, without secrets at any level; nil discards the log.
 	Logger *slog.Logger `json:"-"`
-	// OnClient is called with each new client before it connects: the place for
-	// event handlers. nil does nothing.
+	// OnClient gets each new client before the client connects. Add event handlers in
+	// it. nil does nothing.
 	OnClient func(*whatsmeow.Client) `json:"-"`
-	// Passkey answers a PasskeyRequired: it gets the challenge as the server sent
-	// it and returns the JSON of PublicKeyCredential.toJSON(). Its context ends with
-	// the challenge and with the attempt. Where WhatsApp refuses the assertion, or it
-	// cannot be right, Passkey is called again with the same challenge, until three
-	// answers were refused. That, like an error, ends the attempt, and a fresh one
-	// follows a few times. nil leaves the answer to Linker.AnswerPasskey, which also works
-	// next to a Passkey.
+	// Passkey answers a PasskeyRequired. It gets the challenge as the server sent it,
+	// and returns the JSON of PublicKeyCredential.toJSON(). Its context ends with the
+	// challenge and with the attempt. If the assertion has the wrong form, or WhatsApp
+	// refuses it, walink calls Passkey again with the same challenge. Three refused
+	// answers, or an error, end the attempt; a fresh attempt follows, a few times. nil
+	// leaves the answer to Linker.AnswerPasskey, which also works if Passkey is set.
 	Passkey func(ctx context.Context, challenge json.RawMessage) (assertion json.RawMessage, err error) `json:"-"`
 }
 
-// LinkingMode is which of pairing code and QR code are shown. Case does not matter.
+// LinkingMode says whether a pairing code, a QR code or both are shown. Case does not matter.
 type LinkingMode string
 
 // The linking modes.
@@ -104,12 +103,12 @@ const (
 	ModePairing LinkingMode = "pairing"
 	// ModeQR shows a QR code.
 	ModeQR LinkingMode = "qr"
-	// ModeBoth shows a pairing code and a QR code side by side.
+	// ModeBoth shows a pairing code and a QR code at the same time.
 	ModeBoth LinkingMode = "both"
 )
 
-// Browser is a browser that WhatsApp lets a companion be. The set is closed,
-// because the server refuses pairing codes to any other name. Case does not matter.
+// Browser is a browser that a linked device may claim to be. The set is closed,
+// because WhatsApp refuses pairing codes to any other name. Case does not matter.
 type Browser string
 
 // The browsers: those of whatsmeow's PairClient constants that are browsers.
@@ -122,7 +121,7 @@ const (
 	BrowserSafari  Browser = "Safari"
 )
 
-// OS is an operating system that WhatsApp lets a companion run on, in the spelling
+// OS is an operating system that a linked device may claim to run on, in the spelling
 // of WhatsApp Web. The set is closed, as for Browser. Case and spaces do not matter.
 type OS string
 
@@ -146,8 +145,7 @@ const (
 	maxDeviceNameRunes = 50
 )
 
-// resolved is a Settings that has been checked, with its defaults filled in. It is
-// the one owner of the phone.
+// resolved holds checked Settings, with the defaults filled in and the phone parsed.
 type resolved struct {
 	session    string
 	phone      Phone // zero if none
@@ -158,15 +156,15 @@ type resolved struct {
 	passkey    func(context.Context, json.RawMessage) (json.RawMessage, error)
 }
 
-// Check returns what New would find wrong with the Settings: nil, or an [*Error]
+// Check returns the error that New would return for the Settings: nil, or an [*Error]
 // with ErrInvalidSettings that joins a [*SettingError] for each fault.
 func (s Settings) Check() error {
 	_, err := s.resolve()
 	return err
 }
 
-// resolve checks the Settings and fills in the defaults. Where Check returns an
-// error, resolve returns it with all that can be understood next to the faults.
+// resolve checks the Settings and fills in the defaults. If there are faults, it
+// returns what it could read together with the error.
 func (s Settings) resolve() (resolved, error) {
 	r, faults := s.check(nil)
 	if r.machine.Code && s.Phone == "" {
@@ -181,8 +179,8 @@ func (s Settings) resolve() (resolved, error) {
 	return r, nil
 }
 
-// check finds the faults, except for a phone that is still missing, which only New
-// can know. key gives the JSON key under which the user wrote a field; it is nil
+// check finds the faults, except for a missing phone, which a program may add after
+// ParseSettings. key gives the JSON key under which the user wrote a field; it is nil
 // for Settings that come from Go.
 func (s Settings) check(key func(field string) string) (resolved, []error) {
 	var faults []error
@@ -302,8 +300,8 @@ func checkDeviceName(name string) string {
 	return ""
 }
 
-// parseProxy reads the URL of a proxy. What is shown of it in an error is scheme
-// and host, and not even these where a password may have strayed into them.
+// parseProxy reads the URL of a proxy. shown is the part of the URL that an error may
+// show: scheme and host, or neither if a password may have got into them.
 func parseProxy(s string) (proxy *url.URL, shown, problem, remedy string) {
 	const hidden, example = "(not shown, it may hold a password)", "Write it like http://host:8080 or socks5://user:password@host:1080"
 	u, err := url.Parse(s)

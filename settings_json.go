@@ -13,10 +13,10 @@ import (
 	"github.com/walink/walink/internal/redact"
 )
 
-// ParseSettings reads Settings from JSON, strictly: an unknown, misspelt or doubled
-// key, a wrong type, null, and whatever follows the object are errors. What is
-// absent stays zero. Besides the names of the fields it reads those that users of
-// Evolution API know:
+// ParseSettings reads Settings from JSON, strictly. An unknown, misspelt or repeated
+// key is an error, and so are a wrong type, null, and text after the object. A field
+// without a key stays zero. ParseSettings also reads the keys that users of Evolution
+// API know:
 //
 //	number    phone
 //	mode      linkingMode
@@ -24,8 +24,8 @@ import (
 //	qrcode    whether a QR code may be shown
 //	pairing   whether a pairing code may be asked for; true changes nothing
 //
-// Two names of one setting must agree. What qrcode and pairing do depends on what
-// is asked for:
+// Two keys of one setting must agree. The effect of qrcode and pairing depends on
+// linkingMode and preferPairingCode:
 //
 //	linkingMode                 qrcode: true  qrcode: false          pairing: false
 //	auto                        -             error: nothing left    -
@@ -34,9 +34,9 @@ import (
 //	qr                          -             error: nothing left    -
 //	both                        qrFallback    error: contradiction   error: contradiction
 //
-// ParseSettings reports every fault that New would find, at once, except for a phone
-// that is needed and missing, which may still come from elsewhere. Every error is an *Error with ErrInvalidSettings, and
-// with ErrInvalidPhone where the phone is at fault.
+// ParseSettings reports all faults at once, also those that New would find, except for
+// a missing phone, which the program may still add. Every error is an *Error with
+// ErrInvalidSettings. It also wraps ErrInvalidPhone if the phone number is at fault.
 func ParseSettings(data []byte) (Settings, error) {
 	r := settingsReader{values: make(map[string]json.RawMessage), names: make(map[string]string)}
 	var s Settings
@@ -49,9 +49,9 @@ func ParseSettings(data []byte) (Settings, error) {
 	return s, nil
 }
 
-// MarshalJSON writes what ParseSettings reads: the plain data that is not zero,
-// durations as strings. It carries the whole phone number and the password of the
-// proxy. HTTPClient, Logger, OnClient and Passkey are not data and are left out.
+// MarshalJSON writes JSON that ParseSettings reads: each field that is not zero, with
+// durations as strings. The JSON holds the whole phone number and the password of the
+// proxy. It leaves out HTTPClient, Logger, OnClient and Passkey, which are not data.
 func (s Settings) MarshalJSON() ([]byte, error) {
 	type plain Settings // without methods
 	out := struct {
@@ -68,8 +68,8 @@ func (s Settings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// UnmarshalJSON reads with ParseSettings, so Settings are read as strictly inside
-// a larger document. HTTPClient, Logger, OnClient and Passkey are kept.
+// UnmarshalJSON reads with ParseSettings, so that Settings inside a larger document
+// are read as strictly. It keeps HTTPClient, Logger, OnClient and Passkey.
 func (s *Settings) UnmarshalJSON(data []byte) error {
 	parsed, err := ParseSettings(data)
 	if err != nil {
@@ -92,7 +92,7 @@ func settingKeys() []string {
 // settingsReader reads one JSON object and collects what is wrong with it.
 type settingsReader struct {
 	values map[string]json.RawMessage
-	names  map[string]string // the key of a field that was written under another name
+	names  map[string]string // by field: the key that was written, if it is another name of the field
 	faults []error
 }
 
@@ -100,7 +100,7 @@ func (r *settingsReader) fault(key, value, problem, remedy string) {
 	r.faults = append(r.faults, &SettingError{Field: key, quoted: true, Value: value, Problem: problem, Fix: remedy})
 }
 
-// open splits the object into its keys, and reports whether it is one.
+// open splits the object into its keys, and reports whether data is an object.
 func (r *settingsReader) open(data []byte) bool {
 	document := func(problem, remedy string) bool {
 		r.faults = append(r.faults, &SettingError{Field: "settings", Problem: problem, Fix: remedy})
@@ -111,7 +111,7 @@ func (r *settingsReader) open(data []byte) bool {
 	}
 	var whole json.RawMessage
 	if err := json.Unmarshal(data, &whole); err != nil {
-		return document("not JSON: "+err.Error()+where(data, err), "Correct the JSON; it is one object and nothing after it.")
+		return document("not JSON: "+err.Error()+where(data, err), "Correct the JSON: write one object, and nothing after the object.")
 	}
 	if kind := kindOf(whole); kind != "an object" {
 		return document(kind+" where an object is wanted", `Write the settings as {"phone": "...", ...}.`)
@@ -239,7 +239,7 @@ func (r *settingsReader) preference() bool {
 	return code
 }
 
-// allowances applies qrcode and pairing as the comment of ParseSettings has it.
+// allowances applies qrcode and pairing as the table of ParseSettings says.
 func (r *settingsReader) allowances(s *Settings) {
 	mode, _ := canonical(s.LinkingMode, linkingModes())
 	wantCode := mode == ModePairing || mode == ModeBoth || mode == ModeAuto && s.PreferPairingCode
@@ -274,7 +274,7 @@ func (r *settingsReader) allowances(s *Settings) {
 
 func (r *settingsReader) has(key string) bool { return r.values[key] != nil }
 
-// valid reports whether the boolean key is there and has its type.
+// valid reports whether the key is there and its value is a boolean.
 func (r *settingsReader) valid(key string) bool {
 	value := string(r.values[key])
 	return value == "true" || value == "false"
@@ -324,8 +324,8 @@ func (r *settingsReader) duration(key string) time.Duration {
 	return d
 }
 
-// closed reads a value of a closed set in its canonical spelling. One that is not
-// in the set stays as it is: check reports it.
+// closed reads a value of a closed set, in its canonical spelling. An unknown value
+// stays as it is, and check reports it.
 func closed[T ~string](r *settingsReader, key string, known []T) T {
 	value := T(r.text(key))
 	if k, ok := canonical(value, known); ok && value != "" {
@@ -351,7 +351,7 @@ func kindOf(value []byte) string {
 	return "a number"
 }
 
-// where says in which line a syntax error is.
+// where names the line of a syntax error.
 func where(data []byte, err error) string {
 	var syntax *json.SyntaxError
 	if !errors.As(err, &syntax) {

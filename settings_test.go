@@ -184,7 +184,7 @@ func TestParseSettingsSaysWhatIsWrong(t *testing.T) {
 		"cut off":                   {`{"phone": "`, []string{"not JSON"}},
 		"an array":                  {` []`, []string{"an array where an object is wanted"}},
 		"null":                      {`null`, []string{"null where an object is wanted"}},
-		"a second object":           {`{} {}`, []string{"not JSON", "nothing after it"}},
+		"a second object":           {`{} {}`, []string{"not JSON", "nothing after the object"}},
 		"not UTF-8":                 {"{\"session\": \"\xff\"}", []string{"not valid UTF-8"}},
 		"misspelt key":              {`{"preferParingCode": true}`, []string{`"preferParingCode"`, "unknown key", `"preferPairingCode"`}},
 		"transposed key":            {`{"proxi": ""}`, []string{`"proxi"`, `"proxy"`}},

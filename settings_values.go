@@ -17,8 +17,8 @@ func browsers() []Browser {
 
 func systems() []OS { return []OS{OSLinux, OSWindows, OSMac} }
 
-// canonical finds the value in its closed set, whatever its case and spaces; ""
-// is the first. Without one it returns "" and false.
+// canonical finds the value in its closed set, and ignores case and spaces. It returns
+// the first of the set for "", and false for an unknown value.
 func canonical[T ~string](value T, known []T) (T, bool) {
 	if value == "" {
 		return known[0], true
@@ -46,8 +46,8 @@ func propose[T ~string](value T, known []T) string {
 	return "Write " + list + "."
 }
 
-// nearest returns the known name that takes the fewest typing errors to become
-// value, unless more than half of it is wrong.
+// nearest returns the known name that differs from value by the fewest typing errors,
+// and false if more than half of value is wrong.
 func nearest[T ~string](value string, known []T) (T, bool) {
 	value = fold(value)
 	if len(value) > 64 {
@@ -89,18 +89,18 @@ func editDistance(a, b string) int {
 
 // SettingError is one fault of Settings, so that a form can show it next to its
 // field. [Settings.Check], New and ParseSettings join one for each fault in an
-// [*Error]. Where the phone number is at fault it wraps ErrInvalidPhone.
+// [*Error]. It wraps ErrInvalidPhone if the phone number is at fault.
 type SettingError struct {
 	// Field is the name of the field, such as Phone. From ParseSettings it is the JSON
-	// key that was written, such as phone or number, or "settings" where the whole
+	// key that was written, such as phone or number, or "settings" if the whole
 	// document is at fault.
 	Field string
-	// Value is the value that was set, as it may be shown: abridged, and without
-	// secrets; "" if there is none to show.
+	// Value is the value that was set, shortened and without secrets; "" if there is
+	// none to show.
 	Value string
 	// Problem says what is wrong with the value.
 	Problem string
-	// Fix is what to do about it, as a sentence for a person.
+	// Fix says how to fix the setting, in a sentence for a person.
 	Fix string
 
 	quoted bool  // Field is a JSON key, which the text quotes
@@ -119,7 +119,7 @@ func (e *SettingError) Error() string {
 	return redact.Line(text + ": " + e.Problem + ". " + e.Fix)
 }
 
-// Unwrap returns ErrInvalidPhone where the phone number is at fault, and nil elsewhere.
+// Unwrap returns ErrInvalidPhone if the phone number is at fault, and nil otherwise.
 func (e *SettingError) Unwrap() error { return e.cause }
 
 // Remedy returns Fix.

@@ -16,8 +16,7 @@ const (
 	StateFailed          State = "failed"           // the last Link ended with Failed
 )
 
-// Status is what a Linker would show right now. Its pointers are never changed
-// after it has been returned.
+// Status is a snapshot of a Linker. The values that it points to never change.
 type Status struct {
 	State       State        `json:"state"`
 	PairingCode *PairingCode `json:"pairingCode,omitempty"` // the one on the screen
@@ -78,7 +77,7 @@ func (s *Status) apply(event Event) {
 	case Retrying:
 		s.State, s.Err = StateConnecting, e.Err
 	case Disconnected:
-		s.Err = e.Err // the client is still the one
+		s.Err = e.Err // State stays linked: whatsmeow reconnects the same client
 	case Reconnected:
 		s.Err = nil
 	case Linked:
@@ -88,7 +87,7 @@ func (s *Status) apply(event Event) {
 	}
 }
 
-// closed is the status after Close: what was linked is no longer connected.
+// closed returns the status after Close: a linked session becomes idle.
 func (s Status) closed() Status {
 	if s.State == StateLinked {
 		return Status{State: StateIdle}

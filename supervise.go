@@ -25,11 +25,10 @@ const (
 )
 
 // Supervise is Link for programs that run for months: it links the session, watches
-// the connection, and links again when WhatsApp has removed the device. A person who
-// logs the device out on the phone finds a new code on the screen seconds later, as
-// far as the Settings allow a code.
+// the connection, and links again when WhatsApp has removed the device. If the person
+// removes the device on the phone, a new code follows within seconds.
 //
-// The channel carries the events of one Link after the other. Each Link ends with
+// The channel carries the events of one Link after another. Each Link ends with
 // [Linked], or with a [Retrying] that says why the Link failed and when the next one
 // starts. While linked, [Disconnected] says that the connection has ended, and
 // [Reconnected] that it is back, on the same client. If whatsmeow does not reconnect
@@ -37,19 +36,20 @@ const (
 //
 // If another program has the session, Supervise waits, with a [Retrying] for
 // [ErrSessionBusy] every few seconds, and links when the session is free: at most half
-// a minute after the other program has died. That takes a Store with leases
-// ([store.Leaser]). Supervise also waits for a Store that has worked before and fails.
+// a minute after the other program has died. That needs a Store with leases
+// ([store.Leaser]). Supervise also waits for a Store that fails after it has worked.
 //
-// The last event is one [Failed], after which the session is disconnected and the
-// channel closes: when ctx ends, when the Linker is closed, and for a failure that no
-// other Link can cure: [ErrBanned], [ErrTemporarilyBanned], [ErrClientOutdated],
-// [ErrWrongAccount], [ErrMultideviceOff], [ErrReplaced], because two programs on one
-// session would throw each other out for ever, and [ErrStore] at the start or if a
-// removed session cannot be deleted.
+// The last event is one [Failed]; then the session is disconnected and the channel
+// closes. Supervise ends when ctx ends, when the Linker is closed, and after a failure
+// that no other Link can cure: [ErrBanned], [ErrTemporarilyBanned],
+// [ErrClientOutdated], [ErrWrongAccount], [ErrMultideviceOff], [ErrReplaced], and
+// [ErrStore] if the Store fails at the start or cannot delete a removed session.
+// [ErrReplaced] is one of them because two programs on one session would throw each
+// other out for ever.
 //
 // The error is [ErrClosed], or [ErrInProgress] while a Link or another Supervise is
-// running; while it runs, Link and Unlink return that too. Read the channel: unread
-// events stay in memory.
+// running. While Supervise runs, Link and Unlink return [ErrInProgress]. Read the
+// channel: unread events stay in memory.
 func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -66,16 +66,16 @@ func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 	return s.events, nil
 }
 
-// supervisor runs one Link after the other. Its goroutine owns it; whatsmeow's
-// handlers only post to the inbox.
+// supervisor runs one Link after another. One goroutine owns the supervisor;
+// whatsmeow's handlers only post to the inbox.
 type supervisor struct {
 	linker *Linker
 	events chan Event
-	out    *queue.Queue[Event] // what the reader of events has not taken yet
+	out    *queue.Queue[Event] // the events that the reader has not taken yet
 	inbox  *wire.Inbox         // of the connection after Linked
 	pause  time.Duration       // before the next Link, if one has failed
 
-	stored  bool             // the store has worked once at least
+	stored  bool             // the store has worked at least once
 	standby bool             // another program had the session when the last Link failed
 	lost    *machine.Failure // why the connection is down; nil while it is up
 }
@@ -88,7 +88,7 @@ func (s *supervisor) run(ctx context.Context) {
 		s.standby = err != nil && err.Reason == ErrSessionBusy
 		if err == nil {
 			err = s.stay(ctx)
-			over = permanent(err.Reason) && err.Reason != ErrClientOutdated && // for which a Link fetches the version
+			over = permanent(err.Reason) && err.Reason != ErrClientOutdated && // after which a new Link fetches the version
 				!errors.Is(err, tenure.ErrNotRenewed)
 		}
 		if ctx.Err() != nil {
@@ -103,7 +103,7 @@ func (s *supervisor) run(ctx context.Context) {
 	}
 }
 
-// permanent reports whether no other Link can do better.
+// permanent reports whether no other Link can cure a failure for this reason.
 func permanent(reason Reason) bool {
 	switch reason {
 	case ErrBanned, ErrTemporarilyBanned, ErrClientOutdated, ErrReplaced, ErrWrongAccount, ErrMultideviceOff, ErrStore,
@@ -115,8 +115,8 @@ func permanent(reason Reason) bool {
 	return false
 }
 
-// permanent reports whether a Link that failed is the last one. A store that has
-// worked once may work again, such as a database that is being restarted.
+// permanent reports whether err ends Supervise. A store that has worked once may work
+// again: its database may be restarting.
 func (s *supervisor) permanent(err *Error) bool {
 	return permanent(err.Reason) && (!s.stored || err.Reason != ErrStore)
 }
@@ -128,7 +128,7 @@ func (s *supervisor) link(ctx context.Context) *Error {
 		s.linker.mu.Unlock()
 		return &Error{Reason: ErrClosed, Op: "link"}
 	}
-	s.inbox = queue.New[machine.Input]() // what comes late from an earlier client goes into the old one
+	s.inbox = queue.New[machine.Input]() // late inputs of an earlier client go into the old inbox
 	events := s.linker.start(ctx, s.standby)
 	s.linker.mu.Unlock()
 	for {
@@ -175,14 +175,14 @@ func (s *supervisor) wait(ctx context.Context, why *Error) {
 	}
 }
 
-// emit sends an event that comes from no Link.
+// emit sends an event of Supervise itself.
 func (s *supervisor) emit(event Event) {
 	s.linker.observe(event)
 	send(s.out, s.events, event)
 }
 
-// stay watches a connection until it is lost for good. The error says why; the
-// session is disconnected then, and forgotten if WhatsApp has removed it.
+// stay watches the connection until it is lost for good, and returns why. It has then
+// disconnected the session, and deleted it if WhatsApp has removed the device.
 func (s *supervisor) stay(ctx context.Context) *Error {
 	linked := time.Now()
 	timer := time.NewTimer(reconnectGrace)
@@ -217,7 +217,7 @@ func (s *supervisor) stay(ctx context.Context) *Error {
 	return why
 }
 
-// hear takes what the connection posts, and reports whether it is down for good.
+// hear takes an input of the connection, and reports whether that is lost for good.
 func (s *supervisor) hear(in machine.Input, timer *time.Timer) bool {
 	if in, ok := in.(machine.Lost); ok {
 		if s.lost == nil || !wire.Reconnects(in.Err) {
@@ -227,7 +227,7 @@ func (s *supervisor) hear(in machine.Input, timer *time.Timer) bool {
 		s.lost = in.Err
 		return !wire.Reconnects(in.Err)
 	}
-	if _, ok := in.(machine.RestartWanted); ok { // under Supervise the 515 is walink's
+	if _, ok := in.(machine.RestartWanted); ok { // under Supervise walink reconnects after a 515, and whatsmeow does not
 		s.lost = &machine.Failure{Reason: machine.ReasonNetwork, Op: "stream", Err: wire.ErrRestart}
 		s.emit(Disconnected{Err: errorOf(s.lost)})
 		return true
@@ -240,7 +240,7 @@ func (s *supervisor) hear(in machine.Input, timer *time.Timer) bool {
 	return false
 }
 
-// drop closes the connection, and forgets the session if WhatsApp has removed the
+// drop closes the connection, and deletes the session if WhatsApp has removed the
 // device.
 func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
 	s.linker.forget(Status{State: StateConnecting, Err: why})
@@ -261,7 +261,7 @@ func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
 	return why
 }
 
-// unsupervised ends the supervision: the session is disconnected.
+// unsupervised disconnects the session and ends the Supervise.
 func (l *Linker) unsupervised(why *Error) {
 	l.forget(Status{State: StateFailed, Err: why})
 	l.mu.Lock()

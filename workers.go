@@ -21,10 +21,10 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// load leases the session and takes its device from the store, side by side. A
-// fresh device is posted at once, so that it connects while the lease is being
-// taken; if another program has linked the session meanwhile, that shows in the
-// second look at the store. A linked device is posted after the lease alone.
+// load leases the session and takes its device from the store at the same time. It
+// posts a fresh device at once, so that the device connects while the lease is being
+// taken. A second look at the store, once the lease is taken, shows whether another
+// program has linked the session meanwhile. A linked device is posted only then.
 func (a *attempt) load(epoch int) {
 	old := a.lease
 	leaser, ok := a.linker.store.(store.Leaser)
@@ -36,7 +36,7 @@ func (a *attempt) load(epoch int) {
 	}
 	lease, early := a.lease, pending && !a.standby && !a.unlinking
 	a.workers.Go(func() {
-		a.previous() // two connections of one session would throw each other out
+		a.previous() // WhatsApp lets a session have one connection only
 		a.linker.evictions.Wait()
 		old.Release()
 		lease.Start()
@@ -93,8 +93,8 @@ func (a *attempt) connect(e machine.Connect) {
 	a.workers.Go(a.conn.Connect)
 }
 
-// countCode has the ledger count a pairing code that is about to be asked for. It
-// returns why none may be.
+// countCode counts in the ledger a pairing code that is about to be requested. It
+// returns why no code may be requested now, or nil.
 func (a *attempt) countCode() *machine.Failure {
 	now := time.Now()
 	next, err := bound.Store(a.work, machine.LedgerLimit, func(ctx context.Context) (time.Time, error) {
@@ -121,13 +121,13 @@ func (a *attempt) askHook(e machine.AskHook) {
 			a.inbox.Put(machine.HookAnswered{
 				Epoch: e.Epoch, Challenge: e.Number, Answer: a.calls.number(), Assertion: bytes.Clone(assertion),
 			})
-		case ctx.Err() == nil: // otherwise the machine has a deadline of its own, or has gone on already
+		case ctx.Err() == nil: // otherwise the machine has reached its own deadline, or has moved on
 			a.inbox.Put(machine.HookFailed{Epoch: e.Epoch, Challenge: e.Number, Err: hookFailed(err)})
 		}
 	})
 }
 
-// hookFailed is the failure of a Settings.Passkey that gave no usable answer.
+// hookFailed returns the failure for an error of Settings.Passkey.
 func hookFailed(err error) *machine.Failure {
 	if own, ok := errors.AsType[*Error](err); ok && own != nil {
 		return &machine.Failure{Reason: machine.Reason(own.Reason), Op: own.Op, RetryAfter: own.RetryAfter, Err: own.Err}
@@ -135,15 +135,15 @@ func hookFailed(err error) *machine.Failure {
 	return &machine.Failure{Reason: machine.ReasonPasskey, Op: "answer passkey", Err: err}
 }
 
-// calls are the calls of AnswerPasskey and ConfirmPasskey, by the numbers under
-// which the machine knows them.
+// calls holds the running calls of AnswerPasskey and ConfirmPasskey. The machine
+// knows each call by its number.
 type calls struct {
 	mu      sync.Mutex
 	last    int
 	waiting map[int]chan<- error
 }
 
-// number returns the number of another answer, for which nobody waits.
+// number returns the number of an answer of Settings.Passkey: no call waits for it.
 func (c *calls) number() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -151,7 +151,7 @@ func (c *calls) number() int {
 	return c.last
 }
 
-// begin returns the number of another call, and the channel that gets its reply.
+// begin registers a call. It returns the call's number, and the channel for the reply.
 func (c *calls) begin() (int, <-chan error) {
 	number, reply := c.number(), make(chan error, 1)
 	c.mu.Lock()
@@ -163,7 +163,7 @@ func (c *calls) begin() (int, <-chan error) {
 	return number, reply
 }
 
-// reply answers a call, which happens once.
+// reply answers a call, once.
 func (c *calls) reply(number int, err *Error) {
 	c.mu.Lock()
 	reply := c.waiting[number]
@@ -178,25 +178,25 @@ func (c *calls) reply(number int, err *Error) {
 	}
 }
 
-// storeFailed is the failure of a Store.
+// storeFailed returns the failure for an error of the Store.
 func storeFailed(op, session string, err error) *machine.Failure {
 	return &machine.Failure{Reason: machine.ReasonStore, Op: op, Err: redact.Session(err, session)}
 }
 
 var errHeldBack = errors.New("too many pairing codes were asked for, or WhatsApp has refused one, a short while ago")
 
-// reject says why no device of an account may be linked; nil if it may be.
+// reject returns why the account must not be linked, and nil if it may be.
 func (r *resolved) reject(account string) *machine.Failure {
 	if r.phone.IsZero() || number.SameAccount(r.phone.Digits(), account) {
 		return nil
 	}
 	return &machine.Failure{Reason: machine.ReasonWrongAccount, Op: "pair", Err: hint.New(
 		fmt.Errorf("%s answered, and %s was expected", number.Redacted(account), r.phone.Redacted()),
-		"Link with the phone that holds "+r.phone.Redacted()+".",
+		"Use the phone that holds "+r.phone.Redacted()+".",
 	)}
 }
 
-// rejectStored says why the session that is stored may not be used; nil if it may be.
+// rejectStored returns why the stored session must not be used, and nil if it may be.
 func (r *resolved) rejectStored(account string) *machine.Failure {
 	if r.reject(account) == nil {
 		return nil

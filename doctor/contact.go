@@ -20,17 +20,17 @@ import (
 	"github.com/walink/walink/store/kv/memory"
 )
 
-// contact is what came of a device that connected to be linked.
+// contact is the outcome of connecting a device that wants to be linked.
 type contact struct {
 	trail                 // its status is that of the answer to the request for a websocket
 	spoke   bool          // WhatsApp said something in the encrypted connection
 	refs    int           // what WhatsApp offers to link with
-	err     *walink.Error // why it came no further; nil if there are refs
+	err     *walink.Error // why there are no refs; nil if there are
 	refused bool          // WhatsApp answered 405, now or before
 }
 
-// checkWebsocket connects a device that does not exist, as Link does, and says how far
-// it came. After a 405 it tries the current version, as Link does.
+// checkWebsocket connects a device that does not exist, as Link does, and says whether a
+// websocket was opened. After a 405 it tries the current version, as Link does.
 func (d *doctor) checkWebsocket(ctx context.Context) finding {
 	const none = "no websocket to " + whatsappHost + " can be opened"
 	if ctx.Err() != nil {
@@ -67,10 +67,10 @@ func (d *doctor) checkWebsocket(ctx context.Context) finding {
 	return d.fail(ctx, none, c.err.Reason, c.err.Err, remedy)
 }
 
-const websocketsThrough = "let websockets to " + whatsappHost + " through whatever stands between (a firewall, a filter, a proxy)."
+const websocketsThrough = "let websockets to " + whatsappHost + " pass every firewall, filter and proxy on the way."
 
-// judgeAnswer says what an answer to the request for a websocket means. WhatsApp answers
-// with a 5xx or a 429, and something in between with anything else.
+// judgeAnswer says what an answer to the request for a websocket means. A 5xx or a 429 is
+// from WhatsApp; every other answer is from a machine on the way.
 func judgeAnswer(status int) (reason walink.Reason, cause, remedy string) {
 	switch status {
 	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -83,7 +83,7 @@ func judgeAnswer(status int) (reason walink.Reason, cause, remedy string) {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return walink.ErrForbidden, "the websocket is forbidden", capital(websocketsThrough)
 	}
-	return walink.ErrNetwork, "something between answers in WhatsApp's place", "Log in to the network if it has a login page, or " + websocketsThrough
+	return walink.ErrNetwork, "a machine on the way answers in WhatsApp's place", "Log in to the network if it has a login page, or " + websocketsThrough
 }
 
 func (d *doctor) checkNoise(ctx context.Context) finding {

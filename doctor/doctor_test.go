@@ -187,7 +187,7 @@ func TestExamineDisturbsNobody(t *testing.T) {
 		wantChecks(t, report, "session skipped", "linking ok", "codes skipped", "lease failed")
 		wantFirst(t, report, "lease", walink.ErrSessionBusy)
 		detail := checkNamed(t, report, "session").Detail
-		for _, part := range []string{`"default"`, "+55•••••••••21:1@", "2000-01-01", "can only be told by logging in", "Linked devices", "shows a new code"} {
+		for _, part := range []string{`"default"`, "+55•••••••••21:1@", "2000-01-01", "Only a login shows whether WhatsApp still knows it", "Linked devices", "shows a new code"} {
 			if !strings.Contains(detail, part) {
 				t.Errorf("the session is %q, without %q", detail, part)
 			}

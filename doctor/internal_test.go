@@ -90,7 +90,7 @@ func newPatient(settings walink.Settings, address string, roots *x509.CertPool) 
 
 // remedyDates is the remedy for a certificate of WhatsApp that is not valid now.
 const remedyDates = "Set this machine's clock, and let it be set automatically (NTP); if it is right, exempt web.whatsapp.com from " +
-	"whatever inspects this machine's connections (a firewall, an antivirus, a proxy)."
+	"every firewall, antivirus or proxy that inspects this machine's connections."
 
 // wantFindings fails the test unless each "name status" in want is in the report, and
 // first is the first check that failed; the store, which a patient does not have, is left out.

@@ -17,7 +17,7 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// checkSettings names every fault, except that of a number, which checkNumber names.
+// checkSettings names every fault, except a wrong number, which checkNumber names.
 func (d *doctor) checkSettings(context.Context) finding {
 	var all []string
 	var first string // its fix
@@ -47,7 +47,7 @@ func (d *doctor) checkSettings(context.Context) finding {
 	case d.code && d.qr:
 		shown = "a pairing code and a QR code side by side"
 	case d.code && d.settings.QRFallback:
-		shown = "a pairing code, and a QR code where none can be had"
+		shown = "a pairing code, and a QR code if none can be had"
 	case d.code:
 		shown = "a pairing code"
 	}
@@ -76,7 +76,7 @@ func (d *doctor) checkNumber(context.Context) finding {
 	case d.settings.Phone == "" && d.code:
 		return skip("none is set, though a pairing code needs one")
 	case d.settings.Phone == "":
-		return skip("none is set: whichever account scans is linked")
+		return skip("none is set: any account that scans the QR code is linked")
 	case fault != nil:
 		f := wrong(fault.Value+": "+fault.Problem, walink.ErrInvalidPhone, fault.Problem, fault.Fix)
 		f.Err.Op = "parse phone"
@@ -126,7 +126,7 @@ func (d *doctor) checkStore(ctx context.Context) finding {
 	return good(name + " and can be written")
 }
 
-// storeFailed only warns, with the detail advised, of an error that is an Advice.
+// storeFailed warns, with the detail advised, if the error is an Advice; otherwise it fails.
 func (d *doctor) storeFailed(ctx context.Context, err error, detail, advised string) finding {
 	if advice, ok := errors.AsType[*store.Advice](err); ok {
 		text, remedy := d.foreign(walink.ErrStore, err, "")
@@ -135,7 +135,7 @@ func (d *doctor) storeFailed(ctx context.Context, err error, detail, advised str
 	return d.fail(ctx, detail, walink.ErrStore, err, "")
 }
 
-// checkCodes says how many pairing codes are left, and uses none up.
+// checkCodes says how many pairing codes are left. It uses none of them.
 func (d *doctor) checkCodes(ctx context.Context) finding {
 	switch {
 	case !d.code:
@@ -190,7 +190,7 @@ func (d *doctor) checkLease(ctx context.Context) finding {
 	case errors.Is(err, store.ErrNotFound):
 		return good("nobody uses " + name)
 	case err != nil:
-		return d.fail(ctx, "who uses "+name+" cannot be read", walink.ErrStore, err, "")
+		return d.fail(ctx, "the lease of "+name+" cannot be read", walink.ErrStore, err, "")
 	}
 	detail := fmt.Sprintf("%s is in use by %s since %s", name, d.clean(lease.Holder), lease.Since.UTC().Format(moment))
 	return wrong(detail, walink.ErrSessionBusy, "two programs of one session throw each other out", "")
@@ -229,8 +229,8 @@ func (d *doctor) checkSession(ctx context.Context) finding {
 		text := fmt.Sprintf("the stored session belongs to %s, and not to %s", number, d.phone.Redacted())
 		return wrong(text, walink.ErrWrongAccount, text, "Unlink the stored session first, or use another session name for this number.")
 	}
-	return skip(fmt.Sprintf("session %s is %s:%d@%s, linked on %s. It is stored; whether WhatsApp still knows it can only be told by logging in, "+
-		"which would disturb the program that uses it. On the phone it is in the list under Linked devices, unless it was removed; "+
+	return skip(fmt.Sprintf("session %s is %s:%d@%s, linked on %s. The session is stored. Only a login shows whether WhatsApp still knows it, "+
+		"and a login would disturb the program that uses the session. On the phone the device is in the list under Linked devices, unless it was removed; "+
 		"Link drops a removed session and shows a new code",
 		name, number, device.ID.Device, device.ID.Server, list[i].LinkedAt.UTC().Format(time.DateOnly)))
 }

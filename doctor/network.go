@@ -33,7 +33,7 @@ const (
 
 	remedyConnect = "Let this machine connect to " + whatsappHost + " on port 443: a firewall in between may forbid it."
 	remedyClock   = "Set this machine's clock, and let it be set automatically (NTP)."
-	exemption     = "exempt " + whatsappHost + " from whatever inspects this machine's connections (a firewall, an antivirus, a proxy)"
+	exemption     = "exempt " + whatsappHost + " from every firewall, antivirus or proxy that inspects this machine's connections"
 )
 
 func (d *doctor) checkDNS(ctx context.Context) finding {
@@ -101,7 +101,7 @@ func (d *doctor) checkTCP(ctx context.Context) finding {
 	return d.unreached(ctx, detail, page.err, remedyConnect)
 }
 
-// unreached is fail, and shows that an odd address is not WhatsApp's.
+// unreached is fail. It also turns the warning about an odd address into a failure.
 func (d *doctor) unreached(ctx context.Context, detail string, cause error, remedy string) finding {
 	if dns := d.found["dns"]; dns.Status == CheckWarning && ctx.Err() == nil {
 		dns.Status = CheckFailed
@@ -182,20 +182,20 @@ func isClosing(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "reset")
 }
 
-// visit is what came of a request for WhatsApp Web's page.
+// visit is the outcome of a request for WhatsApp Web's page.
 type visit struct {
 	trail
 	version *wastore.WAVersionContainer
 	err     error // why there is no version; without the text of the page
 }
 
-// trail is what the requests through a probe met; zero where there was nothing.
+// trail is what the requests through a probe met. A field is zero if nothing was met.
 type trail struct {
 	status      int       // of the last answer
 	connect     int       // the status of the proxy's answer to CONNECT
 	began       bool      // a TLS handshake, with WhatsApp or with an https proxy
 	secured     bool      // the TLS handshake with WhatsApp has succeeded
-	date, local time.Time // what the last answer said of the time, and the local time then
+	date, local time.Time // the time in the last answer, and the local time then
 }
 
 func (t trail) ahead() time.Duration { return t.local.Sub(t.date) }
@@ -253,7 +253,7 @@ type probe struct {
 	trail trail
 }
 
-// note changes the trail, and returns it as it is then.
+// note changes the trail, and returns the changed trail.
 func (p *probe) note(change func(*trail)) trail {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -265,7 +265,7 @@ func (p *probe) note(change func(*trail)) trail {
 
 func (p *probe) RoundTrip(req *http.Request) (resp *http.Response, err error) {
 	defer func() {
-		if v := recover(); v != nil { // base may be anybody's
+		if v := recover(); v != nil { // base may be the program's
 			resp, err = nil, fmt.Errorf("the transport panicked: %v", v)
 		}
 	}()

@@ -76,7 +76,7 @@ func (d *doctor) proxyName() string {
 	return name
 }
 
-// judgeProxy says how the request for the page fared at the proxy.
+// judgeProxy says whether the proxy passed the request for the page on.
 func (d *doctor) judgeProxy(ctx context.Context, page *visit) finding {
 	socks := strings.HasPrefix(d.proxy.Scheme, "socks")
 	name := d.proxyName()

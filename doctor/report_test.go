@@ -100,7 +100,7 @@ func TestExamineNumberThatIsMissing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for mode, want := range map[walink.LinkingMode]string{
-		walink.ModeQR: "none is set: whichever account scans is linked", walink.ModePairing: "none is set, though a pairing code needs one",
+		walink.ModeQR: "none is set: any account that scans the QR code is linked", walink.ModePairing: "none is set, though a pairing code needs one",
 	} {
 		if c := checkNamed(t, doctor.Examine(ctx, nil, walink.Settings{LinkingMode: mode}), "number"); c.Detail != want {
 			t.Errorf("%s: %q, want %q", mode, c.Detail, want)
@@ -140,7 +140,7 @@ func TestExamineLease(t *testing.T) {
 			"Stop the other program that uses this session, or choose another session name.",
 		},
 		"free":           {lender{err: store.ErrNotFound}, doctor.CheckOK, `nobody uses session "default"`, "", ""},
-		"cannot be read": {lender{err: &fs.PathError{Op: "read", Path: "leases", Err: fs.ErrPermission}}, doctor.CheckFailed, `who uses session "default" cannot be read`, walink.ErrStore, "Check that the database can be opened and written, and that its disk is not full."},
+		"cannot be read": {lender{err: &fs.PathError{Op: "read", Path: "leases", Err: fs.ErrPermission}}, doctor.CheckFailed, `the lease of session "default" cannot be read`, walink.ErrStore, "Check that the database can be opened and written, and that its disk is not full."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -31,7 +31,7 @@ const (
 type step struct {
 	name  string
 	run   func(context.Context) finding
-	needs []string // if one of these failed, or was skipped because of another check, so is this one
+	needs []string // if one of these failed or was skipped because of another check, this one is skipped
 }
 
 // steps are the checks in the order of the Report. They run in that order, the clock last.
@@ -40,7 +40,7 @@ func (d *doctor) steps() []step {
 		{"settings", d.checkSettings, nil},
 		{"number", d.checkNumber, nil},
 		{"store", d.checkStore, nil},
-		{"clock", d.checkClock, nil}, // listed before what fails because of it
+		{"clock", d.checkClock, nil}, // listed before the checks that fail because of it
 		{"proxy", d.checkProxy, nil},
 		{"dns", d.checkDNS, []string{"proxy"}},
 		{"tcp", d.checkTCP, []string{"dns"}},
@@ -58,7 +58,7 @@ func (d *doctor) steps() []step {
 // finding is how a step ended.
 type finding struct {
 	Check
-	culprit string // the check because of which this one was skipped; "" if it was done
+	culprit string // the check that this one was skipped for; "" if this one was done
 	cut     bool   // the end of the context explains the failure
 }
 
@@ -66,7 +66,7 @@ func good(detail string) finding { return finding{Check: Check{"", CheckOK, deta
 
 func skip(detail string) finding { return finding{Check: Check{"", CheckSkipped, detail, nil}} }
 
-// warn and wrong are in the doctor's own words. wrong is a failure that the end of the
+// warn and wrong use the doctor's own words. wrong is for failures that the end of the
 // context cannot have caused.
 func warn(detail string, reason walink.Reason, cause, remedy string) finding {
 	return finding{Check: Check{"", CheckWarning, detail, said(reason, cause, remedy)}}
@@ -106,7 +106,7 @@ type doctor struct {
 	code, qr bool         // what the settings show at first
 	version  wastore.WAVersionContainer
 
-	// What tests replace.
+	// Tests replace these.
 	now       func() time.Time
 	resolve   func(ctx context.Context, host string) ([]string, error)
 	getenv    func(name string) string
@@ -123,7 +123,7 @@ type doctor struct {
 	proxy *url.URL // on the way to WhatsApp; nil if none
 	page  *visit   // nil before the request
 	link  *contact // nil before the connection
-	heard trail    // of the first answer that said what time it is
+	heard trail    // of the first answer with a date
 }
 
 func newDoctor(st store.Store, settings walink.Settings, faults ...error) *doctor {
@@ -132,7 +132,7 @@ func newDoctor(st store.Store, settings walink.Settings, faults ...error) *docto
 		now: time.Now, resolve: net.DefaultResolver.LookupHost, getenv: os.Getenv,
 		found: make(map[string]finding),
 	}
-	d.home, _ = os.UserHomeDir() // "" where there is none
+	d.home, _ = os.UserHomeDir() // "" if there is none
 	d.phone, _ = walink.ParsePhone(settings.Phone)
 	mode := walink.LinkingMode(strings.ToLower(strings.ReplaceAll(string(settings.LinkingMode), " ", "")))
 	auto := mode == "" || mode == walink.ModeAuto
@@ -165,7 +165,7 @@ func (d *doctor) examine(ctx context.Context) Report {
 			d.found[s.name] = d.do(ctx, s)
 		}
 	}
-	d.found["clock"] = d.checkClock(ctx) // by what the others have heard
+	d.found["clock"] = d.checkClock(ctx) // from what the others have heard
 	for _, s := range steps {
 		c := d.found[s.name].Check
 		c.Name = s.name
@@ -206,8 +206,8 @@ func (d *doctor) culprit(needs ...string) string {
 	return ""
 }
 
-// within makes a call of code that may be anybody's: it may ignore the end of its
-// context, and it may panic. There is no call if ctx has ended.
+// within calls code of the program, which may ignore the end of its context, and may
+// panic. It does not call if ctx has ended.
 func within[T any](ctx context.Context, call func(context.Context) (T, error)) (T, error) {
 	if err := ctx.Err(); err != nil {
 		return *new(T), err

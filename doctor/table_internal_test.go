@@ -58,7 +58,7 @@ func answers(status int) http.HandlerFunc {
 func TestSituations(t *testing.T) {
 	t.Parallel()
 	const (
-		let    = "et websockets to web.whatsapp.com through whatever stands between (a firewall, a filter, a proxy)."
+		let    = "et websockets to web.whatsapp.com pass every firewall, filter and proxy on the way."
 		login  = "Log in to the network if it has a login page, or l" + let
 		server = "Wait a few minutes and try again: WhatsApp has trouble at the moment."
 		wait   = "Wait 15 minutes without connecting; if it stays like this, use another network or proxy."
@@ -67,7 +67,7 @@ func TestSituations(t *testing.T) {
 		absent = "Check that this machine is online, and that nothing filters web.whatsapp.com: this machine's DNS server says that there is no such name."
 		filter = "Let the DNS server or filter of this network (a blocklist, a hosts file) resolve web.whatsapp.com."
 		open   = "Let this machine connect to web.whatsapp.com on port 443: a firewall in between may forbid it."
-		exempt = "xempt web.whatsapp.com from whatever inspects this machine's connections (a firewall, an antivirus, a proxy)"
+		exempt = "xempt web.whatsapp.com from every firewall, antivirus or proxy that inspects this machine's connections"
 	)
 	type situation struct {
 		patient       func(t *testing.T) *doctor

@@ -26,8 +26,8 @@ func said(reason walink.Reason, text, remedy string) *walink.Error {
 	return &walink.Error{Reason: reason, Op: "diagnose", Err: hint.New(errors.New(text), remedy)}
 }
 
-// foreign is what somebody else says, in one line and without secrets. Without a remedy
-// it has that of its cause, or else that of its reason.
+// foreign is the text of an error from elsewhere, in one line and without secrets. Without
+// a remedy it has that of its cause, or else that of its reason.
 func (d *doctor) foreign(reason walink.Reason, cause error, remedy string) (text, fix string) {
 	if cause == nil {
 		return "", remedy
@@ -38,8 +38,8 @@ func (d *doctor) foreign(reason walink.Reason, cause error, remedy string) (text
 	return redact.Line(d.clean(strings.TrimPrefix(cause.Error(), "walink: "), cause)), remedy
 }
 
-// clean removes what may be a secret from a text that somebody else wrote. A path stays
-// legible if the doctor knows that it is one.
+// clean removes possible secrets from a text that the doctor did not write. A path stays
+// legible if the doctor knows that path.
 func (d *doctor) clean(text string, causes ...error) string {
 	for _, path := range d.paths(causes...) {
 		quoted := strconv.Quote(path)

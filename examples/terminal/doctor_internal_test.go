@@ -55,7 +55,7 @@ func TestDoctorReports(t *testing.T) {
 			remedy: "Choose the mode auto or pairing for a pairing code, or drop the preference for one.",
 		},
 		"settings that are not JSON": {
-			make: healthy, file: `{"phone": `, first: "settings", says: "not JSON", remedy: "Correct the JSON; it is one object and nothing after it.",
+			make: healthy, file: `{"phone": `, first: "settings", says: "not JSON", remedy: "Correct the JSON: write one object, and nothing after the object.",
 		},
 		"a misspelt key": {
 			make: healthy, file: `{"proxi": "http://user:canary@127.0.0.1:1"}`, first: "settings", says: "unknown key", remedy: `Write "proxy" if that is meant.`,

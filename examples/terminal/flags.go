@@ -57,7 +57,7 @@ func usage() string {
 	out.WriteString(`Link a WhatsApp account to this machine.
 
   terminal -phone "+55 11 98765-4321"     by pairing code, or by QR code if no code can be had
-  terminal                                by QR code, whichever account scans it
+  terminal                                by QR code, any account that scans it
   terminal -phone "+55 ..." -both         by either, both on the screen
   terminal -phone "+55 ..." -json         for scripts: one event a line on stdout
   terminal -phone "+55 ..." -doctor       find out why linking does not work

@@ -1,5 +1,4 @@
-// Package bound makes calls of somebody else's code, such as a Store, that may
-// not obey its context.
+// Package bound calls code that may ignore its context, such as a Store.
 package bound
 
 import (

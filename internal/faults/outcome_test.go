@@ -181,12 +181,12 @@ func remedies() []remedy {
 		{"forbidden", "Check on the phone that the account may link devices, or link by QR code."},
 		{"logged out", "Link the account again."},
 		{"network", "Check that this machine can reach web.whatsapp.com on port 443, then try again."},
-		{"network [clock]", "Set the clock of this machine: by it WhatsApp's certificate is not valid now."},
-		{"network [TLS]", "Exempt web.whatsapp.com from whatever intercepts TLS here, such as a proxy or a firewall: somebody else answers in its place."},
+		{"network [clock]", "Set the clock of this machine: by that clock WhatsApp's certificate is not valid now."},
+		{"network [TLS]", "Exempt web.whatsapp.com from the proxy, firewall or antivirus that intercepts TLS here and answers in its place."},
 		{"pairing", "Try again with the new code, and update WhatsApp on the phone if it happens twice."},
 		{"passkey", "Answer the passkey on a page of web.whatsapp.com, or turn it off in the phone's settings, then try again."},
 		{"rate limited", "Wait before asking for another pairing code, or link by QR code."},
-		{"rate limited [connections]", "Wait as long as the error says, and connect less often: WhatsApp limits it."},
+		{"rate limited [connections]", "Wait as long as the error says, and connect less often: WhatsApp limits connections."},
 		{"rate limited [passkey]", "Wait as long as the error says, then try again."},
 		{"replaced", "Stop the other program that is connected with this session."},
 		{"server", "Wait a few minutes and try again: WhatsApp has trouble at the moment."},
@@ -194,6 +194,6 @@ func remedies() []remedy {
 		{"stalled [stored]", "Start again: the device is linked and stored, so no new code is needed."},
 		{"store", "Check that the database can be opened and written, and that its disk is not full."},
 		{"temporarily banned", "Wait until the ban has ended, then link again."},
-		{"timeout", "Start again and enter the code or scan the QR while it is on the screen."},
+		{"timeout", "Start again and enter the pairing code, or scan the QR code, while it is on the screen."},
 	}
 }

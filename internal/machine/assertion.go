@@ -24,10 +24,10 @@ type passkeyOptions struct {
 	} `json:"allowCredentials"`
 }
 
-// parseAssertion reads the JSON of PublicKeyCredential.toJSON(), and checks
-// whatever can be checked without the credential's public key, so that a
-// mistake is told here and not by a refusal without a reason. A challenge that
-// cannot be parsed is not compared.
+// parseAssertion reads the JSON of PublicKeyCredential.toJSON(). It checks all that
+// can be checked without the credential's public key, because WhatsApp gives no
+// reason when it refuses an assertion. It compares the assertion with the challenge
+// only if the challenge can be parsed.
 func parseAssertion(challenge json.RawMessage, data []byte) (*types.WebAuthnResponse, *Failure) {
 	var a types.WebAuthnResponse
 	if err := json.Unmarshal(data, &a); err != nil {
@@ -71,7 +71,7 @@ func parseAssertion(challenge json.RawMessage, data []byte) (*types.WebAuthnResp
 	return &a, nil
 }
 
-// mismatch says how an assertion and the challenge do not go together; "" if they do.
+// mismatch returns why an assertion does not answer the challenge, and "" if it does.
 func mismatch(a *types.WebAuthnResponse, want passkeyOptions, challenge, origin string) string {
 	if unpadded(challenge) != unpadded(want.Challenge) {
 		return "it is for another challenge"

@@ -9,20 +9,20 @@ import (
 // codeOffer is the pairing code of the current connection.
 type codeOffer struct {
 	issued   time.Time // set while a code is awaited, shown or answered
-	replyBy  time.Time // while a code is awaited
-	asked    bool      // the server is
-	expires  time.Time // while the code is on the screen
+	replyBy  time.Time // set while a code is awaited
+	asked    bool      // the server has been asked for the code
+	expires  time.Time // set while the code is on the screen
 	answerBy time.Time // after the phone's answer, until pair-success
 	shown    bool
-	answers  int // of the phone
+	answers  int // how often the phone has answered this code
 
-	// What follows is of the whole Link.
+	// The fields below last for the whole Link.
 	counting bool     // the ledger is being asked
-	counted  bool     // the ledger has counted a code that was not asked for yet
-	denied   *Failure // the ledger's answer, until a code is wanted
+	counted  bool     // the ledger has counted a code that was not requested yet
+	denied   *Failure // the ledger's refusal, until a code is wanted
 	number   int      // of the last code that was shown
 	faults   int      // requests in a row without a usable answer
-	off      *Failure // no more codes are asked for, and why
+	off      *Failure // why no more codes are requested; nil while they are
 }
 
 // clear takes the code off the screen, and forgets the request.
@@ -30,8 +30,8 @@ func (c *codeOffer) clear() {
 	*c = codeOffer{counting: c.counting, counted: c.counted, denied: c.denied, number: c.number, faults: c.faults, off: c.off}
 }
 
-// deadline is the next thing that time does to the code. Once the phone has
-// answered, the code's own life no longer matters.
+// deadline returns the next deadline of the code. Once the phone has answered, the
+// code's own expiry no longer matters.
 func (c *codeOffer) deadline() time.Time {
 	switch {
 	case !c.answerBy.IsZero():
@@ -52,9 +52,9 @@ func (c *codeOffer) pending() bool { return !c.issued.IsZero() }
 // wantsCode reports whether pairing codes are asked for.
 func (m *Machine) wantsCode() bool { return m.cfg.Code && m.code.off == nil }
 
-// allowCode has the ledger count the code that follows, as soon as it is likely
-// that WhatsApp can be asked for one: once the connection is open. A code that
-// was counted and not asked for serves the next attempt.
+// allowCode counts the next code in the ledger once the connection is open, because
+// by then WhatsApp can probably be asked for a code. If a counted code was not
+// requested, the next attempt requests it.
 func (m *Machine) allowCode() {
 	if m.phase == phaseOpening && m.opened && m.leased && !m.resumed && m.wantsCode() {
 		m.count()
@@ -113,9 +113,10 @@ func (m *Machine) codeReady(_ time.Time, in CodeConfirmed) {
 	m.do(Tell{PairingCode{Code: in.Code, Number: m.code.number, Issued: m.code.issued, Expires: m.code.expires}})
 }
 
-// codeFailed decides what follows if no code was given. After a 429 or a 400
-// there are no more codes in this Link; after no answer, or one that is of no
-// use, another connection may do better, a few times.
+// codeFailed decides what follows a request that brought no code. After a refusal,
+// such as a 429 or a 400, this Link requests no more codes: noMoreCodes says what
+// follows. If there was no answer, or none that can be used, the next connection
+// requests a code again, a few times.
 func (m *Machine) codeFailed(now time.Time, err *Failure) {
 	if m.phase != phaseOffering || m.code.replyBy.IsZero() {
 		return
@@ -141,7 +142,8 @@ func (m *Machine) codeFailed(now time.Time, err *Failure) {
 	m.noMoreCodes(now, err)
 }
 
-// noMoreCodes goes on without pairing codes, as the Settings say.
+// noMoreCodes goes on without pairing codes: with QR codes if the Settings allow them,
+// and otherwise with Failed.
 func (m *Machine) noMoreCodes(now time.Time, err *Failure) {
 	m.code.clear()
 	m.code.off = err
@@ -189,7 +191,7 @@ func (m *Machine) phoneRefused(now time.Time) {
 	m.requestCode(now)
 }
 
-// codeDeadline handles what time does to the code.
+// codeDeadline handles the deadline of the code.
 func (m *Machine) codeDeadline(now time.Time) {
 	switch {
 	case m.code.awaited():
@@ -207,8 +209,8 @@ func (m *Machine) withdrawCode(why Why, err *Failure) {
 	m.do(Tell{Withdrawn{Method: MethodPairing, Number: m.code.number, Reason: why, Err: err}})
 }
 
-// withdrawAll takes everything off the screen. A code that goes with its
-// connection, before its time, has not expired: it is replaced.
+// withdrawAll takes everything off the screen. A pairing code that ends with its
+// connection, before the code has expired, counts as replaced.
 func (m *Machine) withdrawAll(now time.Time, why Why, err *Failure) {
 	if m.code.shown {
 		if why == Expired && now.Before(m.code.expires) {
@@ -224,7 +226,7 @@ func (m *Machine) withdrawAll(now time.Time, why Why, err *Failure) {
 	m.qr.clear()
 }
 
-// whyOf is the reason that a failure gives to a code that it ends.
+// whyOf returns the reason of a Withdrawn for the failure that ends the code.
 func whyOf(reason Reason) Why {
 	switch reason {
 	case ReasonStalled:

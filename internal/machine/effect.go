@@ -7,14 +7,13 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// Effect is what a Machine wants done.
+// Effect is a call that a Machine wants made.
 //
 //sumtype:decl
 type Effect interface{ isEffect() }
 
 type (
-	// Tell makes an event of the fact. A Linked or Failed is the last effect of a
-	// machine, but for the replies that it still owes.
+	// Tell sends the event of the fact. A Linked or Failed is the last fact of a machine.
 	Tell struct{ Fact Fact }
 	// Load leases the session and takes its device from the store.
 	Load struct{ Epoch int }
@@ -27,7 +26,7 @@ type (
 	// Relogin closes the connection and opens it again for the login, with the same
 	// client.
 	Relogin struct{ Epoch int }
-	// AllowCode has the ledger count a pairing code, before one is asked for.
+	// AllowCode counts a pairing code in the ledger, before the code is requested.
 	AllowCode struct{}
 	// RequestCode asks the server for a pairing code.
 	RequestCode struct{ Epoch int }
@@ -38,7 +37,7 @@ type (
 		Challenge json.RawMessage
 		Expires   time.Time
 	}
-	// SendAnswer sends the assertion, after those before it.
+	// SendAnswer sends the assertion, after the assertions before it.
 	SendAnswer struct {
 		Epoch     int
 		Answer    int

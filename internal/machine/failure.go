@@ -37,7 +37,7 @@ const (
 	ReasonStore             Reason = "store"
 )
 
-// Failure is what walink.Error is made of. It is never changed once it has been
+// Failure is the machine's form of a walink.Error. It never changes once it has been
 // handed over.
 type Failure struct {
 	Reason     Reason

@@ -24,8 +24,8 @@ type (
 	// Stop says that the caller's context has ended, the Linker is closed, or the lease of
 	// the session is lost.
 	Stop struct{ Err *Failure }
-	// CodeAllowed says that the ledger has counted a pairing code that is about to be asked
-	// for, or Err says why none may be.
+	// CodeAllowed says that the ledger has counted a pairing code that is about to be
+	// requested, or Err says why no code may be requested.
 	CodeAllowed struct{ Err *Failure }
 	// Answer says that AnswerPasskey was called. Answer is the number of the call.
 	Answer struct {
@@ -46,7 +46,7 @@ type (
 		Linked bool
 		Err    *Failure
 	}
-	// Leased says that the lease of the session is there, or Err says why not.
+	// Leased says that the session is leased, or Err says why not.
 	Leased struct {
 		Epoch int
 		Err   *Failure
@@ -81,8 +81,8 @@ type (
 	PhoneAnswered struct{ Epoch int }
 	// PhoneRefused is refresh_code: the phone did not accept the code.
 	PhoneRefused struct{ Epoch int }
-	// SecretChanged says that the companion has another ADV secret. Secret is in the form
-	// that QR payloads have.
+	// SecretChanged says that the companion has another ADV secret. Secret has the form
+	// that it has in a QR payload.
 	SecretChanged struct {
 		Epoch  int
 		Secret string

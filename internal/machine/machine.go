@@ -1,8 +1,8 @@
 // Package machine decides what happens next in a Link. It has two doors: Step
 // takes an input and returns effects, and Next says when the next Tick is due.
 //
-// The package does no I/O, reads no clock, and starts no goroutine, so that its
-// whole behaviour is tables and properties. Package wire posts most of the
+// The package does no I/O, reads no clock, and starts no goroutine, so that tests can
+// check all of its behaviour by tables and properties. Package wire posts most of the
 // inputs; the attempt in package walink turns the effects into calls.
 package machine
 
@@ -21,7 +21,7 @@ type Config struct {
 	VersionRefresh bool           // fetch the current version after a 405
 	ResumeOnly     bool           // log a stored session in, and never link
 	Timeout        time.Duration  // of the Link as a whole; 0 is none
-	Patient        bool           // Timeout is the default, and gives way to a passkey's
+	Patient        bool           // Timeout is the default, which a passkey's challenge extends
 	Hook           bool           // the program answers passkeys by itself
 	CompareCode    bool           // a person compares the passkey's code in any case
 	Probation      time.Duration  // hold Linked back this long after the first login
@@ -74,9 +74,9 @@ type Machine struct {
 
 	refsAt    time.Time
 	faults    int            // attempts in a row that failed
-	strikes   map[Reason]int // failures by reason, for those that may only repeat so often
+	strikes   map[Reason]int // failures by reason; Lost.Tries limits them
 	refreshed bool           // the version has been fetched
-	retryErr  *Failure       // what the fetched version or the drop of the session is to cure
+	retryErr  *Failure       // the failure that the fetched version or the drop of the session should cure
 
 	code     codeOffer
 	qr       qrOffer
@@ -91,8 +91,8 @@ func New(cfg Config) *Machine {
 	return &Machine{cfg: cfg, strikes: map[Reason]int{}}
 }
 
-// Step takes an input and returns what is to be done, in order. The next deadline
-// is that of [Machine.Next] afterwards.
+// Step takes an input and returns the effects to carry out, in order. Afterwards
+// [Machine.Next] returns the next deadline.
 //
 //	Start
 //	  │      refs           challenge
@@ -243,7 +243,7 @@ func (m *Machine) tick(now time.Time) {
 	}
 }
 
-// stageOver handles the end of the time that a phase has.
+// stageOver handles the deadline of a phase.
 func (m *Machine) stageOver(now time.Time) {
 	switch m.phase {
 	case phaseWaiting:
@@ -265,7 +265,7 @@ func (m *Machine) stageOver(now time.Time) {
 	}
 }
 
-// openingStalled says what an attempt was waiting for.
+// openingStalled returns the failure that says what an attempt was waiting for.
 func (m *Machine) openingStalled() *Failure {
 	switch {
 	case !m.loaded || !m.leased:
@@ -290,8 +290,8 @@ func (m *Machine) open(now time.Time) {
 	m.do(Tell{Connecting{Attempt: m.epoch}}, Load{m.epoch})
 }
 
-// deviceLoaded takes what the store has given for this attempt. A fresh device
-// connects at once, and the lease is taken at the same time.
+// deviceLoaded takes the store's answer for this attempt. A fresh device connects at
+// once, while the lease is being taken.
 func (m *Machine) deviceLoaded(now time.Time, in DeviceLoaded) {
 	again := m.loaded
 	m.loaded = true
@@ -310,12 +310,12 @@ func (m *Machine) deviceLoaded(now time.Time, in DeviceLoaded) {
 		}
 		m.do(Connect{Epoch: m.epoch, Device: in.Device, Resume: !m.paired})
 	default:
-		m.unpair() // the store knows better
+		m.unpair() // the store no longer has a session
 		m.do(Connect{Epoch: m.epoch, Device: in.Device})
 	}
 }
 
-// lease notes that the session is leased. What came meanwhile may be shown now.
+// lease notes that the session is leased: codes may be shown from now on.
 func (m *Machine) lease(now time.Time, in Leased) {
 	switch {
 	case in.Err != nil: // also if the connection has failed meanwhile
@@ -327,7 +327,7 @@ func (m *Machine) lease(now time.Time, in Leased) {
 	}
 }
 
-// pairSuccess takes the phone's consent: the device is stored.
+// pairSuccess takes the phone's consent. The device is stored by now.
 func (m *Machine) pairSuccess(now time.Time, in PairSuccess) {
 	if m.phase != phaseOffering && m.phase != phasePasskey {
 		return
@@ -376,15 +376,15 @@ func (m *Machine) link(account Account) {
 // fail ends the Link.
 func (m *Machine) fail(err *Failure) { m.end(err, Failed{Err: err}) }
 
-// end is the last that a Machine does. Calls that still wait get err.
+// end ends the Link with the terminal fact. Calls that still wait get err.
 func (m *Machine) end(err *Failure, terminal Fact) {
 	m.settle(err)
 	m.phase = phaseDone
 	m.do(Tell{terminal})
 }
 
-// withLast returns err together with the last failure, if there is one that has
-// not been overcome.
+// withLast returns err together with the last failure, unless something has worked
+// since that failure.
 func (m *Machine) withLast(err *Failure) *Failure {
 	if m.lastErr == nil {
 		return err

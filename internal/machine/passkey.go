@@ -17,7 +17,7 @@ type ceremony struct {
 	challenge json.RawMessage
 	expires   time.Time // of the challenge
 	asking    bool      // Settings.Passkey is being asked
-	refused   int       // answers that WhatsApp did not accept, or that Settings.Passkey should not have given
+	refused   int       // answers that WhatsApp refused, or that Settings.Passkey gave in a wrong form
 	answer    int       // the number of the answer that was sent last
 	confirm   int       // the number of the call that confirms; 0 for none
 	out       int       // answers whose outcome is not known
@@ -35,9 +35,9 @@ const (
 	stepPairing                    // pair-success is due
 )
 
-// passkeyWanted takes a challenge: codes leave the screen and the connection is
-// held. A second challenge takes the place of the first. The same one again
-// changes nothing: it may have been answered meanwhile, and is no younger for that.
+// passkeyWanted takes a challenge. It takes the codes off the screen and keeps the
+// connection. A second challenge replaces the first. The same challenge again changes
+// nothing: it may have been answered meanwhile, and expires no later.
 func (m *Machine) passkeyWanted(now time.Time, in PasskeyWanted) {
 	if m.phase != phaseOffering && m.phase != phasePasskey {
 		return
@@ -67,7 +67,7 @@ func (m *Machine) askHook() {
 	}
 }
 
-// goTo begins a step of the ceremony, with the time that it has.
+// goTo begins a step of the ceremony. The step has time until the deadline.
 func (m *Machine) goTo(step passkeyStep, until time.Time) {
 	m.ceremony.step, m.stageAt = step, until
 	m.extend(until.Add(answerLimit))
@@ -103,8 +103,8 @@ func (m *Machine) answer(now time.Time, in Answer) {
 	m.send(now, in.Answer, assertion)
 }
 
-// send sends an assertion. One to an earlier challenge may still be on its way;
-// the connection sends them one after the other.
+// send sends an assertion. An assertion for an earlier challenge may still be on its
+// way; the connection sends one after the other.
 func (m *Machine) send(now time.Time, answer int, assertion *types.WebAuthnResponse) {
 	m.ceremony.answer = answer
 	m.ceremony.out++
@@ -132,7 +132,7 @@ func (m *Machine) hookAnswered(now time.Time, in HookAnswered) {
 }
 
 // hookFailed takes the error of Settings.Passkey, which ends the attempt unless
-// somebody else has answered.
+// AnswerPasskey has answered meanwhile.
 func (m *Machine) hookFailed(now time.Time, in HookFailed) {
 	if in.Challenge != m.ceremony.number {
 		return
@@ -143,8 +143,8 @@ func (m *Machine) hookFailed(now time.Time, in HookFailed) {
 	}
 }
 
-// passkeyRefused goes on after a refused answer, because another one may do
-// better: the challenge stays, for a few answers.
+// passkeyRefused keeps the challenge after a refused answer, because another answer
+// may be accepted. After a few refused answers it ends the attempt.
 func (m *Machine) passkeyRefused(now time.Time, err *Failure) {
 	m.ceremony.refused++
 	if m.ceremony.refused == maxPasskeyRefusals {
@@ -242,16 +242,15 @@ func (m *Machine) reply(answer int, err *Failure) {
 	}
 }
 
-// accepted answers the calls whose word was sent last: WhatsApp goes on, which it
-// would not do otherwise. WhatsApp's own answer may come late, or not at all if
-// the connection ends first.
+// accepted replies success to the calls that were sent last, because WhatsApp would
+// not go on otherwise. WhatsApp's own answer may come late, or not at all if the
+// connection ends first.
 func (m *Machine) accepted() {
 	m.reply(m.ceremony.answer, nil)
 	m.reply(m.ceremony.confirm, nil)
 }
 
-// settle answers every call that waits, because nothing more is heard of what
-// they sent.
+// settle replies err to every call that waits, because no other answer can come.
 func (m *Machine) settle(err *Failure) {
 	for _, answer := range m.owed {
 		m.do(Reply{answer, err})
@@ -259,7 +258,7 @@ func (m *Machine) settle(err *Failure) {
 	m.owed = nil
 }
 
-// passkeyStalled handles the end of the time that a step has.
+// passkeyStalled handles the deadline of a step.
 func (m *Machine) passkeyStalled(now time.Time) {
 	stalled := func(reason Reason, cause error, tries int, last *Failure) {
 		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: reason, Op: "passkey", Err: cause, Last: last}, Tries: tries})

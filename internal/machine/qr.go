@@ -8,10 +8,10 @@ import (
 // qrOffer is the QR side of the current connection.
 type qrOffer struct {
 	payloads []string  // one for each ref
-	index    int       // of the one on the screen
-	expires  time.Time // while one is on the screen
+	index    int       // of the payload on the screen
+	expires  time.Time // of the payload on the screen; zero if there is none
 
-	// What follows is of the whole Link.
+	// The fields below last for the whole Link.
 	number   int      // of the last QR code that was shown
 	fallback *Failure // why a QR code is shown though a pairing code was wanted
 }
@@ -94,9 +94,8 @@ func (m *Machine) showQR(now, expires time.Time) {
 	}})
 }
 
-// secretChanged puts the companion's new ADV secret into the payloads, and shows
-// the current one again at once, because a scan of the one on the screen can no
-// longer succeed.
+// secretChanged puts the companion's new ADV secret into the payloads. It shows the
+// current payload again at once, because a scan of the old one can no longer succeed.
 func (m *Machine) secretChanged(now time.Time, in SecretChanged) {
 	if m.phase != phaseOffering && m.phase != phaseOpening {
 		return

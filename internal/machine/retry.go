@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// lost handles the end of the current connection, whatever has ended it.
+// lost handles the end of the current connection, for any reason.
 func (m *Machine) lost(now time.Time, in Lost) {
 	switch m.phase {
 	case phaseIdle, phaseWaiting, phaseRefreshing, phaseDropping, phaseDone:
@@ -105,8 +105,8 @@ func (m *Machine) retry(now time.Time, err *Failure, delay time.Duration) {
 	m.do(Tell{Retrying{Attempt: m.epoch + 1, Err: err, At: m.stageAt}})
 }
 
-// reopen goes on with a new connection after a round of codes that nobody took. Such
-// a round clears the failures before it.
+// reopen starts a new connection after a round of codes that nobody used. It forgets
+// the failures before that round.
 func (m *Machine) reopen(now time.Time) {
 	maps.DeleteFunc(m.strikes, func(reason Reason, _ int) bool { return reason != ReasonRemoved && reason != ReasonLoggedOut })
 	m.do(Shut{m.epoch})

@@ -2,8 +2,8 @@ package machine
 
 import "time"
 
-// Every time that a Link knows, in one place. The exported ones are also used by
-// the packages that do what the machine wants.
+// All durations of a Link, in one place. Packages walink and wire use the exported
+// ones too.
 const (
 	firstRefLife = 60 * time.Second // the first ref is shown for a minute: whatsmeow's qrchan.go
 	nextRefLife  = 20 * time.Second // the other refs are shown for 20 s
@@ -11,7 +11,7 @@ const (
 	codeLife    = 180 * time.Second // a pairing code, counted from before the request
 	codeLimit   = 30 * time.Second  // from the request for a code to the answer
 	LedgerLimit = 20 * time.Second  // the ledger's part of codeLimit
-	answerLimit = 60 * time.Second  // from the phone's answer to pair-success
+	answerLimit = 60 * time.Second  // from the phone's answer to pair-success; errPairStalled and errPasskeyPhone name it
 
 	passkeyLife = 10 * time.Minute // a passkey challenge
 	handoffLife = 5 * time.Minute  // the hand-off proof: whatsmeow's pair-passkey.go
@@ -29,7 +29,7 @@ const (
 )
 
 const (
-	maxAnswers         = 3 // of the phone to one code: after that somebody is guessing
+	maxAnswers         = 3 // of the phone to one code: after that somebody is guessing codes
 	maxCodeFaults      = 3 // code requests in a row without a usable answer
 	maxPasskeyRefusals = 3 // refused answers to one challenge
 )

@@ -37,7 +37,7 @@ func Digits(s string) string {
 }
 
 // SameAccount reports whether WhatsApp has one account for a and b: they are
-// equal, or the two forms of one number. No number is the same as none.
+// equal, or the two forms of one number. It returns false if one of them is "".
 func SameAccount(a, b string) bool {
 	return a != "" && b != "" && (a == b || slices.Contains(Alternatives(a), b))
 }
@@ -96,7 +96,7 @@ func Redacted(digits string) string {
 	return "+" + code + redact.Digits(digits[len(code):])
 }
 
-// style is the reason for which a number has two forms.
+// style says why a number has two forms.
 type style int
 
 const (
@@ -111,8 +111,8 @@ type forms struct {
 	long, short string
 }
 
-// twoForms returns the forms of a number that WhatsApp knows in two. Both forms
-// lead to the same pair, because one predicate decides for both.
+// twoForms returns both forms of a number that WhatsApp knows in two forms. It returns
+// the same pair for either form, because one predicate decides for both.
 func twoForms(d string) (forms, bool) {
 	var f forms
 	switch {
@@ -133,7 +133,7 @@ func twoForms(d string) (forms, bool) {
 	}
 	switch f.style {
 	case styleBrazil:
-		// Eight digits that begin with 2 to 5 are a landline of somebody else: the
+		// Eight digits that begin with 2 to 5 are another person's landline, because the
 		// mobile numbers that got a ninth digit began with 6 to 9.
 		return f, f.short[4] >= '6' && isMobile(f.long)
 	case styleMexico:

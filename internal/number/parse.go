@@ -13,9 +13,9 @@ import (
 )
 
 // Bounds of a number with its country code: whatsmeow refuses fewer than seven
-// digits (ErrPhoneNumberTooShort), E.164 has at most fifteen. No country's own
-// numbers are longer than eleven but for a few, so without a + a longer number
-// most likely begins with a country code.
+// digits (ErrPhoneNumberTooShort), and E.164 allows at most fifteen. Few national
+// numbers are longer than eleven digits, so a longer number without a + most likely
+// begins with a country code.
 const (
 	minDigits         = 7
 	maxDigits         = 15
@@ -28,8 +28,8 @@ const (
 	remedyWhole       = "Write one whole number with its country code, such as +55 for Brazil."
 )
 
-// scan takes the digits out of what a person wrote, and says whether they
-// begin with a country code (a + or 00).
+// scan takes the digits out of a text that a person wrote. plus says that a + or 00
+// was in front of them, so that they begin with a country code.
 func scan(s string) (digits string, plus bool, fault *Fault) {
 	if len(s) > maxInput {
 		return "", false, newFault(remedyWhole, "the text is too long to be a phone number")
@@ -56,7 +56,7 @@ func scan(s string) (digits string, plus bool, fault *Fault) {
 		switch {
 		case r == '+' || r == '＋' || r == '﹢':
 			if plus || b.Len() > 0 {
-				return "", false, newFault(remedyWhole, "the text has a + where no number begins, or more than one number")
+				return "", false, newFault(remedyWhole, "the text has a + in the wrong place, or more than one number")
 			}
 			plus = true
 		case isPunctuation(r):
@@ -69,7 +69,7 @@ func scan(s string) (digits string, plus bool, fault *Fault) {
 		case !unicode.IsPrint(r):
 			return "", false, newFault(remedyWhole, "the number has a character in it that cannot be shown")
 		default:
-			return "", false, newFault("Take out the character that does not belong to a phone number.",
+			return "", false, newFault("Remove the character that does not belong to a phone number.",
 				"the number has the character %q in it", r)
 		}
 	}
@@ -131,13 +131,13 @@ func diagnose(digits string, plus bool) *Fault {
 	return newFault(remedy, "the number is impossible for %s: no number there begins like that", place)
 }
 
-// diagnosePrefix finds the prefix that is dialled only inside a country, such as
-// the 0 in +49 (0)170: without it the number would be one.
+// diagnosePrefix finds a prefix that is dialled only inside a country, such as the 0 in
+// +49 (0)170, if the number is valid without that prefix.
 func diagnosePrefix(code, digits string) *Fault {
 	national := digits[len(code):]
 	for i := 1; i <= 3 && i < len(national) && national[0] == '0'; i++ {
 		if code == "52" && national[i] == '1' {
-			continue // of the old 01 both digits go: what remains would be the form 521
+			continue // both digits of the old 01 must go: without the 0 alone it would be the form 521
 		}
 		if acceptable(code + national[i:]) {
 			return newFault("Remove the "+national[:i]+" after +"+code+".",
@@ -146,7 +146,7 @@ func diagnosePrefix(code, digits string) *Fault {
 	}
 	number, err := phonenumbers.Parse("+"+digits, "")
 	if err != nil {
-		return nil //nolint:nilerr // it is no number: the caller has other words for that
+		return nil //nolint:nilerr // it is no number, which the caller reports
 	}
 	read := phonenumbers.Format(number, phonenumbers.E164)[1:]
 	if read == digits || !strings.HasPrefix(read, code) || !acceptable(read) {
@@ -164,7 +164,7 @@ func diagnosePrefix(code, digits string) *Fault {
 }
 
 // describeCountry names the country of a code for an error, and says how long its
-// mobile numbers are. No error holds an example: it would look like somebody's number.
+// mobile numbers are. No error holds an example, which would look like a person's number.
 func describeCountry(code string) (place, remedy string) {
 	number, _ := strconv.Atoi(code)
 	regions := phonenumbers.GetRegionCodesForCountryCode(number)
@@ -182,7 +182,7 @@ func describeCountry(code string) (place, remedy string) {
 	return place, remedy
 }
 
-// RedactedInput returns what an error may show of a text that may not be a number.
+// RedactedInput returns the part of a person's input that an error may show.
 func RedactedInput(s string) string {
 	digits, plus, fault := scan(s)
 	switch {

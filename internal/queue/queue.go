@@ -1,5 +1,4 @@
-// Package queue has a queue without a limit: what is put into it never waits for
-// the reader.
+// Package queue has a queue without a limit: Put never waits for the reader.
 package queue
 
 import "sync"

@@ -8,8 +8,8 @@ import (
 	"unicode"
 )
 
-// What Text leaves alone, because no line of a log looks like it: credentials in a URL
-// or an assignment, and phone numbers whose digits are in groups.
+// Patterns that Text does not mask, because no line of a log has them: credentials in a
+// URL or an assignment, and phone numbers whose digits are in groups.
 var (
 	userinfo   = regexp.MustCompile(`://[^/\s"]*@`)
 	assignment = regexp.MustCompile(`(?i)(password|passwd|pwd|token|secret)(\s*[=:]\s*)(?:'[^']*'|"[^"]*"|\S+)`)
@@ -34,8 +34,8 @@ func Groups(text string) string {
 	})
 }
 
-// Words matches each of words where it stands by itself; nil if there is none of at
-// least three bytes.
+// Words returns a pattern that matches each of words as a whole word. It skips words
+// of fewer than three bytes, and returns nil if no word is left.
 func Words(words ...string) *regexp.Regexp {
 	starts, ends := regexp.MustCompile(`^\w`), regexp.MustCompile(`\w$`)
 	var patterns []string
@@ -51,8 +51,8 @@ func Words(words ...string) *regexp.Regexp {
 	return regexp.MustCompile(strings.Join(patterns, "|"))
 }
 
-// Quote quotes a value for an error: it shortens a long value, and hides the digits of
-// one that may be somebody's number.
+// Quote quotes a value for an error. It shortens a long value, and hides the digits of
+// a value that may be a phone number.
 func Quote(value string) string { return strconv.Quote(Value(value)) }
 
 // Value is Quote without the quotes.

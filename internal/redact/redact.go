@@ -11,7 +11,7 @@ import (
 
 const (
 	longest = 500 // bytes of a line
-	tail    = 200 // of which are for the end of a text that is too long: the end of an error's text is its cause
+	tail    = 200 // bytes for the end of a text that is too long, because an error's text ends with its cause
 	gap     = " … "
 )
 

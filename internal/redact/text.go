@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Mark stands in the place of a secret.
+// Mark replaces a secret.
 const Mark = "[redacted]"
 
-// What a secret looks like: a QR payload, base64 or hex of 16 bytes and more, a
+// The patterns of secrets: a QR payload, base64 or hex of 16 bytes and more, a
 // pairing code, and seven digits or more in a row.
 var (
 	qrPayload = regexp.MustCompile(`\S*wa\.me/\S*|\S+,\S+,\S+,\S+`)

@@ -33,9 +33,9 @@ type pace struct {
 	margin time.Duration // how long before the end of reach the connection is given up
 }
 
-// paceOf is the pace that a Store needs. A Store with an alarm may think that a
-// holder is dead although it is not: the server has seen a connection end, and the
-// holder has not. The holder has the grace of the Store then, and no more.
+// paceOf returns the pace that a Store needs. A Store with an alarm may wrongly take a
+// holder for dead: the server has seen the holder's connection end, and the holder has
+// not. Then the holder has only the grace of the Store.
 func paceOf(leaser store.Leaser) pace {
 	if _, alarming := leaser.(store.LeaseAlarm); alarming {
 		return pace{reach: store.LeaseGrace, renew: 5 * time.Second, margin: 2 * time.Second}
@@ -47,7 +47,7 @@ func paceOf(leaser store.Leaser) pace {
 // goroutine takes and renews it. Whether the lease is in force is judged by this
 // process's own clocks, which also show that the process was stopped for a while.
 //
-// A nil *Tenure is that of a Store without leases: it holds for ever.
+// A nil *Tenure belongs to a Store without leases: it holds for ever.
 type Tenure struct {
 	leaser  store.Leaser
 	pace    pace
@@ -62,13 +62,13 @@ type Tenure struct {
 
 	mu    sync.Mutex
 	lease store.Lease
-	asked time.Time // before the last call that succeeded: the lease ends no earlier than its reach after it; zero before the first
+	asked time.Time // when the last successful call began, from which reach counts; zero before the first
 	lost  *machine.Failure
 }
 
-// New returns a Tenure that has not been taken. If the lease is lost later,
-// evicted is called once, by the goroutine that renews it.
-// life gives the calls of the Store their values; its end does not end the lease.
+// New returns a Tenure whose lease has not been taken. If the lease is lost later, the
+// goroutine that renews the lease calls evicted, once. The calls of the Store get the
+// values of life; the end of life does not end the lease.
 func New(life context.Context, leaser store.Leaser, session string, evicted func(*Tenure, *machine.Failure)) *Tenure {
 	t := &Tenure{
 		leaser: leaser, pace: paceOf(leaser), session: session, evicted: evicted,
@@ -88,9 +88,8 @@ func (t *Tenure) Start() {
 // Taken returns a channel that is closed when the outcome of Start is known.
 func (t *Tenure) Taken() <-chan struct{} { return t.taken }
 
-// Take waits until the session is leased. It returns why the session cannot be had,
-// or nil, and may be called again. If ctx ends, Take returns before the Store has
-// answered.
+// Take waits until the session is leased. It returns nil, or why the session cannot be
+// had. If ctx ends, Take returns before the Store has answered. It may be called again.
 func (t *Tenure) Take(ctx context.Context) *machine.Failure {
 	if t == nil {
 		return nil
@@ -106,8 +105,8 @@ func (t *Tenure) Take(ctx context.Context) *machine.Failure {
 
 const opTake = "lease session"
 
-// take takes the lease and has it kept. The goroutine that keeps it is another one,
-// because the call of a Store leaves a large stack behind.
+// take takes the lease, and starts the goroutine that keeps it. That is another
+// goroutine, because the call of a Store leaves a large stack behind.
 func (t *Tenure) take() {
 	asked := time.Now()
 	// Release does not cancel the call: the lease might be stored all the same, and
@@ -144,7 +143,7 @@ func (t *Tenure) storeFailed(op string, err error) *machine.Failure {
 	return &machine.Failure{Reason: machine.ReasonStore, Op: op, Err: redact.Session(err, t.session)}
 }
 
-// sessionBusy is the failure of a session that lease gives to another program.
+// sessionBusy returns the failure for a session that another program holds.
 func sessionBusy(op string, lease store.Lease) *machine.Failure {
 	return &machine.Failure{
 		Reason: machine.ReasonSessionBusy, Op: op, Err: &store.BusyError{Lease: lease},
@@ -155,8 +154,8 @@ func sessionBusy(op string, lease store.Lease) *machine.Failure {
 // keep renews the lease until ctx ends or the lease is lost.
 func (t *Tenure) keep(ctx context.Context) {
 	usual := t.pace.reach - t.pace.margin
-	limit, wait := usual, retry // how old the lease may become, and how soon a failure is followed by another try
-	heard := false              // an alarm, and no renewal has succeeded since
+	limit, wait := usual, retry // how old the lease may become, and the wait after a failed renewal
+	heard := false              // there was an alarm, and no renewal has succeeded since
 	timer := time.NewTimer(t.pace.renew - t.age())
 	defer timer.Stop()
 	alarm := t.alarm()
@@ -174,8 +173,8 @@ func (t *Tenure) keep(ctx context.Context) {
 		case <-alarm:
 			heard, limit, wait = true, min(usual, t.age()+alarmed), retry/4
 		}
-		// Before the renewal: an alarm that comes meanwhile may be about what the
-		// renewal relies on.
+		// Read the alarm before the renewal: an alarm that comes during the renewal may
+		// be about what the renewal relies on.
 		alarm = silent(t.alarm())
 		err := t.renew(ctx, limit)
 		switch {
@@ -211,8 +210,8 @@ func silent(alarm <-chan struct{}) <-chan struct{} {
 	}
 }
 
-// renew renews the lease. It returns when the lease has the age limit, even if the
-// Store does not obey its context.
+// renew renews the lease. It returns when the age of the lease has reached limit, even
+// if the Store ignores its context.
 func (t *Tenure) renew(ctx context.Context, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, max(limit-t.age(), retry/4))
 	defer cancel()
@@ -258,9 +257,9 @@ func (t *Tenure) noteLost(err *machine.Failure) {
 	t.lost = err
 }
 
-// age is how long ago the lease was last known to be ours. The wall clock also
-// counts the time in which the machine slept, and the monotonic one what a change
-// of the wall clock hides.
+// age returns how long ago the lease was last known to be ours, by the clock that has
+// run further. The wall clock also counts the time in which the machine slept. The
+// monotonic clock also counts what a change of the wall clock hides.
 func (t *Tenure) age() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -268,9 +267,9 @@ func (t *Tenure) age() time.Duration {
 	return max(now.Sub(t.asked), now.Round(0).Sub(t.asked.Round(0)))
 }
 
-// Holds reports whether the session may be used: no other program can have it.
-// While the lease is being taken the answer is yes, for a device that is not
-// linked yet; nobody else can have that one.
+// Holds reports whether the session may be used, because no other program can have it.
+// While the lease is being taken Holds returns true: only a device that is not linked
+// yet is connected then, and no other program has that device.
 func (t *Tenure) Holds() bool {
 	if t == nil {
 		return true
@@ -286,8 +285,8 @@ func (t *Tenure) Holds() bool {
 	}
 }
 
-// Failure says why the lease could not be taken, or is lost; nil if neither is
-// known.
+// Failure returns why the lease could not be taken, or is lost. It returns nil if
+// neither is known.
 func (t *Tenure) Failure() *machine.Failure {
 	if t == nil {
 		return nil
@@ -312,7 +311,7 @@ func (t *Tenure) Release() {
 	timer := time.NewTimer(retry)
 	defer timer.Stop()
 	select {
-	case <-t.done: // most often at once, and then the next Link finds the session free
+	case <-t.done: // most often at once, so that the next Link finds the session free
 		t.release()
 	case <-timer.C:
 		go func() {

@@ -23,8 +23,8 @@ import (
 // Config is what all Conns of a Linker have in common. Its fields are not changed
 // once a Conn has been made.
 type Config struct {
-	// Reject says why no device of the account with these digits may be linked, or
-	// returns nil. A nil Reject lets every account link.
+	// Reject returns why the account with these digits must not be linked, or nil. A
+	// nil Reject lets every account link.
 	Reject     func(account string) *machine.Failure
 	Browser    Browser
 	OS         string
@@ -111,8 +111,8 @@ func (cfg *Config) payload(device *wastore.Device) *waWa6.ClientPayload {
 	return payload
 }
 
-// newClient makes the client. Everything that whatsmeow keeps in process-wide
-// variables is set for this client alone.
+// newClient makes the client. It sets for this client alone what whatsmeow keeps in
+// process-wide variables.
 func (c *Conn) newClient() {
 	cfg := c.cfg
 	client := whatsmeow.NewClient(c.device, &logger{
@@ -136,8 +136,8 @@ func (c *Conn) newClient() {
 		// set: handleConnectFailure in its connectionevents.go. Delete when it looks.
 		client.RefreshCAT = func(context.Context) error { return errNoCAT }
 	}
-	// Until the login every reconnect is ours. Under Supervise the 515 stays ours:
-	// whatsmeow does nothing if the connect fails that follows it.
+	// Until the login walink does every reconnect. Under Supervise walink also goes on
+	// reconnecting after a 515, because whatsmeow does nothing if that connect fails.
 	c.reconnects, client.EnableAutoReconnect = client.EnableAutoReconnect, false
 	c.manual, client.DisableLoginAutoReconnect = client.DisableLoginAutoReconnect || c.manual, true
 	client.PrePairCallback = c.checkAccount(client.PrePairCallback)

@@ -13,9 +13,9 @@ import (
 // refusalWait is how long to wait after a first 400.
 const refusalWait = time.Minute
 
-// RequestCode asks the server for a pairing code for the number, and blocks until
-// the answer. It returns neither a code nor a failure if the connection was lost under the
-// request: the Conn posts that loss itself.
+// RequestCode asks the server for a pairing code for the number, and blocks until the
+// answer. It returns neither a code nor a failure if the connection was lost meanwhile:
+// the Conn posts that loss itself.
 func (c *Conn) RequestCode(number string) (string, *machine.Failure) {
 	c.mu.Lock()
 	ctx, client := c.life, c.client
@@ -27,8 +27,8 @@ func (c *Conn) RequestCode(number string) (string, *machine.Failure) {
 	return code, nil
 }
 
-// codeRefused says what a failed code request means; nil if the connection was
-// lost under it.
+// codeRefused says what a failed code request means. It returns nil if the connection
+// was lost meanwhile.
 func codeRefused(err error) *machine.Failure {
 	const op = "request code"
 	var (

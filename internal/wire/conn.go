@@ -1,11 +1,12 @@
-// Package wire is whatsmeow, tamed. Its one door is a Conn: one whatsmeow client
-// and its connection, which posts inputs of package machine and turns whatsmeow's
-// errors and nodes into failures.
+// Package wire hides whatsmeow's connection behind a Conn: one whatsmeow client and its
+// connection. A Conn posts inputs of package machine, and turns whatsmeow's errors and
+// nodes into failures.
 //
-// whatsmeow logs much that a Link has to know and sends no event for it, and its ways
-// of ending a connection are unsafe in three places. So a Conn also reads whatsmeow's
-// log (tap.go), and has a layer of its own between whatsmeow and the network
-// (transport.go) and between whatsmeow and the store (guard.go).
+// For much that a Link has to know, whatsmeow writes a log line and sends no event. And
+// its ways of ending a connection are unsafe in three places. So a Conn also reads
+// whatsmeow's log (log.go is the logger, tap.go reads the nodes). It puts its own layer
+// between whatsmeow and the network (transport.go), and another one between whatsmeow
+// and the store (guard.go).
 package wire
 
 import (
@@ -47,14 +48,14 @@ type Conn struct {
 	device    *wastore.Device
 	http      *http.Client
 	transport *transport
-	base      context.Context //nolint:containedctx // of which every life is made
+	base      context.Context //nolint:containedctx // the parent of every life
 
 	answering chan struct{} // holds one token while an assertion is on its way
 
-	reconnects, manual bool // what EnableAutoReconnect and DisableLoginAutoReconnect are after the login
+	reconnects, manual bool // the values of EnableAutoReconnect and DisableLoginAutoReconnect after the login
 
 	mu         sync.Mutex
-	inbox      *Inbox // of whoever watches the Conn
+	inbox      *Inbox // gets the inputs; Redirect changes it
 	client     *whatsmeow.Client
 	life       context.Context //nolint:containedctx // whatsmeow takes the life of a connection from the context of its Connect
 	cancel     context.CancelFunc
@@ -63,24 +64,24 @@ type Conn struct {
 	pairing    chan struct{}    // not nil once a pair-success has come; closed when whatsmeow has handled it
 	isPaired   bool             // pairing is closed
 	isAgreed   bool             // checkAccount has said yes
-	isRefused  bool             // the pair-success was not good, which is why the connection ends
-	late       []machine.Input  // what has come between the pair-success and the end of its handling
+	isRefused  bool             // a pair-success was refused, which is why the connection ends
+	late       []machine.Input  // the inputs that came while whatsmeow was handling the pair-success
 	rejected   *machine.Failure // why checkAccount said no
 	account    machine.Account  // that the device is linked to
 	challenge  json.RawMessage  // of the passkey, as it arrived last
 	helloID    string           // of the last companion_hello
-	codeRef    string           // of the code that the answer to it brought
+	codeRef    string           // of the code in the answer to the last companion_hello
 	finishID   string           // of the companion_finish that is on its way
 }
 
-// Params are what one Conn has that the other Conns of its Linker have not.
+// Params are what differs between the Conns of a Linker.
 type Params struct {
 	Epoch      int
 	Device     *wastore.Device
 	Inbox      *Inbox
-	Held       func() bool // whether the session is still ours; without it nothing passes. It blocks never
+	Held       func() bool // reports whether the session is still ours; if not, nothing passes. It never blocks
 	Patient    bool        // the store may take longer: nobody waits for a login after pairing
-	Supervised bool        // the 515 stays walink's after the login
+	Supervised bool        // walink reconnects after a 515, also after the login
 }
 
 // New returns a Conn that is not connected. The values of base go to every call
@@ -136,9 +137,8 @@ func (c *Conn) open() {
 	c.post(machine.Opened{Epoch: c.epoch})
 }
 
-// Shut closes the connection for good, and returns when whatsmeow has finished
-// with it. A pairing that is being stored is given the time to end one way or the
-// other.
+// Shut closes the connection for good, and returns when whatsmeow has finished with
+// the connection. If whatsmeow is storing a pairing, Shut waits for the outcome.
 func (c *Conn) Shut() {
 	c.mu.Lock()
 	c.isShut = true
@@ -146,17 +146,17 @@ func (c *Conn) Shut() {
 	c.mu.Unlock()
 	defer cancel()
 	if client == nil {
-		return // not made yet: open will see that it must not connect
+		return // no client yet: open will see isShut, and will not connect
 	}
 	c.disconnect(client, cancel)
-	c.awaitPairing() // checkAccount lets no other one begin
+	c.awaitPairing() // checkAccount lets no other pairing begin
 }
 
-// disconnect closes the connection, in order for a moment and then at once. A
-// reconnect by whatsmeow itself may block Disconnect.
+// disconnect closes the connection: cleanly if that takes at most closeGrace, and
+// otherwise by force. A reconnect by whatsmeow itself may block Disconnect.
 func (c *Conn) disconnect(client *whatsmeow.Client, cancel context.CancelFunc) {
 	w, dialing := c.transport.block()
-	// A connect, ours or one of whatsmeow's own, holds the lock that Disconnect needs.
+	// A connect, by walink or by whatsmeow itself, holds the lock that Disconnect needs.
 	if dialing {
 		cancel()
 	}
@@ -195,8 +195,8 @@ func (c *Conn) Account() machine.Account {
 // IsUp reports whether the Conn is connected and logged in.
 func (c *Conn) IsUp() bool { return c.Client().IsLoggedIn() && c.transport.up() }
 
-// Redirect gives the Conn another inbox, or none, and moves what the present one
-// holds about this Conn. rest is what was taken out of the present one before.
+// Redirect gives the Conn another inbox, or none, and moves the Conn's inputs there:
+// those of rest, which were taken out of from before, and those that from still holds.
 func (c *Conn) Redirect(to, from *Inbox, rest []machine.Input) {
 	if to == nil {
 		to = queue.New[machine.Input]()
@@ -212,15 +212,15 @@ func (c *Conn) Redirect(to, from *Inbox, rest []machine.Input) {
 	}
 }
 
-// post hands an input to whoever watches the Conn.
+// post puts an input into the inbox.
 func (c *Conn) post(in machine.Input) {
 	c.mu.Lock()
 	defer c.mu.Unlock() // Redirect must not come in between
 	c.inbox.Put(in)
 }
 
-// handle is whatsmeow's event handler. Failures that have a node of their own are
-// posted by received, which sees them earlier and always.
+// handle is whatsmeow's event handler. The failures that arrive as nodes are posted by
+// received, which sees them earlier, and sees all of them.
 func (c *Conn) handle(evt any) {
 	switch e := evt.(type) {
 	case *events.QR:
@@ -262,8 +262,8 @@ func (c *Conn) handle(evt any) {
 	}
 }
 
-// release leaves reconnects to whatsmeow, once: from then on its settings are the
-// program's.
+// release hands the reconnects over to whatsmeow, once. From then on the client has
+// the settings of the program.
 func (c *Conn) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -273,7 +273,7 @@ func (c *Conn) release() {
 	}
 }
 
-// released reports whether the client is the program's.
+// released reports whether release was called.
 func (c *Conn) released() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

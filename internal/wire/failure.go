@@ -56,13 +56,14 @@ func connectFailed(err error, proxy *url.URL) (failure *machine.Failure, tries i
 // tooManyConnections is a 429 that is not about a pairing code.
 func tooManyConnections(op string, cause error) *machine.Failure {
 	return &machine.Failure{Reason: machine.ReasonRateLimited, Op: op, RetryAfter: RateLimitWait, Err: hint.New(
-		cause, "Wait as long as the error says, and connect less often: WhatsApp limits it.",
+		cause, "Wait as long as the error says, and connect less often: WhatsApp limits connections.",
 	)}
 }
 
-// certificateFailed gives err a remedy if a certificate is at fault: that of TLS,
-// or that of WhatsApp's own handshake inside (verifyServerCert in whatsmeow's
-// handshake.go, whose errors have no type. Delete the texts when they have).
+// certificateFailed gives err a remedy if a certificate is at fault: that of TLS, or
+// that of WhatsApp's own handshake inside TLS. The errors of the latter have no type
+// (verifyServerCert in whatsmeow's handshake.go), so certificateFailed compares texts.
+// Delete the texts when whatsmeow exports errors.
 func certificateFailed(err error) error {
 	text := err.Error()
 	noise := strings.Contains(text, "failed to verify server cert")
@@ -72,9 +73,9 @@ func certificateFailed(err error) error {
 	switch {
 	case isInvalid && invalid.Reason == x509.Expired,
 		noise && (strings.Contains(text, "certificate expired") || strings.Contains(text, "certificate not valid yet")):
-		return hint.New(err, "Set the clock of this machine: by it WhatsApp's certificate is not valid now.")
+		return hint.New(err, "Set the clock of this machine: by that clock WhatsApp's certificate is not valid now.")
 	case noise, isInvalid, isUnknown, isOther:
-		return hint.New(err, "Exempt web.whatsapp.com from whatever intercepts TLS here, such as a proxy or a firewall: somebody else answers in its place.")
+		return hint.New(err, "Exempt web.whatsapp.com from the proxy, firewall or antivirus that intercepts TLS here and answers in its place.")
 	}
 	return err
 }
@@ -91,8 +92,8 @@ func viaProxy(err error) bool {
 	return errors.As(err, &op) && (op.Op == "proxyconnect" || strings.HasPrefix(op.Op, "socks "))
 }
 
-// refused says what an IQ error means. Its reason is other if the code means
-// nothing in particular.
+// refused says what an IQ error means. The reason of the failure is other, unless the
+// code is a 429 or a 5xx.
 func refused(op string, other machine.Reason, iq *whatsmeow.IQError) *machine.Failure {
 	failure := &machine.Failure{Reason: other, Op: op, Err: fmt.Errorf("WhatsApp answered %d %s", iq.Code, redact.Text(iq.Text))}
 	switch {

@@ -13,18 +13,18 @@ import (
 	"github.com/walink/walink/internal/machine"
 )
 
-// How long one call of a store may take. While a device is being linked that is
-// less than one try to log in has (machine.LoginTryLimit), and for a session that
-// is resumed less than the whole attempt (machine.OpenLimit). Otherwise the failure
-// would blame WhatsApp, which answers, for a store that does not.
+// How long one call of a store may take. For a device that is being linked, this is
+// less than the time of one try to log in (machine.LoginTryLimit). For a session that
+// is resumed, it is less than the time of the attempt (machine.OpenLimit). Otherwise
+// the failure would blame WhatsApp for a store that does not answer.
 const (
 	linkStoreLimit   = 8 * time.Second
 	resumeStoreLimit = 20 * time.Second
 )
 
 // guard is in front of the stores that whatsmeow calls on the way to Linked. It
-// bounds each call, and reports one that was not answered: whatsmeow waits for its
-// stores without a limit, and only logs most of their errors. After the login the
+// bounds each call, and reports a call that was not answered, because whatsmeow waits
+// for its stores without a limit, and only logs most of their errors. After the login the
 // guard lets everything through. Delete it when whatsmeow bounds these calls.
 type guard struct {
 	limit   time.Duration
@@ -42,8 +42,8 @@ func (c *Conn) guard(patient bool) {
 	g.put(c.device)
 }
 
-// put puts the guard in front of the stores of a device, in the place of an earlier
-// guard: a Store may give the same device twice.
+// put puts the guard in front of the stores of a device. It replaces an earlier guard,
+// because a Store may return the same device twice.
 func (g *guard) put(device *wastore.Device) {
 	container, identities, preKeys, lids := device.Container, device.Identities, device.PreKeys, device.LIDs
 	if old, ok := container.(guardedContainer); ok {

@@ -30,25 +30,25 @@ const (
 	wsClose        = 0x8
 	wsPing         = 0x9
 	wsPong         = 0xA
-	wsNone         = 0xF // of no frame
+	wsNone         = 0xF // no frame has it
 )
 
 var errNoHello = errors.New("the server sent something that is not its hello")
 
-// hello is what the server has sent before the handshake is done. Only the reader
-// of the connection uses it.
+// hello holds the bytes that the server has sent before the handshake is done. Only
+// the reader of the connection uses it.
 //
-// whatsmeow's handshake waits for one frame, and hears nothing of an end before
-// that. Bytes behind the frame would make its reader wait for ever if the handshake
-// fails. So the frame is passed on when it is whole, and the bytes that follow when
-// the handshake is done.
+// whatsmeow's handshake waits for one frame, and does not notice if the connection
+// ends before that frame. Bytes after the frame would block whatsmeow's reader for
+// ever if the handshake fails. So hello passes the frame on when the frame is whole,
+// and the bytes after the frame when the handshake is done.
 type hello struct {
-	held  []byte // has arrived and was not passed on
+	held  []byte // bytes that have arrived and were not passed on
 	ready int    // how much of held may be passed on
 	whole bool   // whatsmeow's frame has arrived, and ends where ready does
 }
 
-// take passes on what is ready.
+// take passes on the bytes that are ready.
 func (h *hello) take(p []byte) int {
 	n := copy(p, h.held[:h.ready])
 	if h.held, h.ready = h.held[n:], h.ready-n; len(h.held) == 0 {
@@ -57,11 +57,11 @@ func (h *hello) take(p []byte) int {
 	return n
 }
 
-// add takes what has arrived. The error is that of a close frame, or of bytes in
-// which no frame of whatsmeow will be found.
+// add takes the bytes that have arrived. It returns io.EOF for a close frame, and
+// errNoHello for bytes that cannot be a hello.
 func (h *hello) add(p []byte) error {
 	h.held = append(h.held, p...)
-	var got []byte          // of whatsmeow's frame, of which the first three bytes are the length
+	var got []byte          // the payload of whatsmeow's frame, after three bytes with the frame's length
 	message := byte(wsNone) // the kind of the message that is going on
 	at := 0
 	for at < len(h.held) {
@@ -91,7 +91,7 @@ func (h *hello) add(p []byte) error {
 		if message == wsBinary {
 			got = append(got, payload...)
 			if f.first&wsCompressed != 0 {
-				got = []byte{0, 0, 0} // a second decompressor, to see whether all has come, is not worth it
+				got = []byte{0, 0, 0} // counts as whole: a second decompressor is not worth it
 			}
 		}
 		if f.first&wsFinal == 0 {
@@ -110,8 +110,8 @@ func (h *hello) add(p []byte) error {
 	return nil
 }
 
-// arrive reads from the connection: until the handshake is done the server's hello
-// alone.
+// arrive reads from the connection. Until the handshake is done, it returns the
+// server's hello alone.
 func (w *wsConn) arrive(p []byte) (int, error) {
 	h := &w.hello
 	for {
@@ -136,7 +136,7 @@ func (w *wsConn) arrive(p []byte) (int, error) {
 	}
 }
 
-// awaitHandshake returns when the handshake is done, or when nobody waits for it.
+// awaitHandshake returns when the handshake is done, or can no longer succeed.
 func (w *wsConn) awaitHandshake() {
 	if isClosed(w.opened) {
 		return

@@ -54,7 +54,7 @@ func (l *logger) Warnf(msg string, args ...any) { l.logf(slog.LevelWarn, msg, ar
 // Infof logs at the info level.
 func (l *logger) Infof(msg string, args ...any) { l.logf(slog.LevelInfo, msg, args) }
 
-// Debugf logs at the debug level, and feeds the taps.
+// Debugf logs at the debug level, and passes nodes on to the tap (tap.go).
 func (l *logger) Debugf(msg string, args ...any) {
 	if len(args) == 0 && l.module == "" {
 		l.note(msg)
@@ -120,7 +120,7 @@ func safeArg(arg any) any {
 	case error, fmt.Stringer:
 		return redact.Text(fmt.Sprint(a))
 	}
-	return fmt.Sprintf("[%T]", arg) // whatsmeow may be changing it at this moment
+	return fmt.Sprintf("[%T]", arg) // not printed: whatsmeow may be changing it at this moment
 }
 
 // shape is a node without its content: tag, type, and the tags of its children.

@@ -18,11 +18,12 @@ import (
 // logoutLimit is how long WhatsApp may take to answer that a device is unlinked.
 const logoutLimit = 30 * time.Second
 
-// Logout tells WhatsApp to forget the device, and returns once WhatsApp has. When
-// ctx ends the failure has the cause of ctx.
+// Logout asks WhatsApp to remove the device, and returns once WhatsApp has done so. If
+// ctx ends first, the failure has the cause of ctx.
 //
-// It is Logout of whatsmeow's client.go without the Disconnect in it, which is not
-// safe while the server closes the connection (see transport).
+// Logout is a copy of Logout in whatsmeow's client.go without the call of Disconnect,
+// which is not safe while the server closes the connection (see transport). Delete the
+// copy when Disconnect is safe.
 func (c *Conn) Logout(ctx context.Context) *machine.Failure {
 	const op = "unlink"
 	internals := c.Client().DangerousInternals() //nolint:staticcheck // "deprecated" there means "dangerous"; nothing public sends an IQ
@@ -54,8 +55,8 @@ func (c *Conn) Logout(ctx context.Context) *machine.Failure {
 }
 
 // logoutFailed says what the answer to remove-companion-device means; nil is
-// success. whatsmeow answers a request with the node that ended the connection if
-// there is no other answer.
+// success. If the connection ends before the answer, whatsmeow gives the node that
+// ended the connection as the answer.
 func logoutFailed(op string, node *waBinary.Node) *machine.Failure {
 	switch {
 	case node == nil || node.Tag == "xmlstreamend":

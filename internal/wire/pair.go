@@ -13,8 +13,8 @@ import (
 	"github.com/walink/walink/internal/number"
 )
 
-// checkAccount returns the client's PrePairCallback: the last moment before
-// anything is stored. next is the callback that the program has set, if any.
+// checkAccount returns the client's PrePairCallback, which whatsmeow calls right before
+// it stores anything. next is the callback that the program has set, if any.
 //
 // whatsmeow handles each pair-success in its own goroutine (handleIQ in its
 // pair.go). A second one would be stored at the same time as the first, and its
@@ -36,7 +36,7 @@ func (c *Conn) checkAccount(next func(types.JID, string, string) bool) func(type
 	}
 }
 
-// reject says why a device of this account must not be linked, or nil.
+// reject returns why the account must not be linked, or nil.
 func (c *Conn) reject(account string) *machine.Failure {
 	switch {
 	case account == "":
@@ -73,7 +73,7 @@ func (c *Conn) beginPairing() {
 }
 
 // paired notes that whatsmeow has handled a pair-success. It posts the outcome, and
-// then what has come meanwhile.
+// then the inputs that came meanwhile.
 func (c *Conn) paired(in machine.PairSuccess) {
 	c.mu.Lock()
 	c.late = slices.Insert(c.late, 0, machine.Input(in))
@@ -81,8 +81,8 @@ func (c *Conn) paired(in machine.PairSuccess) {
 	c.endPairing(true)
 }
 
-// endPairing notes that whatsmeow has handled a pair-success, and posts or drops
-// what has come meanwhile, before awaitPairing returns.
+// endPairing notes that whatsmeow has handled a pair-success. It posts or drops the
+// inputs that came meanwhile, before awaitPairing returns.
 func (c *Conn) endPairing(keep bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,8 +113,9 @@ func (c *Conn) afterPairing(in machine.Input) {
 	}
 }
 
-// refuse notes that a pair-success was not good. Whatever happens to the connection
-// next is a consequence. It returns why checkAccount said no, if it did.
+// refuse notes that a pair-success was refused. All that happens to the connection
+// next is a consequence, and is not posted. refuse returns why checkAccount said no, or
+// nil if it did not.
 func (c *Conn) refuse() (rejected *machine.Failure) {
 	c.endPairing(false)
 	c.mu.Lock()
@@ -123,8 +124,8 @@ func (c *Conn) refuse() (rejected *machine.Failure) {
 	return c.rejected
 }
 
-// pairFailed says what whatsmeow's PairError means. rejected is what checkAccount
-// said.
+// pairFailed says what whatsmeow's PairError means. rejected is why checkAccount said
+// no, or nil.
 func pairFailed(err error, rejected *machine.Failure) (failure *machine.Failure, tries int) {
 	const op = "pair"
 	var (

@@ -13,9 +13,10 @@ import (
 	"github.com/walink/walink/internal/redact"
 )
 
-// AnswerPasskey sends an assertion, and blocks until WhatsApp's answer. Two at once
-// would mix up their keys inside whatsmeow, so the second one waits for the first:
-// a new challenge may come while the answer to the old one is on its way.
+// AnswerPasskey sends an assertion, and blocks until WhatsApp's answer. whatsmeow
+// would mix up the keys of two assertions at once, so the second one waits for the
+// first. There may be two, because a new challenge may come while the answer to the
+// old one is on its way.
 func (c *Conn) AnswerPasskey(assertion *types.WebAuthnResponse) *machine.Failure {
 	c.mu.Lock()
 	ctx, client := c.life, c.client
@@ -70,7 +71,7 @@ func passkeyRefused(op string, err error) *machine.Failure {
 		return &machine.Failure{Reason: machine.ReasonStalled, Op: op, Err: machine.ErrNoReply}
 	case errors.As(err, &iq):
 		refusal := refused(op, machine.ReasonPasskey, iq)
-		if refusal.Reason == machine.ReasonRateLimited { // whose own remedy is about pairing codes
+		if refusal.Reason == machine.ReasonRateLimited { // the reason's own remedy is about pairing codes
 			refusal.Err = hint.New(refusal.Err, "Wait as long as the error says, then try again.")
 		}
 		return refusal

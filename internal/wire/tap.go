@@ -10,10 +10,11 @@ import (
 	"github.com/walink/walink/internal/machine"
 )
 
-// received sees every node that arrives, before whatsmeow handles it, in the
-// goroutine that reads the connection. It must not change the node. It blocks only
-// until whatsmeow has handled a pair-success: whatsmeow may delete the device for a
-// failure while another of its goroutines is still storing the device.
+// received sees every node that arrives, before whatsmeow handles the node. The logger
+// in log.go calls it, in the goroutine that reads the connection. It must not change
+// the node. It blocks only until whatsmeow has handled a pair-success, because
+// whatsmeow may delete the device for a failure while another of its goroutines is
+// still storing the device.
 func (c *Conn) received(node *waBinary.Node) {
 	switch node.Tag {
 	case "failure":
@@ -100,7 +101,8 @@ func asJSON(data []byte) json.RawMessage {
 	return quoted
 }
 
-// sending sees every node that goes out, in the goroutine that sends it.
+// sending sees every node that goes out. The logger in log.go calls it, in the
+// goroutine that sends the node.
 func (c *Conn) sending(node *waBinary.Node) {
 	if node.Tag == "iq" && node.Attrs["type"] == "error" && !c.linked {
 		// A pair-success is refused. whatsmeow sends this and disconnects
@@ -129,7 +131,7 @@ func (c *Conn) sending(node *waBinary.Node) {
 	}
 }
 
-// codeRef is the link_code_pairing_ref, which names a pairing code.
+// codeRef returns the link_code_pairing_ref, which names a pairing code.
 func codeRef(reg waBinary.Node) string {
 	ref, _ := reg.GetChildByTag("link_code_pairing_ref").Content.([]byte)
 	return string(ref)

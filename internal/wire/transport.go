@@ -29,7 +29,7 @@ import (
 // whatsmeow honours the context, and takes a lock in these places.
 type transport struct {
 	base http.RoundTripper
-	held func() bool // whether the session is still ours; without it nothing passes
+	held func() bool // reports whether the session is still ours; if not, nothing passes
 
 	mu      sync.Mutex
 	blocked bool // nothing may be opened, until the next begin
@@ -90,7 +90,7 @@ func (t *transport) opened() {
 	}
 }
 
-// block lets nothing more be opened. It returns the current connection, or nil, and
+// block prevents new connections until the next begin. It returns the current connection, or nil, and
 // whether one is being dialed.
 func (t *transport) block() (c *wsConn, dialing bool) {
 	t.mu.Lock()
@@ -125,9 +125,9 @@ func (t *transport) tornDown() {
 	}
 }
 
-// whileUp notes a login and calls f, unless the reader has learned of the end of
-// the connection, and reports whether f was called. The consequences of such an end
-// come after f.
+// whileUp notes a login and calls f, unless the reader has already learned of the end
+// of the connection. It reports whether f was called. If the connection ends later, the
+// consequences come after f.
 func (t *transport) whileUp(f func()) bool {
 	c := t.connection()
 	c.mu.Lock()
@@ -139,7 +139,7 @@ func (t *transport) whileUp(f func()) bool {
 	return !c.ended
 }
 
-// conn is the connection under a websocket. It has one reader.
+// wsConn is the connection under a websocket. It has one reader.
 type wsConn struct {
 	rwc  io.ReadWriteCloser
 	held func() bool
@@ -149,12 +149,12 @@ type wsConn struct {
 	closing chan struct{} // closed once the websocket sends a close frame, is closed or killed
 	gone    chan struct{} // closed once whatsmeow has torn down a connection that had ended
 
-	hello hello // the reader's
+	hello hello // only for the reader
 
 	mu       sync.Mutex
 	read     bool // the server's hello, or something in its place, was passed on
 	loggedIn bool
-	rest     int           // of the frame that is being written
+	rest     int           // bytes that are missing of the frame that is being written
 	closed   bool          // by the websocket itself
 	idle     bool          // the reader has nothing to pass on
 	ended    bool          // the reader has learned of the end, and tears the websocket down
@@ -177,16 +177,16 @@ func (w *wsConn) signal(ch chan struct{}) {
 	}
 }
 
-// kill ends the connection under the websocket, for which the peer has ended it.
+// kill ends the connection under the websocket, as if the peer had ended it.
 func (w *wsConn) kill() {
 	_ = w.rwc.Close() // nobody can do anything about the error
 	w.signal(w.closing)
 }
 
-// drain makes Disconnect safe: a handshake that waits for the server is ended, and
-// otherwise nothing more arrives. When drain returns, the reader has passed on all
-// that it had, or whatsmeow has torn down a connection that had ended before; limit
-// bounds the wait.
+// drain makes Disconnect safe. It ends a handshake that waits for the server, and
+// otherwise mutes the connection. When drain returns, the reader has passed on all that
+// it had, or whatsmeow has torn down a connection that had ended before. limit bounds
+// the wait.
 func (w *wsConn) drain(limit time.Duration) {
 	w.mu.Lock()
 	silent := !w.read
@@ -211,7 +211,7 @@ func (w *wsConn) drain(limit time.Duration) {
 	}
 }
 
-// mute lets nothing more arrive, and returns a channel that is closed when the
+// mute stops all that arrives, and returns a channel that is closed when the
 // reader has nothing to pass on.
 func (w *wsConn) mute() <-chan struct{} {
 	w.mu.Lock()
@@ -240,9 +240,9 @@ func (w *wsConn) hasEnded() bool {
 	return w.ended
 }
 
-// Read reads from the connection. Where the connection ends before the server's
-// hello is whole, whatsmeow would go on waiting for the hello: Read gives it an
-// empty frame, which ends its handshake.
+// Read reads from the connection. If the connection ends before the server's hello is
+// whole, whatsmeow would go on waiting for the hello. So Read returns an empty frame,
+// which ends whatsmeow's handshake.
 func (w *wsConn) Read(p []byte) (int, error) {
 	w.mu.Lock()
 	w.idle = true
@@ -277,7 +277,7 @@ func (w *wsConn) Read(p []byte) (int, error) {
 	return 0, w.atEnd(err)
 }
 
-// atEnd holds the reader back until it may learn of the end, and returns the end.
+// atEnd blocks until the reader may learn of the end, and returns the error for it.
 func (w *wsConn) atEnd(err error) error {
 	w.awaitHandshake()
 	w.mu.Lock()
@@ -342,8 +342,8 @@ func (w *wsConn) Close() error {
 	return err
 }
 
-// NewHTTPClient returns a copy of own, or a client of walink's own if own is nil. A
-// proxy is used for everything, or nothing connects.
+// NewHTTPClient returns a copy of own, or walink's own client if own is nil. That
+// client uses the proxy for everything: without the proxy nothing connects.
 func NewHTTPClient(own *http.Client, proxy *url.URL) *http.Client {
 	switch {
 	case own != nil:
@@ -358,8 +358,8 @@ func NewHTTPClient(own *http.Client, proxy *url.URL) *http.Client {
 	}
 }
 
-// track returns a copy of c with its own transport. held says whether the
-// session may still be connected.
+// track returns a copy of c with its own transport. held reports
+// whether the session is still ours.
 func track(c *http.Client, held func() bool) (*http.Client, *transport) {
 	t := &transport{base: c.Transport, held: held}
 	if t.base == nil {
