@@ -161,9 +161,14 @@ func TestConfirmationOfAnEarlierChallengeIsAnswered(t *testing.T) {
 	t.Parallel()
 	s := asked(t)
 	for _, in := range []Input{
-		Answer{1, goodAssertion}, PasskeyCode{1, "ABCD-EFGH", false}, Confirm{2},
-		PasskeyWanted{1, []byte(`{"timeout":1}`), nil}, AnswerSent{1, 1, nil},
-		Answer{3, goodAssertion}, PasskeyCode{1, "ABCD-EFGH", false}, Confirm{4},
+		Answer{1, goodAssertion},
+		PasskeyCode{1, "ABCD-EFGH", false},
+		Confirm{2},
+		PasskeyWanted{1, []byte(`{"timeout":1}`), nil},
+		AnswerSent{1, 1, nil},
+		Answer{3, goodAssertion},
+		PasskeyCode{1, "ABCD-EFGH", false},
+		Confirm{4},
 	} {
 		s.step(in)
 	}
