@@ -4,8 +4,8 @@
 //
 // Every benchmark has three parts. The parts client=walink and client=whatsmeow
 // are for benchstat -col /client, and for the profile of one client. The part
-// ratio takes samples of both clients in turns and reports walink's median
-// divided by whatsmeow's: a machine that slows down slows down both.
+// ratio takes samples of both clients in turns and reports both medians, and
+// walink's divided by whatsmeow's: a machine that slows down slows down both.
 package bench_test
 
 import (
@@ -65,8 +65,11 @@ func compare(b *testing.B, prepare measurement, units ...string) {
 	}
 	b.Run("ratio", func(b *testing.B) {
 		samples := inTurns(b, prepare, clients...)
+		walink, whatsmeow := median(samples[0], 0), median(samples[1], 0)
 		b.ReportMetric(0, "ns/op")
-		b.ReportMetric(median(samples[0], 0)/median(samples[1], 0), "ratio")
+		b.ReportMetric(walink, "walink-"+units[0])
+		b.ReportMetric(whatsmeow, "whatsmeow-"+units[0])
+		b.ReportMetric(walink/whatsmeow, "ratio")
 	})
 }
 
