@@ -88,7 +88,7 @@ type Machine struct {
 
 // New returns a Machine that waits for Start.
 func New(cfg Config) *Machine {
-	return &Machine{cfg: cfg, strikes: map[Reason]int{}}
+	return &Machine{cfg: cfg}
 }
 
 // Step takes an input and returns the effects to carry out, in order. Afterwards

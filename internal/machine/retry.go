@@ -61,6 +61,9 @@ func (m *Machine) lost(now time.Time, in Lost) {
 // struck counts a failure and reports whether another attempt may follow.
 // Zero tries means any number.
 func (m *Machine) struck(reason Reason, tries int) bool {
+	if m.strikes == nil {
+		m.strikes = map[Reason]int{}
+	}
 	m.strikes[reason]++
 	return tries == 0 || m.strikes[reason] <= tries
 }
