@@ -189,8 +189,8 @@ func (a *attempt) step(in machine.Input) {
 	if a.end != nil {
 		return
 	}
-	conn := func() *wire.Conn { return a.conn } // read now, and not when the worker runs
 	for _, effect := range a.machine.Step(time.Now(), in) {
+		conn := a.conn // of this effect, whenever its worker runs
 		switch e := effect.(type) {
 		case machine.Tell:
 			a.emit(a.facts.event(e.Fact, a.set.phone))
@@ -199,21 +199,18 @@ func (a *attempt) step(in machine.Input) {
 		case machine.Connect:
 			a.connect(e)
 		case machine.Relogin:
-			a.workers.Go(conn().Reconnect)
+			a.workers.Go(conn.Reconnect)
 		case machine.AllowCode:
 			a.workers.Go(func() { a.inbox.Put(machine.CodeAllowed{Err: a.countCode()}) })
 		case machine.RequestCode:
-			conn := conn()
 			a.workers.Go(func() { a.requestCode(conn) })
 		case machine.AskHook:
 			a.askHook(e)
 		case machine.SendAnswer:
-			conn := conn()
 			a.workers.Go(func() {
 				a.inbox.Put(machine.AnswerSent{Epoch: e.Epoch, Answer: e.Answer, Err: conn.AnswerPasskey(e.Assertion)})
 			})
 		case machine.SendConfirm:
-			conn := conn()
 			a.workers.Go(func() {
 				a.inbox.Put(machine.ConfirmSent{Epoch: e.Epoch, Challenge: e.Challenge, Answer: e.Answer, Err: conn.ConfirmPasskey()})
 			})
@@ -221,7 +218,7 @@ func (a *attempt) step(in machine.Input) {
 			a.calls.reply(e.Answer, errorOf(e.Err))
 		case machine.Shut:
 			a.stopHook()
-			if conn := conn(); conn != nil && conn.Epoch() == e.Epoch {
+			if conn != nil && conn.Epoch() == e.Epoch {
 				a.conn = nil
 				a.workers.Go(conn.Shut)
 			}
