@@ -63,6 +63,7 @@ func sampleEvents(t *testing.T) map[string]walink.Event {
 		"failed":               walink.Failed{Err: fault},
 		"disconnected":         walink.Disconnected{Err: &walink.Error{Reason: walink.ErrNetwork, Op: "connection"}},
 		"reconnected":          walink.Reconnected{Account: account},
+		"standby":              walink.Standby{Holder: "walink, process 7 on db1", Err: &walink.Error{Reason: walink.ErrSessionBusy, Op: "lease session"}},
 	}
 }
 

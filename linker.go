@@ -129,7 +129,9 @@ func (l *Linker) start(ctx context.Context, standby bool) <-chan Event {
 	}
 	ctx, l.cancel = context.WithCancelCause(ctx)
 	l.running, l.done = a, make(chan struct{})
-	l.status = Status{State: StateConnecting}
+	if l.supervisor == nil { // under Supervise the events alone change the status
+		l.status = Status{State: StateConnecting}
+	}
 	go a.run(ctx, l.conn)
 	return a.events
 }
@@ -180,7 +182,9 @@ func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 	}
 	defer l.mu.Unlock()
 	l.conn, l.lease = conn, lease
-	l.status.apply(end)
+	if _, failed := end.(Failed); !failed || l.supervisor == nil { // Supervise says what follows
+		l.status = l.status.Apply(end)
+	}
 	l.cancel(nil)
 	l.running = nil
 	close(l.done)
@@ -199,7 +203,7 @@ func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
 	case l.supervisor != nil:
 		l.supervisor.inbox.Put(machine.Lost{Err: why, Tries: machine.NoTries})
 	default:
-		l.evictions.Go(l.release(Status{State: StateFailed, Err: errorOf(why)}))
+		l.evictions.Go(l.release(l.status.Apply(Failed{Err: errorOf(why)})))
 	}
 }
 
@@ -207,7 +211,7 @@ func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
 func (l *Linker) observe(event Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.status.apply(event)
+	l.status = l.status.Apply(event)
 }
 
 // Client returns the connected whatsmeow client after [Linked]. It returns nil before
@@ -216,14 +220,14 @@ func (l *Linker) observe(event Event) {
 func (l *Linker) Client() *whatsmeow.Client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conn == nil || l.status.State != StateLinked {
+	if l.conn == nil || l.status.State != StateLinked && l.status.State != StateOffline {
 		return nil
 	}
 	return l.conn.Client()
 }
 
-// Status returns a snapshot for programs that poll instead of reading events.
-// It holds the codes that are on the screen now, which are secrets.
+// Status returns a snapshot for programs that poll instead of reading events, and for
+// pages that come late. It holds the codes that are on the screen now, which are secrets.
 func (l *Linker) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()

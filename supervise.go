@@ -62,6 +62,7 @@ func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	l.supervisor, l.stopSupervisor, l.supervised = s, cancel, make(chan struct{})
+	l.status = Status{State: StateConnecting}
 	go s.run(ctx)
 	return s.events, nil
 }
@@ -247,7 +248,7 @@ func (s *supervisor) hear(in machine.Input, timer *time.Timer) bool {
 // drop closes the connection, and deletes the session if WhatsApp has removed the
 // device.
 func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
-	s.linker.forget(Status{State: StateConnecting, Err: why})
+	s.linker.forget(s.linker.Status()) // events alone change it
 	if why.Reason != ErrLoggedOut && why.Reason != ErrRemoved {
 		return why
 	}

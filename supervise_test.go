@@ -44,13 +44,13 @@ func TestSuperviseTellsWhenTheConnectionIsLostAndBack(t *testing.T) {
 			r.Server.Script(walinktest.StageLogin, walinktest.Delay(time.Second)) // otherwise whatsmeow is back at once
 			r.Server.Restart()
 			rig.WantReason(t, rig.Await[walink.Disconnected](r).Err, walink.ErrNetwork)
-			if status := r.Linker.Status(); status.State != walink.StateLinked || !errors.Is(status.Err, walink.ErrNetwork) {
+			if status := r.Linker.Status(); status.State != walink.StateOffline || !errors.Is(status.Err, walink.ErrNetwork) {
 				t.Errorf("the status is %+v", status)
 			}
 			if back := rig.Await[walink.Reconnected](r); back.Account.JID != account.JID {
 				t.Errorf("Reconnected has another account: %v", back.Account)
 			}
-			if status := r.Linker.Status(); status.Err != nil || r.Linker.Client() != client {
+			if status := r.Linker.Status(); status.State != walink.StateLinked || status.Err != nil || r.Linker.Client() != client {
 				t.Errorf("the status is %+v, the client the same: %t", status, r.Linker.Client() == client)
 			}
 		}
