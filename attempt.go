@@ -193,7 +193,7 @@ func (a *attempt) step(in machine.Input) {
 		conn := a.conn // of this effect, whenever its worker runs
 		switch e := effect.(type) {
 		case machine.Tell:
-			a.emit(a.facts.event(e.Fact, a.set.phone))
+			a.emit(a.facts.next(e.Fact, a.set.phone))
 		case machine.Load:
 			a.load(e.Epoch)
 		case machine.Connect:
@@ -215,7 +215,7 @@ func (a *attempt) step(in machine.Input) {
 				a.inbox.Put(machine.ConfirmSent{Epoch: e.Epoch, Challenge: e.Challenge, Answer: e.Answer, Err: conn.ConfirmPasskey()})
 			})
 		case machine.Reply:
-			a.calls.reply(e.Answer, errorOf(e.Err))
+			a.calls.reply(e.Answer, a.facts.error(e.Err))
 		case machine.Shut:
 			a.stopHook()
 			if conn != nil && conn.Epoch() == e.Epoch {
@@ -276,10 +276,21 @@ func (a *attempt) recordRefusal(failure *machine.Failure) {
 }
 
 // facts turns the machine's facts into events. It keeps the last error, so that events
-// about the same failure carry the same *Error.
+// about the same failure carry the same *Error, and what was on the screen before, on
+// which the remedies depend.
 type facts struct {
 	failure *machine.Failure
 	err     *Error
+	status  Status
+	at      situation
+}
+
+// next returns the event for a fact.
+func (f *facts) next(fact machine.Fact, phone Phone) Event {
+	event := f.event(fact, phone)
+	f.status = f.status.Apply(event)
+	f.at = f.at.after(event, f.status)
+	return event
 }
 
 // event returns the event for a fact. It adds what only this package knows: the phone,
@@ -319,7 +330,7 @@ func (f *facts) error(failure *machine.Failure) *Error {
 		return nil
 	}
 	if failure != f.failure {
-		f.failure, f.err = failure, errorOf(failure)
+		f.failure, f.err = failure, errorAt(f.at, failure)
 	}
 	return f.err
 }
@@ -331,12 +342,15 @@ func accountOf(a machine.Account) Account {
 }
 
 // errorOf returns the *Error for a failure, and nil for nil.
-func errorOf(f *machine.Failure) *Error {
+func errorOf(f *machine.Failure) *Error { return errorAt(anywhere, f) }
+
+// errorAt is errorOf for a failure in a situation.
+func errorAt(at situation, f *machine.Failure) *Error {
 	if f == nil {
 		return nil
 	}
-	e := &Error{Reason: Reason(f.Reason), Op: f.Op, RetryAfter: f.RetryAfter, Err: f.Err}
-	switch last := errorOf(f.Last); {
+	e := &Error{Reason: Reason(f.Reason), Op: f.Op, RetryAfter: f.RetryAfter, Err: f.Err, at: at}
+	switch last := errorAt(at, f.Last); {
 	case last == nil:
 	case f.Err == nil:
 		e.Err = last

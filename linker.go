@@ -127,6 +127,9 @@ func (l *Linker) start(ctx context.Context, standby bool) <-chan Event {
 		events: make(chan Event, eventBuffer), out: queue.New[Event](), lease: l.lease,
 		unlinking: l.unlinking, standby: standby, stopHook: func() {}, previous: func() {},
 	}
+	if l.unlinking {
+		a.facts.at = atUnlink
+	}
 	ctx, l.cancel = context.WithCancelCause(ctx)
 	l.running, l.done = a, make(chan struct{})
 	if l.supervisor == nil { // under Supervise the events alone change the status
@@ -333,7 +336,7 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		if ctx.Err() != nil {
 			failure = stopped(ctx, op)
 		}
-		return errorOf(failure)
+		return errorAt(atUnlink, failure)
 	}
 	failure := l.deleteSession(ctx, op) // before forget releases the lease
 	l.forget(Status{State: StateIdle})

@@ -2,6 +2,7 @@ package walink
 
 import (
 	"cmp"
+	"encoding/json"
 	"log/slog"
 	"time"
 )
@@ -42,7 +43,7 @@ type Status struct {
 // [StateConnecting]. Apply(event) of the status before an event is the [Linker.Status]
 // after the event, so a program that gets a status and then events knows the status, too.
 func (s Status) Apply(event Event) Status {
-	switch e := event.(type) {
+	switch e := valueOf(event).(type) {
 	case Connecting:
 		return Status{State: StateConnecting, Account: s.Account, Err: s.Err}
 	case PairingCode:
@@ -80,6 +81,49 @@ func (s Status) Apply(event Event) Status {
 		return Status{State: StateStandby, Holder: e.Holder, Account: s.Account, Err: e.Err}
 	}
 	return s
+}
+
+// Publish returns the status as [Publish] returns events: what the person at the phone may
+// see. The codes stay.
+func (s Status) Publish() Status {
+	if s.QRCode != nil {
+		code := *s.QRCode
+		code.Fallback = code.Fallback.publish()
+		s.QRCode = &code
+	}
+	if s.PasskeyRequired != nil {
+		required := *s.PasskeyRequired
+		required.Err = required.Err.publish()
+		s.PasskeyRequired = &required
+	}
+	s.Holder, s.Err = "", s.Err.publish()
+	return s
+}
+
+// MarshalJSON writes the status in full: the pairing code, the QR payload and the challenge
+// on the screen are secrets. [Status.Publish] says what the person at the phone may see.
+func (s Status) MarshalJSON() ([]byte, error) {
+	type plain Status // without methods
+	out := struct {
+		plain
+		PairingCode         any `json:"pairingCode,omitempty"` // in place of plain's, which are deeper and redact
+		QRCode              any `json:"qrCode,omitempty"`
+		PasskeyRequired     any `json:"passkeyRequired,omitempty"`
+		PasskeyConfirmation any `json:"passkeyConfirmation,omitempty"`
+	}{plain: plain(s)}
+	if s.PairingCode != nil {
+		out.PairingCode = bare(*s.PairingCode)
+	}
+	if s.QRCode != nil {
+		out.QRCode = bare(*s.QRCode)
+	}
+	if s.PasskeyRequired != nil {
+		out.PasskeyRequired = bare(*s.PasskeyRequired)
+	}
+	if s.PasskeyConfirmation != nil {
+		out.PasskeyConfirmation = bare(*s.PasskeyConfirmation)
+	}
+	return json.Marshal(out)
 }
 
 // LogValue returns the status with its secrets redacted.

@@ -1,10 +1,6 @@
 package machine
 
-import (
-	"time"
-
-	"github.com/walink/walink/internal/hint"
-)
+import "time"
 
 // codeOffer is the pairing code of the current connection.
 type codeOffer struct {
@@ -185,7 +181,7 @@ func (m *Machine) phoneRefused(now time.Time) {
 	if m.phase != phaseOffering || !m.code.shown {
 		return
 	}
-	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: hint.New(errRefreshCode, "Enter the new code exactly as it is shown.")}
+	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: errRefreshCode}
 	m.withdrawCode(Refused, err)
 	m.lastErr = err
 	m.requestCode(now)
