@@ -320,7 +320,7 @@ func (f *facts) event(fact machine.Fact, phone Phone) Event {
 	case machine.Linked:
 		return Linked{Account: accountOf(t.Account), Resumed: t.Resumed}
 	case machine.Failed:
-		return Failed{Err: f.error(t.Err)}
+		return failedBy(f.error(t.Err))
 	}
 	return nil
 }
@@ -334,6 +334,15 @@ func (f *facts) error(failure *machine.Failure) *Error {
 	}
 	return f.err
 }
+
+// failedBy returns the Failed for an error, and notes whether the program wanted the end.
+func failedBy(err *Error) Failed {
+	wanted := err.Reason == ErrCanceled || err.Reason == ErrClosed || err.Reason == ErrTimeout && err.Op == opSupervise
+	return Failed{Err: err, Stopped: wanted}
+}
+
+// opSupervise is the step of an error that says that the context of a Supervise has ended.
+const opSupervise = "supervise"
 
 func accountOf(a machine.Account) Account {
 	return Account{

@@ -97,37 +97,22 @@ const (
 func (at situation) after(event Event, status Status) situation {
 	var err *Error
 	switch e := event.(type) {
-	case PairingCode, QRCode:
-		switch {
-		case at == atWrongPhone:
-			return at // also when another code replaces the one that the wrong phone took
-		case status.PairingCode == nil:
-			return atQR
-		case status.QRCode == nil:
-			return atCode
-		}
-		return atBoth
-	case PasskeyRequired:
-		return atPasskey
-	case PasskeyConfirmation:
-		if e.Automatic {
-			return atPhone
-		}
-		return atCompare
-	case Paired:
-		return atPaired
 	case Withdrawn:
 		err = e.Err
 	case Retrying:
 		err = e.Err
-	case Linked, Reconnected, Disconnected:
-		return atLinked
-	case Connecting, Failed, Standby:
+	case Connecting, PairingCode, QRCode, PasskeyRequired, PasskeyConfirmation, Paired, Linked, Failed, Disconnected, Reconnected, Standby:
 	}
-	if at != atUnlink && err != nil && err.Reason == ErrWrongAccount {
+	now := status.situation()
+	switch {
+	case at == atUnlink:
+		return at
+	case err != nil && err.Reason == ErrWrongAccount:
 		return atWrongPhone
+	case now == anywhere, at == atWrongPhone && now <= atBoth: // also while the next code is shown
+		return at
 	}
-	return at
+	return now
 }
 
 // advice is a row of the table of remedies.

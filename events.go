@@ -188,9 +188,12 @@ type Standby struct {
 	Err *Error `json:"error"`
 }
 
-// Failed ends a Link that did not succeed.
+// Failed ends a Link that did not succeed, and a Supervise.
 type Failed struct {
 	Err *Error `json:"error"`
+	// Stopped says that the program itself wanted the end, so that nothing is wrong: it
+	// called Close or canceled the context, or the context of a Supervise has ended.
+	Stopped bool `json:"stopped,omitempty"`
 }
 
 // Kind returns [KindConnecting].
@@ -316,6 +319,9 @@ func sentence(event Event) string {
 		}
 		return fmt.Sprintf("The account %v is linked.", e.Account)
 	case Failed:
+		if e.Stopped {
+			return "The program has ended the Link" + because(e.Err)
+		}
 		return "The Link has failed" + because(e.Err)
 	case Disconnected:
 		return "The session is offline" + because(e.Err)

@@ -62,6 +62,7 @@ func sampleEvents(t *testing.T) map[string]walink.Event {
 		"retrying":             walink.Retrying{Attempt: 3, Err: fault, At: now},
 		"linked":               walink.Linked{Account: account, Resumed: true},
 		"failed":               walink.Failed{Err: fault},
+		"failed_stopped":       walink.Failed{Err: &walink.Error{Reason: walink.ErrClosed, Op: "supervise"}, Stopped: true},
 		"disconnected":         walink.Disconnected{Err: &walink.Error{Reason: walink.ErrNetwork, Op: "connection"}},
 		"reconnected":          walink.Reconnected{Account: account},
 		"standby":              walink.Standby{Holder: "walink, process 7 on db1", Err: &walink.Error{Reason: walink.ErrSessionBusy, Op: "lease session"}},

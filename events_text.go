@@ -300,7 +300,7 @@ func (e Retrying) LogValue() slog.Value {
 
 // LogValue returns the event with the error as text.
 func (e Failed) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("error", text(e.Err)))
+	return slog.GroupValue(slog.String("error", text(e.Err)), slog.Bool("stopped", e.Stopped))
 }
 
 // LogValue returns the event with the error as text.

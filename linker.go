@@ -171,7 +171,7 @@ func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 		if l.closed {
 			err = &Error{Reason: ErrClosed, Op: "link"}
 		}
-		conn, lease, end = nil, nil, Failed{Err: err}
+		conn, lease, end = nil, nil, failedBy(err)
 	}
 	defer l.mu.Unlock()
 	l.conn, l.lease = conn, lease

@@ -156,6 +156,29 @@ func (s Status) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
+// situation returns what a failure now finds.
+func (s Status) situation() situation {
+	switch {
+	case s.PairingCode != nil && s.QRCode != nil:
+		return atBoth
+	case s.PairingCode != nil:
+		return atCode
+	case s.QRCode != nil:
+		return atQR
+	case s.PasskeyRequired != nil:
+		return atPasskey
+	case s.PasskeyConfirmation != nil && s.PasskeyConfirmation.Automatic:
+		return atPhone
+	case s.PasskeyConfirmation != nil:
+		return atCompare
+	case s.State == StatePaired:
+		return atPaired
+	case s.Account != nil:
+		return atLinked
+	}
+	return anywhere
+}
+
 // closed returns the status after Close: a linked session becomes idle.
 func (s Status) closed() Status {
 	if s.State == StateLinked || s.State == StateOffline {

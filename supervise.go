@@ -93,11 +93,11 @@ func (s *supervisor) run(ctx context.Context) {
 				!errors.Is(err, tenure.ErrNotRenewed)
 		}
 		if ctx.Err() != nil {
-			err, over = errorOf(stopped(ctx, "supervise")), true
+			err, over = errorAt(s.linker.Status().situation(), stopped(ctx, opSupervise)), true
 		}
 		if over {
 			s.linker.unsupervised(err)
-			s.out.Put(Failed{Err: err})
+			s.out.Put(failedBy(err))
 			drain(s.out, s.events)
 			return
 		}
