@@ -54,6 +54,9 @@ const (
 	ErrClientOutdated Reason = "client_outdated"
 	// ErrLoggedOut: the device is not, or no longer, linked.
 	ErrLoggedOut Reason = "logged_out"
+	// ErrNotTold: Unlink has deleted a session whose login WhatsApp refuses, so that
+	// WhatsApp was not told.
+	ErrNotTold Reason = "not_told"
 	// ErrRemoved: the device was removed within Settings.Probation.
 	ErrRemoved Reason = "removed"
 	// ErrBanned: the account is banned.
@@ -112,6 +115,8 @@ func (r Reason) remedy() string {
 		return "Update walink and whatsmeow: WhatsApp no longer accepts this version."
 	case ErrLoggedOut:
 		return "Link the account again."
+	case ErrNotTold:
+		return "Look on the phone under Linked devices, and remove the device there if it is still listed."
 	case ErrRemoved:
 		return "Look on the phone under Linked devices why the device was removed, then link again."
 	case ErrBanned:

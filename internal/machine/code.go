@@ -21,13 +21,14 @@ type codeOffer struct {
 	counted  bool     // the ledger has counted a code that was not requested yet
 	denied   *Failure // the ledger's refusal, until a code is wanted
 	number   int      // of the last code that was shown
+	requests int      // codes that the server was asked for
 	faults   int      // requests in a row without a usable answer
 	off      *Failure // why no more codes are requested; nil while they are
 }
 
 // clear takes the code off the screen, and forgets the request.
 func (c *codeOffer) clear() {
-	*c = codeOffer{counting: c.counting, counted: c.counted, denied: c.denied, number: c.number, faults: c.faults, off: c.off}
+	*c = codeOffer{counting: c.counting, counted: c.counted, denied: c.denied, number: c.number, requests: c.requests, faults: c.faults, off: c.off}
 }
 
 // deadline returns the next deadline of the code. Once the phone has answered, the
@@ -64,7 +65,7 @@ func (m *Machine) allowCode() {
 func (m *Machine) count() {
 	if !m.code.counting && !m.code.counted && m.code.denied == nil {
 		m.code.counting = true
-		m.do(AllowCode{})
+		m.do(AllowCode{Alone: m.cfg.Codes > 0})
 	}
 }
 
@@ -89,6 +90,11 @@ func (m *Machine) awaitCode(now time.Time) {
 
 // askForCode asks the server for a code once the ledger has counted it.
 func (m *Machine) askForCode(now time.Time) {
+	if m.cfg.Codes > 0 && m.code.requests >= m.cfg.Codes {
+		m.withdrawAll(now, Expired, nil)
+		m.untaken()
+		return
+	}
 	m.count()
 	switch err := m.code.denied; {
 	case err != nil:
@@ -97,7 +103,8 @@ func (m *Machine) askForCode(now time.Time) {
 	case m.code.counted:
 		m.code.counted = false
 		m.code.issued, m.code.asked = now, true
-		m.do(RequestCode{m.epoch})
+		m.code.requests++
+		m.do(RequestCode{Epoch: m.epoch, Alone: m.cfg.Codes > 0})
 	}
 }
 
@@ -153,7 +160,7 @@ func (m *Machine) noMoreCodes(now time.Time, err *Failure) {
 	switch {
 	case m.cfg.QR:
 		if !m.qr.shown() {
-			m.reopen(now)
+			m.nextRound(now)
 		}
 	case m.cfg.Fallback:
 		m.qr.fallback = err
@@ -170,6 +177,7 @@ func (m *Machine) phoneAnswered(now time.Time) {
 	if m.phase != phaseOffering || !m.code.shown {
 		return
 	}
+	m.attend(now)
 	if m.code.answers++; m.code.answers > maxAnswers {
 		m.phoneRefused(now)
 		return
@@ -185,6 +193,7 @@ func (m *Machine) phoneRefused(now time.Time) {
 	if m.phase != phaseOffering || !m.code.shown {
 		return
 	}
+	m.attend(now)
 	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: hint.New(errRefreshCode, "Enter the new code exactly as it is shown.")}
 	m.withdrawCode(Refused, err)
 	m.lastErr = err
@@ -201,7 +210,7 @@ func (m *Machine) codeDeadline(now time.Time) {
 	case m.code.shown:
 		// The server ends a connection at about this age, so the next code gets a new one.
 		m.withdrawAll(now, Expired, nil)
-		m.reopen(now)
+		m.nextRound(now)
 	}
 }
 

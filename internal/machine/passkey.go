@@ -45,6 +45,7 @@ func (m *Machine) passkeyWanted(now time.Time, in PasskeyWanted) {
 	if m.phase == phasePasskey && in.Err == nil && bytes.Equal(in.Challenge, m.ceremony.challenge) {
 		return
 	}
+	m.attend(now)
 	m.code.clear()
 	m.qr.clear()
 	m.lastErr = nil

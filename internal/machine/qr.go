@@ -78,7 +78,7 @@ func (m *Machine) rotate(now time.Time) {
 	case len(m.qr.payloads) == 0:
 		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: ReasonPairing, Op: "pair device", Err: ErrEmptyRefs}, Tries: FewTries})
 	default:
-		m.reopen(now)
+		m.nextRound(now)
 	}
 }
 
