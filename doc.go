@@ -84,7 +84,8 @@
 // three requests in a row got no usable answer. walink then asks for no
 // more codes in this Link. The reason is in QRCode.Fallback if QR codes take over, in
 // a Withdrawn of [MethodPairing] if they were shown all along, and otherwise in
-// Failed. [ParseSettings] reads Settings from JSON.
+// Failed. While a request is not answered for more than 5 s, a QR code is shown as well.
+// [ParseSettings] reads Settings from JSON.
 //
 // # The events, and their order
 //

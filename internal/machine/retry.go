@@ -21,6 +21,9 @@ func (m *Machine) lost(now time.Time, in Lost) {
 			m.reopen(now)
 			return
 		}
+		if m.cfg.Fallback && !m.code.replyBy.IsZero() {
+			m.qr.fallback = in.Err // the next connection shows QR codes at once
+		}
 	case phaseProbation:
 		if in.Err.Reason == ReasonLoggedOut {
 			in.Err = &Failure{Reason: ReasonRemoved, Op: in.Err.Op, Err: in.Err.Err}

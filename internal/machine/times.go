@@ -11,6 +11,7 @@ const (
 	codeLife    = 180 * time.Second // a pairing code, counted from before the request
 	codeLimit   = 30 * time.Second  // from the request for a code to the answer
 	LedgerLimit = 20 * time.Second  // the ledger's part of codeLimit
+	qrAfter     = 5 * time.Second   // from the request for a code to a QR code next to it, with Config.Fallback; errCodeSlow names it
 	answerLimit = 60 * time.Second  // from the phone's answer to pair-success; errPairStalled and errPasskeyPhone name it
 
 	passkeyLife = 10 * time.Minute // a passkey challenge

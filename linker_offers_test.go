@@ -1,0 +1,95 @@
+package walink_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
+	"github.com/walink/walink/walinktest"
+)
+
+func TestUnansweredCodeRequestBringsAQRCodeWithin35Seconds(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]struct {
+		refs, hello walinktest.Action
+		reason      walink.Reason
+	}{
+		"silence":               {walinktest.Pass(), walinktest.Silence().Always(), walink.ErrStalled},
+		"silence and late refs": {walinktest.Delay(29 * time.Second), walinktest.Silence().Always(), walink.ErrStalled},
+		"the connection ends":   {walinktest.Pass(), walinktest.Drop().Always(), walink.ErrNetwork},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				settings := pairing()
+				settings.QRFallback = true
+				r := rig.New(t, settings)
+				r.Server.Script(walinktest.StagePairDevice, script.refs)
+				r.Server.Script(walinktest.StageCompanionHello, script.hello)
+				start := time.Now()
+				r.Link(t.Context())
+				code := rig.Await[walink.QRCode](r)
+				if took := time.Since(start); took > 35*time.Second {
+					t.Errorf("the first QR code comes after %v", took)
+				}
+				rig.WantReason(t, code.Fallback, script.reason)
+				r.Scan(code)
+				r.Linked()
+			})
+		})
+	}
+}
+
+func TestLateAnswerToTheCodeRequestIsShownNextToTheQRCode(t *testing.T) {
+	t.Parallel()
+	for _, late := range []time.Duration{10 * time.Second, 50 * time.Second} {
+		t.Run(late.String(), func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				settings := pairing()
+				settings.QRFallback = true
+				r := rig.New(t, settings)
+				r.Server.Script(walinktest.StageCompanionHello, walinktest.Delay(late))
+				r.Link(t.Context())
+				rig.Await[walink.QRCode](r)
+				code := rig.Await[walink.PairingCode](r)
+				if got := code.Expires.Sub(code.Issued); got != 180*time.Second || time.Since(code.Issued) < late {
+					t.Errorf("a code that was issued %v ago is good for %v", time.Since(code.Issued), got)
+				}
+				if r.Linker.Status().QRCode == nil {
+					t.Error("the QR code has left the screen")
+				}
+				r.Enter(code)
+				r.Linked()
+			})
+		})
+	}
+}
+
+// Once a code has come, the next connection shows a pairing code alone again.
+func TestQRCodeInPlaceOfALateCodeEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		settings := pairing()
+		settings.QRFallback = true
+		r := rig.New(t, settings)
+		r.Server.Script(walinktest.StageCompanionHello, walinktest.Delay(10*time.Second))
+		r.Link(t.Context())
+		rig.Await[walink.PairingCode](r)
+		for {
+			if connecting := rig.Await[walink.Connecting](r); connecting.Attempt == 2 {
+				break
+			}
+		}
+		code, ok := r.Next().(walink.PairingCode)
+		if !ok {
+			t.Fatalf("the events are\n%s", r.Story())
+		}
+		if r.Linker.Status().QRCode != nil {
+			t.Error("a QR code is on the screen")
+		}
+		r.Enter(code)
+		r.Linked()
+	})
+}
