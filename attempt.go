@@ -241,7 +241,7 @@ func (a *attempt) emit(event Event) {
 	case Linked, Failed:
 		a.end = event
 	case Connecting, PairingCode, QRCode, Withdrawn, PasskeyRequired, PasskeyConfirmation, Paired, Retrying,
-		Disconnected, Reconnected:
+		Disconnected, Reconnected, Standby:
 		a.linker.observe(event)
 		send(a.out, a.events, event)
 	}

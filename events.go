@@ -11,7 +11,7 @@ import (
 
 // Event is one step of a Link: [Connecting], [PairingCode], [QRCode], [Withdrawn],
 // [PasskeyRequired], [PasskeyConfirmation], [Paired], [Retrying], [Linked] or
-// [Failed]. Supervise also sends [Disconnected] and [Reconnected]. Minor releases may
+// [Failed]. Supervise also sends [Disconnected], [Reconnected] and [Standby]. Minor releases may
 // add events, so keep a default case.
 //
 // Events are plain data and may be copied and kept. Pairing codes and QR
@@ -41,6 +41,7 @@ const (
 	KindFailed              Kind = "failed"
 	KindDisconnected        Kind = "disconnected"
 	KindReconnected         Kind = "reconnected"
+	KindStandby             Kind = "standby"
 )
 
 // Method is a way to link.
@@ -192,6 +193,15 @@ type Reconnected struct {
 	Account Account `json:"account"`
 }
 
+// Standby says, during Supervise, that another program has the session. It is sent
+// once; [Connecting] follows when the session is free.
+type Standby struct {
+	// Holder is what the lease says of the program that has the session.
+	Holder string `json:"holder,omitempty"`
+	// Err is the [ErrSessionBusy] of the Link that found the session taken.
+	Err *Error `json:"error"`
+}
+
 // Failed ends a Link that did not succeed.
 type Failed struct {
 	Err *Error `json:"error"`
@@ -233,6 +243,9 @@ func (Disconnected) Kind() Kind { return KindDisconnected }
 // Kind returns [KindReconnected].
 func (Reconnected) Kind() Kind { return KindReconnected }
 
+// Kind returns [KindStandby].
+func (Standby) Kind() Kind { return KindStandby }
+
 func (Connecting) isEvent()          {}
 func (PairingCode) isEvent()         {}
 func (QRCode) isEvent()              {}
@@ -245,6 +258,7 @@ func (Linked) isEvent()              {}
 func (Failed) isEvent()              {}
 func (Disconnected) isEvent()        {}
 func (Reconnected) isEvent()         {}
+func (Standby) isEvent()             {}
 
 const redacted = "[redacted]"
 
@@ -377,6 +391,11 @@ func (e Disconnected) LogValue() slog.Value {
 // LogValue returns the event with the number redacted.
 func (e Reconnected) LogValue() slog.Value {
 	return slog.GroupValue(slog.Any("account", e.Account))
+}
+
+// LogValue returns the event with the error as text.
+func (e Standby) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("holder", e.Holder), slog.String("error", text(e.Err)))
 }
 
 func text(err *Error) string {

@@ -62,6 +62,8 @@ func UnmarshalEvent(data []byte) (Event, error) {
 		return unmarshalAs[Disconnected](data)
 	case KindReconnected:
 		return unmarshalAs[Reconnected](data)
+	case KindStandby:
+		return unmarshalAs[Standby](data)
 	}
 	return nil, fmt.Errorf("walink: unmarshal event: unknown kind %q", head.Kind)
 }
@@ -83,6 +85,10 @@ func unmarshalAs[E Event](data []byte) (Event, error) {
 	case Retrying:
 		if e.Err == nil {
 			return nil, errors.New("walink: unmarshal event: retrying without an error")
+		}
+	case Standby:
+		if e.Err == nil {
+			return nil, errors.New("walink: unmarshal event: standby without an error")
 		}
 	}
 	return event, nil

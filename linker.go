@@ -121,7 +121,7 @@ func (l *Linker) busy(op string) error {
 // moment ago. The caller holds l.mu.
 func (l *Linker) start(ctx context.Context, standby bool) <-chan Event {
 	cfg := l.set.machine
-	cfg.ResumeOnly = l.unlinking
+	cfg.ResumeOnly = cfg.ResumeOnly || l.unlinking
 	a := &attempt{
 		linker: l, set: l.set, machine: machine.New(cfg), inbox: queue.New[machine.Input](),
 		events: make(chan Event, eventBuffer), out: queue.New[Event](), lease: l.lease,
@@ -132,6 +132,23 @@ func (l *Linker) start(ctx context.Context, standby bool) <-chan Event {
 	l.status = Status{State: StateConnecting}
 	go a.run(ctx, l.conn)
 	return a.events
+}
+
+// Attend says that somebody is at the phone and at the screen now. A Supervise that
+// pauses between rounds of codes that nobody took offers codes at once. Attend may be
+// called at any time, also when nothing is running.
+func (l *Linker) Attend() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.running != nil {
+		l.running.inbox.Put(machine.Attended{})
+	}
+	if l.supervisor != nil {
+		select {
+		case l.supervisor.attended <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // watch returns the inbox of the running Supervise, which watches the connection

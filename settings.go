@@ -43,6 +43,10 @@ type Settings struct {
 	// QRFallback shows QR codes if no pairing code can be had; by default the Link
 	// fails then.
 	QRFallback bool `json:"qrFallback,omitempty"`
+	// ResumeOnly logs a stored session in and never asks anybody for anything. Link and
+	// Supervise end with ErrLoggedOut at once if nothing is stored, or if WhatsApp has
+	// removed the device.
+	ResumeOnly bool `json:"resumeOnly,omitempty"`
 	// Browser is the browser that the linked device claims to be; "" is BrowserChrome.
 	Browser Browser `json:"browser,omitempty"`
 	// OS is the system that the linked device claims to run on; "" is OSLinux.
@@ -167,7 +171,7 @@ func (s Settings) Check() error {
 // returns what it could read together with the error.
 func (s Settings) resolve() (resolved, error) {
 	r, faults := s.check(nil)
-	if r.machine.Code && s.Phone == "" {
+	if r.machine.Code && s.Phone == "" && !s.ResumeOnly {
 		faults = append(faults, &SettingError{
 			Field: "Phone", Value: `""`, Problem: "needed for a pairing code", cause: ErrInvalidPhone,
 			Fix: "Set Phone to the account's number with its country code, or link by QR code.",
@@ -205,7 +209,7 @@ func (s Settings) check(key func(field string) string) (resolved, []error) {
 		passkey:    s.Passkey,
 		machine: machine.Config{
 			VersionRefresh: !s.DisableVersionRefresh, Timeout: max(cmp.Or(s.Timeout, defaultTimeout), 0), Patient: s.Timeout == 0,
-			Probation: s.Probation, Hook: s.Passkey != nil, CompareCode: s.ComparePasskeyCode, Jitter: rand.Float64,
+			Probation: s.Probation, Hook: s.Passkey != nil, CompareCode: s.ComparePasskeyCode, Jitter: rand.Float64, ResumeOnly: s.ResumeOnly,
 		},
 	}
 	r.conn = &wire.Config{

@@ -83,7 +83,7 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 // settingKeys are the keys that ParseSettings reads.
 func settingKeys() []string {
 	return []string{
-		"session", "phone", "linkingMode", "preferPairingCode", "qrFallback", "browser", "os", "deviceName", "disablePush",
+		"session", "phone", "linkingMode", "preferPairingCode", "qrFallback", "resumeOnly", "browser", "os", "deviceName", "disablePush",
 		"timeout", "probation", "codeBudget", "disableVersionRefresh", "comparePasskeyCode", "proxy",
 		"number", "preferQr", "mode", "qrcode", "pairing",
 	}
@@ -170,6 +170,7 @@ func (r *settingsReader) settings() Settings {
 		Proxy:                 r.text("proxy"),
 		PreferPairingCode:     r.preference(),
 		QRFallback:            r.is("qrFallback"),
+		ResumeOnly:            r.is("resumeOnly"),
 	}
 	r.allowances(&s)
 	_, faults := s.check(func(field string) string {

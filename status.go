@@ -13,6 +13,7 @@ const (
 	StateAwaitingPasskey State = "awaiting_passkey" // the account wants a passkey
 	StatePaired          State = "paired"           // the phone has accepted; the login follows
 	StateLinked          State = "linked"           // the last Link ended with Linked
+	StateStandby         State = "standby"          // another program has the session, and Supervise waits for it
 	StateFailed          State = "failed"           // the last Link ended with Failed
 )
 
@@ -80,6 +81,8 @@ func (s *Status) apply(event Event) {
 		s.Err = e.Err // State stays linked: whatsmeow reconnects the same client
 	case Reconnected:
 		s.Err = nil
+	case Standby:
+		s.State, s.Err = StateStandby, e.Err
 	case Linked:
 		*s = Status{State: StateLinked, Account: &e.Account}
 	case Failed:

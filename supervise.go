@@ -58,7 +58,7 @@ func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 	}
 	s := &supervisor{
 		linker: l, events: make(chan Event, eventBuffer), out: queue.New[Event](), inbox: queue.New[machine.Input](),
-		pause: machine.ShortestWait,
+		pause: machine.ShortestWait, attended: make(chan struct{}, 1),
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	l.supervisor, l.stopSupervisor, l.supervised = s, cancel, make(chan struct{})
@@ -73,7 +73,9 @@ type supervisor struct {
 	events chan Event
 	out    *queue.Queue[Event] // the events that the reader has not taken yet
 	inbox  *wire.Inbox         // of the connection after Linked
-	pause  time.Duration       // before the next Link, if one has failed
+
+	attended chan struct{} // holds a token once Attend was called
+	pause    time.Duration // before the next Link, if one has failed
 
 	stored  bool             // the store has worked at least once
 	standby bool             // another program had the session when the last Link failed
@@ -168,6 +170,8 @@ func (s *supervisor) wait(ctx context.Context, why *Error) {
 		case out <- event:
 			s.out.Sent()
 		case <-timer.C:
+			return
+		case <-s.attended:
 			return
 		case <-ctx.Done():
 			return

@@ -52,7 +52,7 @@ func run(ctx context.Context, path string) error {
 		case walink.Failed:
 			return e.Err
 		case walink.PairingCode, walink.Linked, walink.Connecting, walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired,
-			walink.Retrying, walink.Disconnected, walink.Reconnected:
+			walink.Retrying, walink.Disconnected, walink.Reconnected, walink.Standby:
 		}
 	}
 	sessions, err := st.Sessions(ctx)

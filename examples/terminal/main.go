@@ -230,7 +230,8 @@ func (p *program) link(ctx context.Context, st store.Store, linker *walink.Linke
 				}
 			case walink.PasskeyConfirmation:
 				p.desk.Compare(e)
-			case walink.Connecting, walink.PairingCode, walink.QRCode, walink.Withdrawn, walink.Paired, walink.Retrying, walink.Disconnected, walink.Reconnected:
+			case walink.Connecting, walink.PairingCode, walink.QRCode, walink.Withdrawn, walink.Paired, walink.Retrying, walink.Disconnected, walink.Reconnected,
+				walink.Standby:
 			}
 		}
 	}

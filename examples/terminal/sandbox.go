@@ -118,7 +118,7 @@ func (s *sandbox) See(event walink.Event) {
 		}
 	case walink.PasskeyRequired, walink.Paired, walink.Linked, walink.Failed:
 		s.code, s.payload = "", ""
-	case walink.Connecting, walink.PasskeyConfirmation, walink.Retrying, walink.Disconnected, walink.Reconnected:
+	case walink.Connecting, walink.PasskeyConfirmation, walink.Retrying, walink.Disconnected, walink.Reconnected, walink.Standby:
 	}
 	if s.code != "" || s.payload != "" {
 		select {

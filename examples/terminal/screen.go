@@ -183,7 +183,7 @@ func (s *screen) lines(event walink.Event, now time.Time) []string {
 	case walink.Connecting, walink.Retrying:
 		return []string{s.view.status(now)}
 	case walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired, walink.Linked, walink.Failed,
-		walink.Disconnected, walink.Reconnected:
+		walink.Disconnected, walink.Reconnected, walink.Standby:
 		return nil
 	}
 	if s.explained[event.Kind()] {

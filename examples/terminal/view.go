@@ -81,7 +81,7 @@ func (v *view) apply(event walink.Event, now time.Time) []string {
 		v.code, v.qr = nil, nil
 		v.busy, v.until = "Trying again in", e.At
 		return []string{fmt.Sprintf("Attempt %d failed: %s", e.Attempt-1, v.because(e.Err, now))}
-	case walink.Linked, walink.Failed, walink.Disconnected, walink.Reconnected:
+	case walink.Linked, walink.Failed, walink.Disconnected, walink.Reconnected, walink.Standby:
 		v.code, v.qr = nil, nil
 	}
 	return nil

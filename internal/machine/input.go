@@ -32,6 +32,8 @@ type (
 		Answer    int
 		Assertion []byte
 	}
+	// Attended says that somebody is at the phone and at the screen now.
+	Attended struct{}
 	// Confirm says that ConfirmPasskey was called. Answer is the number of the call.
 	Confirm struct{ Answer int }
 )
@@ -163,6 +165,7 @@ func (Tick) attempt() int                { return 0 }
 func (Stop) attempt() int                { return 0 }
 func (CodeAllowed) attempt() int         { return 0 }
 func (Answer) attempt() int              { return 0 }
+func (Attended) attempt() int            { return 0 }
 func (Confirm) attempt() int             { return 0 }
 func (in DeviceLoaded) attempt() int     { return in.Epoch }
 func (in Leased) attempt() int           { return in.Epoch }

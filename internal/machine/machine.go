@@ -165,6 +165,10 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 		m.answerSent(now, in)
 	case PasskeyCode:
 		m.passkeyCode(now, in)
+	case Attended:
+		if m.phase == phaseWaiting {
+			m.open(now)
+		}
 	case Confirm:
 		m.confirm(now, in)
 	case ConfirmSent:
