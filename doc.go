@@ -64,9 +64,9 @@
 //
 // Each QRCode takes the place of the one before. The first one of a connection is
 // good for 60 seconds and the others for 20; after 160 seconds a new connection
-// brings new ones, until Settings.Timeout. A QRCode comes early if the secret in it has
-// changed, because the code on the screen can then no longer succeed. WhatsApp may
-// retire the secret, and the entry of a pairing code changes it.
+// brings new ones, until Settings.Timeout. A QRCode comes early if the one on the screen
+// can no longer succeed: WhatsApp may retire its secret or its ref, and the entry of a
+// pairing code changes the secret.
 //
 // # Both, and falling back
 //

@@ -93,3 +93,38 @@ func TestQRCodeInPlaceOfALateCodeEndsWithItsConnection(t *testing.T) {
 		r.Linked()
 	})
 }
+
+func TestSecondPairDeviceReplacesTheQRCodeAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []walink.LinkingMode{walink.ModeQR, walink.ModeBoth} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: mode})
+				r.Link(t.Context())
+				dead := rig.Await[walink.QRCode](r)
+				if mode == walink.ModeBoth {
+					rig.Await[walink.PairingCode](r)
+				}
+				time.Sleep(time.Second)
+				if n := r.Server.RenewRefs(); n != 1 {
+					t.Fatalf("%d companions get other refs", n)
+				}
+				renewed := time.Now()
+				fresh, ok := r.Next().(walink.QRCode)
+				if !ok || fresh.Number != dead.Number+1 || !fresh.Issued.Equal(renewed) || !fresh.Expires.Equal(renewed.Add(time.Minute)) {
+					t.Errorf("the refs are renewed at %v, and the events are\n%s", renewed, r.Story())
+				}
+				if err := r.Phone.ScanQR(t.Context(), dead.Payload); err == nil {
+					t.Error("the phone takes the dead QR code")
+				}
+				if mode == walink.ModeBoth {
+					r.Enter(*r.Linker.Status().PairingCode) // the code is not of the refs
+				} else {
+					r.Scan(fresh)
+				}
+				r.Linked()
+			})
+		})
+	}
+}

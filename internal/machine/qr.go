@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,14 +35,21 @@ func refsLife(n int) time.Duration {
 // showsQR reports whether QR codes belong on the screen.
 func (m *Machine) showsQR() bool { return m.cfg.QR || m.qr.fallback != nil }
 
-// refs takes the server's pair-device: from now on codes can be offered.
+// refs takes the server's pair-device: from now on codes can be offered. Other refs
+// than before take the place of those, and the QR code on the screen is dead.
 func (m *Machine) refs(now time.Time, in Refs) {
-	if m.phase != phaseOpening || m.resumed || m.qr.payloads != nil {
+	again := m.qr.payloads != nil && slices.EqualFunc(m.qr.payloads, in.Payloads, sameRef)
+	if m.phase != phaseOpening && m.phase != phaseOffering || m.resumed || again {
 		return
 	}
 	m.refsAt = now
 	m.qr.payloads, m.qr.index = append([]string{}, in.Payloads...), -1
-	m.offer(now)
+	switch {
+	case m.phase == phaseOpening:
+		m.offer(now)
+	case m.showsQR():
+		m.rotate(now)
+	}
 }
 
 // offer shows what the refs allow, once they are here and the session is leased.
@@ -108,6 +116,13 @@ func (m *Machine) secretChanged(now time.Time, in SecretChanged) {
 	if changed && m.qr.shown() {
 		m.showQR(now, m.qr.expires)
 	}
+}
+
+// sameRef reports whether two QR payloads have the same ref.
+func sameRef(a, b string) bool {
+	a, _, _ = strings.Cut(a, ",")
+	b, _, _ = strings.Cut(b, ",")
+	return a == b
 }
 
 // withSecret returns the QR payload with its ADV secret replaced. The payload
