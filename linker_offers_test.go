@@ -128,3 +128,105 @@ func TestSecondPairDeviceReplacesTheQRCodeAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// The secret that a code or a passkey has made counts until the answer is there, also if
+// WhatsApp refreshes the registration meanwhile.
+func TestRefreshOfTheRegistrationCostsNoCode(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		stage   walinktest.Stage // 10 s late, and refreshed 5 s before that
+		passkey bool
+	}{
+		{"before pair-success", walinktest.StagePairSuccess, false},
+		{"before the challenge", walinktest.StagePasskeyRequest, true},
+		{"before the phone's identity", walinktest.StagePasskeyContinuation, true},
+		{"before the pair-success of a passkey", walinktest.StagePairSuccess, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				var options []rig.Option
+				if c.passkey {
+					options = append(options, rig.WithPhone(walinktest.WithPasskey()))
+				}
+				r := rig.New(t, pairing(), options...)
+				r.Server.Script(c.stage, walinktest.Delay(10*time.Second))
+				r.Link(t.Context())
+				code := rig.Await[walink.PairingCode](r)
+				refresh := func() {
+					time.Sleep(5 * time.Second)
+					if n := r.Server.RefreshRegistration(); n != 1 {
+						t.Errorf("%d companions refresh their registration", n)
+					}
+				}
+				go func() {
+					if err := r.Phone.EnterCode(t.Context(), code.Code); err != nil {
+						t.Errorf("the phone says: %v", err)
+					}
+				}()
+				if c.stage == walinktest.StagePasskeyRequest || !c.passkey {
+					refresh()
+				}
+				if c.passkey {
+					answer(t, r, rig.Await[walink.PasskeyRequired](r))
+					if c.stage == walinktest.StagePasskeyContinuation {
+						refresh()
+					}
+					if confirmation := rig.Await[walink.PasskeyConfirmation](r); !confirmation.Automatic {
+						t.Errorf("the event is %v", confirmation)
+					}
+					if c.stage == walinktest.StagePairSuccess {
+						refresh()
+					}
+				}
+				r.Linked()
+				if want := 1; r.Server.Stats().CodeRequests != want {
+					t.Errorf("%d codes are requested:\n%s", r.Server.Stats().CodeRequests, r.Story())
+				}
+			})
+		})
+	}
+}
+
+// Once the phone has refused the code, the refreshed secret is in the QR code.
+func TestRefreshedSecretIsShownAfterTheAnswer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		stage  walinktest.Stage
+		action walinktest.Action
+	}{
+		"companion_finish is refused": {walinktest.StageCompanionFinish, walinktest.Refuse(400).After(10 * time.Second)},
+		"refresh_code":                {walinktest.StageCompanionFinish, walinktest.Delay(10 * time.Second)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModeBoth})
+				r.Server.Script(c.stage, c.action)
+				r.Link(t.Context())
+				code := rig.Await[walink.PairingCode](r).Code
+				if name == "refresh_code" {
+					code = "1111-1111"
+				}
+				go func() {
+					if err := r.Phone.EnterCode(t.Context(), code); err == nil {
+						t.Error("the phone takes the code")
+					}
+				}()
+				old := rig.Await[walink.QRCode](r)
+				time.Sleep(5 * time.Second)
+				r.Server.RefreshRegistration(old.Payload)
+				if withdrawn := rig.Await[walink.Withdrawn](r); withdrawn.Method != walink.MethodPairing {
+					t.Errorf("the event is %v", withdrawn)
+				}
+				fresh := rig.Await[walink.QRCode](r)
+				if fresh.Payload == old.Payload {
+					t.Error("the QR code has the old secret")
+				}
+				r.Scan(fresh)
+				r.Linked()
+			})
+		})
+	}
+}

@@ -72,6 +72,8 @@ type Conn struct {
 	helloID    string           // of the last companion_hello
 	codeRef    string           // of the code in the answer to the last companion_hello
 	finishID   string           // of the companion_finish that is on its way
+	agreed     []byte           // the ADV secret that the phone has, while its answer is due
+	renewed    []byte           // the ADV secret that whatsmeow has made meanwhile
 }
 
 // Params are what differs between the Conns of a Linker.
@@ -226,8 +228,9 @@ func (c *Conn) handle(evt any) {
 	case *events.QR:
 		c.post(machine.Refs{Epoch: c.epoch, Payloads: slices.Clone(e.Codes)})
 	case *events.RotateADVSecret:
-		c.post(machine.SecretChanged{Epoch: c.epoch, Secret: e.NewSecret})
+		c.refreshed(e.NewSecret)
 	case *events.PairPasskeyRequest:
+		c.challenged()
 		c.post(machine.PasskeyWanted{Epoch: c.epoch, Challenge: c.passkeyChallenge()})
 	case *events.PairPasskeyConfirmation:
 		c.post(machine.PasskeyCode{Epoch: c.epoch, Code: e.Code, Automatic: e.SkipHandoffUX})

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/base64"
 	"encoding/json"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
@@ -42,8 +41,11 @@ func (c *Conn) received(node *waBinary.Node) {
 			case "refresh_code":
 				if c.isCurrent(codeRef(reg)) {
 					c.post(machine.PhoneRefused{Epoch: c.epoch})
+					c.disagree()
 				}
 			}
+		case "companion_reg_refresh":
+			c.awaitPairing() // it reads the secret that whatsmeow now replaces
 		case "passkey_prologue_request":
 			c.noteChallenge(node)
 		}
@@ -67,6 +69,7 @@ func (c *Conn) receivedIQ(node *waBinary.Node) {
 	c.mu.Unlock()
 	if refused {
 		c.post(machine.PhoneRefused{Epoch: c.epoch})
+		c.disagree()
 	}
 	c.noteChallenge(node) // whatsmeow asks again for a challenge that it could not parse
 }
@@ -113,6 +116,12 @@ func (c *Conn) sending(node *waBinary.Node) {
 		}
 		return
 	}
+	if _, ok := node.GetOptionalChildByTag("encrypted_pairing_request"); ok {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.agree()
+		return
+	}
 	reg, ok := node.GetOptionalChildByTag("link_code_companion_reg")
 	if !ok {
 		return
@@ -127,7 +136,8 @@ func (c *Conn) sending(node *waBinary.Node) {
 		c.finishID = id
 		// Before it sends this, whatsmeow replaces the ADV secret, which is in the QR
 		// code on the screen too: handleCodePairNotification in its pair-code.go.
-		c.inbox.Put(machine.SecretChanged{Epoch: c.epoch, Secret: base64.StdEncoding.EncodeToString(c.device.AdvSecretKey)})
+		c.agree()
+		c.putSecret()
 	}
 }
 

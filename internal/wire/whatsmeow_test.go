@@ -255,6 +255,10 @@ func relied() map[string][]reliance {
 				"internal/wire", "a device is deleted again where its confirmation cannot be sent",
 			},
 			{
+				`cli.Store.AdvSecretKey = random.Bytes(32) cli.dispatchEvent(&events.RotateADVSecret{`,
+				"internal/wire", "the event comes right after the write, so that the secret can be put back there",
+			},
+			{
 				`NewSecret: base64.StdEncoding.EncodeToString(cli.Store.AdvSecretKey),`,
 				"internal/machine", "the new secret is written as in a QR payload",
 			},
@@ -418,7 +422,7 @@ func relied() map[string][]reliance {
 			},
 			{
 				`_, refresh := node.GetOptionalChildByTag("companion_reg_refresh")`,
-				"walinktest/companion.go", "the notification after which a companion replaces its secret",
+				"internal/wire, walinktest/companion.go", "the notification after which a companion replaces its secret",
 			},
 		},
 		"keepalive.go": {
