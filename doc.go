@@ -148,7 +148,8 @@
 //	ErrServer             trouble at WhatsApp: retried              wait some minutes
 //	ErrStalled            an answer did not come: retried           phone unlocked, online, app open
 //	ErrPairing            an answer did not verify: retried with    update WhatsApp on the phone
-//	                      fresh keys, three times
+//	                      fresh keys, three times; three scans in   wait some hours
+//	                      a row came to nothing: retried once
 //	ErrWrongAccount       another account linked: a fresh code;     use the right phone;
 //	                      the stored session is another's: fails    unlink, or another Session
 //	ErrPasskey            the passkey was not answered, or three    see Passkeys

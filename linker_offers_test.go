@@ -1,6 +1,8 @@
 package walink_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -229,4 +231,62 @@ func TestRefreshedSecretIsShownAfterTheAnswer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// WhatsApp retires the secret of a QR code that was scanned in vain.
+func TestScansThatAllFailGetAFreshConnectionAndThenAnEnd(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.Server.Script(walinktest.StagePairSuccess, walinktest.RefreshQR().Always())
+		r.Link(t.Context())
+		scans, told := 0, []int(nil)
+		for event := range r.Rest() {
+			switch e := event.(type) {
+			case walink.QRCode:
+				time.Sleep(5 * time.Second)
+				scans++
+				if err := r.Phone.ScanQR(t.Context(), e.Payload); err == nil {
+					t.Fatal("the phone links")
+				}
+			case walink.Withdrawn:
+				rig.WantReason(t, e.Err, walink.ErrPairing)
+			case walink.Retrying:
+				rig.WantReason(t, e.Err, walink.ErrPairing)
+				told = append(told, scans)
+			case walink.Failed:
+				rig.WantReason(t, e.Err, walink.ErrPairing)
+				told = append(told, scans)
+				if !strings.Contains(e.Err.Remedy(), "Wait some hours") {
+					t.Errorf("the remedy is %q", e.Err.Remedy())
+				}
+			}
+		}
+		if want := []int{3, 6}; !slices.Equal(told, want) {
+			t.Errorf("the scans are told after %v, want %v:\n%s", told, want, r.Story())
+		}
+	})
+}
+
+// A round of QR codes that nobody scans forgets the scans before.
+func TestScansThatFailNowAndThenEndNothing(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Timeout: -1})
+		r.Server.Script(walinktest.StagePairSuccess, walinktest.RefreshQR().Times(8))
+		r.Link(t.Context())
+		for range 4 {
+			for range 2 {
+				if err := r.Phone.ScanQR(t.Context(), rig.Await[walink.QRCode](r).Payload); err == nil {
+					t.Fatal("the phone links")
+				}
+			}
+			rig.Await[walink.Connecting](r)
+		}
+		r.Scan(rig.Await[walink.QRCode](r))
+		r.Linked()
+		if strings.Contains(r.Kinds(), "retrying") {
+			t.Errorf("the events are\n%s", r.Story())
+		}
+	})
 }

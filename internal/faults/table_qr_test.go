@@ -115,6 +115,7 @@ func qrFlow() *flow {
 						"failure 401", "failure 403", "stream error 401 device_removed",
 					},
 					"client outdated, linked, 2 codes":               {"failure 405", "failure 409"},
+					"pairing [scan], failed: pairing [scans]":        {"withdrawn secret for ever"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
 					"failed: timeout":                                {"silence for ever"},
 					"failed: temporarily banned":                     {"failure 402"},

@@ -70,5 +70,6 @@ var (
 	errPairStalled    = errors.New("the phone answered, but WhatsApp did not complete the link within 60 s")
 	errLoginStalled   = errors.New("WhatsApp did not complete the login in time")
 	errVersionStalled = errors.New("the current version could not be fetched within 30 s")
+	errScans          = errors.New("WhatsApp did not accept three scans of the QR code in a row")
 	errRefreshCode    = errors.New("the phone did not accept the code")
 )

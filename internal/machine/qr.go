@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 // qrOffer is the QR side of the current connection.
@@ -14,11 +16,12 @@ type qrOffer struct {
 
 	// The fields below last for the whole Link.
 	number   int      // of the last QR code that was shown
+	scans    int      // in a row, that came to nothing
 	fallback *Failure // why a QR code is shown though a pairing code was wanted
 }
 
 func (q *qrOffer) clear() {
-	*q = qrOffer{number: q.number, fallback: q.fallback}
+	*q = qrOffer{number: q.number, scans: q.scans, fallback: q.fallback}
 }
 
 func (q *qrOffer) shown() bool { return !q.expires.IsZero() }
@@ -108,6 +111,13 @@ func (m *Machine) secretChanged(now time.Time, in SecretChanged) {
 	if m.phase != phaseOffering && m.phase != phaseOpening {
 		return
 	}
+	if in.Scanned && m.qr.shown() {
+		m.qr.scans++
+	}
+	if m.qr.scans == maxScans {
+		m.scansFailed(now)
+		return
+	}
 	changed := false
 	for i, p := range m.qr.payloads {
 		m.qr.payloads[i] = withSecret(p, in.Secret)
@@ -116,6 +126,20 @@ func (m *Machine) secretChanged(now time.Time, in SecretChanged) {
 	if changed && m.qr.shown() {
 		m.showQR(now, m.qr.expires)
 	}
+}
+
+// scansFailed begins a fresh connection, with fresh keys, after a few scans in a row that
+// came to nothing. After a few more it ends the Link, because WhatsApp locks an account
+// that goes on.
+func (m *Machine) scansFailed(now time.Time) {
+	m.qr.scans = 0
+	remedy := "Update WhatsApp on the phone, and scan the next QR code once."
+	if m.strikes[ReasonPairing] >= scanTries {
+		remedy = "Wait some hours before another scan, and update WhatsApp on the phone: WhatsApp locks an account that scans on and on."
+	}
+	m.lost(now, Lost{Epoch: m.epoch, Tries: scanTries, Err: &Failure{
+		Reason: ReasonPairing, Op: "scan", Err: hint.New(errScans, remedy),
+	}})
 }
 
 // sameRef reports whether two QR payloads have the same ref.

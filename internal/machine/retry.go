@@ -114,6 +114,7 @@ func (m *Machine) retry(now time.Time, err *Failure, delay time.Duration) {
 // reopen starts a new connection after a round of codes that nobody used. It forgets
 // the failures before that round.
 func (m *Machine) reopen(now time.Time) {
+	m.qr.scans = 0
 	maps.DeleteFunc(m.strikes, func(reason Reason, _ int) bool { return reason != ReasonRemoved && reason != ReasonLoggedOut })
 	m.do(Shut{m.epoch})
 	m.open(now)

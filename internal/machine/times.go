@@ -33,6 +33,8 @@ const (
 	maxAnswers         = 3 // of the phone to one code: after that somebody is guessing codes
 	maxCodeFaults      = 3 // code requests in a row without a usable answer
 	maxPasskeyRefusals = 3 // refused answers to one challenge
+	maxScans           = 3 // scans in a row that come to nothing, on one connection
+	scanTries          = 1 // fresh connections after that
 )
 
 // Lost.Tries says how often a failure for one reason may be followed by another

@@ -26,7 +26,7 @@ func (c *Conn) refreshed(secret string) {
 		c.renewed, c.device.AdvSecretKey = c.device.AdvSecretKey, c.agreed
 		return
 	}
-	c.inbox.Put(machine.SecretChanged{Epoch: c.epoch, Secret: secret})
+	c.inbox.Put(machine.SecretChanged{Epoch: c.epoch, Secret: secret, Scanned: true})
 }
 
 // disagree notes that no answer to the agreed secret follows. A secret that was made
