@@ -15,7 +15,7 @@ const (
 	answerLimit = 60 * time.Second  // from the phone's answer to pair-success; errPairStalled and errPasskeyPhone name it
 
 	passkeyLife = 10 * time.Minute // a passkey challenge
-	handoffLife = 5 * time.Minute  // the hand-off proof: whatsmeow's pair-passkey.go
+	HandoffLife = 5 * time.Minute  // the hand-off proof: passkeyHandoffKey in whatsmeow's pair-passkey.go
 
 	OpenLimit    = 30 * time.Second // from the start of an attempt to the refs, or to the login of a stored session
 	ServiceLimit = 30 * time.Second // the version request, and deleting a session

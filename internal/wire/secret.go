@@ -13,20 +13,26 @@ import (
 // is due, and then refuses that answer. So until the answer is there, the agreed secret
 // stays. Delete when whatsmeow does this.
 
-// agree notes the secret that the phone is about to get. The caller holds c.mu.
-func (c *Conn) agree() { c.agreed = c.device.AdvSecretKey }
+// finishing notes the secret that companion_finish gives to the phone. whatsmeow has
+// just made it (handleCodePairNotification in its pair-code.go), so that the QR code on
+// the screen has to change. The caller holds c.mu.
+func (c *Conn) finishing() {
+	c.secret, c.agreed = c.device.AdvSecretKey, true
+	c.putSecret(false)
+}
 
 // refreshed takes the secret that whatsmeow has made after a companion_reg_refresh. It
 // runs in the goroutine in which whatsmeow has written that secret, and before whatsmeow
 // handles the next node.
-func (c *Conn) refreshed(secret string) {
+func (c *Conn) refreshed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.agreed != nil {
-		c.renewed, c.device.AdvSecretKey = c.device.AdvSecretKey, c.agreed
+	if c.agreed {
+		c.renewed, c.device.AdvSecretKey = c.device.AdvSecretKey, c.secret
 		return
 	}
-	c.inbox.Put(machine.SecretChanged{Epoch: c.epoch, Secret: secret, Scanned: true})
+	c.secret = c.device.AdvSecretKey
+	c.putSecret(true)
 }
 
 // disagree notes that no answer to the agreed secret follows. A secret that was made
@@ -35,20 +41,13 @@ func (c *Conn) disagree() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.renewed != nil {
-		c.device.AdvSecretKey = c.renewed
-		c.putSecret()
+		c.secret, c.device.AdvSecretKey = c.renewed, c.renewed
+		c.putSecret(false)
 	}
-	c.agreed, c.renewed = nil, nil
+	c.agreed, c.renewed = false, nil
 }
 
-// challenged notes that whatsmeow has made another secret for a passkey's challenge.
-func (c *Conn) challenged() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.agreed, c.renewed = nil, nil
-}
-
-// putSecret posts the secret of the device. The caller holds c.mu.
-func (c *Conn) putSecret() {
-	c.inbox.Put(machine.SecretChanged{Epoch: c.epoch, Secret: base64.StdEncoding.EncodeToString(c.device.AdvSecretKey)})
+// putSecret posts the secret. The caller holds c.mu.
+func (c *Conn) putSecret(scanned bool) {
+	c.inbox.Put(machine.SecretChanged{Epoch: c.epoch, Secret: base64.StdEncoding.EncodeToString(c.secret), Scanned: scanned})
 }

@@ -48,6 +48,11 @@ func (c *Conn) received(node *waBinary.Node) {
 			c.awaitPairing() // it reads the secret that whatsmeow now replaces
 		case "passkey_prologue_request":
 			c.noteChallenge(node)
+		case "crsc_continuation":
+			identity, _ := node.GetChildByTag("primary_ephemeral_identity").Content.([]byte)
+			c.mu.Lock()
+			c.ceremony.primary = identity
+			c.mu.Unlock()
 		}
 	}
 }
@@ -63,6 +68,7 @@ func (c *Conn) receivedIQ(node *waBinary.Node) {
 	c.mu.Lock()
 	// The answer to companion_finish, which whatsmeow only logs.
 	refused := c.finishID != "" && node.Attrs["id"] == c.finishID && node.Attrs["type"] == "error"
+	revealed := c.ceremony.nonceID != "" && node.Attrs["id"] == c.ceremony.nonceID
 	if c.helloID != "" && node.Attrs["id"] == c.helloID {
 		c.codeRef = codeRef(node.GetChildByTag("link_code_companion_reg"))
 	}
@@ -70,6 +76,9 @@ func (c *Conn) receivedIQ(node *waBinary.Node) {
 	if refused {
 		c.post(machine.PhoneRefused{Epoch: c.epoch})
 		c.disagree()
+	}
+	if revealed {
+		c.revealed(node)
 	}
 	c.noteChallenge(node) // whatsmeow asks again for a challenge that it could not parse
 }
@@ -116,12 +125,6 @@ func (c *Conn) sending(node *waBinary.Node) {
 		}
 		return
 	}
-	if _, ok := node.GetOptionalChildByTag("encrypted_pairing_request"); ok {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.agree()
-		return
-	}
 	reg, ok := node.GetOptionalChildByTag("link_code_companion_reg")
 	if !ok {
 		return
@@ -134,10 +137,7 @@ func (c *Conn) sending(node *waBinary.Node) {
 		c.helloID = id
 	case "companion_finish":
 		c.finishID = id
-		// Before it sends this, whatsmeow replaces the ADV secret, which is in the QR
-		// code on the screen too: handleCodePairNotification in its pair-code.go.
-		c.agree()
-		c.putSecret()
+		c.finishing()
 	}
 }
 
