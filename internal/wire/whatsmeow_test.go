@@ -694,6 +694,10 @@ func relied() map[string][]reliance {
 		},
 		"store/clientpayload.go": {
 			{
+				`var waVersion = WAVersionContainer{2, 3000, 1047769893}`,
+				"internal/wire/version.go", "BuiltIn knows the date of this version",
+			},
+			{
 				`payload := proto.Clone(BaseClientPayload).(*waWa6.ClientPayload) regID := make([]byte, 4)`,
 				"internal/wire", "the payload is a copy, into which walink puts its own",
 			},
