@@ -35,7 +35,7 @@ type attempt struct {
 	linker  *Linker
 	set     *resolved
 	machine *machine.Machine
-	inbox   *wire.Inbox
+	inbox   *queue.Queue[machine.Input]
 	events  chan Event
 	out     *queue.Queue[Event] // the events that the reader has not taken yet
 	end     Event               // the terminal event, held back until the Link has cleaned up
@@ -70,7 +70,7 @@ func (a *attempt) run(ctx context.Context, previous *wire.Conn) {
 	defer stop()
 	a.work = work
 	if previous != nil {
-		if previous.IsUp() {
+		if a.linker.takeOver(previous) {
 			a.conn = previous
 			a.end = Linked{Account: accountOf(previous.Account()), Resumed: true}
 			a.finish()
@@ -128,7 +128,7 @@ func stopped(ctx context.Context, op string) *machine.Failure {
 func (a *attempt) finish() {
 	conn, lease := a.conn, a.lease
 	if conn != nil {
-		conn.Redirect(a.linker.watch(), a.inbox, a.rest)
+		conn.HandOver(a.linker.watch(conn), a.inbox, a.rest)
 	}
 	a.inbox.Close()
 	_, linked := a.end.(Linked)

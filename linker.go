@@ -36,6 +36,7 @@ type Linker struct {
 	done      chan struct{}           // closed when the running Link has cleaned up
 	conn      *wire.Conn              // of the last Linked; nil when nothing is connected
 	lease     *tenure.Tenure          // the lease that conn needs; nil if there is none
+	keeper    *keeper                 // of conn, once it was linked without a Supervise
 	evictions sync.WaitGroup          // the goroutines that close a connection whose lease is lost
 
 	supervisor     *supervisor // of the running Supervise; nil when none is running
@@ -151,17 +152,6 @@ func (l *Linker) Attend() {
 	}
 }
 
-// watch returns the inbox of the running Supervise, which watches the connection
-// after Linked; nil if none is running.
-func (l *Linker) watch() *wire.Inbox {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.supervisor == nil {
-		return nil
-	}
-	return l.supervisor.inbox
-}
-
 // ended records the outcome of a Link before the terminal event is sent, and returns
 // that event. It turns Linked into Failed if the Linker was closed, or the lease lost,
 // in the last moment.
@@ -184,6 +174,9 @@ func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 	l.cancel(nil)
 	l.running = nil
 	close(l.done)
+	if k := l.keeper; isLostForGood(k.failure()) {
+		go l.giveBack(k)
+	}
 	return end
 }
 

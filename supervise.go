@@ -6,11 +6,9 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/queue"
 	"github.com/walink/walink/internal/tenure"
-	"github.com/walink/walink/internal/wire"
 )
 
 // The times of Supervise.
@@ -71,8 +69,8 @@ func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 type supervisor struct {
 	linker *Linker
 	events chan Event
-	out    *queue.Queue[Event] // the events that the reader has not taken yet
-	inbox  *wire.Inbox         // of the connection after Linked
+	out    *queue.Queue[Event]         // the events that the reader has not taken yet
+	inbox  *queue.Queue[machine.Input] // of the connection after Linked
 
 	attended chan struct{} // holds a token once Attend was called
 	pause    time.Duration // before the next Link, if one has failed
@@ -183,86 +181,6 @@ func (s *supervisor) wait(ctx context.Context, why *Error) {
 func (s *supervisor) emit(event Event) {
 	s.linker.observe(event)
 	send(s.out, s.events, event)
-}
-
-// stay watches the connection until it is lost for good, and returns why. It has then
-// disconnected the session, and deleted it if WhatsApp has removed the device.
-func (s *supervisor) stay(ctx context.Context) *Error {
-	linked := time.Now()
-	timer := time.NewTimer(reconnectGrace)
-	timer.Stop()
-	defer timer.Stop()
-	s.lost = nil
-	for over := false; !over; {
-		out, event := s.out.Head(s.events)
-		select {
-		case out <- event:
-			s.out.Sent()
-		case <-s.inbox.Ready():
-			for _, in := range s.inbox.Take() {
-				if !over {
-					over = s.hear(in, timer)
-				}
-			}
-		case <-timer.C:
-			over = true
-		case <-ctx.Done():
-			s.lost, over = stopped(ctx, "supervise"), true
-		}
-	}
-	why := s.drop(ctx, errorOf(s.lost))
-	switch {
-	case ctx.Err() != nil:
-	case time.Since(linked) >= machine.StableAfter && why.RetryAfter == 0:
-		s.pause = machine.ShortestWait
-	case why.Reason != ErrLoggedOut:
-		s.wait(ctx, why)
-	}
-	return why
-}
-
-// hear takes an input of the connection, and reports whether that is lost for good.
-func (s *supervisor) hear(in machine.Input, timer *time.Timer) bool {
-	if in, ok := in.(machine.Lost); ok {
-		if s.lost == nil || !wire.Reconnects(in.Err) {
-			s.emit(Disconnected{Err: errorOf(in.Err)})
-			timer.Reset(reconnectGrace)
-		}
-		s.lost = in.Err
-		return !wire.Reconnects(in.Err)
-	}
-	if _, ok := in.(machine.RestartWanted); ok { // under Supervise walink reconnects after a 515, and whatsmeow does not
-		s.lost = &machine.Failure{Reason: machine.ReasonNetwork, Op: "stream", Err: wire.ErrRestart}
-		s.emit(Disconnected{Err: errorOf(s.lost)})
-		return true
-	}
-	if in, ok := in.(machine.LoggedIn); ok && s.lost != nil {
-		s.lost = nil
-		timer.Stop()
-		s.emit(Reconnected{Account: accountOf(in.Account)})
-	}
-	return false
-}
-
-// drop closes the connection, and deletes the session if WhatsApp has removed the
-// device.
-func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
-	s.linker.forget(Status{State: StateConnecting, Err: why})
-	if why.Reason != ErrLoggedOut && why.Reason != ErrRemoved {
-		return why
-	}
-	ctx, cancel := context.WithTimeout(ctx, machine.ServiceLimit)
-	defer cancel()
-	failure, answered, _ := bound.Call(ctx, 0, func(ctx context.Context) (*machine.Failure, error) {
-		return s.linker.deleteSession(ctx, "drop session"), nil
-	})
-	switch {
-	case !answered:
-		return &Error{Reason: ErrStore, Op: "drop session", Err: machine.ErrStoreStalled}
-	case failure != nil:
-		return errorOf(failure)
-	}
-	return why
 }
 
 // unsupervised disconnects the session and ends the Supervise.

@@ -88,7 +88,7 @@ func (a *attempt) device(ctx context.Context, epoch int) machine.DeviceLoaded {
 func (a *attempt) connect(e machine.Connect) {
 	device, _ := e.Device.(*wastore.Device)
 	a.conn = wire.New(a.base, a.set.conn, wire.Params{
-		Epoch: e.Epoch, Device: device, Inbox: a.inbox, Held: a.lease.Holds, Patient: e.Resume, Supervised: a.linker.watch() != nil,
+		Epoch: e.Epoch, Device: device, Inbox: a.inbox, Held: a.lease.Holds, Patient: e.Resume, Supervised: a.linker.isSupervised(),
 	})
 	a.workers.Go(a.conn.Connect)
 }

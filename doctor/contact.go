@@ -170,7 +170,7 @@ func (d *doctor) contact(ctx context.Context, version *wastore.WAVersionContaine
 }
 
 // follow watches the connection until WhatsApp offers something, is silent, or refuses.
-func follow(ctx context.Context, inbox *wire.Inbox, silence *time.Timer) *contact {
+func follow(ctx context.Context, inbox *queue.Queue[machine.Input], silence *time.Timer) *contact {
 	c := &contact{}
 	for c.refs == 0 && c.err == nil {
 		select {

@@ -34,6 +34,7 @@ type Config struct {
 	OnClient   func(*whatsmeow.Client) // may be nil
 
 	version atomic.Pointer[wastore.WAVersionContainer] // nil is the one of whatsmeow
+	pace    pace                                       // of the sockets
 }
 
 // Browser is a browser that WhatsApp knows, under all its names.

@@ -28,15 +28,17 @@ import (
 )
 
 const (
-	closeGrace = time.Second     // for a websocket to be closed in order
-	storeGrace = 5 * time.Second // for a pairing that whatsmeow is storing to end
+	closeGrace = time.Second      // for a websocket to be closed in order
+	storeGrace = 5 * time.Second  // for a pairing that whatsmeow is storing to end
+	absence    = 30 * time.Second // for whatsmeow to open another connection, or to report the end of the last one
 
 	// ShutLimit is how long Shut takes at most.
 	ShutLimit = 2*closeGrace + storeGrace
 )
 
-// Inbox is where the inputs of a Conn go.
-type Inbox = queue.Queue[machine.Input]
+// Inbox is where the inputs of a Conn go. Put must not block, and must not call the
+// Conn.
+type Inbox interface{ Put(in machine.Input) }
 
 // Conn is one whatsmeow client and its connection. whatsmeow's handlers run in
 // whatsmeow's goroutines; here they only post inputs. The methods of a Conn may be
@@ -55,12 +57,13 @@ type Conn struct {
 	reconnects, manual bool // the values of EnableAutoReconnect and DisableLoginAutoReconnect after the login
 
 	mu         sync.Mutex
-	inbox      *Inbox // gets the inputs; Redirect changes it
+	inbox      Inbox // gets the inputs; Redirect changes it
 	client     *whatsmeow.Client
 	life       context.Context //nolint:containedctx // whatsmeow takes the life of a connection from the context of its Connect
 	cancel     context.CancelFunc
 	isShut     bool
 	isReleased bool             // the reconnects are whatsmeow's
+	isLost     bool             // a Lost was posted, and no LoggedIn since
 	pairing    chan struct{}    // not nil once a pair-success has come; closed when whatsmeow has handled it
 	isPaired   bool             // pairing is closed
 	isAgreed   bool             // checkAccount has said yes
@@ -82,7 +85,7 @@ type Conn struct {
 type Params struct {
 	Epoch      int
 	Device     *wastore.Device
-	Inbox      *Inbox
+	Inbox      Inbox
 	Held       func() bool // reports whether the session is still ours; if not, nothing passes. It never blocks
 	Patient    bool        // the store may take longer: nobody waits for a login after pairing
 	Supervised bool        // walink reconnects after a 515, also after the login
@@ -97,7 +100,7 @@ func New(base context.Context, cfg *Config, p Params) *Conn {
 		secret: p.Device.AdvSecretKey, manual: p.Supervised,
 	}
 	c.life, c.cancel = context.WithCancel(c.base)
-	c.http, c.transport = track(cfg.HTTP, p.Held)
+	c.http, c.transport = track(cfg.HTTP, p.Held, &cfg.pace, c.socketClosed)
 	c.guard(p.Patient)
 	return c
 }
@@ -199,13 +202,16 @@ func (c *Conn) Account() machine.Account {
 // IsUp reports whether the Conn is connected and logged in.
 func (c *Conn) IsUp() bool { return c.Client().IsLoggedIn() && c.transport.up() }
 
-// Redirect gives the Conn another inbox, or none, and moves the Conn's inputs there:
-// those of rest, which were taken out of from before, and those that from still holds.
-func (c *Conn) Redirect(to, from *Inbox, rest []machine.Input) {
-	if to == nil {
-		to = queue.New[machine.Input]()
-		to.Close()
-	}
+// Redirect gives the Conn another inbox.
+func (c *Conn) Redirect(to Inbox) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inbox = to
+}
+
+// HandOver gives the Conn another inbox, and moves the Conn's inputs there: those of
+// rest, which were taken out of from before, and those that from still holds.
+func (c *Conn) HandOver(to Inbox, from *queue.Queue[machine.Input], rest []machine.Input) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inbox = to
@@ -220,7 +226,51 @@ func (c *Conn) Redirect(to, from *Inbox, rest []machine.Input) {
 func (c *Conn) post(in machine.Input) {
 	c.mu.Lock()
 	defer c.mu.Unlock() // Redirect must not come in between
+	c.put(in)
+}
+
+// put is post for a caller that holds c.mu.
+func (c *Conn) put(in machine.Input) {
+	switch in.(type) {
+	case machine.Lost:
+		c.isLost = true
+	case machine.LoggedIn:
+		c.isLost = false
+	}
 	c.inbox.Put(in)
+}
+
+// socketClosed watches over what follows a connection that has ended after the login.
+// whatsmeow opens another one, or reports the end. It does neither if the program has
+// called Disconnect (client.go), or if the end was expected and nothing was sent
+// before: the CAT of the stream errors 413 and 414 (connectionevents.go).
+func (c *Conn) socketClosed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isReleased && !c.isShut {
+		time.AfterFunc(absence, func() { c.missing(&machine.Failure{Reason: machine.ReasonNetwork, Op: "connection", Err: errAbsent}) })
+	}
+}
+
+// missing reports that the session is offline, unless that is known.
+func (c *Conn) missing(err *machine.Failure) {
+	c.mu.Lock()
+	known := c.isShut || c.isLost
+	c.mu.Unlock()
+	if !known && !c.IsUp() {
+		c.lost(err, machine.NoTries)
+	}
+}
+
+// left reports that the program itself has logged the device out: nothing else deletes
+// the device without a word of the server before.
+func (c *Conn) left() {
+	c.mu.Lock()
+	known := c.isShut || c.isLost || !c.isReleased
+	c.mu.Unlock()
+	if !known {
+		c.lost(&machine.Failure{Reason: machine.ReasonLoggedOut, Op: "log out", Err: ErrLeft}, machine.NoTries)
+	}
 }
 
 // handle is whatsmeow's event handler. The failures that arrive as nodes are posted by
@@ -304,6 +354,10 @@ func (c *Conn) isLinked() bool {
 var (
 	errSilent = errors.New("WhatsApp has been silent for minutes")
 	errClosed = errors.New("WhatsApp closed the connection")
+	errAbsent = errors.New("the client is disconnected, and does not connect again by itself")
+
+	// ErrLeft is the cause of a loss after the program's own Client.Logout.
+	ErrLeft = errors.New("the program has logged the client out")
 )
 
 // deviceAccount is the account that a device is linked to.

@@ -19,8 +19,11 @@ import (
 )
 
 // newConn is a Conn without a client.
+// posted takes what the Conn has posted.
+func posted(c *Conn) []machine.Input { return c.inbox.(*queue.Queue[machine.Input]).Take() } //nolint:forcetypeassert,errcheck // newConn makes it
+
 func newConn() *Conn {
-	return &Conn{cfg: &Config{}, epoch: 7, inbox: queue.New[machine.Input](), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
+	return &Conn{cfg: &Config{}, transport: &transport{}, epoch: 7, inbox: queue.New[machine.Input](), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
 }
 
 // These are events that the fake server cannot cause.
@@ -76,7 +79,7 @@ func TestConnPostsWhatArrives(t *testing.T) {
 			t.Parallel()
 			c := newConn()
 			test.arrives(c)
-			if diff := cmp.Diff([]machine.Input{test.want}, c.inbox.Take(), cmp.Comparer(errors.Is)); diff != "" {
+			if diff := cmp.Diff([]machine.Input{test.want}, posted(c), cmp.Comparer(errors.Is)); diff != "" {
 				t.Errorf("posted (-want +got):\n%s", diff)
 			}
 		})
@@ -94,12 +97,12 @@ func TestWhatOvertakesPairSuccessWaitsForIt(t *testing.T) {
 		c.handle(&events.ManualLoginReconnect{})
 		go c.received(&waBinary.Node{Tag: "failure", Attrs: waBinary.Attrs{"reason": "401"}})
 		synctest.Wait()
-		if early := c.inbox.Take(); len(early) > 0 {
+		if early := posted(c); len(early) > 0 {
 			t.Errorf("posted too early: %v", early)
 		}
 		c.handle(&events.PairSuccess{})
 		synctest.Wait()
-		got := c.inbox.Take()
+		got := posted(c)
 		if len(got) != 3 {
 			t.Fatalf("posted %v", got)
 		}
@@ -116,7 +119,7 @@ func TestWhatOvertakesPairSuccessWaitsForIt(t *testing.T) {
 		c.received(pairSuccess)
 		c.handle(&events.Disconnected{})
 		time.Sleep(storeGrace + time.Second)
-		if got := c.inbox.Take(); len(got) != 1 {
+		if got := posted(c); len(got) != 1 {
 			t.Errorf("posted %v", got)
 		}
 	})
@@ -125,7 +128,7 @@ func TestWhatOvertakesPairSuccessWaitsForIt(t *testing.T) {
 	c.received(pairSuccess)
 	c.handle(&events.Disconnected{})
 	c.handle(&events.PairError{Error: whatsmeow.ErrPairInvalidDeviceSignature})
-	got := c.inbox.Take()
+	got := posted(c)
 	if len(got) != 1 || got[0].(machine.Lost).Err.Reason != machine.ReasonPairing { //nolint:forcetypeassert,errcheck // it would be told
 		t.Errorf("posted %v", got)
 	}

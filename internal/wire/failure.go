@@ -187,7 +187,7 @@ func Reconnects(err *machine.Failure) bool {
 	if code, ok := errors.AsType[failureCode](err.Err); ok {
 		return code == 500 || code == 503
 	}
-	return err.Reason == machine.ReasonNetwork || err.Reason == machine.ReasonServer
+	return err.Reason == machine.ReasonNetwork && !errors.Is(err.Err, errAbsent) || err.Reason == machine.ReasonServer
 }
 
 // ErrRestart is the cause of a loss after a 515.

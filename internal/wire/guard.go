@@ -30,6 +30,7 @@ type guard struct {
 	limit   time.Duration
 	over    func() bool            // whether the login is over
 	stalled func(*machine.Failure) // gets each call that was not answered
+	deleted func()                 // is called when the device was deleted
 }
 
 // guard puts a guard in front of the stores of the device, until the login is over.
@@ -38,7 +39,9 @@ func (c *Conn) guard(patient bool) {
 	if patient {
 		limit = resumeStoreLimit
 	}
-	g := &guard{limit: limit, over: c.released, stalled: func(err *machine.Failure) { c.lost(err, machine.NoTries) }}
+	g := &guard{
+		limit: limit, over: c.released, stalled: func(err *machine.Failure) { c.lost(err, machine.NoTries) }, deleted: c.left,
+	}
 	g.put(c.device)
 }
 
@@ -101,7 +104,11 @@ func (c guardedContainer) PutDevice(ctx context.Context, device *wastore.Device)
 }
 
 func (c guardedContainer) DeleteDevice(ctx context.Context, device *wastore.Device) error {
-	return passOn(ctx, c.g, "delete device", func(ctx context.Context) error { return c.DeviceContainer.DeleteDevice(ctx, device) })
+	err := passOn(ctx, c.g, "delete device", func(ctx context.Context) error { return c.DeviceContainer.DeleteDevice(ctx, device) })
+	if err == nil {
+		c.g.deleted()
+	}
+	return err
 }
 
 type guardedIdentities struct {

@@ -88,7 +88,7 @@ func (c *Conn) endPairing(keep bool) {
 	defer c.mu.Unlock()
 	for _, in := range c.late {
 		if keep {
-			c.inbox.Put(in)
+			c.put(in)
 		}
 	}
 	if c.pairing != nil && !c.isPaired {
@@ -109,7 +109,7 @@ func (c *Conn) afterPairing(in machine.Input) {
 			time.AfterFunc(storeGrace, func() { c.endPairing(true) }) // whatsmeow may have dropped the pair-success
 		}
 	default:
-		c.inbox.Put(in)
+		c.put(in)
 	}
 }
 

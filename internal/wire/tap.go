@@ -18,10 +18,12 @@ func (c *Conn) received(node *waBinary.Node) {
 	switch node.Tag {
 	case "failure":
 		c.awaitPairing()
+		c.transport.doom()
 		failure, tries := failureNode(node, c.isLinked())
 		c.lost(failure, tries)
 	case "stream:error":
 		c.awaitPairing()
+		c.transport.doom()
 		if failure, tries := streamError(node, c.isLinked()); failure != nil {
 			c.lost(failure, tries)
 		} else if c.restarts() {

@@ -28,8 +28,10 @@ import (
 // muted connection only after Disconnect has closed it. Delete this file when
 // whatsmeow honours the context, and takes a lock in these places.
 type transport struct {
-	base http.RoundTripper
-	held func() bool // reports whether the session is still ours; if not, nothing passes
+	base   http.RoundTripper
+	held   func() bool // reports whether the session is still ours; if not, nothing passes
+	pace   *pace
+	closed func() // is called when whatsmeow has closed a connection
 
 	mu      sync.Mutex
 	blocked bool // nothing may be opened, until the next begin
@@ -54,6 +56,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case !t.held():
 		return nil, errLapsed
 	}
+	if err := t.pace.take(); err != nil {
+		return nil, err
+	}
 	resp, err := t.base.RoundTrip(req)
 	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
 		return resp, err
@@ -62,7 +67,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return resp, nil // not a connection: the websocket library will say so
 	}
-	c := newWSConn(rwc, t.held)
+	c := newWSConn(rwc, t.held, t.closed)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.blocked {
@@ -108,7 +113,17 @@ func (t *transport) up() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !isClosed(c.closing) && c.loggedIn && !c.ended && c.muted == nil
+	return !isClosed(c.closing) && c.loggedIn && !c.ended && !c.doomed && c.muted == nil
+}
+
+// doom notes that the server ends the current connection: a login on it does not count
+// any more, even if whatsmeow reports the login late.
+func (t *transport) doom() {
+	if c := t.connection(); c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.doomed = true
+	}
 }
 
 // connection returns the connection under the current websocket; nil if none was opened.
@@ -126,23 +141,25 @@ func (t *transport) tornDown() {
 }
 
 // whileUp notes a login and calls f, unless the reader has already learned of the end
-// of the connection. It reports whether f was called. If the connection ends later, the
-// consequences come after f.
+// of the connection, or the server has announced the end. It reports whether f was
+// called. If the connection ends later, the consequences come after f.
 func (t *transport) whileUp(f func()) bool {
 	c := t.connection()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.ended {
-		c.loggedIn = true
-		f()
+	if c.ended || c.doomed {
+		return false
 	}
-	return !c.ended
+	c.loggedIn = true
+	f()
+	return true
 }
 
 // wsConn is the connection under a websocket. It has one reader.
 type wsConn struct {
-	rwc  io.ReadWriteCloser
-	held func() bool
+	rwc     io.ReadWriteCloser
+	held    func() bool
+	onClose func()
 
 	written chan struct{} // closed once the client's hello is out
 	opened  chan struct{} // closed once the handshake is done
@@ -158,12 +175,13 @@ type wsConn struct {
 	closed   bool          // by the websocket itself
 	idle     bool          // the reader has nothing to pass on
 	ended    bool          // the reader has learned of the end, and tears the websocket down
+	doomed   bool          // the server has said that it ends the connection
 	muted    chan struct{} // not nil once muted; closed when the reader has nothing to pass on
 }
 
-func newWSConn(rwc io.ReadWriteCloser, held func() bool) *wsConn {
+func newWSConn(rwc io.ReadWriteCloser, held func() bool, onClose func()) *wsConn {
 	return &wsConn{
-		rwc: rwc, held: held, written: make(chan struct{}), opened: make(chan struct{}),
+		rwc: rwc, held: held, onClose: onClose, written: make(chan struct{}), opened: make(chan struct{}),
 		closing: make(chan struct{}), gone: make(chan struct{}),
 	}
 }
@@ -335,10 +353,14 @@ func (w *wsConn) startsClose(p []byte) bool {
 // Close closes the connection for the websocket.
 func (w *wsConn) Close() error {
 	w.mu.Lock()
+	again := w.closed
 	w.closed = true
 	w.mu.Unlock()
 	err := w.rwc.Close()
 	w.signal(w.closing)
+	if !again {
+		w.onClose()
+	}
 	return err
 }
 
@@ -359,9 +381,10 @@ func NewHTTPClient(own *http.Client, proxy *url.URL) *http.Client {
 }
 
 // track returns a copy of c with its own transport. held reports
-// whether the session is still ours.
-func track(c *http.Client, held func() bool) (*http.Client, *transport) {
-	t := &transport{base: c.Transport, held: held}
+// whether the session is still ours; closed is called when whatsmeow has closed a
+// connection.
+func track(c *http.Client, held func() bool, pace *pace, closed func()) (*http.Client, *transport) {
+	t := &transport{base: c.Transport, held: held, pace: pace, closed: closed}
 	if t.base == nil {
 		t.base = http.DefaultTransport
 	}

@@ -1,0 +1,185 @@
+package walink
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/walink/walink/internal/bound"
+	"github.com/walink/walink/internal/machine"
+	"github.com/walink/walink/internal/queue"
+	"github.com/walink/walink/internal/wire"
+)
+
+// watch returns what gets the inputs of the linked connection: the inbox of the running
+// Supervise, and otherwise a keeper.
+func (l *Linker) watch(conn *wire.Conn) wire.Inbox {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.supervisor != nil {
+		return l.supervisor.inbox
+	}
+	if l.keeper == nil || l.keeper.conn != conn {
+		l.keeper = &keeper{linker: l, conn: conn}
+	}
+	return l.keeper
+}
+
+// isSupervised reports whether a Supervise is running.
+func (l *Linker) isSupervised() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.supervisor != nil
+}
+
+// keeper gets the inputs of a linked connection while nothing supervises it.
+type keeper struct {
+	linker *Linker
+	conn   *wire.Conn
+
+	mu   sync.Mutex
+	lost *machine.Failure // why the connection is down; nil while it is up
+}
+
+// Put notes whether the connection is up. If the session is lost for good, the Linker
+// gives it back.
+func (k *keeper) Put(in machine.Input) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch in := in.(type) {
+	case machine.Lost:
+		k.lost = in.Err
+		if isLostForGood(in.Err) {
+			go k.linker.giveBack(k) // Put must not wait for the Linker
+		}
+	case machine.LoggedIn:
+		k.lost = nil
+	}
+}
+
+func (k *keeper) failure() *machine.Failure {
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.lost
+}
+
+// isLostForGood reports whether a connection does not come back by itself. Where the
+// network is at fault, it may: also after the program's own Disconnect.
+func isLostForGood(why *machine.Failure) bool {
+	return why != nil && why.Reason != machine.ReasonNetwork && !wire.Reconnects(why)
+}
+
+// giveBack disconnects a session that is lost for good, and releases its lease.
+func (l *Linker) giveBack(k *keeper) {
+	why := k.failure()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.conn == k.conn && l.running == nil && l.supervisor == nil && !l.unlinking && !l.closed && isLostForGood(why) {
+		l.evictions.Go(l.release(Status{State: StateFailed, Err: errorOf(why)}))
+	}
+}
+
+// takeOver reports whether the connection of an earlier Link is up, and redirects its
+// inputs. Each loss is seen: by the keeper before the redirection, and by the new inbox
+// after it.
+func (l *Linker) takeOver(conn *wire.Conn) bool {
+	l.mu.Lock()
+	before := l.keeper
+	l.mu.Unlock()
+	to := l.watch(conn)
+	conn.Redirect(to)
+	if (before == nil || before.conn != conn || before.failure() == nil) && conn.IsUp() {
+		return true
+	}
+	nobody := queue.New[machine.Input]()
+	nobody.Close()
+	conn.Redirect(nobody)
+	if inbox, ok := to.(*queue.Queue[machine.Input]); ok {
+		inbox.Take()
+	}
+	return false
+}
+
+// stay watches the connection until it is lost for good, and returns why. It has then
+// disconnected the session, and deleted it if WhatsApp has removed the device.
+func (s *supervisor) stay(ctx context.Context) *Error {
+	linked := time.Now()
+	timer := time.NewTimer(reconnectGrace)
+	timer.Stop()
+	defer timer.Stop()
+	s.lost = nil
+	for over := false; !over; {
+		out, event := s.out.Head(s.events)
+		select {
+		case out <- event:
+			s.out.Sent()
+		case <-s.inbox.Ready():
+			for _, in := range s.inbox.Take() {
+				if !over {
+					over = s.hear(in, timer)
+				}
+			}
+		case <-timer.C:
+			over = true
+		case <-ctx.Done():
+			s.lost, over = stopped(ctx, "supervise"), true
+		}
+	}
+	why := s.drop(ctx, errorOf(s.lost))
+	switch {
+	case ctx.Err() != nil:
+	case time.Since(linked) >= machine.StableAfter && why.RetryAfter == 0:
+		s.pause = machine.ShortestWait
+	case why.Reason != ErrLoggedOut:
+		s.wait(ctx, why)
+	}
+	return why
+}
+
+// hear takes an input of the connection, and reports whether that is lost for good.
+func (s *supervisor) hear(in machine.Input, timer *time.Timer) bool {
+	if in, ok := in.(machine.Lost); ok {
+		if s.lost == nil || !wire.Reconnects(in.Err) {
+			s.emit(Disconnected{Err: errorOf(in.Err)})
+			timer.Reset(reconnectGrace)
+		}
+		s.lost = in.Err
+		return !wire.Reconnects(in.Err)
+	}
+	if _, ok := in.(machine.RestartWanted); ok { // under Supervise walink reconnects after a 515, and whatsmeow does not
+		s.lost = &machine.Failure{Reason: machine.ReasonNetwork, Op: "stream", Err: wire.ErrRestart}
+		s.emit(Disconnected{Err: errorOf(s.lost)})
+		return true
+	}
+	if in, ok := in.(machine.LoggedIn); ok && s.lost != nil {
+		s.lost = nil
+		timer.Stop()
+		s.emit(Reconnected{Account: accountOf(in.Account)})
+	}
+	return false
+}
+
+// drop closes the connection, and deletes the session if WhatsApp has removed the
+// device.
+func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
+	s.linker.forget(Status{State: StateConnecting, Err: why})
+	if why.Reason != ErrLoggedOut && why.Reason != ErrRemoved {
+		return why
+	}
+	ctx, cancel := context.WithTimeout(ctx, machine.ServiceLimit)
+	defer cancel()
+	failure, answered, _ := bound.Call(ctx, 0, func(ctx context.Context) (*machine.Failure, error) {
+		return s.linker.deleteSession(ctx, "drop session"), nil
+	})
+	switch {
+	case !answered:
+		return &Error{Reason: ErrStore, Op: "drop session", Err: machine.ErrStoreStalled}
+	case failure != nil:
+		return errorOf(failure)
+	}
+	return why
+}
+
