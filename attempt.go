@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	wastore "go.mau.fi/whatsmeow/store"
+
 	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/number"
@@ -188,6 +190,11 @@ func (a *attempt) await() {
 func (a *attempt) step(in machine.Input) {
 	if a.end != nil {
 		return
+	}
+	if loaded, ok := in.(machine.DeviceLoaded); ok {
+		if device, ok := loaded.Device.(*wastore.Device); ok { // in order with Paired, unlike the worker
+			a.linker.seen.load(device)
+		}
 	}
 	for _, effect := range a.machine.Step(time.Now(), in) {
 		conn := a.conn // of this effect, whenever its worker runs

@@ -64,9 +64,9 @@
 //
 // Each QRCode takes the place of the one before. The first one of a connection is
 // good for 60 seconds and the others for 20; after 160 seconds a new connection
-// brings new ones, until Settings.Timeout. A QRCode comes early if the secret in it has
-// changed, because the code on the screen can then no longer succeed. WhatsApp may
-// retire the secret, and the entry of a pairing code changes it.
+// brings new ones, until Settings.Timeout. A QRCode comes early if the one on the screen
+// can no longer succeed: WhatsApp may retire its secret or its ref, and the entry of a
+// pairing code changes the secret.
 //
 // # Both, and falling back
 //
@@ -84,7 +84,8 @@
 // three requests in a row got no usable answer. walink then asks for no
 // more codes in this Link. The reason is in QRCode.Fallback if QR codes take over, in
 // a Withdrawn of [MethodPairing] if they were shown all along, and otherwise in
-// Failed. [ParseSettings] reads Settings from JSON.
+// Failed. While a request is not answered for more than 5 s, a QR code is shown as well.
+// [ParseSettings] reads Settings from JSON.
 //
 // # The events, and their order
 //
@@ -148,7 +149,8 @@
 //	ErrServer             trouble at WhatsApp: retried              wait some minutes
 //	ErrStalled            an answer did not come: retried           phone unlocked, online, app open
 //	ErrPairing            an answer did not verify: retried with    update WhatsApp on the phone
-//	                      fresh keys, three times
+//	                      fresh keys, three times; three scans in   wait some hours
+//	                      a row came to nothing: retried once
 //	ErrWrongAccount       another account linked: a fresh code;     use the right phone;
 //	                      the stored session is another's: fails    unlink, or another Session
 //	ErrPasskey            the passkey was not answered, or three    see Passkeys

@@ -44,7 +44,8 @@ const (
 	ErrServer Reason = "server"
 	// ErrStalled: WhatsApp or the phone stopped answering.
 	ErrStalled Reason = "stalled"
-	// ErrPairing: an answer of the phone or the server does not verify (HMAC, signature, malformed answer).
+	// ErrPairing: an answer of the phone or the server does not verify (HMAC, signature, malformed answer),
+	// or scan after scan comes to nothing.
 	ErrPairing Reason = "pairing"
 	// ErrWrongAccount: another account than Settings.Phone tried to link.
 	ErrWrongAccount Reason = "wrong_account"

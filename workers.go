@@ -85,7 +85,6 @@ func (a *attempt) device(ctx context.Context, epoch int) machine.DeviceLoaded {
 		return machine.DeviceLoaded{Epoch: epoch, Err: storeFailed("load session", a.set.session, err)}
 	}
 	in := machine.DeviceLoaded{Epoch: epoch, Device: device, Linked: device.ID != nil}
-	a.linker.seen.load(device)
 	if in.Linked && !a.unlinking {
 		in.Err = a.set.rejectStored(device.ID.User)
 	}

@@ -280,6 +280,9 @@ func (m *Machine) open(now time.Time) {
 	m.code.clear()
 	m.code.denied = nil
 	m.qr.clear()
+	if m.code.came {
+		m.qr.fallback = nil // codes can be had again
+	}
 	m.ceremony = ceremony{}
 	m.do(Tell{Connecting{Attempt: m.epoch}}, Load{m.epoch})
 }

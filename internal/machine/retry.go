@@ -21,6 +21,9 @@ func (m *Machine) lost(now time.Time, in Lost) {
 			m.nextRound(now)
 			return
 		}
+		if m.cfg.Fallback && !m.code.replyBy.IsZero() {
+			m.qr.fallback = in.Err // the next connection shows QR codes at once
+		}
 	case phaseProbation:
 		if in.Err.Reason == ReasonLoggedOut {
 			in.Err = &Failure{Reason: ReasonRemoved, Op: in.Err.Op, Err: in.Err.Err}
@@ -150,6 +153,7 @@ func (m *Machine) attend(now time.Time) {
 // reopen starts a new connection after a round of codes that nobody used. It forgets
 // the failures before that round.
 func (m *Machine) reopen(now time.Time) {
+	m.qr.scans = 0
 	maps.DeleteFunc(m.strikes, func(reason Reason, _ int) bool { return reason != ReasonRemoved && reason != ReasonLoggedOut })
 	m.do(Shut{m.epoch})
 	m.open(now)
