@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	wastore "go.mau.fi/whatsmeow/store"
+
 	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/number"
@@ -43,7 +45,6 @@ type attempt struct {
 	calls   calls
 
 	unlinking bool // for Unlink: this attempt logs a stored session in, and links nothing
-	standby   bool // another program had the session a moment ago: nothing is dialed before the lease
 
 	base    context.Context //nolint:containedctx // see run
 	work    context.Context //nolint:containedctx // see run
@@ -72,6 +73,7 @@ func (a *attempt) run(ctx context.Context, previous *wire.Conn) {
 	if previous != nil {
 		if a.linker.takeOver(previous) {
 			a.conn = previous
+			a.linker.seen.link(previous.Account().JID.User)
 			a.end = Linked{Account: accountOf(previous.Account()), Resumed: true}
 			a.finish()
 			return
@@ -189,6 +191,11 @@ func (a *attempt) step(in machine.Input) {
 	if a.end != nil {
 		return
 	}
+	if loaded, ok := in.(machine.DeviceLoaded); ok {
+		if device, ok := loaded.Device.(*wastore.Device); ok { // in order with Paired, unlike the worker
+			a.linker.seen.load(device)
+		}
+	}
 	for _, effect := range a.machine.Step(time.Now(), in) {
 		conn := a.conn // of this effect, whenever its worker runs
 		switch e := effect.(type) {
@@ -201,9 +208,9 @@ func (a *attempt) step(in machine.Input) {
 		case machine.Relogin:
 			a.workers.Go(conn.Reconnect)
 		case machine.AllowCode:
-			a.workers.Go(func() { a.inbox.Put(machine.CodeAllowed{Err: a.countCode()}) })
+			a.workers.Go(func() { a.inbox.Put(machine.CodeAllowed{Err: a.countCode(e.Alone)}) })
 		case machine.RequestCode:
-			a.workers.Go(func() { a.requestCode(conn) })
+			a.workers.Go(func() { a.requestCode(conn, e.Alone) })
 		case machine.AskHook:
 			a.askHook(e)
 		case machine.SendAnswer:
@@ -237,22 +244,26 @@ func (a *attempt) step(in machine.Input) {
 // emit sends an event, or holds it back if it is the last one.
 func (a *attempt) emit(event Event) {
 	a.set.logger.DebugContext(a.base, "link event", "session", redact.Text(a.set.session), "kind", string(event.Kind()), "event", event)
-	switch event.(type) {
+	switch e := event.(type) {
 	case Linked, Failed:
 		a.end = event
-	case Connecting, PairingCode, QRCode, Withdrawn, PasskeyRequired, PasskeyConfirmation, Paired, Retrying,
+		return
+	case Paired:
+		a.linker.seen.link(e.Account.JID.User)
+	case Connecting, PairingCode, QRCode, Withdrawn, PasskeyRequired, PasskeyConfirmation, Retrying,
 		Disconnected, Reconnected, Standby:
-		a.linker.observe(event)
-		send(a.out, a.events, event)
 	}
+	a.linker.observe(event)
+	send(a.out, a.events, event)
 }
 
-// requestCode asks the server for a pairing code.
-func (a *attempt) requestCode(conn *wire.Conn) {
+// requestCode asks the server for a pairing code. A refusal that comes while nobody is
+// there must not lengthen the wait of the person who comes back, so it is not recorded.
+func (a *attempt) requestCode(conn *wire.Conn, alone bool) {
 	code, failure := conn.RequestCode(a.set.phone.Digits())
 	switch {
 	case failure != nil:
-		if failure.RetryAfter > 0 {
+		if failure.RetryAfter > 0 && !alone {
 			a.recordRefusal(failure)
 		}
 		a.inbox.Put(machine.CodeFailed{Epoch: conn.Epoch(), Err: failure})

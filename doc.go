@@ -64,9 +64,9 @@
 //
 // Each QRCode takes the place of the one before. The first one of a connection is
 // good for 60 seconds and the others for 20; after 160 seconds a new connection
-// brings new ones, until Settings.Timeout. A QRCode comes early if the secret in it has
-// changed, because the code on the screen can then no longer succeed. WhatsApp may
-// retire the secret, and the entry of a pairing code changes it.
+// brings new ones, until Settings.Timeout. A QRCode comes early if the one on the screen
+// can no longer succeed: WhatsApp may retire its secret or its ref, and the entry of a
+// pairing code changes the secret.
 //
 // # Both, and falling back
 //
@@ -84,7 +84,8 @@
 // three requests in a row got no usable answer. walink then asks for no
 // more codes in this Link. The reason is in QRCode.Fallback if QR codes take over, in
 // a Withdrawn of [MethodPairing] if they were shown all along, and otherwise in
-// Failed. [ParseSettings] reads Settings from JSON.
+// Failed. While a request is not answered for more than 5 s, a QR code is shown as well.
+// [ParseSettings] reads Settings from JSON.
 //
 // # The events, and their order
 //
@@ -109,6 +110,7 @@
 //	Failed               failed                the reason and the remedy; the last event
 //	Disconnected         disconnected          Supervise: a linked session has lost its connection
 //	Reconnected          reconnected           Supervise: the connection is back, on the same client
+//	Standby              standby               Supervise: another program has the session
 //
 // A code stays on the screen until the next event of its method, a Withdrawn for it,
 // or [PasskeyRequired], [Paired], [Linked] or [Failed], which clear the screen. A
@@ -148,7 +150,8 @@
 //	ErrServer             trouble at WhatsApp: retried              wait some minutes
 //	ErrStalled            an answer did not come: retried           phone unlocked, online, app open
 //	ErrPairing            an answer did not verify: retried with    update WhatsApp on the phone
-//	                      fresh keys, three times
+//	                      fresh keys, three times; three scans in   wait some hours
+//	                      a row came to nothing: retried once
 //	ErrWrongAccount       another account linked: a fresh code;     use the right phone;
 //	                      the stored session is another's: fails    unlink, or another Session
 //	ErrPasskey            the passkey was not answered, or three    see Passkeys
@@ -156,6 +159,8 @@
 //	ErrClientOutdated     405: the version is fetched, once         update walink
 //	ErrLoggedOut          the stored session has ended: dropped,    link again, if that fails
 //	                      and linked afresh; Unlink: none stored
+//	ErrNotTold            Unlink: WhatsApp refuses the login, so    look at Linked devices
+//	                      the session is deleted here only
 //	ErrRemoved            the same within Probation: retried once   look at Linked devices
 //	ErrBanned             the account is banned                     see WhatsApp on the phone
 //	ErrTemporarilyBanned  the account is banned for RetryAfter      wait
@@ -237,20 +242,23 @@
 // # After Linked
 //
 // After Link, [Linker.Client] returns the client, connected and logged in. From then on
-// it reconnects by itself and sends its own events, and Linker.Status stays linked.
+// it reconnects by itself and sends its own events.
 //
 //   - When the person removes the device on the phone, whatsmeow deletes the session
-//     and sends events.LoggedOut. Call [Linker.Link] again, outside of the handler.
+//     and sends events.LoggedOut. Linker.Status says [ErrLoggedOut], and the lease is
+//     released. Call [Linker.Link] again, outside of the handler.
 //   - When another program connects with the same session, whatsmeow sends
-//     events.StreamReplaced and stays disconnected.
+//     events.StreamReplaced, and Linker.Status says [ErrReplaced].
 //   - Link on a session that is still connected sends Linked at once, with Resumed
 //     set, and keeps the client.
 //   - [Linker.Unlink] logs out at WhatsApp and forgets the session.
 //
 // [Linker.Supervise] does this for a program that runs for months. It reports
 // [Disconnected] and [Reconnected], connects anew if whatsmeow does not, and links
-// again after the person has removed the device. Fetch [Linker.Client] after each
-// Linked, or use OnClient.
+// again after the person has removed the device. With nobody there it offers codes ever
+// more rarely; call [Linker.Attend] when somebody is. Settings.ResumeOnly keeps a job
+// from asking anybody for a code. Fetch [Linker.Client] after each Linked, or use
+// OnClient.
 //
 // With Settings.Probation, Linked comes once a new session has lived that long, because
 // WhatsApp removes some devices seconds after they were linked ([ErrRemoved]).

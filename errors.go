@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/process"
 	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
@@ -47,7 +48,8 @@ const (
 	ErrServer Reason = "server"
 	// ErrStalled: WhatsApp or the phone stopped answering.
 	ErrStalled Reason = "stalled"
-	// ErrPairing: an answer of the phone or the server does not verify (HMAC, signature, malformed answer).
+	// ErrPairing: an answer of the phone or the server does not verify (HMAC, signature, malformed answer),
+	// or scan after scan comes to nothing.
 	ErrPairing Reason = "pairing"
 	// ErrWrongAccount: another account than Settings.Phone tried to link.
 	ErrWrongAccount Reason = "wrong_account"
@@ -57,6 +59,9 @@ const (
 	ErrClientOutdated Reason = "client_outdated"
 	// ErrLoggedOut: the device is not, or no longer, linked.
 	ErrLoggedOut Reason = "logged_out"
+	// ErrNotTold: Unlink has deleted a session whose login WhatsApp refuses, so that
+	// WhatsApp was not told.
+	ErrNotTold Reason = "not_told"
 	// ErrRemoved: the device was removed within Settings.Probation.
 	ErrRemoved Reason = "removed"
 	// ErrBanned: the account is banned.
@@ -191,6 +196,7 @@ func remedies() []advice {
 		{ErrPairing, "", anywhere, false, "Try again with the new code, and update WhatsApp on the phone if it happens twice."},
 		{ErrWrongAccount, "", anywhere, false, "Use the phone that holds the expected account."},
 		{ErrClientOutdated, "", anywhere, true, "Update walink and whatsmeow: WhatsApp no longer accepts this version."},
+		{ErrNotTold, "", anywhere, false, "Look on the phone under Linked devices, and remove the device there if it is still listed."},
 		{ErrRemoved, "", anywhere, false, "Look on the phone under Linked devices why the device was removed, then link again."},
 		{ErrBanned, "", anywhere, false, "Open WhatsApp on the phone and follow what it says about the ban."},
 		{ErrTemporarilyBanned, "", anywhere, false, "Wait %s until the ban has ended, then link again."},
@@ -318,6 +324,9 @@ func (e *Error) publish() *Error {
 func (e *Error) personal() string {
 	if inner, ok := errors.AsType[*Error](e.Err); ok && inner != nil {
 		return inner.personal()
+	}
+	if own, ok := errors.AsType[*hint.Error](e.Err); ok && own.IsForPerson() {
+		return own.Remedy()
 	}
 	if a := e.advice(); !a.operator {
 		return a.text

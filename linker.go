@@ -36,6 +36,7 @@ type Linker struct {
 	done      chan struct{}           // closed when the running Link has cleaned up
 	conn      *wire.Conn              // of the last Linked; nil when nothing is connected
 	lease     *tenure.Tenure          // the lease that conn needs; nil if there is none
+	seen      seen                    // has its own lock
 	keeper    *keeper                 // of conn, once it was linked without a Supervise
 	evictions sync.WaitGroup          // the goroutines that close a connection whose lease is lost
 
@@ -66,10 +67,8 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 		)}
 	}
 	set.conn.HTTP = wire.NewHTTPClient(settings.HTTPClient, set.conn.Proxy)
-	if !set.phone.IsZero() {
-		set.conn.Reject = set.reject
-	}
 	l := &Linker{store: st, set: &set, status: Status{State: StateIdle}}
+	set.conn.Reject = l.reject
 	if own, ok := st.(store.Ledger); ok {
 		l.ledger = own
 	} else {
@@ -102,7 +101,8 @@ func (l *Linker) begin(ctx context.Context, op string, unlinking bool) (<-chan E
 		return nil, err
 	}
 	l.unlinking = unlinking
-	return l.start(ctx, false), nil
+	l.seen.forget()
+	return l.start(ctx, l.set.machine), nil
 }
 
 // busy returns why nothing can be started now, and nil if something can. The caller
@@ -118,15 +118,13 @@ func (l *Linker) busy(op string) error {
 }
 
 // start begins a Link. For Unlink, the Link logs a stored session in, and fails with
-// ErrLoggedOut if none is stored. standby says that another program had the session a
-// moment ago. The caller holds l.mu.
-func (l *Linker) start(ctx context.Context, standby bool) <-chan Event {
-	cfg := l.set.machine
+// ErrLoggedOut if none is stored. The caller holds l.mu.
+func (l *Linker) start(ctx context.Context, cfg machine.Config) <-chan Event {
 	cfg.ResumeOnly = cfg.ResumeOnly || l.unlinking
 	a := &attempt{
 		linker: l, set: l.set, machine: machine.New(cfg), inbox: queue.New[machine.Input](),
 		events: make(chan Event, eventBuffer), out: queue.New[Event](), lease: l.lease,
-		unlinking: l.unlinking, standby: standby, stopHook: func() {}, previous: func() {},
+		unlinking: l.unlinking, stopHook: func() {}, previous: func() {},
 	}
 	if l.unlinking {
 		a.facts.at = atUnlink
@@ -294,6 +292,9 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 // is not connected is connected first, within ctx and Settings.Timeout. If WhatsApp
 // has removed the device meanwhile, Unlink deletes the session and succeeds.
 //
+// If WhatsApp refuses the login until the time is over, Unlink deletes the session all
+// the same, and returns [ErrNotTold]: the phone may go on listing the device.
+//
 // Unlink returns [ErrClosed] after Close, [ErrInProgress] while a Link is running, and
 // [ErrLoggedOut] if nothing is stored under the session. Any other error says why the
 // device was not unlinked; the session then stays stored.
@@ -315,6 +316,12 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		case failed.Err.Reason == ErrLoggedOut && !errors.Is(failed.Err, machine.ErrNotStored):
 			l.forget(Status{State: StateIdle})
 			return nil
+		case ctx.Err() == nil && refusesLogin(failed.Err):
+			if failure := l.deleteLeased(ctx, op); failure != nil {
+				return errorOf(failure)
+			}
+			l.forget(Status{State: StateIdle})
+			return &Error{Reason: ErrNotTold, Op: op, Err: failed.Err}
 		default:
 			return failed.Err
 		}
@@ -339,11 +346,35 @@ func (l *Linker) Unlink(ctx context.Context) error {
 	return nil
 }
 
+// refusesLogin reports whether WhatsApp has refused the login of a stored session.
+func refusesLogin(err *Error) bool {
+	for _, reason := range []Reason{ErrServer, ErrForbidden, ErrBanned, ErrTemporarilyBanned, ErrClientOutdated} {
+		if err.Reason != ErrClosed && errors.Is(err, reason) {
+			return true
+		}
+	}
+	return false
+}
+
+// deleteLeased deletes the stored session under a lease, because that of the Link has
+// been released.
+func (l *Linker) deleteLeased(ctx context.Context, op string) *machine.Failure {
+	if leaser, ok := l.store.(store.Leaser); ok {
+		lease := tenure.New(ctx, leaser, l.set.session, func(*tenure.Tenure, *machine.Failure) {})
+		defer lease.Release()
+		if failure := lease.Take(ctx); failure != nil {
+			return failure
+		}
+	}
+	return l.deleteSession(ctx, op)
+}
+
 // deleteSession deletes the stored session, if there is one.
 func (l *Linker) deleteSession(ctx context.Context, op string) *machine.Failure {
 	if err := l.store.Delete(ctx, l.set.session); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return storeFailed(op, l.set.session, err)
 	}
+	l.seen.drop()
 	return nil
 }
 
@@ -360,11 +391,10 @@ func (l *Linker) forget(status Status) {
 func (l *Linker) release(status Status) (closeConn func()) {
 	conn, lease := l.conn, l.lease
 	l.conn, l.lease, l.status = nil, nil, status
-	if conn == nil {
-		return func() {}
-	}
 	return func() {
-		conn.Shut()
+		if conn != nil {
+			conn.Shut()
+		}
 		lease.Release()
 	}
 }

@@ -264,3 +264,24 @@ func TestPasskeyChallengeThatIsNotJSONIsHandedOver(t *testing.T) {
 		}
 	})
 }
+
+// WhatsApp learns the platform twice, and the fake refuses an answer whose platform is not
+// the one of the registration.
+func TestPasskeySaysTheSamePlatformAsTheRegistration(t *testing.T) {
+	t.Parallel()
+	for _, browser := range []walink.Browser{walink.BrowserChrome, walink.BrowserFirefox, walink.BrowserSafari} {
+		t.Run(string(browser), func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				r := newPasskeyRig(t, walink.Settings{Browser: browser})
+				r.Link(t.Context())
+				required, _ := challenged(t, r)
+				answer(t, r, required)
+				r.Linked()
+				if got := r.Phone.PasskeyRefusals(); len(got) > 0 {
+					t.Errorf("WhatsApp refuses: %v", got)
+				}
+			})
+		})
+	}
+}

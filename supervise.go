@@ -1,25 +1,44 @@
 package walink
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/queue"
 	"github.com/walink/walink/internal/tenure"
+	"github.com/walink/walink/internal/wire"
+	"github.com/walink/walink/store"
 )
 
-// The times of Supervise.
+// The times of Supervise. The pauses between two Links that fail double from the
+// shortest to the longest one.
 const (
 	// reconnectGrace is how long whatsmeow may take to reconnect by itself before
 	// Supervise connects the session anew. whatsmeow tries after 0, 2, 4, … seconds:
 	// autoReconnect in its client.go.
 	reconnectGrace = 5 * time.Minute
-	// longestPause is the longest wait between two Links that failed for a reason
-	// without a RetryAfter.
+	// longestPause is for the network, the proxy and the Store: nobody is asked for
+	// anything.
 	longestPause = time.Minute
+	// longestRefused is for a stored session that WhatsApp refuses.
+	longestRefused = time.Hour
+	// A round of codes that nobody took is followed by the next one after
+	// firstUntaken, and then at least every six hours. With the codes of the first
+	// round, that is at most ten code requests in the first day.
+	firstUntaken   = 20 * time.Minute
+	longestUntaken = 345 * time.Minute
+	// aloneCodes is how many codes Supervise requests at once after the device was
+	// removed, because the person who removed it may want it back.
+	aloneCodes = 3
+	// refusedLong is how long WhatsApp refuses a session before the remedy names the
+	// way out.
+	refusedLong = 3 * time.Hour
 )
 
 // Supervise is Link for programs that run for months: it links the session, watches
@@ -32,18 +51,26 @@ const (
 // [Reconnected] that it is back, on the same client. If whatsmeow does not reconnect
 // within five minutes, a new Link follows, with a new client.
 //
-// If another program has the session, Supervise waits, with a [Retrying] for
-// [ErrSessionBusy] every few seconds, and links when the session is free: at most half
-// a minute after the other program has died. That needs a Store with leases
-// ([store.Leaser]). Supervise also waits for a Store that fails after it has worked.
+// Nobody may be there. After codes that nobody took Supervise pauses, at first for 20
+// minutes and later for nearly six hours, and then shows one code; [Linker.Attend] ends
+// the pause. If WhatsApp refuses a stored session, the pauses grow to an hour. If the
+// network, the proxy or the Store is at fault, they grow to a minute.
+//
+// From the first time that the session is linked, or found in the Store, Supervise
+// expects the same account: it refuses any other one as it refuses a wrong number.
+//
+// If another program has the session, Supervise says [Standby], waits, and logs the
+// session in when it is free: at most half a minute after the other program has died.
+// That needs a Store with leases ([store.Leaser]). Supervise does not link anew what
+// the other program had and has unlinked: it ends with [ErrLoggedOut].
 //
 // The last event is one [Failed]; then the session is disconnected and the channel
 // closes. Supervise ends when ctx ends, when the Linker is closed, and after a failure
-// that no other Link can cure: [ErrBanned], [ErrTemporarilyBanned],
-// [ErrClientOutdated], [ErrWrongAccount], [ErrMultideviceOff], [ErrReplaced], and
-// [ErrStore] if the Store fails at the start or cannot delete a removed session.
-// [ErrReplaced] is one of them because two programs on one session would throw each
-// other out for ever.
+// that no other Link can cure: [ErrBanned], [ErrTemporarilyBanned], [ErrWrongAccount],
+// [ErrMultideviceOff], [ErrReplaced], and [ErrStore] if the Store fails before it has
+// worked once, or cannot delete a removed session. [ErrReplaced] is one of them because
+// two programs on one session would throw each other out for ever. Supervise ends with
+// [ErrLoggedOut] after the program's own Client.Logout, and with Settings.ResumeOnly.
 //
 // The error is [ErrClosed], or [ErrInProgress] while a Link or another Supervise is
 // running. While Supervise runs, Link and Unlink return [ErrInProgress]. Read the
@@ -56,8 +83,9 @@ func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 	}
 	s := &supervisor{
 		linker: l, events: make(chan Event, eventBuffer), out: queue.New[Event](), inbox: queue.New[machine.Input](),
-		pause: machine.ShortestWait, attended: make(chan struct{}, 1),
+		attended: make(chan struct{}, 1), present: true,
 	}
+	l.seen.forget()
 	ctx, cancel := context.WithCancelCause(ctx)
 	l.supervisor, l.stopSupervisor, l.supervised = s, cancel, make(chan struct{})
 	l.status = Status{State: StateConnecting}
@@ -68,36 +96,43 @@ func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 // supervisor runs one Link after another. One goroutine owns the supervisor;
 // whatsmeow's handlers only post to the inbox.
 type supervisor struct {
-	linker *Linker
-	events chan Event
-	out    *queue.Queue[Event]         // the events that the reader has not taken yet
-	inbox  *queue.Queue[machine.Input] // of the connection after Linked
+	linker   *Linker
+	events   chan Event
+	out      *queue.Queue[Event]         // the events that the reader has not taken yet
+	inbox    *queue.Queue[machine.Input] // of the connection after Linked
+	attended chan struct{}               // holds a token once Attend was called
 
-	attended chan struct{} // holds a token once Attend was called
-	pause    time.Duration // before the next Link, if one has failed
-
-	stored  bool             // the store has worked at least once
-	standby bool             // another program had the session when the last Link failed
-	lost    *machine.Failure // why the connection is down; nil while it is up
+	present bool // somebody is there for the next Link: the program has just started it, or Attend was called
+	gone    bool // the next Link must find the session stored: another program has had it
+	offered bool // the last Link showed codes
+	patience
+	lost *machine.Failure // why the connection is down; nil while it is up
 }
 
 func (s *supervisor) run(ctx context.Context) {
 	for {
-		err := s.link(ctx)
-		over := err != nil && s.permanent(err)
-		s.stored = s.stored || err == nil || err.Reason != ErrStore
-		s.standby = err != nil && err.Reason == ErrSessionBusy
-		if err == nil {
-			err = s.stay(ctx)
-			over = permanent(err.Reason) && err.Reason != ErrClientOutdated && // after which a new Link fetches the version
-				!errors.Is(err, tenure.ErrNotRenewed)
+		why := s.link(ctx)
+		over := why != nil && s.permanent(why)
+		stable := false
+		if why == nil {
+			s.patience = patience{}
+			why, stable = s.stay(ctx)
+			over = permanent(why.Reason) && !errors.Is(why, tenure.ErrNotRenewed) || errors.Is(why, wire.ErrLeft)
 		}
-		if ctx.Err() != nil {
-			err, over = errorAt(s.linker.Status().situation(), stopped(ctx, opSupervise)), true
+		switch {
+		case ctx.Err() != nil:
+			why, over = errorAt(s.linker.Status().situation(), stopped(ctx, opSupervise)), true
+		case over || stable:
+		case why.Reason == ErrSessionBusy:
+			s.standBy(ctx, why)
+		case why.Reason == ErrLoggedOut || why.Reason == ErrRemoved: // a new code follows at once
+			s.patience = patience{}
+		default:
+			s.wait(ctx, why)
 		}
 		if over {
-			s.linker.unsupervised(err)
-			s.out.Put(failedBy(err))
+			s.linker.unsupervised(why)
+			s.out.Put(failedBy(why))
 			drain(s.out, s.events)
 			return
 		}
@@ -107,22 +142,45 @@ func (s *supervisor) run(ctx context.Context) {
 // permanent reports whether no other Link can cure a failure for this reason.
 func permanent(reason Reason) bool {
 	switch reason {
-	case ErrBanned, ErrTemporarilyBanned, ErrClientOutdated, ErrReplaced, ErrWrongAccount, ErrMultideviceOff, ErrStore,
+	case ErrBanned, ErrTemporarilyBanned, ErrReplaced, ErrWrongAccount, ErrMultideviceOff, ErrStore,
 		ErrInvalidSettings, ErrInvalidPhone, ErrInProgress, ErrClosed:
 		return true
 	case ErrNetwork, ErrProxy, ErrTimeout, ErrCanceled, ErrCodeRefused, ErrRateLimited, ErrForbidden, ErrServer, ErrStalled,
-		ErrPairing, ErrPasskey, ErrLoggedOut, ErrRemoved, ErrSessionBusy:
+		ErrPairing, ErrPasskey, ErrLoggedOut, ErrNotTold, ErrRemoved, ErrSessionBusy, ErrClientOutdated:
 	}
 	return false
 }
 
-// permanent reports whether err ends Supervise. A store that has worked once may work
-// again: its database may be restarting.
+// permanent reports whether the failure of a Link ends Supervise. A store that has
+// worked once may work again: its database may be restarting. What another program has
+// unlinked, or is not stored and must be, stays unlinked.
 func (s *supervisor) permanent(err *Error) bool {
-	return permanent(err.Reason) && (!s.stored || err.Reason != ErrStore)
+	switch err.Reason {
+	case ErrStore:
+		return !s.linker.seen.hasWorked()
+	case ErrLoggedOut, ErrRemoved:
+		return s.linker.set.machine.ResumeOnly || errors.Is(err, machine.ErrNotStored)
+	default:
+		return permanent(err.Reason)
+	}
 }
 
-// link runs one Link, and waits for a while if it failed.
+// config returns what the next Link may do. With nobody there it asks for few codes, and
+// after a failure it makes one connection only.
+func (s *supervisor) config() machine.Config {
+	cfg := s.linker.set.machine
+	cfg.ResumeOnly = cfg.ResumeOnly || s.gone
+	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout) // every round ends
+	if !s.present {
+		cfg.Codes = aloneCodes
+		if s.failures > 0 {
+			cfg.Codes, cfg.Brief = 1, true
+		}
+	}
+	return cfg
+}
+
+// link runs one Link. It returns nil once the session is linked.
 func (s *supervisor) link(ctx context.Context) *Error {
 	s.linker.mu.Lock()
 	if s.linker.closed {
@@ -130,50 +188,27 @@ func (s *supervisor) link(ctx context.Context) *Error {
 		return &Error{Reason: ErrClosed, Op: "link"}
 	}
 	s.inbox = queue.New[machine.Input]() // late inputs of an earlier client go into the old inbox
-	events := s.linker.start(ctx, s.standby)
+	events := s.linker.start(ctx, s.config())
 	s.linker.mu.Unlock()
+	s.present, s.gone, s.offered = false, false, false
 	for {
 		out, event := s.out.Head(s.events)
 		select {
 		case out <- event:
 			s.out.Sent()
+		case <-s.attended: // the Link knows too
+			s.patience = patience{}
 		case event := <-events:
-			if failed, ok := event.(Failed); ok {
-				if ctx.Err() == nil && !s.permanent(failed.Err) {
-					s.wait(ctx, failed.Err)
-				}
-				return failed.Err
+			switch e := event.(type) {
+			case Failed:
+				return e.Err
+			case Linked:
+				send(s.out, s.events, event)
+				return nil
+			case PairingCode, QRCode:
+				s.offered = true
 			}
 			send(s.out, s.events, event)
-			if _, ok := event.(Linked); ok {
-				return nil
-			}
-		}
-	}
-}
-
-// wait announces the next Link and waits for its time.
-func (s *supervisor) wait(ctx context.Context, why *Error) {
-	pause := s.pause/2 + time.Duration(rand.Float64()*float64(s.pause/2)) //nolint:gosec // jitter
-	s.pause = min(2*s.pause, longestPause)
-	pause = max(pause, why.RetryAfter)
-	if why.Reason == ErrSessionBusy {
-		pause = min(pause, tenure.Poll) // the holder may be gone sooner
-	}
-	s.emit(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	for {
-		out, event := s.out.Head(s.events)
-		select {
-		case out <- event:
-			s.out.Sent()
-		case <-timer.C:
-			return
-		case <-s.attended:
-			return
-		case <-ctx.Done():
-			return
 		}
 	}
 }
@@ -184,6 +219,60 @@ func (s *supervisor) emit(event Event) {
 	send(s.out, s.events, event)
 }
 
+// wait announces the next Link and waits for its time, or until somebody is there.
+func (s *supervisor) wait(ctx context.Context, why *Error) {
+	pause, why := s.next(why, s.linker.seen.isStored(), s.offered)
+	s.emit(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
+	if s.sleep(ctx, pause) {
+		s.present, s.patience = true, patience{}
+	}
+}
+
+// sleep waits for a while, until ctx ends, or until Attend is called, which it reports.
+func (s *supervisor) sleep(ctx context.Context, pause time.Duration) (attended bool) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		out, event := s.out.Head(s.events)
+		select {
+		case out <- event:
+			s.out.Sent()
+		case <-timer.C:
+			return false
+		case <-s.attended:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// standBy waits until another program gives the session up, and takes its lease. What
+// was stored meanwhile, and is stored no longer, must not be linked anew.
+func (s *supervisor) standBy(ctx context.Context, why *Error) {
+	busy := &store.BusyError{}
+	errors.As(why, &busy)
+	s.emit(Standby{Holder: busy.Lease.Holder, Err: why})
+	l := s.linker
+	leaser, _ := l.store.(store.Leaser) // the failure comes from its lease
+	for ctx.Err() == nil {
+		s.sleep(ctx, tenure.Poll/2+time.Duration(rand.Float64()*float64(tenure.Poll/2))) //nolint:gosec // jitter
+		if l.seen.expected() == "" {
+			l.look(ctx)
+		}
+		lease := tenure.New(context.WithoutCancel(ctx), leaser, l.set.session, l.evicted)
+		if lease.Take(ctx) != nil {
+			lease.Release()
+			continue
+		}
+		l.mu.Lock()
+		l.lease = lease
+		l.mu.Unlock()
+		s.gone, s.present = l.seen.expected() != "", true
+		return
+	}
+}
+
 // unsupervised disconnects the session and ends the Supervise.
 func (l *Linker) unsupervised(why *Error) {
 	l.forget(Status{State: StateFailed, Err: why})
@@ -192,4 +281,51 @@ func (l *Linker) unsupervised(why *Error) {
 	l.stopSupervisor(nil)
 	l.supervisor, l.stopSupervisor = nil, nil
 	close(l.supervised)
+}
+
+// patience decides how long Supervise waits after a Link that failed.
+type patience struct {
+	failures int       // Links in a row that failed
+	untaken  int       // rounds of codes in a row that nobody took
+	refused  time.Time // since when WhatsApp refuses the stored session; zero if it does not
+}
+
+// next returns the pause before the next Link, and the failure with the remedy that
+// fits by then. stored says that the session is stored; offered says that the Link has
+// shown codes.
+func (p *patience) next(why *Error, stored, offered bool) (time.Duration, *Error) {
+	p.failures++
+	local := errors.Is(why, ErrNetwork) || errors.Is(why, ErrProxy) || errors.Is(why, ErrStore)
+	shortest, longest, times, jitter := machine.ShortestWait, longestUntaken, p.failures, 0.5
+	switch {
+	case local && (stored || why.Reason == ErrStore):
+		longest = longestPause
+	case stored || why.Reason == ErrClientOutdated:
+		longest = longestRefused
+	case offered:
+		p.untaken++
+		shortest, times, jitter = firstUntaken, p.untaken, 0.1
+	}
+	if !stored || local {
+		p.refused = time.Time{}
+	} else if p.refused.IsZero() {
+		p.refused = time.Now()
+	} else if since := time.Since(p.refused); since >= refusedLong {
+		e := *why
+		e.Err = hint.New(
+			fmt.Errorf("%w (WhatsApp has refused this session for %d hours)", causeOf(why), int(since.Hours())),
+			"Unlink this session and link the account again, if the phone still lists the device and nothing else helps.",
+		)
+		why = &e
+	}
+	pause := min(shortest<<min(times-1, 20), longest)
+	pause -= time.Duration(jitter * rand.Float64() * float64(pause)) //nolint:gosec // jitter
+	return max(pause, why.RetryAfter), why
+}
+
+func causeOf(err *Error) error {
+	if err.Err != nil {
+		return err.Err
+	}
+	return err.Reason
 }

@@ -96,12 +96,17 @@ func TestSuperviseConnectsAnewWhenWhatsAppIsGoneForLong(t *testing.T) {
 		if took := time.Since(start); took < 4*time.Minute || took > 6*time.Minute {
 			t.Errorf("the new Link comes after %v", took)
 		}
-		for range 2 { // each Link ends with its Timeout, and the next one follows
-			for {
-				if retrying := rig.Await[walink.Retrying](r); errors.Is(retrying.Err, walink.ErrTimeout) {
-					rig.WantReason(t, retrying.Err, walink.ErrTimeout, walink.ErrNetwork)
-					break
-				}
+		for { // the first Link ends with its Timeout
+			if retrying := rig.Await[walink.Retrying](r); errors.Is(retrying.Err, walink.ErrTimeout) {
+				rig.WantReason(t, retrying.Err, walink.ErrTimeout, walink.ErrNetwork)
+				break
+			}
+		}
+		for end := time.Now().Add(3 * time.Hour); time.Now().Before(end); { // the others make one connection each
+			retrying := rig.Await[walink.Retrying](r)
+			rig.WantReason(t, retrying.Err, walink.ErrNetwork)
+			if pause := time.Until(retrying.At); pause > time.Minute {
+				t.Errorf("the next Link comes after %v, though the network is at fault", pause)
 			}
 		}
 		r.Server.Script(walinktest.StageUpgrade)

@@ -103,9 +103,10 @@ func (l *Linker) takeOver(conn *wire.Conn) bool {
 	return false
 }
 
-// stay watches the connection until it is lost for good, and returns why. It has then
-// disconnected the session, and deleted it if WhatsApp has removed the device.
-func (s *supervisor) stay(ctx context.Context) *Error {
+// stay watches the connection until it is lost for good, and returns why, and whether
+// the connection was good for a while. It has then disconnected the session, and
+// deleted it if WhatsApp has removed the device.
+func (s *supervisor) stay(ctx context.Context) (why *Error, stable bool) {
 	linked := time.Now()
 	timer := time.NewTimer(reconnectGrace)
 	timer.Stop()
@@ -116,6 +117,7 @@ func (s *supervisor) stay(ctx context.Context) *Error {
 		select {
 		case out <- event:
 			s.out.Sent()
+		case <-s.attended: // no code is wanted
 		case <-s.inbox.Ready():
 			for _, in := range s.inbox.Take() {
 				if !over {
@@ -128,15 +130,8 @@ func (s *supervisor) stay(ctx context.Context) *Error {
 			s.lost, over = stopped(ctx, "supervise"), true
 		}
 	}
-	why := s.drop(ctx, errorOf(s.lost))
-	switch {
-	case ctx.Err() != nil:
-	case time.Since(linked) >= machine.StableAfter && why.RetryAfter == 0:
-		s.pause = machine.ShortestWait
-	case why.Reason != ErrLoggedOut:
-		s.wait(ctx, why)
-	}
-	return why
+	why = s.drop(ctx, errorOf(s.lost))
+	return why, why.RetryAfter == 0 && time.Since(linked) >= machine.StableAfter
 }
 
 // hear takes an input of the connection, and reports whether that is lost for good.
@@ -182,4 +177,3 @@ func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
 	}
 	return why
 }
-

@@ -20,9 +20,12 @@ const offlineLimit = 90 * time.Second
 // passes while Supervise takes the connection over.
 type slowHandler struct{ slog.Handler }
 
-func (slowHandler) Enabled(context.Context, slog.Level) bool  { return true }
-func (slowHandler) Handle(context.Context, slog.Record) error { time.Sleep(50 * time.Millisecond); return nil }
-func (h slowHandler) WithAttrs([]slog.Attr) slog.Handler      { return h }
+func (slowHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (slowHandler) Handle(context.Context, slog.Record) error {
+	time.Sleep(50 * time.Millisecond)
+	return nil
+}
+func (h slowHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 
 func TestPains30SuperviseSeesWhatHasEndedTheConnectionBefore(t *testing.T) {
 	t.Parallel()

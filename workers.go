@@ -34,7 +34,7 @@ func (a *attempt) load(epoch int) {
 	} else {
 		old = nil
 	}
-	lease, early := a.lease, pending && !a.standby && !a.unlinking
+	lease, early := a.lease, pending && !a.unlinking
 	a.workers.Go(func() {
 		a.previous() // WhatsApp lets a session have one connection only
 		a.linker.evictions.Wait()
@@ -71,6 +71,13 @@ func (a *attempt) lookEarly(epoch int, lease *tenure.Tenure) bool {
 	}
 }
 
+// look notes what the Store has for the session.
+func (l *Linker) look(ctx context.Context) {
+	if device, err := l.store.Device(ctx, l.set.session); err == nil {
+		l.seen.load(device)
+	}
+}
+
 // device takes the session's device from the store.
 func (a *attempt) device(ctx context.Context, epoch int) machine.DeviceLoaded {
 	device, err := a.linker.store.Device(ctx, a.set.session)
@@ -93,11 +100,15 @@ func (a *attempt) connect(e machine.Connect) {
 	a.workers.Go(a.conn.Connect)
 }
 
-// countCode counts in the ledger a pairing code that is about to be requested. It
-// returns why no code may be requested now, or nil.
-func (a *attempt) countCode() *machine.Failure {
+// countCode counts in the ledger a pairing code that is about to be requested, unless
+// nobody is there. It returns why no code may be requested now, or nil.
+func (a *attempt) countCode(alone bool) *machine.Failure {
 	now := time.Now()
 	next, err := bound.Store(a.work, machine.LedgerLimit, func(ctx context.Context) (time.Time, error) {
+		if alone {
+			_, next, err := a.linker.ledger.PeekCode(ctx, a.set.phone.Digits(), now, a.set.codeBudget, ledger.Window)
+			return next, err
+		}
 		return a.linker.ledger.TakeCode(ctx, a.set.phone.Digits(), now, a.set.codeBudget, ledger.Window)
 	})
 	switch {
@@ -185,14 +196,29 @@ func storeFailed(op, session string, err error) *machine.Failure {
 
 var errHeldBack = errors.New("too many pairing codes were asked for, or WhatsApp has refused one, a short while ago")
 
+// reject returns why the account must not be linked, and nil if it may be. Settings.Phone
+// names the account that is expected; without it, the account that the session had.
+func (l *Linker) reject(account string) *machine.Failure {
+	if failure := l.set.reject(account); failure != nil {
+		return failure
+	}
+	return wrongAccount(l.seen.expected(), account)
+}
+
 // reject returns why the account must not be linked, and nil if it may be.
 func (r *resolved) reject(account string) *machine.Failure {
-	if r.phone.IsZero() || number.SameAccount(r.phone.Digits(), account) {
+	return wrongAccount(r.phone.Digits(), account)
+}
+
+// wrongAccount returns the failure for another account than the expected one, and nil
+// for the expected one, or if none is expected.
+func wrongAccount(expected, account string) *machine.Failure {
+	if expected == "" || number.SameAccount(expected, account) {
 		return nil
 	}
-	return &machine.Failure{Reason: machine.ReasonWrongAccount, Op: "pair", Err: hint.New(
-		fmt.Errorf("%s answered, and %s was expected", number.Redacted(account), r.phone.Redacted()),
-		"Use the phone that holds "+r.phone.Redacted()+".",
+	shown := number.Redacted(expected)
+	return &machine.Failure{Reason: machine.ReasonWrongAccount, Op: "pair", Err: hint.ForPerson(
+		fmt.Errorf("%s answered, and %s was expected", number.Redacted(account), shown), "Use the phone that holds "+shown+".",
 	)}
 }
 
@@ -205,4 +231,62 @@ func (r *resolved) rejectStored(account string) *machine.Failure {
 		fmt.Errorf("the stored session belongs to %s, and not to %s", number.Redacted(account), r.phone.Redacted()),
 		"Unlink the stored session first, or use another session name for this number.",
 	)}
+}
+
+// seen is what a Link or a Supervise has seen of the Store since it began. It has its
+// own lock, because whatsmeow's goroutines ask it too.
+type seen struct {
+	mu      sync.Mutex
+	worked  bool   // the store has answered
+	stored  bool   // the session is stored
+	account string // the number of the account that the session has or had; "" if none is known
+}
+
+func (s *seen) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worked, s.stored, s.account = false, false, ""
+}
+
+// load notes what the Store has for the session.
+func (s *seen) load(device *wastore.Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worked, s.stored = true, device.ID != nil
+	if s.stored {
+		s.account = device.ID.User
+	}
+}
+
+// link notes that the session was linked to an account.
+func (s *seen) link(account string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worked, s.stored, s.account = true, true, account
+}
+
+// drop notes that the session was deleted.
+func (s *seen) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stored = false
+}
+
+// expected returns the number of the account that the session has or had, or "".
+func (s *seen) expected() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.account
+}
+
+func (s *seen) hasWorked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.worked
+}
+
+func (s *seen) isStored() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stored
 }

@@ -38,7 +38,7 @@ func (d *doctor) checkWebsocket(ctx context.Context) finding {
 	}
 	page, c := d.page, d.contact(ctx, nil)
 	refused := c.err != nil && c.err.Reason == walink.ErrClientOutdated
-	if refused && !d.settings.DisableVersionRefresh && page.version != nil && d.version.LessThan(*page.version) {
+	if refused && !d.settings.DisableVersionRefresh && page.version != nil && d.version.LessThan(*page.version) && wire.Doubt(*page.version) == "" {
 		c = d.contact(ctx, page.version)
 	}
 	c.refused = refused
@@ -104,9 +104,9 @@ func (d *doctor) checkNoise(ctx context.Context) finding {
 func (d *doctor) checkVersion(ctx context.Context) finding {
 	const update = "Update walink and whatsmeow."
 	page, c := d.page, d.link
-	presents, current := "this build presents "+d.version.String(), "the current version is not known"
+	presents, current := "this build presents "+wire.BuiltIn(d.now()), "the current version is not known"
 	if page.version != nil {
-		current = "current is " + page.version.String()
+		current = cmp.Or(wire.Doubt(*page.version), "current is "+page.version.String())
 	}
 	switch refused := c != nil && c.refused; {
 	case refused && c.err != nil && c.err.Reason == walink.ErrClientOutdated:
@@ -116,6 +116,8 @@ func (d *doctor) checkVersion(ctx context.Context) finding {
 			"this build is too old by itself", update)
 	case page.version != nil && d.version.LessThan(*page.version):
 		return warn(presents+"; "+current, walink.ErrClientOutdated, "this build is not the newest", update)
+	case page.version != nil && *page.version != d.version: // WhatsApp does not give everybody a new version on the same day
+		return good(presents + "; " + current)
 	case page.version != nil:
 		return good(presents + ", which is current")
 	}
@@ -192,9 +194,8 @@ func (c *contact) take(in machine.Input) {
 	if c.refs > 0 || c.err != nil {
 		return
 	}
-	if _, ok := in.(machine.Opened); ok {
-		c.spoke = true
-	}
+	_, opened := in.(machine.Opened)
+	c.spoke = c.spoke || opened
 	if refs, ok := in.(machine.Refs); ok {
 		c.spoke, c.refs = true, len(refs.Payloads)
 		if c.refs == 0 {

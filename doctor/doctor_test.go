@@ -270,6 +270,18 @@ func TestExamineWhatsApp(t *testing.T) {
 		"version: older": {
 			trouble: func(srv *walinktest.Server) { srv.SetRevision(newer[2]) }, want: []string{"version warning", "linking ok"},
 		},
+		"version: refused, and the page names an older one": {
+			trouble: func(srv *walinktest.Server) {
+				srv.RequireVersion(newer)
+				srv.SetRevision(newer[2] - 2)
+			}, first: "version", reason: walink.ErrClientOutdated,
+		},
+		"version: the page names an older one": {
+			trouble: func(srv *walinktest.Server) { srv.SetRevision(newer[2] - 2) }, want: []string{"version ok", "linking ok"},
+		},
+		"version: the page names one that cannot be": {
+			trouble: func(srv *walinktest.Server) { srv.SetRevision(newer[2] + 100_000_000) }, want: []string{"version warning", "linking ok"},
+		},
 		"version: no page": {
 			trouble: script(walinktest.StageVersion, walinktest.Refuse(404)), want: []string{"version warning", "clock ok", "linking ok"},
 		},
@@ -362,4 +374,16 @@ func TestExamineNumberForms(t *testing.T) {
 			t.Errorf("%s: %s %q, want %q", phone, c.Status, c.Detail, want)
 		}
 	}
+}
+
+func TestExamineSaysHowOldTheVersionIs(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Date(2026, time.November, 28, 12, 0, 0, 0, time.UTC)))
+		srv := walinktest.NewServer(t)
+		report := doctor.Examine(t.Context(), rig.MemoryStore(t), walink.Settings{HTTPClient: srv.HTTPClient()})
+		if detail := checkNamed(t, report, "version").Detail; !strings.HasSuffix(detail, " (68 days old), which is current") {
+			t.Errorf("the version is %q", detail)
+		}
+	})
 }

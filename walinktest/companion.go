@@ -93,7 +93,7 @@ func newCompanion(c *conn, static [32]byte, data *waWa6.ClientPayload_DevicePair
 	return &companion{conn: c, noise: static, identity: [32]byte(identity), props: props}, true
 }
 
-// pairDevice sends the refs.
+// pairDevice sends the refs. They take the place of earlier ones.
 func (p *companion) pairDevice(action Action) {
 	s := p.conn.srv
 	refs := make([]waBinary.Node, 0, refCount)
@@ -103,6 +103,10 @@ func (p *companion) pairDevice(action Action) {
 		return
 	}
 	id := s.id()
+	for _, ref := range p.refs {
+		delete(s.refs, ref)
+	}
+	p.refs = nil
 	if action.kind != actionMalformed {
 		for range refCount {
 			ref := newRef()
@@ -121,14 +125,14 @@ func (p *companion) pairDevice(action Action) {
 	p.conn.after(companionTTL, p.expire)
 }
 
-// expire closes the socket. While a code or a challenge is still good, or a phone is
-// pairing, it waits.
+// expire closes the socket. While the refs, a code or a challenge is still good, or a
+// phone is pairing, it waits.
 func (p *companion) expire() {
 	s := p.conn.srv
 	s.mu.Lock()
-	var wait time.Duration
+	wait := time.Until(p.issued.Add(companionTTL))
 	if p.code.good() {
-		wait = time.Until(p.code.expires)
+		wait = max(wait, time.Until(p.code.expires))
 	}
 	if p.ceremony.pending() {
 		wait = max(wait, time.Until(p.ceremony.expires))
@@ -195,12 +199,7 @@ func (p *companion) handle(node *waBinary.Node) {
 // its connection. That phone also returns ErrWithdrawnQR.
 func (s *Server) RefreshRegistration(shown ...string) int {
 	s.mu.Lock()
-	waiting := make([]*companion, 0, len(s.conns))
-	for c := range s.conns {
-		if c.companion != nil && len(c.companion.refs) > 0 {
-			waiting = append(waiting, c.companion)
-		}
-	}
+	waiting := s.waiting()
 	for _, payload := range shown {
 		if qr, err := ParseQR(payload); err == nil && s.refs[qr.Ref] != nil {
 			s.refs[qr.Ref].withdraw(qr.ADVSecret)
@@ -214,6 +213,30 @@ func (s *Server) RefreshRegistration(shown ...string) int {
 		p.refresh()
 	}
 	return len(waiting)
+}
+
+// RenewRefs sends every waiting companion a second pair-device: its earlier refs are no
+// longer good, and a phone that scans one says ErrStaleQR. It returns the number of these
+// companions.
+func (s *Server) RenewRefs() int {
+	s.mu.Lock()
+	waiting := s.waiting()
+	s.mu.Unlock()
+	for _, p := range waiting {
+		p.pairDevice(Pass())
+	}
+	return len(waiting)
+}
+
+// waiting returns the companions that have refs. The caller holds mu.
+func (s *Server) waiting() []*companion {
+	var waiting []*companion
+	for c := range s.conns {
+		if c.companion != nil && len(c.companion.refs) > 0 {
+			waiting = append(waiting, c.companion)
+		}
+	}
+	return waiting
 }
 
 // withdraw marks an ADV secret as replaced. The caller holds the server's mu.

@@ -14,6 +14,7 @@ import (
 	"go.mau.fi/whatsmeow"
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waCompanionReg"
+	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 	"go.mau.fi/whatsmeow/util/hkdfutil"
@@ -202,7 +203,7 @@ func (c *client) forge() *forgery {
 	return &forgery{
 		nonce: make([]byte, 32),
 		identity: &waCompanionReg.CompanionEphemeralIdentity{
-			PublicKey: keys.NewKeyPair().Pub[:], DeviceType: new(waCompanionReg.DeviceProps_CHROME), Ref: new(string(ref)),
+			PublicKey: keys.NewKeyPair().Pub[:], DeviceType: store.DeviceProps.GetPlatformType().Enum(), Ref: new(string(ref)),
 		},
 	}
 }
@@ -247,6 +248,11 @@ func TestBadPrologue(t *testing.T) {
 	}{
 		{"no public key", func(f *forgery, _ []byte) { f.identity.PublicKey = nil }, 0, walinktest.ErrPairingPrologue, whatsmeow.ErrIQBadRequest},
 		{"no device type", func(f *forgery, _ []byte) { f.identity.DeviceType = nil }, 0, walinktest.ErrPairingPrologue, whatsmeow.ErrIQBadRequest},
+		{
+			"another device type than that of the registration",
+			func(f *forgery, _ []byte) { f.identity.DeviceType = new(waCompanionReg.DeviceProps_CHROME) },
+			0, walinktest.ErrPairingPrologue, whatsmeow.ErrIQBadRequest,
+		},
 		{"another ref", func(f *forgery, _ []byte) { f.identity.Ref = new("2@") }, 0, walinktest.ErrPairingPrologue, whatsmeow.ErrIQBadRequest},
 		{"short commitment", func(f *forgery, _ []byte) { f.commitment = make([]byte, 31) }, 0, walinktest.ErrPairingPrologue, whatsmeow.ErrIQBadRequest},
 		{"wrong hand-off proof", func(f *forgery, _ []byte) { f.handoff = make([]byte, 32) }, 0, walinktest.ErrHandoffProof, whatsmeow.ErrIQNotAuthorized},

@@ -36,7 +36,8 @@ func (l *passkeyLink) takePrologue(node *waBinary.Node, arrived time.Time) Refus
 	}
 	commitment := prologue.GetCommitment().GetHash()
 	shared, err := curve25519.X25519(l.ephemeral.Priv[:], identity.GetPublicKey())
-	if err != nil || len(commitment) != sha256.Size || identity.DeviceType == nil ||
+	if err != nil || len(commitment) != sha256.Size ||
+		identity.DeviceType == nil || identity.GetDeviceType() != l.companion.props.GetPlatformType() ||
 		identity.GetRef() == "" || identity.GetRef() != l.companion.ephemeralRef {
 		return ErrPairingPrologue
 	}

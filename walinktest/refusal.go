@@ -59,8 +59,8 @@ const (
 	ErrHandoffProof Refusal = "The hand-off proof is wrong."
 	// ErrHandoffLate (410): the hand-off proof was no longer good.
 	ErrHandoffLate Refusal = "The hand-off proof came too late."
-	// ErrPairingPrologue (400): the prologue's payload lacks a key, a device
-	// type, a commitment, or the ref that the server gave last.
+	// ErrPairingPrologue (400): the prologue's payload lacks a key, a commitment, or the
+	// ref that the server gave last, or its device type is not that of the registration.
 	ErrPairingPrologue Refusal = "The prologue is malformed."
 	// ErrPairingNonce (406): the nonce is not the one that the prologue committed to.
 	ErrPairingNonce Refusal = "The nonce does not fit its commitment."

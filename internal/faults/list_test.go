@@ -53,6 +53,7 @@ func serverFaults() []fault {
 		{name: "expired certificate", action: walinktest.ExpiredCertificate()},
 		forever(fault{name: "expired certificate", action: walinktest.ExpiredCertificate()}),
 		{name: "withdrawn secret", action: walinktest.RefreshQR(), within: 2 * minute},
+		forever(fault{name: "withdrawn secret", action: walinktest.RefreshQR()}),
 	}
 }
 

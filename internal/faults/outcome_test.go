@@ -184,6 +184,11 @@ func remedies() []remedy {
 		{"network [clock]", "Set the clock of this machine: by that clock WhatsApp's certificate is not valid now."},
 		{"network [TLS]", "Exempt web.whatsapp.com from the proxy, firewall or antivirus that intercepts TLS here and answers in its place."},
 		{"pairing", "Try again with the new code, and update WhatsApp on the phone if it happens twice."},
+		{"pairing [scan]", "Update WhatsApp on the phone, and scan the next QR code once."},
+		{
+			"pairing [scans]",
+			"Wait some hours before another scan, and update WhatsApp on the phone: WhatsApp locks an account that scans on and on.",
+		},
 		{"passkey", "Answer the passkey on a page of web.whatsapp.com, or turn it off in the phone's settings, then try again."},
 		{"rate limited", "Wait before asking for another pairing code, or link by QR code."},
 		{"rate limited [connections]", "Wait as long as the error says, and connect less often: WhatsApp limits connections."},

@@ -76,7 +76,7 @@ func passkeyFlow() *flow {
 					},
 					"pairing, linked":                   {"malformed", "pair-success of nobody"},
 					"linked, several codes, 2 attempts": {"frame twice"},
-					"linked, 2 codes, 2 attempts":       {"refs of another"},
+					"linked, 2 codes":                   {"refs of another"},
 					"passkey, linked":                   {"challenge without content"},
 					"server, linked": {
 						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",

@@ -70,7 +70,7 @@ func qrFlow() *flow {
 					},
 					"pairing, linked":                   {"malformed", "pair-success of nobody"},
 					"linked, several codes, 2 attempts": {"frame twice"},
-					"linked, 2 codes, 2 attempts":       {"refs of another"},
+					"linked, 2 codes":                   {"refs of another"},
 					"passkey, linked":                   {"challenge without content"},
 					"server, linked": {
 						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
@@ -95,13 +95,13 @@ func qrFlow() *flow {
 				want: outcomes{
 					"linked": {
 						"3 s late", "twice", "overtaken", "frame twice", "unknown node", "early success",
-						"refs of another", "primary_hello of another", "refresh_code of another",
-						"unknown pairing stage", "early phone identity", "save the LID: disk full",
+						"primary_hello of another", "refresh_code of another", "unknown pairing stage",
+						"early phone identity", "save the LID: disk full",
 					},
 					"network, linked, 2 codes": {
 						"drop", "frame cut", "stream error 515", "slow reader, drop",
 					},
-					"linked, 2 codes": {"silence", "90 s late", "withdrawn secret", "frame spoilt"},
+					"linked, 2 codes": {"silence", "90 s late", "withdrawn secret", "frame spoilt", "refs of another"},
 					"pairing, linked, 2 codes": {
 						"malformed", "bad HMAC", "bad signature", "pair-success of nobody",
 					},
@@ -115,6 +115,7 @@ func qrFlow() *flow {
 						"failure 401", "failure 403", "stream error 401 device_removed",
 					},
 					"client outdated, linked, 2 codes":               {"failure 405", "failure 409"},
+					"pairing [scan], failed: pairing [scans]":        {"withdrawn secret for ever"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
 					"failed: timeout":                                {"silence for ever"},
 					"failed: temporarily banned":                     {"failure 402"},

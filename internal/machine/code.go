@@ -1,12 +1,18 @@
 package machine
 
-import "time"
+import (
+	"time"
+
+	"github.com/walink/walink/internal/hint"
+)
 
 // codeOffer is the pairing code of the current connection.
 type codeOffer struct {
 	issued   time.Time // set while a code is awaited, shown or answered
+	qrAt     time.Time // set while a code is awaited that a QR code replaces if it is late
 	replyBy  time.Time // set while a code is awaited
 	asked    bool      // the server has been asked for the code
+	overdue  bool      // no longer awaited; if the answer comes all the same, it counts
 	expires  time.Time // set while the code is on the screen
 	answerBy time.Time // after the phone's answer, until pair-success
 	shown    bool
@@ -17,13 +23,18 @@ type codeOffer struct {
 	counted  bool     // the ledger has counted a code that was not requested yet
 	denied   *Failure // the ledger's refusal, until a code is wanted
 	number   int      // of the last code that was shown
+	requests int      // codes that the server was asked for
+	came     bool     // the last request brought a code
 	faults   int      // requests in a row without a usable answer
 	off      *Failure // why no more codes are requested; nil while they are
 }
 
 // clear takes the code off the screen, and forgets the request.
 func (c *codeOffer) clear() {
-	*c = codeOffer{counting: c.counting, counted: c.counted, denied: c.denied, number: c.number, faults: c.faults, off: c.off}
+	*c = codeOffer{
+		counting: c.counting, counted: c.counted, denied: c.denied, number: c.number, requests: c.requests, came: c.came,
+		faults: c.faults, off: c.off,
+	}
 }
 
 // deadline returns the next deadline of the code. Once the phone has answered, the
@@ -32,6 +43,8 @@ func (c *codeOffer) deadline() time.Time {
 	switch {
 	case !c.answerBy.IsZero():
 		return c.answerBy
+	case !c.qrAt.IsZero():
+		return c.qrAt
 	case !c.replyBy.IsZero():
 		return c.replyBy
 	default:
@@ -43,7 +56,7 @@ func (c *codeOffer) deadline() time.Time {
 func (c *codeOffer) awaited() bool { return !c.answerBy.IsZero() }
 
 // pending reports whether a code is on its way, on the screen or answered.
-func (c *codeOffer) pending() bool { return !c.issued.IsZero() }
+func (c *codeOffer) pending() bool { return !c.issued.IsZero() && !c.overdue }
 
 // wantsCode reports whether pairing codes are asked for.
 func (m *Machine) wantsCode() bool { return m.cfg.Code && m.code.off == nil }
@@ -60,7 +73,7 @@ func (m *Machine) allowCode() {
 func (m *Machine) count() {
 	if !m.code.counting && !m.code.counted && m.code.denied == nil {
 		m.code.counting = true
-		m.do(AllowCode{})
+		m.do(AllowCode{Alone: m.cfg.Codes > 0})
 	}
 }
 
@@ -80,11 +93,19 @@ func (m *Machine) requestCode(now time.Time) {
 
 func (m *Machine) awaitCode(now time.Time) {
 	m.code.clear()
-	m.code.issued, m.code.replyBy = now, now.Add(codeLimit)
+	m.code.issued, m.code.replyBy, m.code.came = now, now.Add(codeLimit), false
+	if m.cfg.Fallback && !m.showsQR() {
+		m.code.qrAt = now.Add(qrAfter)
+	}
 }
 
 // askForCode asks the server for a code once the ledger has counted it.
 func (m *Machine) askForCode(now time.Time) {
+	if m.cfg.Codes > 0 && m.code.requests >= m.cfg.Codes {
+		m.withdrawAll(now, Expired, nil)
+		m.untaken()
+		return
+	}
 	m.count()
 	switch err := m.code.denied; {
 	case err != nil:
@@ -93,17 +114,20 @@ func (m *Machine) askForCode(now time.Time) {
 	case m.code.counted:
 		m.code.counted = false
 		m.code.issued, m.code.asked = now, true
-		m.do(RequestCode{m.epoch})
+		m.code.requests++
+		m.do(RequestCode{Epoch: m.epoch, Alone: m.cfg.Codes > 0})
 	}
 }
 
 // codeReady shows a code that the server has confirmed.
-func (m *Machine) codeReady(_ time.Time, in CodeConfirmed) {
-	if m.phase != phaseOffering || m.code.replyBy.IsZero() || !m.code.asked {
+func (m *Machine) codeReady(now time.Time, in CodeConfirmed) {
+	expires := m.code.issued.Add(codeLife)
+	if m.phase != phaseOffering || !m.code.asked || m.code.shown || !now.Before(expires) {
 		return
 	}
-	m.code.replyBy, m.code.faults, m.lastErr = time.Time{}, 0, nil
-	m.code.expires = m.code.issued.Add(codeLife)
+	m.code.qrAt, m.code.replyBy, m.code.overdue = time.Time{}, time.Time{}, false
+	m.code.came, m.code.faults, m.code.off, m.lastErr = true, 0, nil, nil
+	m.code.expires = expires
 	m.code.shown = true
 	m.code.number++
 	m.do(Tell{PairingCode{Code: in.Code, Number: m.code.number, Issued: m.code.issued, Expires: m.code.expires}})
@@ -114,13 +138,17 @@ func (m *Machine) codeReady(_ time.Time, in CodeConfirmed) {
 // follows. If there was no answer, or none that can be used, the next connection
 // requests a code again, a few times.
 func (m *Machine) codeFailed(now time.Time, err *Failure) {
-	if m.phase != phaseOffering || m.code.replyBy.IsZero() {
+	overdue := m.code.overdue
+	if m.phase != phaseOffering || m.code.replyBy.IsZero() && !overdue {
 		return
 	}
 	m.code.clear()
 	m.lastErr = err
 	switch err.Reason {
 	case ReasonServer, ReasonStalled, ReasonNetwork, ReasonPairing:
+		if overdue {
+			return // the request counts as a fault already
+		}
 		m.code.faults++
 		if m.code.faults < maxCodeFaults {
 			if !m.qr.shown() {
@@ -143,21 +171,26 @@ func (m *Machine) codeFailed(now time.Time, err *Failure) {
 func (m *Machine) noMoreCodes(now time.Time, err *Failure) {
 	m.code.clear()
 	m.code.off = err
-	if m.cfg.QR || m.cfg.OtherForm && err.Reason == ReasonCodeRefused {
+	if m.cfg.QR || m.qr.shown() || m.cfg.OtherForm && err.Reason == ReasonCodeRefused {
 		m.do(Tell{Withdrawn{Method: MethodPairing, Reason: whyOf(err.Reason), Err: err}})
 	}
 	switch {
 	case m.cfg.QR:
 		if !m.qr.shown() {
-			m.reopen(now)
+			m.nextRound(now)
 		}
 	case m.cfg.Fallback:
-		m.qr.fallback = err
-		if m.phase == phaseOffering && !m.qr.shown() {
-			m.rotate(now)
-		}
+		m.fallBack(now, err)
 	default:
 		m.fail(err)
+	}
+}
+
+// fallBack shows QR codes though a pairing code was wanted.
+func (m *Machine) fallBack(now time.Time, why *Failure) {
+	m.qr.fallback = why
+	if !m.qr.shown() {
+		m.rotate(now)
 	}
 }
 
@@ -166,6 +199,7 @@ func (m *Machine) phoneAnswered(now time.Time) {
 	if m.phase != phaseOffering || !m.code.shown {
 		return
 	}
+	m.attend(now)
 	if m.code.answers++; m.code.answers > maxAnswers {
 		m.phoneRefused(now)
 		return
@@ -181,6 +215,7 @@ func (m *Machine) phoneRefused(now time.Time) {
 	if m.phase != phaseOffering || !m.code.shown {
 		return
 	}
+	m.attend(now)
 	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: errRefreshCode}
 	m.withdrawCode(Refused, err)
 	m.lastErr = err
@@ -192,12 +227,27 @@ func (m *Machine) codeDeadline(now time.Time) {
 	switch {
 	case m.code.awaited():
 		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: ReasonStalled, Op: "pair", Err: errPairStalled}})
+	case !m.code.qrAt.IsZero():
+		m.code.qrAt = time.Time{}
+		m.fallBack(now, &Failure{Reason: ReasonStalled, Op: "request code", Err: hint.ForPerson(
+			errCodeSlow, "Scan the QR code, or enter the pairing code if it still comes.",
+		)})
 	case !m.code.replyBy.IsZero():
-		m.codeFailed(now, &Failure{Reason: ReasonStalled, Op: "request code", Err: errCodeStalled})
+		m.codeStalled(now)
 	case m.code.shown:
 		// The server ends a connection at about this age, so the next code gets a new one.
 		m.withdrawAll(now, Expired, nil)
-		m.reopen(now)
+		m.nextRound(now)
+	}
+}
+
+// codeStalled gives up waiting for a code. A QR code on the screen keeps the connection,
+// so the code may still come.
+func (m *Machine) codeStalled(now time.Time) {
+	stalled := m.code
+	m.codeFailed(now, &Failure{Reason: ReasonStalled, Op: "request code", Err: errCodeStalled})
+	if m.phase == phaseOffering && m.qr.shown() && stalled.asked {
+		m.code.issued, m.code.asked, m.code.overdue = stalled.issued, true, true
 	}
 }
 

@@ -26,10 +26,16 @@ type (
 	// Relogin closes the connection and opens it again for the login, with the same
 	// client.
 	Relogin struct{ Epoch int }
-	// AllowCode counts a pairing code in the ledger, before the code is requested.
-	AllowCode struct{}
-	// RequestCode asks the server for a pairing code.
-	RequestCode struct{ Epoch int }
+	// AllowCode counts a pairing code in the ledger, before the code is requested. A code
+	// that is requested while nobody is there must be allowed, and does not count: the
+	// person who comes back has the whole budget.
+	AllowCode struct{ Alone bool }
+	// RequestCode asks the server for a pairing code. A refusal that comes while nobody is
+	// there is not recorded.
+	RequestCode struct {
+		Epoch int
+		Alone bool
+	}
 	// AskHook lets Settings.Passkey answer the challenge of this number.
 	AskHook struct {
 		Epoch     int

@@ -65,9 +65,12 @@ var (
 
 	errNoSocket       = errors.New("no connection in time")
 	errNoRefs         = errors.New("connected, but WhatsApp sent nothing to link with in time")
+	errCodeSlow       = errors.New("no answer within 5 s")
 	errCodeStalled    = errors.New("no answer within 30 s")
 	errPairStalled    = errors.New("the phone answered, but WhatsApp did not complete the link within 60 s")
 	errLoginStalled   = errors.New("WhatsApp did not complete the login in time")
 	errVersionStalled = errors.New("the current version could not be fetched within 30 s")
+	errUntaken        = errors.New("nobody took a code")
+	errScans          = errors.New("WhatsApp did not accept three scans of the QR code in a row")
 	errRefreshCode    = errors.New("the phone did not accept the code")
 )

@@ -84,10 +84,12 @@ type (
 	// PhoneRefused is refresh_code: the phone did not accept the code.
 	PhoneRefused struct{ Epoch int }
 	// SecretChanged says that the companion has another ADV secret. Secret has the form
-	// that it has in a QR payload.
+	// that it has in a QR payload. Scanned says that WhatsApp has asked for the other
+	// secret, as it does when a phone has scanned the QR code and cannot link.
 	SecretChanged struct {
-		Epoch  int
-		Secret string
+		Epoch   int
+		Secret  string
+		Scanned bool
 	}
 	// PairSuccess says that whatsmeow has verified pair-success and stored the device.
 	PairSuccess struct {

@@ -102,7 +102,9 @@ func choices() []choice {
 		{"no code", func(_ *schedule, epoch int, arg byte) Input { return CodeFailed{epoch, fault(arg)} }},
 		{"phone answers", func(_ *schedule, epoch int, _ byte) Input { return PhoneAnswered{epoch} }},
 		{"phone refuses", func(_ *schedule, epoch int, _ byte) Input { return PhoneRefused{epoch} }},
-		{"secret", func(_ *schedule, epoch int, arg byte) Input { return SecretChanged{epoch, string(rune('a' + arg%26))} }},
+		{"secret", func(_ *schedule, epoch int, arg byte) Input {
+			return SecretChanged{epoch, string(rune('a' + arg%26)), arg%2 == 0}
+		}},
 		{"challenge", func(_ *schedule, epoch int, arg byte) Input {
 			challenge := []string{"{}", testChallenge, `"not a challenge"`}[arg%3]
 			return PasskeyWanted{epoch, []byte(challenge), or(arg/3, fault(arg))}

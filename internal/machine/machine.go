@@ -16,6 +16,8 @@ type Config struct {
 	Fallback       bool           // show QR codes when no pairing code can be had
 	VersionRefresh bool           // fetch the current version after a 405
 	ResumeOnly     bool           // log a stored session in, and never link
+	Codes          int            // nobody is known to be there: how many pairing codes may be requested; 0: somebody is there
+	Brief          bool           // nobody is there: one connection, unless it pairs
 	Timeout        time.Duration  // of the Link as a whole; 0 is none
 	Patient        bool           // Timeout is the default, which a passkey's challenge extends
 	Hook           bool           // the program answers passkeys by itself
@@ -162,6 +164,7 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 	case PasskeyCode:
 		m.passkeyCode(now, in)
 	case Attended:
+		m.attend(now)
 		if m.phase == phaseWaiting {
 			m.open(now)
 		}
@@ -263,19 +266,6 @@ func (m *Machine) stageOver(now time.Time) {
 	}
 }
 
-// openingStalled returns the failure that says what an attempt was waiting for.
-func (m *Machine) openingStalled() *Failure {
-	switch {
-	case !m.loaded || !m.leased:
-		return &Failure{Reason: ReasonStore, Op: "load session", Err: ErrStoreStalled}
-	case !m.opened:
-		return &Failure{Reason: ReasonNetwork, Op: "connect", Err: errNoSocket}
-	case m.resumed || m.paired:
-		return &Failure{Reason: ReasonStalled, Op: "log in", Err: errLoginStalled}
-	}
-	return &Failure{Reason: ReasonStalled, Op: "connect", Err: errNoRefs}
-}
-
 // open starts the next attempt.
 func (m *Machine) open(now time.Time) {
 	m.epoch++
@@ -284,6 +274,9 @@ func (m *Machine) open(now time.Time) {
 	m.code.clear()
 	m.code.denied = nil
 	m.qr.clear()
+	if m.code.came {
+		m.qr.fallback = nil // codes can be had again
+	}
 	m.ceremony = ceremony{}
 	m.do(Tell{Connecting{Attempt: m.epoch}}, Load{m.epoch})
 }
@@ -330,6 +323,7 @@ func (m *Machine) pairSuccess(now time.Time, in PairSuccess) {
 	if m.phase != phaseOffering && m.phase != phasePasskey {
 		return
 	}
+	m.attend(now)
 	m.accepted()
 	m.code.clear()
 	m.qr.clear()

@@ -240,7 +240,7 @@ func (s *schedule) fact(in Input, fact Fact) {
 		if s.before != phaseOffering && s.before != phasePasskey {
 			s.t.Fatalf("a passkey is asked for in phase %d", s.before)
 		}
-		if !e.Expires.Equal(s.now.Add(passkeyLife)) || !e.HandoffExpires.Equal(s.now.Add(handoffLife)) {
+		if !e.Expires.Equal(s.now.Add(passkeyLife)) || !e.HandoffExpires.Equal(s.now.Add(HandoffLife)) {
 			s.t.Fatalf("malformed %#v", e)
 		}
 		s.code, s.qr, s.requested, s.refusals = false, false, 0, 0

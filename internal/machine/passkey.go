@@ -45,6 +45,7 @@ func (m *Machine) passkeyWanted(now time.Time, in PasskeyWanted) {
 	if m.phase == phasePasskey && in.Err == nil && bytes.Equal(in.Challenge, m.ceremony.challenge) {
 		return
 	}
+	m.attend(now)
 	m.code.clear()
 	m.qr.clear()
 	m.lastErr = nil
@@ -54,7 +55,7 @@ func (m *Machine) passkeyWanted(now time.Time, in PasskeyWanted) {
 	m.phase = phasePasskey
 	m.goTo(stepAnswer, m.ceremony.expires)
 	m.do(Tell{PasskeyRequired{
-		Challenge: in.Challenge, Expires: m.ceremony.expires, HandoffExpires: now.Add(handoffLife), Err: in.Err,
+		Challenge: in.Challenge, Expires: m.ceremony.expires, HandoffExpires: now.Add(HandoffLife), Err: in.Err,
 	}})
 	m.askHook()
 }

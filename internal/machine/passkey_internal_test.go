@@ -234,7 +234,7 @@ func TestPains06PasskeyEndsTheCodesAndHoldsTheSocket(t *testing.T) {
 		s.step(in)
 	}
 	effects := s.m.Step(s.now, PasskeyWanted{1, []byte(`{}`), nil})
-	want := []Effect{Tell{PasskeyRequired{Challenge: []byte(`{}`), Expires: s.now.Add(passkeyLife), HandoffExpires: s.now.Add(handoffLife)}}}
+	want := []Effect{Tell{PasskeyRequired{Challenge: []byte(`{}`), Expires: s.now.Add(passkeyLife), HandoffExpires: s.now.Add(HandoffLife)}}}
 	if diff := cmp.Diff(want, effects); diff != "" {
 		t.Errorf("effects (-want +got):\n%s", diff)
 	}

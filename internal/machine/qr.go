@@ -1,8 +1,11 @@
 package machine
 
 import (
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 // qrOffer is the QR side of the current connection.
@@ -13,11 +16,12 @@ type qrOffer struct {
 
 	// The fields below last for the whole Link.
 	number   int      // of the last QR code that was shown
+	scans    int      // in a row, that came to nothing
 	fallback *Failure // why a QR code is shown though a pairing code was wanted
 }
 
 func (q *qrOffer) clear() {
-	*q = qrOffer{number: q.number, fallback: q.fallback}
+	*q = qrOffer{number: q.number, scans: q.scans, fallback: q.fallback}
 }
 
 func (q *qrOffer) shown() bool { return !q.expires.IsZero() }
@@ -34,14 +38,21 @@ func refsLife(n int) time.Duration {
 // showsQR reports whether QR codes belong on the screen.
 func (m *Machine) showsQR() bool { return m.cfg.QR || m.qr.fallback != nil }
 
-// refs takes the server's pair-device: from now on codes can be offered.
+// refs takes the server's pair-device: from now on codes can be offered. Other refs
+// than before take the place of those, and the QR code on the screen is dead.
 func (m *Machine) refs(now time.Time, in Refs) {
-	if m.phase != phaseOpening || m.resumed || m.qr.payloads != nil {
+	again := m.qr.payloads != nil && slices.EqualFunc(m.qr.payloads, in.Payloads, sameRef)
+	if m.phase != phaseOpening && m.phase != phaseOffering || m.resumed || again {
 		return
 	}
 	m.refsAt = now
 	m.qr.payloads, m.qr.index = append([]string{}, in.Payloads...), -1
-	m.offer(now)
+	switch {
+	case m.phase == phaseOpening:
+		m.offer(now)
+	case m.showsQR():
+		m.rotate(now)
+	}
 }
 
 // offer shows what the refs allow, once they are here and the session is leased.
@@ -78,7 +89,7 @@ func (m *Machine) rotate(now time.Time) {
 	case len(m.qr.payloads) == 0:
 		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: ReasonPairing, Op: "pair device", Err: ErrEmptyRefs}, Tries: FewTries})
 	default:
-		m.reopen(now)
+		m.nextRound(now)
 	}
 }
 
@@ -100,6 +111,14 @@ func (m *Machine) secretChanged(now time.Time, in SecretChanged) {
 	if m.phase != phaseOffering && m.phase != phaseOpening {
 		return
 	}
+	if in.Scanned && m.qr.shown() {
+		m.attend(now)
+		m.qr.scans++
+	}
+	if m.qr.scans == maxScans {
+		m.scansFailed(now)
+		return
+	}
 	changed := false
 	for i, p := range m.qr.payloads {
 		m.qr.payloads[i] = withSecret(p, in.Secret)
@@ -108,6 +127,27 @@ func (m *Machine) secretChanged(now time.Time, in SecretChanged) {
 	if changed && m.qr.shown() {
 		m.showQR(now, m.qr.expires)
 	}
+}
+
+// scansFailed begins a fresh connection, with fresh keys, after a few scans in a row that
+// came to nothing. After a few more it ends the Link, because WhatsApp locks an account
+// that goes on.
+func (m *Machine) scansFailed(now time.Time) {
+	m.qr.scans = 0
+	remedy := "Update WhatsApp on the phone, and scan the next QR code once."
+	if m.strikes[ReasonPairing] >= scanTries {
+		remedy = "Wait some hours before another scan, and update WhatsApp on the phone: WhatsApp locks an account that scans on and on."
+	}
+	m.lost(now, Lost{Epoch: m.epoch, Tries: scanTries, Err: &Failure{
+		Reason: ReasonPairing, Op: "scan", Err: hint.ForPerson(errScans, remedy),
+	}})
+}
+
+// sameRef reports whether two QR payloads have the same ref.
+func sameRef(a, b string) bool {
+	a, _, _ = strings.Cut(a, ",")
+	b, _, _ = strings.Cut(b, ",")
+	return a == b
 }
 
 // withSecret returns the QR payload with its ADV secret replaced. The payload

@@ -18,8 +18,11 @@ func (m *Machine) lost(now time.Time, in Lost) {
 		if in.Err.Reason == ReasonNetwork && !m.code.awaited() && !now.Before(m.refsAt.Add(refsLife(len(m.qr.payloads)))) {
 			// The server closes a connection whose refs have run out.
 			m.withdrawAll(now, Expired, nil)
-			m.reopen(now)
+			m.nextRound(now)
 			return
+		}
+		if m.cfg.Fallback && !m.code.replyBy.IsZero() {
+			m.qr.fallback = in.Err // the next connection shows QR codes at once
 		}
 	case phaseProbation:
 		if in.Err.Reason == ReasonLoggedOut {
@@ -50,12 +53,25 @@ func (m *Machine) lost(now time.Time, in Lost) {
 			return
 		}
 	default:
-		if in.Tries >= 0 && m.struck(in.Err.Reason, in.Tries) {
+		if in.Tries >= 0 && m.struck(in.Err.Reason, in.Tries) && !m.cfg.Brief {
 			m.retry(now, in.Err, m.backoff(now))
 			return
 		}
 	}
 	m.fail(in.Err)
+}
+
+// openingStalled returns the failure that says what an attempt was waiting for.
+func (m *Machine) openingStalled() *Failure {
+	switch {
+	case !m.loaded || !m.leased:
+		return &Failure{Reason: ReasonStore, Op: "load session", Err: ErrStoreStalled}
+	case !m.opened:
+		return &Failure{Reason: ReasonNetwork, Op: "connect", Err: errNoSocket}
+	case m.resumed || m.paired:
+		return &Failure{Reason: ReasonStalled, Op: "log in", Err: errLoginStalled}
+	}
+	return &Failure{Reason: ReasonStalled, Op: "connect", Err: errNoRefs}
 }
 
 // struck counts a failure and reports whether another attempt may follow.
@@ -88,7 +104,7 @@ func (m *Machine) sessionDropped(now time.Time, in SessionDropped) {
 	case m.phase != phaseDropping:
 	case in.Err != nil:
 		m.fail(in.Err)
-	case m.cfg.ResumeOnly || m.last:
+	case m.cfg.ResumeOnly || m.cfg.Brief || m.last:
 		m.fail(m.retryErr)
 	default:
 		m.unpair()
@@ -108,9 +124,36 @@ func (m *Machine) retry(now time.Time, err *Failure, delay time.Duration) {
 	m.do(Tell{Retrying{Attempt: m.epoch + 1, Err: err, At: m.stageAt}})
 }
 
+// nextRound follows a connection on which nobody used a code.
+func (m *Machine) nextRound(now time.Time) {
+	if m.cfg.Brief {
+		m.untaken()
+		return
+	}
+	m.reopen(now)
+}
+
+// untaken ends the Link, because nobody has taken the codes.
+func (m *Machine) untaken() {
+	m.fail(m.withLast(&Failure{Reason: ReasonTimeout, Op: "link", Err: errUntaken}))
+}
+
+// attend notes that somebody is there: the Link goes on for as long as one that a
+// person has started.
+func (m *Machine) attend(now time.Time) {
+	if m.cfg.Codes == 0 {
+		return
+	}
+	m.cfg.Codes, m.cfg.Brief = 0, false
+	if m.cfg.Timeout > 0 && m.phase != phaseIdle {
+		m.timeoutAt = now.Add(m.cfg.Timeout)
+	}
+}
+
 // reopen starts a new connection after a round of codes that nobody used. It forgets
 // the failures before that round.
 func (m *Machine) reopen(now time.Time) {
+	m.qr.scans = 0
 	maps.DeleteFunc(m.strikes, func(reason Reason, _ int) bool { return reason != ReasonRemoved && reason != ReasonLoggedOut })
 	m.do(Shut{m.epoch})
 	m.open(now)

@@ -11,10 +11,11 @@ const (
 	codeLife    = 180 * time.Second // a pairing code, counted from before the request
 	codeLimit   = 30 * time.Second  // from the request for a code to the answer
 	LedgerLimit = 20 * time.Second  // the ledger's part of codeLimit
+	qrAfter     = 5 * time.Second   // from the request for a code to a QR code next to it, with Config.Fallback; errCodeSlow names it
 	answerLimit = 60 * time.Second  // from the phone's answer to pair-success; errPairStalled and errPasskeyPhone name it
 
 	passkeyLife = 10 * time.Minute // a passkey challenge
-	handoffLife = 5 * time.Minute  // the hand-off proof: whatsmeow's pair-passkey.go
+	HandoffLife = 5 * time.Minute  // the hand-off proof: passkeyHandoffKey in whatsmeow's pair-passkey.go
 
 	OpenLimit    = 30 * time.Second // from the start of an attempt to the refs, or to the login of a stored session
 	ServiceLimit = 30 * time.Second // the version request, and deleting a session
@@ -32,6 +33,8 @@ const (
 	maxAnswers         = 3 // of the phone to one code: after that somebody is guessing codes
 	maxCodeFaults      = 3 // code requests in a row without a usable answer
 	maxPasskeyRefusals = 3 // refused answers to one challenge
+	maxScans           = 3 // scans in a row that come to nothing, on one connection
+	scanTries          = 1 // fresh connections after that
 )
 
 // Lost.Tries says how often a failure for one reason may be followed by another

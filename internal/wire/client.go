@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -17,7 +16,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/walink/walink/internal/machine"
-	"github.com/walink/walink/internal/redact"
 )
 
 // Config is what all Conns of a Linker have in common. Its fields are not changed
@@ -77,17 +75,6 @@ func (cfg *Config) displayName() string { return cfg.Browser.Name + " (" + cfg.O
 
 // SetVersion has every client that connects from now on announce the version.
 func (cfg *Config) SetVersion(version *wastore.WAVersionContainer) { cfg.version.Store(version) }
-
-// RefreshVersion fetches the current version of WhatsApp's web client, and has
-// every client that connects from now on announce it.
-func (cfg *Config) RefreshVersion(ctx context.Context) error {
-	version, err := whatsmeow.GetLatestVersion(ctx, cfg.HTTP)
-	if err != nil {
-		return fmt.Errorf("fetch the current version: %s", redact.Text(err.Error()))
-	}
-	cfg.SetVersion(version)
-	return nil
-}
 
 // payload is the client payload: whatsmeow's own, with the device name, the browser
 // and the refreshed version in it.

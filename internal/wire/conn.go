@@ -75,6 +75,10 @@ type Conn struct {
 	helloID    string           // of the last companion_hello
 	codeRef    string           // of the code in the answer to the last companion_hello
 	finishID   string           // of the companion_finish that is on its way
+	secret     []byte           // the ADV secret that counts
+	agreed     bool             // the phone has got that secret, and its answer is due
+	renewed    []byte           // the ADV secret that whatsmeow has made meanwhile
+	ceremony   ceremony
 }
 
 // Params are what differs between the Conns of a Linker.
@@ -93,7 +97,7 @@ func New(base context.Context, cfg *Config, p Params) *Conn {
 	c := &Conn{
 		cfg: cfg, epoch: p.Epoch, device: p.Device, linked: p.Device.ID != nil, inbox: p.Inbox,
 		account: deviceAccount(p.Device), base: context.WithoutCancel(base), answering: make(chan struct{}, 1),
-		manual: p.Supervised,
+		secret: p.Device.AdvSecretKey, manual: p.Supervised,
 	}
 	c.life, c.cancel = context.WithCancel(c.base)
 	c.http, c.transport = track(cfg.HTTP, p.Held, &cfg.pace, c.socketClosed)
@@ -276,11 +280,10 @@ func (c *Conn) handle(evt any) {
 	case *events.QR:
 		c.post(machine.Refs{Epoch: c.epoch, Payloads: slices.Clone(e.Codes)})
 	case *events.RotateADVSecret:
-		c.post(machine.SecretChanged{Epoch: c.epoch, Secret: e.NewSecret})
+		c.refreshed()
 	case *events.PairPasskeyRequest:
+		c.challenged()
 		c.post(machine.PasskeyWanted{Epoch: c.epoch, Challenge: c.passkeyChallenge()})
-	case *events.PairPasskeyConfirmation:
-		c.post(machine.PasskeyCode{Epoch: c.epoch, Code: e.Code, Automatic: e.SkipHandoffUX})
 	case *events.PairPasskeyError:
 		c.passkeyFailed(e)
 	case *events.PairSuccess:

@@ -64,7 +64,10 @@ func TestConnPostsWhatArrives(t *testing.T) {
 			machine.PasskeyWanted{Epoch: 7, Challenge: []byte(`{}`)},
 		},
 		"passkey confirmation": {
-			func(c *Conn) { c.handle(&events.PairPasskeyConfirmation{Code: "ABCD-EFGH", SkipHandoffUX: true}) },
+			func(c *Conn) {
+				c.ceremony = ceremony{nonceID: "8", code: "ABCD-EFGH", proven: true}
+				c.received(&waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{"id": "8", "type": "result"}})
+			},
 			machine.PasskeyCode{Epoch: 7, Code: "ABCD-EFGH", Automatic: true},
 		},
 		"multidevice off": {

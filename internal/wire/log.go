@@ -49,7 +49,13 @@ func (l *logger) Sub(module string) waLog.Logger {
 func (l *logger) Errorf(msg string, args ...any) { l.logf(slog.LevelError, msg, args) }
 
 // Warnf logs at the warn level.
-func (l *logger) Warnf(msg string, args ...any) { l.logf(slog.LevelWarn, msg, args) }
+func (l *logger) Warnf(msg string, args ...any) {
+	level := slog.LevelWarn
+	if strings.HasPrefix(msg, "Failed to handle passkey continuation notification") {
+		level = slog.LevelDebug // it always fails, because walink takes the steps of the ceremony itself
+	}
+	l.logf(level, msg, args)
+}
 
 // Infof logs at the info level.
 func (l *logger) Infof(msg string, args ...any) { l.logf(slog.LevelInfo, msg, args) }

@@ -71,12 +71,17 @@ func logoutFailed(op string, node *waBinary.Node) *machine.Failure {
 	case node.Attrs["type"] == "result":
 		return nil
 	}
-	child := node.GetChildByTag("error")
-	ag := child.AttrGetter()
-	code := ag.OptionalInt("code")
-	failure := refused(op, machine.ReasonServer, &whatsmeow.IQError{Code: code, Text: ag.OptionalString("text"), ErrorNode: &child})
-	if code == http.StatusUnauthorized || code == http.StatusForbidden {
+	iq := iqError(node)
+	failure := refused(op, machine.ReasonServer, iq)
+	if iq.Code == http.StatusUnauthorized || iq.Code == http.StatusForbidden {
 		failure.Reason = machine.ReasonForbidden
 	}
 	return failure
+}
+
+// iqError returns the error in the answer to an IQ.
+func iqError(node *waBinary.Node) *whatsmeow.IQError {
+	child := node.GetChildByTag("error")
+	ag := child.AttrGetter()
+	return &whatsmeow.IQError{Code: ag.OptionalInt("code"), Text: ag.OptionalString("text"), ErrorNode: &child, RawNode: node}
 }

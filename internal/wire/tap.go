@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/base64"
 	"encoding/json"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
@@ -44,10 +43,18 @@ func (c *Conn) received(node *waBinary.Node) {
 			case "refresh_code":
 				if c.isCurrent(codeRef(reg)) {
 					c.post(machine.PhoneRefused{Epoch: c.epoch})
+					c.disagree()
 				}
 			}
+		case "companion_reg_refresh":
+			c.awaitPairing() // it reads the secret that whatsmeow now replaces
 		case "passkey_prologue_request":
 			c.noteChallenge(node)
+		case "crsc_continuation":
+			identity, _ := node.GetChildByTag("primary_ephemeral_identity").Content.([]byte)
+			c.mu.Lock()
+			c.ceremony.primary = identity
+			c.mu.Unlock()
 		}
 	}
 }
@@ -63,12 +70,17 @@ func (c *Conn) receivedIQ(node *waBinary.Node) {
 	c.mu.Lock()
 	// The answer to companion_finish, which whatsmeow only logs.
 	refused := c.finishID != "" && node.Attrs["id"] == c.finishID && node.Attrs["type"] == "error"
+	revealed := c.ceremony.nonceID != "" && node.Attrs["id"] == c.ceremony.nonceID
 	if c.helloID != "" && node.Attrs["id"] == c.helloID {
 		c.codeRef = codeRef(node.GetChildByTag("link_code_companion_reg"))
 	}
 	c.mu.Unlock()
 	if refused {
 		c.post(machine.PhoneRefused{Epoch: c.epoch})
+		c.disagree()
+	}
+	if revealed {
+		c.revealed(node)
 	}
 	c.noteChallenge(node) // whatsmeow asks again for a challenge that it could not parse
 }
@@ -127,9 +139,7 @@ func (c *Conn) sending(node *waBinary.Node) {
 		c.helloID = id
 	case "companion_finish":
 		c.finishID = id
-		// Before it sends this, whatsmeow replaces the ADV secret, which is in the QR
-		// code on the screen too: handleCodePairNotification in its pair-code.go.
-		c.inbox.Put(machine.SecretChanged{Epoch: c.epoch, Secret: base64.StdEncoding.EncodeToString(c.device.AdvSecretKey)})
+		c.finishing()
 	}
 }
 

@@ -255,6 +255,10 @@ func relied() map[string][]reliance {
 				"internal/wire", "a device is deleted again where its confirmation cannot be sent",
 			},
 			{
+				`cli.Store.AdvSecretKey = random.Bytes(32) cli.dispatchEvent(&events.RotateADVSecret{`,
+				"internal/wire", "the event comes right after the write, so that the secret can be put back there",
+			},
+			{
 				`NewSecret: base64.StdEncoding.EncodeToString(cli.Store.AdvSecretKey),`,
 				"internal/machine", "the new secret is written as in a QR payload",
 			},
@@ -338,11 +342,11 @@ func relied() map[string][]reliance {
 		"pair-passkey.go": {
 			{
 				`return k != nil && time.Since(k.ts) < 5*time.Minute`,
-				"internal/machine, walinktest/passkeylink.go", "how long the proof of the hand-off is good",
+				"internal/machine, internal/wire, walinktest/passkeylink.go", "how long the proof of the hand-off is good",
 			},
 			{
 				`hmac: hkdfutil.SHA256(cli.Store.AdvSecretKey, nil, []byte("shortcake-passkey-handoff-v1"), 32),`,
-				"walinktest/prologue.go", "the fake checks the proof of the hand-off",
+				"internal/wire, walinktest/prologue.go", "walink makes the proof of the hand-off, and the fake checks it",
 			},
 			{
 				`cli.Store.AdvSecretKey = random.Bytes(32) cli.dispatchEvent(&events.PairPasskeyRequest{PublicKey:
@@ -361,16 +365,16 @@ func relied() map[string][]reliance {
 			},
 			{
 				`return fmt.Errorf("received passkey continuation notification without a linking cache")`,
-				"internal/wire", "a continuation that nobody waits for is told as an error too",
+				"internal/wire", "a continuation is told as an error, because whatsmeow has no part in the ceremony",
+			},
+			{
+				`cli.Log.Warnf("Failed to handle passkey continuation notification: %v", err)`,
+				"internal/wire", "this warning is no trouble, and is logged at the debug level",
 			},
 			{
 				`deviceType := store.DeviceProps.GetPlatformType()`,
 				"internal/wire, walinktest/prologue.go",
-				"the device type is that of the process and not of the client",
-			},
-			{
-				`cli.passkeyLinkingCache.Store(&passkeyLinkingCache{ keyPair: companionEphemeralKeyPair,`,
-				"internal/wire", "two answers at once would mix up their keys",
+				"the device type is that of the process and not of the client, so that walink takes the steps itself",
 			},
 			{
 				`cli.passkeyHandoffKey.Store(nil) return nil`,
@@ -378,29 +382,29 @@ func relied() map[string][]reliance {
 			},
 			{
 				`SkipHandoffUX: cli.passkeySkipHandoffUX.Load(),`,
-				"internal/machine", "whether a person has to compare the code",
+				"internal/wire", "whether a person has to compare the code: not after a proof of the hand-off",
 			},
 			{
 				`{Tag: "credential_id", Content: []byte(passkeyResp.RawID)}, {Tag: "webauthn_assertion", Content:
 					marshaledResp}, {Tag: "prologue_payload", Content: prologuePayload},`,
-				"walinktest/prologue.go", "the fake checks these",
+				"internal/wire, walinktest/prologue.go", "walink sends these, and the fake checks them",
 			},
 			{
 				`Tag: "pairing_handoff_proof",`,
-				"walinktest/prologue.go", "the fake checks it where it is sent",
+				"internal/wire, walinktest/prologue.go", "walink sends it, and the fake checks it where it is sent",
 			},
 			{
 				`const info = "Pairing Information Encryption Key" salt := fmt.Sprintf("Companion Pairing %d with ref
 					%s", cache.deviceType, cache.pairingRef)`,
-				"walinktest/prologue.go", "the fake derives the same key",
+				"internal/wire, walinktest/prologue.go", "walink and the fake derive the same key",
 			},
 			{
 				`digest := sha256.Sum256(append(cache.companionNonce, primaryEphemeralIdentity.PublicKey...))`,
-				"walinktest/prologue.go", "the fake shows the same code",
+				"internal/wire, walinktest/prologue.go", "walink and the fake show the same code",
 			},
 			{
 				`Tag: "encrypted_pairing_request",`,
-				"walinktest/prologue.go", "the fake opens the pairing request",
+				"internal/wire, walinktest/prologue.go", "walink sends the pairing request, and the fake opens it",
 			},
 		},
 		"notification.go": {
@@ -414,11 +418,11 @@ func relied() map[string][]reliance {
 			},
 			{
 				`case "crsc_continuation":`,
-				"walinktest/passkeylink.go", "the notification by which a ceremony goes on",
+				"internal/wire, walinktest/passkeylink.go", "the notification by which a ceremony goes on",
 			},
 			{
 				`_, refresh := node.GetOptionalChildByTag("companion_reg_refresh")`,
-				"walinktest/companion.go", "the notification after which a companion replaces its secret",
+				"internal/wire, walinktest/companion.go", "the notification after which a companion replaces its secret",
 			},
 		},
 		"keepalive.go": {
@@ -689,6 +693,10 @@ func relied() map[string][]reliance {
 			{`if 2&dataType > 0 {`, "walinktest/node.go", "how a compressed frame is known"},
 		},
 		"store/clientpayload.go": {
+			{
+				`var waVersion = WAVersionContainer{2, 3000, 1047769893}`,
+				"internal/wire/version.go", "BuiltIn knows the date of this version",
+			},
 			{
 				`payload := proto.Clone(BaseClientPayload).(*waWa6.ClientPayload) regID := make([]byte, 4)`,
 				"internal/wire", "the payload is a copy, into which walink puts its own",

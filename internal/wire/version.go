@@ -1,0 +1,61 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink/internal/redact"
+)
+
+// farthestAhead is how many revisions a current version may be ahead of the built-in one.
+// WhatsApp's web client has 21 million a year: whatsmeow had 1031788782 at the beginning
+// of 2026, and 1047769893 in September.
+const farthestAhead = 50_000_000
+
+// RefreshVersion fetches the current version of WhatsApp's web client, and has
+// every client that connects from now on announce it.
+func (cfg *Config) RefreshVersion(ctx context.Context) error {
+	version, err := whatsmeow.GetLatestVersion(ctx, cfg.HTTP)
+	if err == nil {
+		if doubt := Doubt(*version); doubt != "" {
+			err = errors.New(doubt)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("fetch the current version: %s", redact.Text(err.Error()))
+	}
+	cfg.SetVersion(version)
+	return nil
+}
+
+// Doubt returns why a version that WhatsApp's page names is not announced, and "" if it
+// is. A page may be an old one from a cache, and WhatsApp unlinks a device that announces
+// a version which WhatsApp has not released.
+func Doubt(version wastore.WAVersionContainer) string {
+	builtIn := wastore.GetWAVersion()
+	farthest := builtIn
+	farthest[2] += farthestAhead
+	switch {
+	case version.LessThan(builtIn):
+		return fmt.Sprintf("the page of WhatsApp Web names %s, which is older than this build's %s and is not announced", version, builtIn)
+	case farthest.LessThan(version):
+		return fmt.Sprintf("the page of WhatsApp Web names %s, which is too far ahead of this build's %s and is not announced", version, builtIn)
+	}
+	return ""
+}
+
+// BuiltIn names the version of this build, and how old it is in days if it is the one that
+// whatsmeow itself has.
+func BuiltIn(now time.Time) string {
+	version := wastore.GetWAVersion()
+	released := time.Date(2026, time.September, 21, 0, 0, 0, 0, time.UTC)
+	if version != (wastore.WAVersionContainer{2, 3000, 1047769893}) || now.Before(released) {
+		return version.String()
+	}
+	return fmt.Sprintf("%s (%d days old)", version, now.Sub(released)/(24*time.Hour))
+}
