@@ -243,7 +243,7 @@ func (a *attempt) step(in machine.Input) {
 
 // emit sends an event, or holds it back if it is the last one.
 func (a *attempt) emit(event Event) {
-	a.set.logger.DebugContext(a.base, "link event", "session", redact.Text(a.set.session), "kind", string(event.Kind()), "event", event)
+	a.set.logger.DebugContext(a.base, "link event", "session", redact.Name(a.set.session), "kind", string(event.Kind()), "event", event)
 	switch e := event.(type) {
 	case Linked, Failed:
 		a.end = event

@@ -275,6 +275,19 @@ func TestPublishShowsThePersonTheirPartOnly(t *testing.T) {
 	}
 }
 
+func TestPublishKeepsARemedyForThePerson(t *testing.T) {
+	t.Parallel()
+	const remedy = "Wait some hours before another scan."
+	failed := walink.Failed{Err: &walink.Error{Reason: walink.ErrPairing, Op: "scan", Err: hint.ForPerson(errors.New("db1"), remedy)}}
+	timeout := walink.Failed{Err: &walink.Error{Reason: walink.ErrTimeout, Op: "link", Err: failed.Err}}
+	for _, event := range []walink.Event{failed, timeout} {
+		published, ok := walink.Publish(event).(walink.Failed)
+		if !ok || published.Err.Remedy() != remedy || strings.Contains(published.Err.Error(), "db1") {
+			t.Errorf("Publish of %v is %v with the remedy %q", event, published, published.Err.Remedy())
+		}
+	}
+}
+
 func TestUnmarshalEventRefusesWhatIsNotAnEvent(t *testing.T) {
 	t.Parallel()
 	for _, in := range []string{

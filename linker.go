@@ -187,7 +187,7 @@ func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 
 // evicted ends the Link or the connection that uses a session whose lease is lost.
 func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
-	l.set.logger.Warn("the lease of the session is lost", "session", redact.Text(l.set.session), "error", errorOf(why))
+	l.set.logger.Warn("the lease of the session is lost", "session", redact.Name(l.set.session), "error", errorOf(why))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {

@@ -129,6 +129,27 @@ func TestStatusIsEnoughForWhoComesLate(t *testing.T) {
 	})
 }
 
+func TestStatusNamesTheHolderOnStandby(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		other := r.Another(walink.Settings{})
+		other.Supervise(t.Context())
+		standby := rig.Await[walink.Standby](other)
+		time.Sleep(time.Minute)
+		status := other.Linker.Status()
+		if status.State != walink.StateStandby || status.Holder == "" || status.Holder != standby.Holder || status.Publish().Holder != "" {
+			t.Errorf("on standby the status is %+v", status)
+		}
+		r.Close()
+		rig.Await[walink.Linked](other)
+		if status := other.Linker.Status(); status.State != walink.StateLinked || status.Holder != "" {
+			t.Errorf("afterwards the status is %+v", status)
+		}
+	})
+}
+
 // statuses returns the status after each sample event on a fresh Link.
 func statuses(t *testing.T) map[string]walink.Status {
 	t.Helper()
