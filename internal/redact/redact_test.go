@@ -75,7 +75,7 @@ func TestNameMasksNumbersHoweverTheyAreWritten(t *testing.T) {
 		"":                                       "",
 		"default":                                "default",
 		"tenant 42":                              "tenant 42",
-		"shop-2026-11-28":                        "shop-[redacted]",
+		"shop-2026-11-28":                        "shop-2026-11-28",
 		"2026-11-28":                             "2026-11-28",
 		"10.0.0.7":                               "10.0.0.7",
 		"192.168.100.200":                        "192.168.100.200",
