@@ -47,6 +47,14 @@ type Failure struct {
 	Last       *Failure      // the failure that this one has cut short; nil if there is none
 }
 
+// OpVersion is the Op of a failed version request.
+const OpVersion = "fetch version"
+
+// versionStalled is the failure of a version request without an answer.
+func versionStalled() *Failure {
+	return &Failure{Reason: ReasonNetwork, Op: OpVersion, Err: errVersionStalled}
+}
+
 // Account is the account that a device is linked to.
 type Account struct {
 	JID, LID     types.JID

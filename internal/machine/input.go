@@ -110,10 +110,11 @@ type (
 		Err   *Failure
 		Tries int
 	}
-	// VersionRefreshed says that the request for the current version has ended.
+	// VersionRefreshed says that the request for the current version has ended. Err says why
+	// there is none: ReasonClientOutdated if another request would not cure that.
 	VersionRefreshed struct {
 		Epoch int
-		Err   error
+		Err   *Failure
 	}
 )
 

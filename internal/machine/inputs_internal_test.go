@@ -2,7 +2,6 @@ package machine
 
 import (
 	"encoding/base64"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -115,7 +114,7 @@ func choices() []choice {
 		{"lost", func(_ *schedule, epoch int, arg byte) Input { return Lost{epoch, fault(arg), int(arg%5) - 1} }},
 		{"version", func(_ *schedule, epoch int, arg byte) Input {
 			if arg%2 == 0 {
-				return VersionRefreshed{epoch, errors.New("no version")}
+				return VersionRefreshed{epoch, fault(arg / 2)}
 			}
 			return VersionRefreshed{epoch, nil}
 		}},

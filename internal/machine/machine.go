@@ -264,7 +264,7 @@ func (m *Machine) stageOver(now time.Time) {
 	case phaseProbation:
 		m.link(m.account)
 	case phaseRefreshing:
-		m.versionRefreshed(now, VersionRefreshed{Epoch: m.epoch, Err: errVersionStalled})
+		m.versionRefreshed(now, VersionRefreshed{Epoch: m.epoch, Err: versionStalled()})
 	case phaseDropping:
 		m.sessionDropped(now, SessionDropped{Epoch: m.epoch, Err: &Failure{Reason: ReasonStore, Op: "drop session", Err: ErrStoreStalled}})
 	case phaseIdle, phaseOffering, phaseDone:
