@@ -71,5 +71,6 @@ var (
 	errLoginStalled   = errors.New("WhatsApp did not complete the login in time")
 	errVersionStalled = errors.New("the current version could not be fetched within 30 s")
 	errScans          = errors.New("WhatsApp did not accept three scans of the QR code in a row")
+	errManualRefresh  = errors.New("the phone did not accept the code, and WhatsApp wants the person to ask for the next one")
 	errRefreshCode    = errors.New("the phone did not accept the code")
 )

@@ -150,7 +150,7 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 	case PhoneAnswered:
 		m.phoneAnswered(now)
 	case PhoneRefused:
-		m.phoneRefused(now)
+		m.phoneRefused(now, in.Manual)
 	case SecretChanged:
 		m.secretChanged(now, in)
 	case PasskeyWanted:
@@ -169,6 +169,7 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 		if m.phase == phaseWaiting {
 			m.open(now)
 		}
+		m.unhold(now)
 	case Confirm:
 		m.confirm(now, in)
 	case ConfirmSent:

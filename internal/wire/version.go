@@ -21,13 +21,11 @@ const farthestAhead = 50_000_000
 // every client that connects from now on announce it.
 func (cfg *Config) RefreshVersion(ctx context.Context) error {
 	version, err := whatsmeow.GetLatestVersion(ctx, cfg.HTTP)
-	if err == nil {
-		if doubt := Doubt(*version); doubt != "" {
-			err = errors.New(doubt)
-		}
-	}
 	if err != nil {
 		return fmt.Errorf("fetch the current version: %s", redact.Text(err.Error()))
+	}
+	if doubt := Doubt(*version); doubt != "" {
+		return errors.New(doubt)
 	}
 	cfg.SetVersion(version)
 	return nil
