@@ -80,5 +80,6 @@ var (
 	errVersionStalled = errors.New("the current version could not be fetched within 30 s")
 	errUntaken        = errors.New("nobody took a code")
 	errScans          = errors.New("WhatsApp did not accept three scans of the QR code in a row")
+	errManualRefresh  = errors.New("the phone did not accept the code, and WhatsApp wants the person to ask for the next one")
 	errRefreshCode    = errors.New("the phone did not accept the code")
 )

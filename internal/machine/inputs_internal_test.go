@@ -100,7 +100,8 @@ func choices() []choice {
 		{"code", func(_ *schedule, epoch int, _ byte) Input { return CodeConfirmed{epoch, "ABCD-EFGH"} }},
 		{"no code", func(_ *schedule, epoch int, arg byte) Input { return CodeFailed{epoch, fault(arg)} }},
 		{"phone answers", func(_ *schedule, epoch int, _ byte) Input { return PhoneAnswered{epoch} }},
-		{"phone refuses", func(_ *schedule, epoch int, _ byte) Input { return PhoneRefused{epoch} }},
+		{"phone refuses", func(_ *schedule, epoch int, arg byte) Input { return PhoneRefused{epoch, arg%2 == 0} }},
+		{"attended", func(*schedule, int, byte) Input { return Attended{} }},
 		{"secret", func(_ *schedule, epoch int, arg byte) Input {
 			return SecretChanged{epoch, string(rune('a' + arg%26)), arg%2 == 0}
 		}},

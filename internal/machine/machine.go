@@ -152,7 +152,7 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 	case PhoneAnswered:
 		m.phoneAnswered(now)
 	case PhoneRefused:
-		m.phoneRefused(now)
+		m.phoneRefused(now, in.Manual)
 	case SecretChanged:
 		m.secretChanged(now, in)
 	case PasskeyWanted:
@@ -172,6 +172,7 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 		if m.phase == phaseWaiting {
 			m.open(now)
 		}
+		m.unhold(now)
 	case Confirm:
 		m.confirm(now, in)
 	case ConfirmSent:
