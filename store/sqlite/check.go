@@ -24,8 +24,7 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 func (s *Store) check(ctx context.Context) error {
-	inMemory := s.path == memory
-	if !inMemory {
+	if s.path != memory {
 		info, err := checkFile(s.path)
 		if err != nil {
 			return err
@@ -34,16 +33,21 @@ func (s *Store) check(ctx context.Context) error {
 			return hint.New(errors.New("another file has replaced the open one, so everything that is stored now is lost"), remedyReplaced)
 		}
 	}
-	// The first pragma is the busy timeout, which may have any value.
-	if err := verify(ctx, s.writer, writerPragmas(inMemory, 0)[1:]); err != nil {
+	if err := s.checkPragmas(ctx); err != nil {
 		return err
 	}
-	if s.reader != nil {
-		if err := verify(ctx, s.reader, readerPragmas(0)[1:]); err != nil {
-			return err
-		}
-	}
 	return sqlkeep.Probe(ctx, s.keeper)
+}
+
+func (s *Store) checkPragmas(ctx context.Context) error {
+	if s.lent {
+		return errors.Join(fit(ctx, s.writer), fit(ctx, s.reader))
+	}
+	// The first pragma is the busy timeout, which may have any value.
+	if err := verify(ctx, s.writer, writerPragmas(s.path == memory, 0)[1:]); err != nil || s.reader == nil {
+		return err
+	}
+	return verify(ctx, s.reader, readerPragmas(0)[1:])
 }
 
 // checkFile examines the file, SQLite's files next to it, and the directory. It

@@ -47,7 +47,8 @@
 //
 // Several processes of one machine may use the file. Each waits up to five
 // seconds for a lock before it fails with "database is locked". Within a
-// process, open a file once and share the Store.
+// process, open a file once and share the Store. A program that has its own tables
+// in the file, or another SQLite driver, gives its pool to [OpenDB].
 //
 // # Leases
 //

@@ -43,10 +43,11 @@ const readers = 4
 type keeper = sqlkeep.Keeper
 
 // Store keeps sessions in one SQLite file. It implements [store.Store] and all
-// its optional interfaces. It is safe for concurrent use. Use [Open].
+// its optional interfaces. It is safe for concurrent use. Use [Open] or [OpenDB].
 type Store struct {
 	*keeper
 	path     string
+	lent     bool        // the connections are those of a pool of the program
 	file     os.FileInfo // as Open found it; nil in memory
 	writer   *sql.DB
 	reader   *sql.DB          // nil for a database in memory
@@ -83,6 +84,41 @@ func open(ctx context.Context, path string, busy time.Duration) (*Store, error) 
 	return s, nil
 }
 
+// OpenDB is [Open] for a program that has the database open already, with any SQLite
+// driver. The program keeps db, and closes it after the Store: Close of the Store only
+// gives the connections back, which are five, of which one writes.
+//
+// OpenDB fails if a connection does not have the settings that the Store relies on, and
+// so does every later call that gets such a connection. A statement sets them for one
+// connection only, so they belong into the data source name. For modernc.org/sqlite:
+//
+//	file:service.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)
+//
+// A transaction of the program that writes should begin with BEGIN IMMEDIATE, and be
+// short: the Store waits for it as long as busy_timeout says. The database needs a
+// file, which gets mode 0600. A pool with a limit needs six connections or more.
+func OpenDB(ctx context.Context, db *sql.DB) (*Store, error) {
+	s := &Store{lent: true}
+	if err := s.openDB(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: open the database of the program %q: %w", s.path, explain(err)), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) openDB(ctx context.Context, db *sql.DB) (err error) {
+	if err := checkPool(db); err != nil {
+		return err
+	}
+	if s.path, err = fileOf(ctx, db); err != nil {
+		return err
+	}
+	s.writer = lend(db, 1)
+	if err := checkVersions(ctx, s.writer, false); err != nil {
+		return err
+	}
+	return s.begin(ctx, false, func() (*sql.DB, error) { return lend(db, readers), nil })
+}
+
 // open is Open. With asItIs it creates, changes and upgrades nothing, and fails
 // if an upgrade is needed.
 func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error {
@@ -105,6 +141,11 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	if s.writer, err = connect(ctx, s.path, "rw", writerPragmas(inMemory, busy), 1); err != nil {
 		return err
 	}
+	return s.begin(ctx, asItIs, func() (*sql.DB, error) { return connect(ctx, s.path, "rw", readerPragmas(busy), readers) })
+}
+
+// begin brings the tables up to date, unless asItIs is set, and makes the Store ready.
+func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*sql.DB, error)) error {
 	devices, err := dbutil.NewWithDB(s.writer, "sqlite")
 	if err != nil {
 		return err
@@ -129,7 +170,7 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 			return err
 		}
 	}
-	if inMemory {
+	if s.path == memory {
 		return nil
 	}
 	if s.file, err = os.Stat(s.path); err != nil {
@@ -146,7 +187,7 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	}
 	s.presence.path = whole
 
-	if s.reader, err = connect(ctx, s.path, "rw", readerPragmas(busy), readers); err != nil {
+	if s.reader, err = connectReader(); err != nil {
 		return err
 	}
 	pools := split{writer: newStatements(s.writer), reader: newStatements(s.reader)}
@@ -155,11 +196,11 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	return nil
 }
 
-// Path returns the path that was given to Open.
+// Path returns the path that was given to Open, or that of the database of OpenDB.
 func (s *Store) Path() string { return s.path }
 
 // Close waits up to five seconds for the current transaction, and then closes
-// the database. If the transaction takes longer, Close returns an error. A
+// the database. After [OpenDB] it gives the connections back instead. If the transaction takes longer, Close returns an error. A
 // second Close does nothing. Calls after Close return an error, even those
 // through a device of the Store.
 //
