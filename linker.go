@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net/http"
 	"sync"
 
 	"go.mau.fi/whatsmeow"
 
+	"github.com/walink/walink/internal/absent"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/ledger"
+	"github.com/walink/walink/internal/logcall"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/queue"
 	"github.com/walink/walink/internal/redact"
@@ -20,12 +21,13 @@ import (
 )
 
 // Linker links one session of a Store to a WhatsApp account, and holds its
-// connection afterwards. Make it with [New]. All methods may be called from
+// connection afterwards. Make it with [New]: the zero Linker is closed. All methods may be called from
 // several goroutines at once.
 type Linker struct {
 	store  store.Store
 	ledger store.Ledger
 	set    *resolved
+	log    *logcall.Calls
 
 	mu        sync.Mutex
 	closed    bool
@@ -54,21 +56,19 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if st == nil {
-		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: errors.New("the store is nil")}
+	if absent.Is(st) {
+		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: hint.New(errors.New("the store is nil"), "Give New an open store.")}
 	}
-	if _, ok := http.DefaultTransport.(*http.Transport); !ok {
-		// whatsmeow's NewClient clones it, and panics.
-		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: hint.New(
-			errors.New("http.DefaultTransport was replaced by something that is not a *http.Transport"),
-			"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.",
-		)}
+	if failure := replacedTransport("new"); failure != nil {
+		return nil, errorOf(failure)
 	}
 	set.conn.HTTP = wire.NewHTTPClient(settings.HTTPClient, set.conn.Proxy)
 	if !set.phone.IsZero() {
 		set.conn.Reject = set.reject
 	}
 	l := &Linker{store: st, set: &set, status: Status{State: StateIdle}}
+	set.logger, l.log = logcall.Wrap(set.logger)
+	set.conn.Log = set.logger
 	if own, ok := st.(store.Ledger); ok {
 		l.ledger = own
 	} else {
@@ -108,7 +108,7 @@ func (l *Linker) begin(ctx context.Context, op string, unlinking bool) (<-chan E
 // holds l.mu.
 func (l *Linker) busy(op string) error {
 	switch {
-	case l.closed:
+	case l.closed || l.set == nil:
 		return &Error{Reason: ErrClosed, Op: op}
 	case l.running != nil || l.supervisor != nil || l.unlinking:
 		return &Error{Reason: ErrInProgress, Op: op}
@@ -251,7 +251,10 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 	l.mu.Lock()
 	a, done := l.running, l.done
 	l.mu.Unlock()
-	if a == nil {
+	switch {
+	case l.set == nil:
+		return &Error{Reason: ErrClosed, Op: op}
+	case a == nil:
 		return &Error{Reason: ErrPasskey, Op: op, Err: idle}
 	}
 	call, reply := a.calls.begin()
@@ -354,13 +357,18 @@ func (l *Linker) release(status Status) (closeConn func()) {
 
 // Close ends a running Link or Supervise, disconnects, and then returns. The session
 // stays stored, so that another Linker can resume it. Close may be called twice, and
-// before Link. It always returns nil.
+// before Link. It always returns nil. A handler of Settings.Logger may call Close, which
+// then does not wait for the log.
 func (l *Linker) Close() error {
 	l.mu.Lock()
 	l.closed = true
 	running, cancel, done := l.running, l.cancel, l.done
 	stop, supervised := l.stopSupervisor, l.supervised
 	l.mu.Unlock()
+	if l.set == nil { // a zero Linker
+		return nil
+	}
+	l.log.Leave() // the handler of the log may be what calls Close
 	if stop != nil {
 		stop(ErrClosed)
 		<-supervised

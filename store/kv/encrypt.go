@@ -98,7 +98,7 @@ var (
 // first transaction fails, and changes nothing: see [ErrKey] and [ErrPlain]. If
 // a key is all zero, every transaction fails: see [ErrZeroKey].
 func Encrypt(db DB, key Key, older ...Key) *Encrypted {
-	e := &Encrypted{db: db}
+	e := &Encrypted{db: given(db)}
 	for _, k := range append([]Key{key}, older...) {
 		e.keys = append(e.keys, newSeal(k))
 		e.unset = e.unset || k == Key{}

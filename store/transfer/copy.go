@@ -8,6 +8,7 @@ import (
 
 	wastore "go.mau.fi/whatsmeow/store"
 
+	"github.com/walink/walink/internal/absent"
 	"github.com/walink/walink/store"
 )
 
@@ -89,6 +90,9 @@ type copying struct {
 func run(ctx context.Context, c *copying, opts []CopyOption) error {
 	for _, opt := range opts {
 		opt(c)
+	}
+	if absent.Is(c.to) || absent.Is(c.from) {
+		return errors.New("transfer: a Store is nil")
 	}
 	if t := reflect.ValueOf(c.to); t.Comparable() && c.to == c.from {
 		return errors.New("transfer: the two Stores are the same")
@@ -183,14 +187,17 @@ func (c *copying) session(ctx context.Context, name string) (err error) {
 	switch {
 	case err != nil:
 		return err
+	case device == nil:
+		return errNoDevice
 	case device.ID == nil:
 		return store.ErrNotFound
 	}
 	existing, err := c.to.Device(ctx, name)
-	if err != nil {
-		return err
-	}
 	switch {
+	case err != nil:
+		return err
+	case existing == nil:
+		return fmt.Errorf("in the target: %w", errNoDevice)
 	case existing.ID != nil && same(existing, device):
 	case existing.ID != nil:
 		return fmt.Errorf("the target has another device under this name: %w", ErrTaken)
@@ -213,6 +220,8 @@ func (c *copying) session(ctx context.Context, name string) (err error) {
 	}
 	return nil
 }
+
+var errNoDevice = errors.New("the store returned nil for a device")
 
 // same reports whether two devices are one. A number that was linked again has
 // other keys.
