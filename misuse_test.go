@@ -3,11 +3,15 @@ package walink_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	wastore "go.mau.fi/whatsmeow/store"
 
@@ -195,6 +199,71 @@ func lose(t *testing.T, st store.Store) {
 	if _, err := leaser.TakeLease(t.Context(), "default", "another", 1<<40); err != nil {
 		t.Error(err)
 	}
+}
+
+// The program goes on with a file that nobody finds any more, or that a restored backup
+// has replaced.
+func TestDatabaseThatIsReplacedIsAFailureOfTheStore(t *testing.T) {
+	t.Parallel()
+	for _, replaced := range []bool{false, true} {
+		for _, linked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("replaced=%t/linked=%t", replaced, linked), func(t *testing.T) {
+				t.Parallel()
+				path := filepath.Join(t.TempDir(), "walink.db")
+				st, err := sqlite.Open(t.Context(), path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = st.Close() })
+				rig.Bubble(t, func(t *testing.T) {
+					r := rig.New(t, walink.Settings{}, rig.WithStore(shared{st}))
+					r.Link(t.Context())
+					qr := rig.Await[walink.QRCode](r)
+					harm := func() {
+						if err := os.Remove(path); err != nil {
+							t.Fatal(err)
+						}
+						if replaced {
+							if err := os.WriteFile(path, nil, 0o600); err != nil {
+								t.Fatal(err)
+							}
+						}
+					}
+					var failure *walink.Error
+					if linked {
+						r.Scan(qr)
+						r.Linked()
+						harm()
+						time.Sleep(25 * time.Second)
+						if r.Linker.Client() != nil {
+							t.Error("the session is still connected")
+						}
+						failure = r.Linker.Status().Err
+					} else {
+						harm()
+						_ = r.Phone.ScanQR(t.Context(), qr.Payload) // the pairing fails
+						failure = r.Failed()
+					}
+					rig.WantReason(t, failure, walink.ErrStore)
+					if !strings.Contains(failure.Remedy(), "estart this program") {
+						t.Errorf("the remedy of %v is %q", failure, failure.Remedy())
+					}
+					r.Close()
+				})
+			})
+		}
+	}
+}
+
+// shared is a Store whose devices share their one-time keys.
+type shared struct{ *sqlite.Store }
+
+func (s shared) Device(ctx context.Context, session string) (*wastore.Device, error) {
+	device, err := s.Store.Device(ctx, session)
+	if err == nil {
+		rig.ShareKeys(device)
+	}
+	return device, err
 }
 
 func TestMarshalEventOfANilPointerIsAnError(t *testing.T) {

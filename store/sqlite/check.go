@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -25,12 +24,11 @@ func (s *Store) Check(ctx context.Context) error {
 
 func (s *Store) check(ctx context.Context) error {
 	if s.path != memory {
-		info, err := checkFile(s.path)
-		if err != nil {
+		if err := s.file.Check(); err != nil {
 			return err
 		}
-		if s.file != nil && !os.SameFile(s.file, info) {
-			return hint.New(errors.New("another file has replaced the open one, so everything that is stored now is lost"), remedyReplaced)
+		if err := checkFile(s.file.Path()); err != nil {
+			return err
 		}
 	}
 	if err := s.checkPragmas(ctx); err != nil {
@@ -52,12 +50,10 @@ func (s *Store) checkPragmas(ctx context.Context) error {
 
 // checkFile examines the file, SQLite's files next to it, and the directory. It
 // opens none of them.
-func checkFile(path string) (fs.FileInfo, error) {
+func checkFile(path string) error {
 	file, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hint.New(fmt.Errorf("the file: %w", err), remedyMissing)
-	} else if err != nil {
-		return nil, fmt.Errorf("the file: %w", err)
+	if err != nil {
+		return fmt.Errorf("the file: %w", err)
 	}
 	for _, name := range files(path) {
 		info, err := os.Stat(name)
@@ -65,19 +61,19 @@ func checkFile(path string) (fs.FileInfo, error) {
 			continue // it does not exist
 		}
 		if err == nil && shared(info) {
-			return nil, exposed(info)
+			return exposed(info)
 		}
 	}
 	if err := writable(path, file); err != nil {
-		return nil, readOnlyFile(err)
+		return readOnlyFile(err)
 	}
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
 	if err != nil {
-		return nil, fmt.Errorf("the directory: %w", err)
+		return fmt.Errorf("the directory: %w", err)
 	}
 	if err := writableDir(dir, info); err != nil {
-		return nil, hint.New(fmt.Errorf("the directory, which SQLite writes to, is read-only: %w", err), remedyDirectory)
+		return hint.New(fmt.Errorf("the directory, which SQLite writes to, is read-only: %w", err), remedyDirectory)
 	}
-	return file, nil
+	return nil
 }

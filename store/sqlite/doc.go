@@ -27,6 +27,12 @@
 // walink.db without its -wal file may lack the last writes. Never run two
 // copies: both would be the same device, and WhatsApp disconnects it.
 //
+// Do not delete or replace the file while a program has it open. The Store
+// notices that before it stores a device, when a lease is renewed and in
+// [Store.Check], and stores nothing from then on: Links fail with the remedy,
+// and a Linker disconnects its session. Close puts the -wal file of a file that was
+// replaced aside, as walink.db-wal.replaced.
+//
 // # What a crash may lose
 //
 // Nothing that was reported as stored. Every write is a transaction that is on

@@ -17,8 +17,8 @@ const leastBusy = 1000
 // lend returns a pool of at most conns connections, which it takes from the pool of
 // the program and gives back when it is closed. So the Store has one connection that
 // writes, as with [Open], and its Close leaves the pool of the program open.
-func lend(pool *sql.DB, conns int) *sql.DB {
-	db := sql.OpenDB(lender{pool})
+func lend(pool *sql.DB, conns int, intact func() error) *sql.DB {
+	db := sql.OpenDB(guarded{lender{pool}, intact})
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	return db

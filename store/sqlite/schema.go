@@ -45,7 +45,7 @@ func checkSchema(ctx context.Context, path string, busy time.Duration, current b
 	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > 0 {
 		mode = "ro"
 	}
-	db, err := connect(ctx, path, mode, []pragma{busyPragma(busy)}, 1)
+	db, err := connect(ctx, path, mode, []pragma{busyPragma(busy)}, 1, nil)
 	if err != nil {
 		return err
 	}

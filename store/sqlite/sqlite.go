@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 
+	"github.com/walink/walink/internal/intact"
 	"github.com/walink/walink/internal/sqlkeep"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/transfer"
@@ -47,8 +49,9 @@ type keeper = sqlkeep.Keeper
 type Store struct {
 	*keeper
 	path     string
-	lent     bool        // the connections are those of a pool of the program
-	file     os.FileInfo // as Open found it; nil in memory
+	lent     bool // the connections are those of a pool of the program
+	file     intact.File
+	wal      os.FileInfo // of the -wal file; nil without one, and for OpenDB
 	writer   *sql.DB
 	reader   *sql.DB          // nil for a database in memory
 	db       *dbutil.Database // walink's own tables
@@ -105,6 +108,11 @@ func OpenDB(ctx context.Context, db *sql.DB) (*Store, error) {
 	return s, nil
 }
 
+// intact fails if the file was deleted or replaced since it was opened. It is called
+// before each transaction of walink, and so before a device is stored and when a lease is
+// renewed, and before each connection.
+func (s *Store) intact() error { return s.file.Check() }
+
 func (s *Store) openDB(ctx context.Context, db *sql.DB) (err error) {
 	if err := checkPool(db); err != nil {
 		return err
@@ -112,11 +120,11 @@ func (s *Store) openDB(ctx context.Context, db *sql.DB) (err error) {
 	if s.path, err = fileOf(ctx, db); err != nil {
 		return err
 	}
-	s.writer = lend(db, 1)
+	s.writer = lend(db, 1, s.intact)
 	if err := checkVersions(ctx, s.writer, false); err != nil {
 		return err
 	}
-	return s.begin(ctx, false, func() (*sql.DB, error) { return lend(db, readers), nil })
+	return s.begin(ctx, false, func() (*sql.DB, error) { return lend(db, readers, s.intact), nil })
 }
 
 // open is Open. With asItIs it creates, changes and upgrades nothing, and fails
@@ -138,10 +146,10 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	}
 
 	var err error
-	if s.writer, err = connect(ctx, s.path, "rw", writerPragmas(inMemory, busy), 1); err != nil {
+	if s.writer, err = connect(ctx, s.path, "rw", writerPragmas(inMemory, busy), 1, s.intact); err != nil {
 		return err
 	}
-	return s.begin(ctx, asItIs, func() (*sql.DB, error) { return connect(ctx, s.path, "rw", readerPragmas(busy), readers) })
+	return s.begin(ctx, asItIs, func() (*sql.DB, error) { return connect(ctx, s.path, "rw", readerPragmas(busy), readers, s.intact) })
 }
 
 // begin brings the tables up to date, unless asItIs is set, and makes the Store ready.
@@ -162,8 +170,9 @@ func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*s
 			}
 			return db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		},
-		Mark: func(context.Context) (string, error) { return s.presence.mark() },
-		Dead: func(_ context.Context, mark string) bool { return s.presence.dead(mark) },
+		Intact: s.intact,
+		Mark:   func(context.Context) (string, error) { return s.presence.mark() },
+		Dead:   func(_ context.Context, mark string) bool { return s.presence.dead(mark) },
 	})
 	if !asItIs {
 		if err := s.upgrade(ctx); err != nil {
@@ -173,19 +182,16 @@ func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*s
 	if s.path == memory {
 		return nil
 	}
-	if s.file, err = os.Stat(s.path); err != nil {
+	if s.file, err = intact.Of(s.path); err != nil {
 		return err
 	}
-	// An absolute path without links, so that all processes find the same file,
-	// and this one still does after its working directory has changed.
-	whole, err := filepath.Abs(s.path)
-	if err == nil {
-		whole, err = filepath.EvalSymlinks(whole)
+	if !s.lent {
+		s.wal, _ = os.Stat(s.file.Path() + "-wal")
 	}
-	if err != nil {
+	// Without links, so that all processes find the same file next to it.
+	if s.presence.path, err = filepath.EvalSymlinks(s.file.Path()); err != nil {
 		return err
 	}
-	s.presence.path = whole
 
 	if s.reader, err = connectReader(); err != nil {
 		return err
@@ -235,10 +241,29 @@ func (s *Store) Close() error {
 			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
 		}
 	}
-	if err := s.presence.close(held); err != nil {
-		errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
+	for _, err := range []error{s.putAside(), s.presence.close(held)} {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// putAside renames the -wal file if another file has replaced the database: SQLite
+// leaves it behind, and would bring what is in it into the new file, such as a backup
+// that was restored.
+func (s *Store) putAside() error {
+	if err := s.file.Check(); err == nil || errors.Is(err, fs.ErrNotExist) || s.wal == nil {
+		return nil
+	}
+	path := s.file.Path()
+	if now, err := os.Stat(path + "-wal"); err != nil || !os.SameFile(s.wal, now) {
+		return nil //nolint:nilerr // it is gone
+	}
+	if err := os.Remove(path + "-shm"); err != nil && !errors.Is(err, fs.ErrNotExist) { // an index of the -wal file
+		return err
+	}
+	return os.Rename(path+"-wal", path+"-wal.replaced")
 }
 
 // held returns how long a lease that this Store has lent is still in force.
