@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"go.mau.fi/whatsmeow"
 
 	"github.com/walink/walink/internal/absent"
+	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/ledger"
 	"github.com/walink/walink/internal/logcall"
@@ -278,7 +280,8 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 
 // Unlink logs the device out at WhatsApp, and then deletes the session. A session that
 // is not connected is connected first, within ctx and Settings.Timeout. If WhatsApp
-// has removed the device meanwhile, Unlink deletes the session and succeeds.
+// has removed the device meanwhile, Unlink deletes the session and succeeds. Once WhatsApp
+// has answered, Unlink deletes the session even if ctx ends.
 //
 // Unlink returns [ErrClosed] after Close, [ErrInProgress] while a Link is running, and
 // [ErrLoggedOut] if nothing is stored under the session. Any other error says why the
@@ -317,7 +320,9 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		}
 		return errorOf(failure)
 	}
-	failure := l.deleteSession(ctx, op) // before forget releases the lease
+	// Before forget releases the lease. WhatsApp has removed the device, so the end of ctx
+	// must not keep the session.
+	failure := l.deleteSession(context.WithoutCancel(ctx), op)
 	l.forget(Status{State: StateIdle})
 	if failure != nil {
 		return errorOf(failure)
@@ -325,9 +330,15 @@ func (l *Linker) Unlink(ctx context.Context) error {
 	return nil
 }
 
+// deleteLimit is how long the Store may take to delete a session.
+const deleteLimit = 15 * time.Second
+
 // deleteSession deletes the stored session, if there is one.
 func (l *Linker) deleteSession(ctx context.Context, op string) *machine.Failure {
-	if err := l.store.Delete(ctx, l.set.session); err != nil && !errors.Is(err, store.ErrNotFound) {
+	_, err := bound.Store(ctx, deleteLimit, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, l.store.Delete(ctx, l.set.session)
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return storeFailed(op, l.set.session, err)
 	}
 	return nil
