@@ -5,12 +5,10 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"go.mau.fi/whatsmeow"
 
 	"github.com/walink/walink/internal/absent"
-	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/ledger"
 	"github.com/walink/walink/internal/logcall"
@@ -326,20 +324,6 @@ func (l *Linker) Unlink(ctx context.Context) error {
 	l.forget(Status{State: StateIdle})
 	if failure != nil {
 		return errorOf(failure)
-	}
-	return nil
-}
-
-// deleteLimit is how long the Store may take to delete a session.
-const deleteLimit = 15 * time.Second
-
-// deleteSession deletes the stored session, if there is one.
-func (l *Linker) deleteSession(ctx context.Context, op string) *machine.Failure {
-	_, err := bound.Store(ctx, deleteLimit, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, l.store.Delete(ctx, l.set.session)
-	})
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return storeFailed(op, l.set.session, err)
 	}
 	return nil
 }

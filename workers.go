@@ -207,6 +207,20 @@ func (c *calls) reply(number int, err *Error) {
 	}
 }
 
+// deleteLimit is how long the Store may take to delete a session.
+const deleteLimit = 15 * time.Second
+
+// deleteSession deletes the stored session, if there is one.
+func (l *Linker) deleteSession(ctx context.Context, op string) *machine.Failure {
+	_, err := bound.Store(ctx, deleteLimit, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, l.store.Delete(ctx, l.set.session)
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return storeFailed(op, l.set.session, err)
+	}
+	return nil
+}
+
 // storeFailed returns the failure for an error of the Store.
 func storeFailed(op, session string, err error) *machine.Failure {
 	return &machine.Failure{Reason: machine.ReasonStore, Op: op, Err: redact.Session(err, session)}
