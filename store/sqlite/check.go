@@ -14,7 +14,8 @@ import (
 // Check implements [store.Checker]. It tests whether the database can be used:
 // the file is still the one that was opened, the file and its directory are
 // writable, nobody else can read the file or SQLite's files next to it, every
-// pragma is set, and a transaction that changes nothing reaches the disk.
+// pragma is set, and a transaction that changes nothing reaches the disk. The error
+// is a [*store.Advice] if only the file that shows who is alive cannot be used.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
 		return fmt.Errorf("sqlite: check %q: %w", s.path, explain(err))
@@ -34,7 +35,10 @@ func (s *Store) check(ctx context.Context) error {
 	if err := s.checkPragmas(ctx); err != nil {
 		return err
 	}
-	return sqlkeep.Probe(ctx, s.keeper)
+	if err := sqlkeep.Probe(ctx, s.keeper); err != nil {
+		return err
+	}
+	return s.presence.check() // only a warning
 }
 
 func (s *Store) checkPragmas(ctx context.Context) error {

@@ -63,8 +63,8 @@
 // machine. On Linux an empty file walink.db-lease next to the database shows
 // which holders are alive. Each Store with a lease holds a lock in this file.
 // The system releases the lock when the process ends, so the leases of a killed
-// process can be lent to others at once. On other systems, and after the file
-// was deleted, a lease ends when it expires. So does a lease that was not
+// process can be lent to others at once. On other systems, and if the file
+// was deleted or belongs to another user, a lease ends when it expires. So does a lease that was not
 // released before Close, because its Linker may still be connected.
 //
 // # Opening
