@@ -4,14 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/walink/walink/internal/absent"
 )
 
 // MarshalEvent returns the event as a JSON object for webhooks and web pages: its kind
 // next to its fields, times in RFC 3339. The JSON carries pairing codes and QR payloads
-// in full, so treat it as a secret. MarshalEvent fails only for nil and for a Challenge
-// that is not JSON.
+// in full, so treat it as a secret. MarshalEvent fails only for nil, for a nil pointer,
+// and for a Challenge that is not JSON.
 func MarshalEvent(event Event) ([]byte, error) {
-	if event == nil {
+	if absent.Is(event) {
 		return nil, errors.New("walink: marshal event: nil")
 	}
 	// A type cannot embed itself, so the kind is put in front of the object.
