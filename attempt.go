@@ -200,7 +200,7 @@ func (a *attempt) step(in machine.Input) {
 		conn := a.conn // of this effect, whenever its worker runs
 		switch e := effect.(type) {
 		case machine.Tell:
-			a.emit(a.facts.event(e.Fact, a.set.phone))
+			a.emit(a.facts.next(e.Fact, a.set.phone))
 		case machine.Load:
 			a.load(e.Epoch)
 		case machine.Connect:
@@ -222,7 +222,7 @@ func (a *attempt) step(in machine.Input) {
 				a.inbox.Put(machine.ConfirmSent{Epoch: e.Epoch, Challenge: e.Challenge, Answer: e.Answer, Err: conn.ConfirmPasskey()})
 			})
 		case machine.Reply:
-			a.calls.reply(e.Answer, errorOf(e.Err))
+			a.calls.reply(e.Answer, a.facts.error(e.Err))
 		case machine.Shut:
 			a.stopHook()
 			if conn != nil && conn.Epoch() == e.Epoch {
@@ -243,7 +243,7 @@ func (a *attempt) step(in machine.Input) {
 
 // emit sends an event, or holds it back if it is the last one.
 func (a *attempt) emit(event Event) {
-	a.set.logger.DebugContext(a.base, "link event", "session", redact.Text(a.set.session), "kind", string(event.Kind()), "event", event)
+	a.set.logger.DebugContext(a.base, "link event", "session", redact.Name(a.set.session), "kind", string(event.Kind()), "event", event)
 	switch e := event.(type) {
 	case Linked, Failed:
 		a.end = event
@@ -287,10 +287,21 @@ func (a *attempt) recordRefusal(failure *machine.Failure) {
 }
 
 // facts turns the machine's facts into events. It keeps the last error, so that events
-// about the same failure carry the same *Error.
+// about the same failure carry the same *Error, and what was on the screen before, on
+// which the remedies depend.
 type facts struct {
 	failure *machine.Failure
 	err     *Error
+	status  Status
+	at      situation
+}
+
+// next returns the event for a fact.
+func (f *facts) next(fact machine.Fact, phone Phone) Event {
+	event := f.event(fact, phone)
+	f.status = f.status.Apply(event)
+	f.at = f.at.after(event, f.status)
+	return event
 }
 
 // event returns the event for a fact. It adds what only this package knows: the phone,
@@ -320,7 +331,7 @@ func (f *facts) event(fact machine.Fact, phone Phone) Event {
 	case machine.Linked:
 		return Linked{Account: accountOf(t.Account), Resumed: t.Resumed}
 	case machine.Failed:
-		return Failed{Err: f.error(t.Err)}
+		return failedBy(f.error(t.Err))
 	}
 	return nil
 }
@@ -330,10 +341,19 @@ func (f *facts) error(failure *machine.Failure) *Error {
 		return nil
 	}
 	if failure != f.failure {
-		f.failure, f.err = failure, errorOf(failure)
+		f.failure, f.err = failure, errorAt(f.at, failure)
 	}
 	return f.err
 }
+
+// failedBy returns the Failed for an error, and notes whether the program wanted the end.
+func failedBy(err *Error) Failed {
+	wanted := err.Reason == ErrCanceled || err.Reason == ErrClosed || err.Reason == ErrTimeout && err.Op == opSupervise
+	return Failed{Err: err, Stopped: wanted}
+}
+
+// opSupervise is the step of an error that says that the context of a Supervise has ended.
+const opSupervise = "supervise"
 
 func accountOf(a machine.Account) Account {
 	return Account{
@@ -342,12 +362,15 @@ func accountOf(a machine.Account) Account {
 }
 
 // errorOf returns the *Error for a failure, and nil for nil.
-func errorOf(f *machine.Failure) *Error {
+func errorOf(f *machine.Failure) *Error { return errorAt(anywhere, f) }
+
+// errorAt is errorOf for a failure in a situation.
+func errorAt(at situation, f *machine.Failure) *Error {
 	if f == nil {
 		return nil
 	}
-	e := &Error{Reason: Reason(f.Reason), Op: f.Op, RetryAfter: f.RetryAfter, Err: f.Err}
-	switch last := errorOf(f.Last); {
+	e := &Error{Reason: Reason(f.Reason), Op: f.Op, RetryAfter: f.RetryAfter, Err: f.Err, at: at}
+	switch last := errorAt(at, f.Last); {
 	case last == nil:
 	case f.Err == nil:
 		e.Err = last

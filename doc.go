@@ -121,9 +121,10 @@
 // then the channel closes. Minor releases may add events: keep a default case, or no
 // case at all.
 //
-// [MarshalEvent] gives an event as JSON, and [Linker.Status] says what is on the screen
-// now. Both carry codes and payloads in full, and these are secrets while they live. An
-// event that is printed with fmt or logged with slog shows none of them.
+// [MarshalEvent] gives an event as JSON with all it has. [Publish] first takes out what the
+// person at the phone must not see: causes, hosts, processes, databases; [Redact] takes out
+// the codes, too, for logs and webhooks. [Linker.Status] is what the events so far say, for
+// who comes late. An event that is printed, logged or given to json.Marshal has no secrets.
 //
 // # Errors
 //

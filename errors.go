@@ -3,10 +3,14 @@ package walink
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
+	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/process"
 	"github.com/walink/walink/internal/redact"
+	"github.com/walink/walink/store"
 )
 
 // Reason says why something failed. Its constants are the sentinels of this
@@ -75,63 +79,131 @@ const (
 // Error returns the reason in words.
 func (r Reason) Error() string { return strings.ReplaceAll(string(r), "_", " ") }
 
-// remedy returns one imperative sentence for a person.
-func (r Reason) remedy() string {
-	switch r {
-	case ErrInvalidSettings:
-		return "Correct the settings that the error names."
-	case ErrInvalidPhone:
-		return "Write the account's number with its country code, such as +55 11 98765-4321."
-	case ErrInProgress:
-		return "Wait until the running Link has ended, or cancel its context."
-	case ErrClosed:
-		return "Make a new Linker."
-	case ErrSessionBusy:
-		return "Stop the other program that uses this session, or choose another session name."
-	case ErrNetwork:
-		return "Check that this machine can reach web.whatsapp.com on port 443, then try again."
-	case ErrProxy:
-		return "Check the address and the credentials of the proxy, and that it is running."
-	case ErrTimeout:
-		return "Start again and enter the pairing code, or scan the QR code, while it is on the screen."
-	case ErrCanceled:
-		return "Start again when you are ready to link."
-	case ErrCodeRefused:
-		return "Check the number, including its country code, or link by QR code."
-	case ErrRateLimited:
-		return "Wait before asking for another pairing code, or link by QR code."
-	case ErrForbidden:
-		return "Check on the phone that the account may link devices, or link by QR code."
-	case ErrServer:
-		return "Wait a few minutes and try again: WhatsApp has trouble at the moment."
-	case ErrStalled:
-		return "Try again, with the phone unlocked, online and WhatsApp open."
-	case ErrPairing:
-		return "Try again with the new code, and update WhatsApp on the phone if it happens twice."
-	case ErrWrongAccount:
-		return "Use the phone that holds the expected account."
-	case ErrPasskey:
-		return "Answer the passkey on a page of web.whatsapp.com, or turn it off in the phone's settings, then try again."
-	case ErrClientOutdated:
-		return "Update walink and whatsmeow: WhatsApp no longer accepts this version."
-	case ErrLoggedOut:
-		return "Link the account again."
-	case ErrNotTold:
-		return "Look on the phone under Linked devices, and remove the device there if it is still listed."
-	case ErrRemoved:
-		return "Look on the phone under Linked devices why the device was removed, then link again."
-	case ErrBanned:
-		return "Open WhatsApp on the phone and follow what it says about the ban."
-	case ErrTemporarilyBanned:
-		return "Wait until the ban has ended, then link again."
-	case ErrReplaced:
-		return "Stop the other program that is connected with this session."
-	case ErrMultideviceOff:
-		return "Update WhatsApp on the phone, then scan the code again."
-	case ErrStore:
-		return "Check that the database can be opened and written, and that its disk is not full."
+// situation is what was last on the screen when something failed, or what the person
+// did last.
+type situation int
+
+const (
+	anywhere      situation = iota // nothing was on the screen yet
+	atCode                         // a pairing code was on the screen
+	atQR                           // a QR code was on the screen
+	atBoth                         // both were
+	atWrongPhone                   // the phone of another account was used
+	atPasskey                      // the passkey was asked for
+	atCompare                      // the person was to compare the passkey's codes
+	atPhone                        // the passkey was accepted, and the phone's part was due
+	atPaired                       // the phone had accepted, and the device was stored
+	atLinked                       // the session was linked
+	atUnlink                       // Unlink was running
+	atThisProgram                  // this program itself has the session
+)
+
+// after returns the situation after an event. status is the one after the event.
+func (at situation) after(event Event, status Status) situation {
+	var err *Error
+	switch e := event.(type) {
+	case Withdrawn:
+		err = e.Err
+	case Retrying:
+		err = e.Err
+	case Connecting, PairingCode, QRCode, PasskeyRequired, PasskeyConfirmation, Paired, Linked, Failed, Disconnected, Reconnected, Standby:
 	}
-	return "Try again."
+	now := status.situation()
+	switch {
+	case at == atUnlink:
+		return at
+	case err != nil && err.Reason == ErrWrongAccount:
+		return atWrongPhone
+	case now == anywhere, at == atWrongPhone && now <= atBoth: // also while the next code is shown
+		return at
+	}
+	return now
+}
+
+// advice is a row of the table of remedies.
+type advice struct {
+	reason   Reason
+	op       string    // "" is every step
+	at       situation // anywhere is every situation
+	operator bool      // for those who run the program, and not for the person at the phone
+	text     string    // one imperative sentence; %s is how long to wait
+}
+
+// forPeople is what the person at the phone is told in place of a remedy for those who
+// run the program.
+const forPeople = "Try again later, and ask the people who run this service if that does not help."
+
+// remedies returns the table of remedies. The first row that fits an error counts.
+func remedies() []advice {
+	const (
+		stored = "Start again: the device is linked and stored, so no new code is needed."
+		remove = "Try again, or remove the device on the phone, under Linked devices."
+		follow = "Wait for the next event, because WhatsApp may still accept what was sent."
+	)
+	return []advice{
+		{ErrTimeout, "answer passkey", anywhere, false, follow},
+		{ErrTimeout, "confirm passkey", anywhere, false, follow},
+		{ErrTimeout, "unlink", anywhere, false, remove},
+		{ErrTimeout, "", atUnlink, false, remove},
+		{ErrTimeout, "", atCode, false, "Start again and enter the pairing code while it is on the screen."},
+		{ErrTimeout, "", atQR, false, "Start again and scan the QR code while it is on the screen."},
+		{ErrTimeout, "", atBoth, false, "Start again and enter the pairing code, or scan the QR code, while it is on the screen."},
+		{ErrTimeout, "", atWrongPhone, false, "Start again with the phone that holds the expected account."},
+		{ErrTimeout, "", atPasskey, false, "Start again, and answer the passkey while it is asked for."},
+		{ErrTimeout, "", atCompare, false, "Start again, and confirm at once if the phone shows the same passkey code."},
+		{ErrTimeout, "", atPhone, false, "Start again, with the phone unlocked, online and WhatsApp open."},
+		{ErrTimeout, "", atPaired, false, stored},
+		{ErrTimeout, "", atLinked, false, "Start again to connect: the session is still stored."},
+		{ErrTimeout, "", anywhere, false, "Start again, and allow more time."},
+		{ErrCanceled, "answer passkey", anywhere, false, follow},
+		{ErrCanceled, "confirm passkey", anywhere, false, follow},
+		{ErrCanceled, "unlink", anywhere, false, "Unlink again when you are ready."},
+		{ErrCanceled, "", atUnlink, false, "Unlink again when you are ready."},
+		{ErrCanceled, "", atPaired, false, stored},
+		{ErrCanceled, "", atLinked, false, "Start again when you want to connect: the session is still stored."},
+		{ErrCanceled, "", anywhere, false, "Start again when you are ready to link."},
+		{ErrCodeRefused, "enter code", anywhere, false, "Enter the new code exactly as it is shown."},
+		{ErrCodeRefused, "", anywhere, false, "Check the number, including its country code, or link by QR code."},
+		{ErrRateLimited, "answer passkey", anywhere, false, "Wait %s, then try again."},
+		{ErrRateLimited, "confirm passkey", anywhere, false, "Wait %s, then try again."},
+		{ErrRateLimited, "unlink", anywhere, false, "Wait %s, then unlink again."},
+		{ErrRateLimited, "connect", anywhere, true, "Wait %s, and connect less often: WhatsApp limits connections."},
+		{ErrRateLimited, "log in", anywhere, true, "Wait %s, and connect less often: WhatsApp limits connections."},
+		{ErrRateLimited, "", anywhere, false, "Wait %s before asking for another pairing code, or link by QR code."},
+		{ErrStalled, "unlink", anywhere, false, remove},
+		{ErrStalled, "", atUnlink, false, remove},
+		{ErrStalled, "log in", atPaired, false, stored},
+		{ErrStalled, "log in", anywhere, false, "Try again in a moment: WhatsApp did not complete the login, and the session is still stored."},
+		{ErrStalled, "connect", anywhere, false, "Try again in a moment: WhatsApp did not answer."},
+		{ErrStalled, "request code", anywhere, false, "Try again in a moment: WhatsApp did not answer."},
+		{ErrStalled, "", anywhere, false, "Try again, with the phone unlocked, online and WhatsApp open."},
+		{ErrPasskey, "confirm passkey", anywhere, false, "Confirm the passkey code while the phone shows it, or start again."},
+		{ErrPasskey, "passkey", atCompare, false, "Start again, and confirm at once if the phone shows the same passkey code."},
+		{ErrPasskey, "", anywhere, false, "Answer the passkey on a page of web.whatsapp.com, or turn it off in the phone's settings, then try again."},
+		{ErrForbidden, "unlink", anywhere, false, "Remove the device on the phone, under Linked devices."},
+		{ErrForbidden, "", anywhere, false, "Check on the phone that the account may link devices, or link by QR code."},
+		{ErrLoggedOut, "", atUnlink, false, "Check the name of the session: nothing is stored under it."},
+		{ErrLoggedOut, "", anywhere, false, "Link the account again."},
+		{ErrSessionBusy, "", atThisProgram, true, "Close the other Linker of this program that has the session, or wait a moment if the program has just started again."},
+		{ErrSessionBusy, "", anywhere, true, "Stop the other program that uses this session, or choose another session name."},
+		{ErrInvalidSettings, "", anywhere, true, "Correct the settings that the error names."},
+		{ErrInvalidPhone, "", anywhere, false, "Write the account's number with its country code, such as +55 11 98765-4321."},
+		{ErrInProgress, "", anywhere, true, "Wait until the running Link has ended, or cancel its context."},
+		{ErrClosed, "", anywhere, true, "Make a new Linker."},
+		{ErrNetwork, "", anywhere, true, "Check that this machine can reach web.whatsapp.com on port 443, then try again."},
+		{ErrProxy, "", anywhere, true, "Check the address and the credentials of the proxy, and that it is running."},
+		{ErrServer, "", anywhere, false, "Wait a few minutes and try again: WhatsApp has trouble at the moment."},
+		{ErrPairing, "", anywhere, false, "Try again with the new code, and update WhatsApp on the phone if it happens twice."},
+		{ErrWrongAccount, "", anywhere, false, "Use the phone that holds the expected account."},
+		{ErrClientOutdated, "", anywhere, true, "Update walink and whatsmeow: WhatsApp no longer accepts this version."},
+		{ErrNotTold, "", anywhere, false, "Look on the phone under Linked devices, and remove the device there if it is still listed."},
+		{ErrRemoved, "", anywhere, false, "Look on the phone under Linked devices why the device was removed, then link again."},
+		{ErrBanned, "", anywhere, false, "Open WhatsApp on the phone and follow what it says about the ban."},
+		{ErrTemporarilyBanned, "", anywhere, false, "Wait %s until the ban has ended, then link again."},
+		{ErrReplaced, "", anywhere, true, "Stop the other program that is connected with this session."},
+		{ErrMultideviceOff, "", anywhere, false, "Update WhatsApp on the phone, then scan the code again."},
+		{ErrStore, "", anywhere, true, "Check that the database can be opened and written, and that its disk is not full."},
+	}
 }
 
 // Error is the error type of this package.
@@ -150,6 +222,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Err is the cause; it may be nil.
 	Err error
+
+	at situation // when it failed; Remedy depends on it
 }
 
 // Error returns "walink: op: reason: cause".
@@ -163,7 +237,9 @@ func (e *Error) Error() string {
 	}
 	parts = append(parts, e.Reason.Error())
 	if e.Err != nil {
-		parts = append(parts, strings.TrimPrefix(e.Err.Error(), "walink: "))
+		if cause := strings.TrimPrefix(e.Err.Error(), "walink: "); cause != "" { // a cause from JSON may have a remedy alone
+			parts = append(parts, cause)
+		}
 	}
 	return redact.Line(strings.Join(parts, ": "))
 }
@@ -179,9 +255,10 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Reason, e.Err}
 }
 
-// Remedy returns one imperative sentence for the person who has to fix the problem. If
-// the cause has its own remedy, Remedy returns that one: for a timeout, the remedy of
-// the failure that the timeout cut short. Remedy returns "" only for nil.
+// Remedy returns one imperative sentence for the person who has to fix the problem. It
+// depends on the Reason, the step, and what was on the screen. If the cause has its own
+// remedy, Remedy returns that one: for a timeout, the remedy of the failure that the
+// timeout cut short. Remedy returns "" only for nil.
 func (e *Error) Remedy() string {
 	if e == nil {
 		return ""
@@ -192,27 +269,90 @@ func (e *Error) Remedy() string {
 			return remedy
 		}
 	}
-	return e.Reason.remedy()
+	return e.advice().text
+}
+
+// advice returns the row of the table that fits, with the time to wait filled in.
+func (e *Error) advice() advice {
+	at := e.at
+	if busy, ok := errors.AsType[*store.BusyError](e.Err); ok && busy.Lease.Holder == process.Name() {
+		at = atThisProgram
+	}
+	for _, a := range remedies() {
+		if a.reason == e.Reason && (a.op == "" || a.op == e.Op) && (a.at == anywhere || a.at == at) {
+			a.text = strings.Replace(a.text, "%s", inWords(e.RetryAfter), 1)
+			return a
+		}
+	}
+	return advice{text: "Try again."}
+}
+
+// inWords returns a time to wait in words, rounded up.
+func inWords(d time.Duration) string {
+	unit, name := time.Second, "second"
+	switch {
+	case d <= 0:
+		return "a while"
+	case d >= 3*time.Hour || d%time.Hour == 0:
+		unit, name = time.Hour, "hour"
+	case d >= 2*time.Minute || d%time.Minute == 0:
+		unit, name = time.Minute, "minute"
+	}
+	n := (d-1)/unit + 1
+	if n > 1 {
+		name += "s"
+	}
+	return fmt.Sprintf("%d %s", n, name)
+}
+
+// publish returns the error as [Publish] shows it.
+func (e *Error) publish() *Error {
+	if e == nil {
+		return nil
+	}
+	if cause, ok := e.Err.(*remoteCause); ok && cause.text == "" { //nolint:errorlint // it is the cause itself: e was published before
+		return e
+	}
+	out := &Error{Reason: e.Reason, Op: e.Op, RetryAfter: e.RetryAfter}
+	if remedy := e.personal(); remedy != out.Remedy() {
+		out.Err = &remoteCause{remedy: remedy}
+	}
+	return out
+}
+
+// personal returns the remedy for the person at the phone.
+func (e *Error) personal() string {
+	if inner, ok := errors.AsType[*Error](e.Err); ok && inner != nil {
+		return inner.personal()
+	}
+	if own, ok := errors.AsType[*hint.Error](e.Err); ok && own.IsForPerson() {
+		return own.Remedy()
+	}
+	if a := e.advice(); !a.operator {
+		return a.text
+	}
+	return forPeople
 }
 
 // errorJSON is the JSON form of an Error.
 type errorJSON struct {
-	Reason     Reason `json:"reason"`
-	Op         string `json:"op,omitempty"`
-	RetryAfter string `json:"retryAfter,omitempty"`
-	Cause      string `json:"cause,omitempty"`
-	Remedy     string `json:"remedy,omitempty"`
+	Reason     Reason      `json:"reason"`
+	Op         string      `json:"op,omitempty"`
+	RetryAfter json.Number `json:"retryAfter,omitempty"`
+	Cause      string      `json:"cause,omitempty"`
+	Remedy     string      `json:"remedy,omitempty"`
 }
 
-// MarshalJSON writes reason, op, retryAfter (a Go duration), the text of the
-// cause as one line of at most 500 bytes, and the remedy.
+// MarshalJSON writes reason, op, retryAfter (in seconds), the text of the cause as one
+// line of at most 500 bytes, and the remedy.
 func (e *Error) MarshalJSON() ([]byte, error) {
 	if e == nil {
 		return []byte("null"), nil
 	}
 	out := errorJSON{Reason: e.Reason, Op: e.Op, Remedy: e.Remedy()}
-	if e.RetryAfter != 0 {
-		out.RetryAfter = e.RetryAfter.String()
+	if e.RetryAfter > 0 {
+		seconds := fmt.Sprintf("%d.%09d", e.RetryAfter/time.Second, e.RetryAfter%time.Second)
+		out.RetryAfter = json.Number(strings.TrimRight(strings.TrimRight(seconds, "0"), "."))
 	}
 	if e.Err != nil {
 		out.Cause = redact.Line(e.Err.Error())
@@ -229,13 +369,13 @@ func (e *Error) UnmarshalJSON(data []byte) error {
 	}
 	out := Error{Reason: in.Reason, Op: in.Op}
 	if in.RetryAfter != "" {
-		d, err := time.ParseDuration(in.RetryAfter)
+		d, err := time.ParseDuration(in.RetryAfter.String() + "s")
 		if err != nil {
 			return err
 		}
 		out.RetryAfter = d
 	}
-	if in.Cause != "" || in.Remedy != "" && in.Remedy != in.Reason.remedy() {
+	if in.Cause != "" || in.Remedy != "" && in.Remedy != out.Remedy() {
 		out.Err = &remoteCause{text: in.Cause, remedy: in.Remedy}
 	}
 	*e = out

@@ -3,10 +3,8 @@ package walink
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
+	"strings"
 	"time"
-
-	"go.mau.fi/whatsmeow/types"
 )
 
 // Event is one step of a Link: [Connecting], [PairingCode], [QRCode], [Withdrawn],
@@ -14,8 +12,10 @@ import (
 // [Failed]. Supervise also sends [Disconnected], [Reconnected] and [Standby]. Minor releases may
 // add events, so keep a default case.
 //
-// Events are plain data and may be copied and kept. Pairing codes and QR
-// payloads are secrets: String and LogValue redact them, and JSON carries them.
+// Events are plain data and may be copied and kept. Pairing codes, QR payloads and
+// challenges are secrets. An event that is printed with fmt, logged with slog, or given to
+// json.Marshal, alone or inside another value, shows none of them, and masks phone
+// numbers. [MarshalEvent] writes everything.
 //
 //sumtype:decl
 type Event interface {
@@ -69,20 +69,6 @@ const (
 	WithdrawnStalled WithdrawnReason = "stalled"
 )
 
-// Account is the WhatsApp account that a device is linked to.
-type Account struct {
-	// JID is the companion device's JID, with its device number.
-	JID types.JID `json:"jid"`
-	// LID is the same device's hidden identity; empty if WhatsApp gave none.
-	LID types.JID `json:"lid,omitzero"`
-	// Phone is the account's number, as WhatsApp writes it.
-	Phone Phone `json:"phone"`
-	// BusinessName is the name of a business account, or empty.
-	BusinessName string `json:"businessName,omitempty"`
-	// Platform is what the phone calls itself, such as "android" or "smbi".
-	Platform string `json:"platform,omitempty"`
-}
-
 // Connecting is sent each time a socket is opened for linking or logging in.
 type Connecting struct {
 	// Attempt counts from 1 within one Link.
@@ -94,7 +80,7 @@ type Connecting struct {
 // [PasskeyRequired], [Paired], [Linked] or [Failed].
 type PairingCode struct {
 	// Code is the code as the person types it, "ABCD-EFGH".
-	Code string `json:"code"`
+	Code string `json:"code,omitempty"`
 	// Phone is the number that the code was made for, in exactly this form.
 	Phone Phone `json:"phone"`
 	// Number counts the pairing codes of one Link from 1.
@@ -108,7 +94,7 @@ type PairingCode struct {
 // QRCode is the QR code to show now, in place of the one before.
 type QRCode struct {
 	// Payload is what the QR code holds; package qr draws it.
-	Payload string `json:"payload"`
+	Payload string `json:"payload,omitempty"`
 	// Number counts the QR codes of one Link from 1.
 	Number int `json:"number"`
 	// Issued is when the code became the one to show.
@@ -140,7 +126,7 @@ type Withdrawn struct {
 // codes on the screen are no longer good; walink holds the connection.
 type PasskeyRequired struct {
 	// Challenge is the WebAuthn request as the server sent it.
-	Challenge json.RawMessage `json:"challenge"`
+	Challenge json.RawMessage `json:"challenge,omitempty"`
 	// Expires is when the challenge is no longer accepted.
 	Expires time.Time `json:"expires"`
 	// HandoffExpires is the time until which an answer proves that the person at the
@@ -153,7 +139,7 @@ type PasskeyRequired struct {
 // PasskeyConfirmation carries the code that the phone shows too.
 type PasskeyConfirmation struct {
 	// Code must be the same as the code on the phone.
-	Code string `json:"code"`
+	Code string `json:"code,omitempty"`
 	// Automatic says that walink confirms by itself, without a comparison.
 	Automatic bool `json:"automatic"`
 }
@@ -202,9 +188,12 @@ type Standby struct {
 	Err *Error `json:"error"`
 }
 
-// Failed ends a Link that did not succeed.
+// Failed ends a Link that did not succeed, and a Supervise.
 type Failed struct {
 	Err *Error `json:"error"`
+	// Stopped says that the program itself wanted the end, so that nothing is wrong: it
+	// called Close or canceled the context, or the context of a Supervise has ended.
+	Stopped bool `json:"stopped,omitempty"`
 }
 
 // Kind returns [KindConnecting].
@@ -260,147 +249,94 @@ func (Disconnected) isEvent()        {}
 func (Reconnected) isEvent()         {}
 func (Standby) isEvent()             {}
 
-const redacted = "[redacted]"
+// The sentences of the events, without their secrets.
 
-// String describes the event without the code.
-func (e PairingCode) String() string {
-	return fmt.Sprintf("pairing code %d for %s, good until %s", e.Number, e.Phone.Redacted(), e.Expires.Format(time.TimeOnly))
-}
+func (e Connecting) String() string          { return sentence(e) }
+func (e PairingCode) String() string         { return sentence(e) }
+func (e QRCode) String() string              { return sentence(e) }
+func (e Withdrawn) String() string           { return sentence(e) }
+func (e PasskeyRequired) String() string     { return sentence(e) }
+func (e PasskeyConfirmation) String() string { return sentence(e) }
+func (e Paired) String() string              { return sentence(e) }
+func (e Retrying) String() string            { return sentence(e) }
+func (e Linked) String() string              { return sentence(e) }
+func (e Failed) String() string              { return sentence(e) }
+func (e Disconnected) String() string        { return sentence(e) }
+func (e Reconnected) String() string         { return sentence(e) }
+func (e Standby) String() string             { return sentence(e) }
 
-// GoString is String, so that %#v does not show the code either.
+// GoString is String, so that %#v shows no secrets either.
 func (e PairingCode) GoString() string { return e.String() }
 
-// LogValue returns the event without the code.
-func (e PairingCode) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("code", redacted), slog.String("phone", e.Phone.Redacted()),
-		slog.Int("number", e.Number), slog.Time("issued", e.Issued), slog.Time("expires", e.Expires))
-}
-
-// String describes the event without the payload.
-func (e QRCode) String() string {
-	return fmt.Sprintf("QR code %d, good until %s", e.Number, e.Expires.Format(time.TimeOnly))
-}
-
-// GoString is String, so that %#v does not show the payload either.
+// GoString is String, so that %#v shows no secrets either.
 func (e QRCode) GoString() string { return e.String() }
 
-// LogValue returns the event without the payload.
-func (e QRCode) LogValue() slog.Value {
-	attrs := []slog.Attr{
-		slog.String("payload", redacted), slog.Int("number", e.Number),
-		slog.Time("issued", e.Issued), slog.Time("expires", e.Expires),
-	}
-	if e.Fallback != nil {
-		attrs = append(attrs, slog.String("fallback", e.Fallback.Error()))
-	}
-	return slog.GroupValue(attrs...)
-}
-
-// String describes the event without the code.
-func (e PasskeyConfirmation) String() string {
-	return fmt.Sprintf("passkey confirmation, automatic %t", e.Automatic)
-}
-
-// GoString is String, so that %#v does not show the code either.
+// GoString is String, so that %#v shows no secrets either.
 func (e PasskeyConfirmation) GoString() string { return e.String() }
 
-// LogValue returns the event without the code.
-func (e PasskeyConfirmation) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("code", redacted), slog.Bool("automatic", e.Automatic))
-}
-
-// String describes the event without the challenge.
-func (e PasskeyRequired) String() string {
-	return "passkey required until " + e.Expires.Format(time.TimeOnly)
-}
-
-// GoString is String, so that %#v does not show the challenge either.
+// GoString is String, so that %#v shows no secrets either.
 func (e PasskeyRequired) GoString() string { return e.String() }
 
-// LogValue returns the event without the challenge.
-func (e PasskeyRequired) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("challenge", redacted),
-		slog.Time("expires", e.Expires), slog.Time("handoffExpires", e.HandoffExpires))
-}
-
-// String describes the event with the numbers redacted.
-func (e Withdrawn) String() string {
-	out := fmt.Sprintf("%s code %d %s", e.Method, e.Number, e.Reason)
-	if e.Err != nil {
-		out += ": " + e.Err.Error()
-	}
-	return out
-}
-
-// GoString is String, so that %#v does not show the numbers either.
+// GoString is String, so that %#v shows no secrets either.
 func (e Withdrawn) GoString() string { return e.String() }
 
-// LogValue returns the event with the numbers redacted.
-func (e Withdrawn) LogValue() slog.Value {
-	attrs := []slog.Attr{
-		slog.String("method", string(e.Method)), slog.Int("number", e.Number), slog.String("reason", string(e.Reason)),
+// sentence describes an event in one sentence, or two, without its secrets.
+func sentence(event Event) string {
+	switch e := event.(type) {
+	case Connecting:
+		return fmt.Sprintf("Attempt %d connects to WhatsApp.", e.Attempt)
+	case PairingCode:
+		return fmt.Sprintf("Pairing code %d for %s is good until %s.", e.Number, e.Phone.Redacted(), e.Expires.Format(time.TimeOnly))
+	case QRCode:
+		text := fmt.Sprintf("QR code %d is good until %s.", e.Number, e.Expires.Format(time.TimeOnly))
+		if e.Fallback != nil {
+			text += " No pairing code can be had" + because(e.Fallback)
+		}
+		return text
+	case Withdrawn:
+		name := "pairing code"
+		if e.Method == MethodQR {
+			name = "QR code"
+		}
+		if e.Number == 0 {
+			return fmt.Sprintf("No %s can be had (%s)%s", name, e.Reason, because(e.Err))
+		}
+		return fmt.Sprintf("The %s %d is no longer good (%s)%s", name, e.Number, e.Reason, because(e.Err))
+	case PasskeyRequired:
+		return "The account wants its passkey until " + e.Expires.Format(time.TimeOnly) + because(e.Err)
+	case PasskeyConfirmation:
+		if e.Automatic {
+			return "The passkey is accepted, and walink confirms by itself."
+		}
+		return "The passkey is accepted, and the person has to compare the codes."
+	case Paired:
+		return fmt.Sprintf("The phone of %v has accepted.", e.Account)
+	case Retrying:
+		return fmt.Sprintf("Attempt %d starts at %s%s", e.Attempt, e.At.Format(time.TimeOnly), because(e.Err))
+	case Linked:
+		if e.Resumed {
+			return fmt.Sprintf("The stored session of %v is logged in.", e.Account)
+		}
+		return fmt.Sprintf("The account %v is linked.", e.Account)
+	case Failed:
+		if e.Stopped {
+			return "The program has ended the Link" + because(e.Err)
+		}
+		return "The Link has failed" + because(e.Err)
+	case Disconnected:
+		return "The session is offline" + because(e.Err)
+	case Reconnected:
+		return fmt.Sprintf("The session of %v is online again.", e.Account)
+	case Standby:
+		return "Another program has the session" + because(e.Err)
 	}
-	if e.Err != nil {
-		attrs = append(attrs, slog.String("error", text(e.Err)))
-	}
-	return slog.GroupValue(append(attrs, slog.Int("alternatives", len(e.Alternatives)))...)
+	return ""
 }
 
-// LogValue returns the event with the number redacted.
-func (e Paired) LogValue() slog.Value {
-	return slog.GroupValue(slog.Any("account", e.Account))
-}
-
-// LogValue returns the event with the number redacted.
-func (e Linked) LogValue() slog.Value {
-	return slog.GroupValue(slog.Any("account", e.Account), slog.Bool("resumed", e.Resumed))
-}
-
-// LogValue returns the event with the error as text.
-func (e Retrying) LogValue() slog.Value {
-	return slog.GroupValue(slog.Int("attempt", e.Attempt), slog.String("error", text(e.Err)), slog.Time("at", e.At))
-}
-
-// LogValue returns the event with the error as text.
-func (e Failed) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("error", text(e.Err)))
-}
-
-// String describes the account with the number redacted.
-func (a Account) String() string {
-	if a.BusinessName != "" {
-		return fmt.Sprintf("%s (%s)", a.Phone.Redacted(), a.BusinessName)
-	}
-	return a.Phone.Redacted()
-}
-
-// GoString is String, so that %#v does not show the number either.
-func (a Account) GoString() string { return a.String() }
-
-// LogValue returns the account with the number redacted.
-func (a Account) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("phone", a.Phone.Redacted()), slog.Int("device", int(a.JID.Device)),
-		slog.String("platform", a.Platform))
-}
-
-// LogValue returns the event with the error as text.
-func (e Disconnected) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("error", text(e.Err)))
-}
-
-// LogValue returns the event with the number redacted.
-func (e Reconnected) LogValue() slog.Value {
-	return slog.GroupValue(slog.Any("account", e.Account))
-}
-
-// LogValue returns the event with the error as text.
-func (e Standby) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("holder", e.Holder), slog.String("error", text(e.Err)))
-}
-
-func text(err *Error) string {
+// because ends a sentence with its reason, if there is one.
+func because(err *Error) string {
 	if err == nil {
-		return ""
+		return "."
 	}
-	return err.Error()
+	return ": " + strings.TrimSuffix(strings.TrimPrefix(err.Error(), "walink: "), ".") + "."
 }

@@ -279,16 +279,32 @@ func ExampleParseSettings() {
 	// 5511987654321 true true <nil>
 }
 
-// What a web page or a webhook gets carries the payload; what is printed does not.
+// A web page gets Publish of an event, and a webhook Redact. What is printed has no code either.
 func ExampleMarshalEvent() {
 	issued := time.Date(2026, time.November, 23, 9, 30, 0, 0, time.UTC)
-	data, err := walink.MarshalEvent(walink.QRCode{Payload: "https://wa.me/…", Number: 1, Issued: issued, Expires: issued.Add(time.Minute)})
-	fmt.Println(string(data), err)
-	event, err := walink.UnmarshalEvent(data)
+	code := walink.QRCode{Payload: "https://wa.me/…", Number: 1, Issued: issued, Expires: issued.Add(time.Minute)}
+	page, err := walink.MarshalEvent(walink.Publish(code))
+	fmt.Println(string(page), err)
+	hook, err := walink.MarshalEvent(walink.Redact(code))
+	fmt.Println(string(hook), err)
+	event, err := walink.UnmarshalEvent(page)
 	fmt.Println(event, err)
 	// Output:
 	// {"kind":"qr_code","payload":"https://wa.me/…","number":1,"issued":"2026-11-23T09:30:00Z","expires":"2026-11-23T09:31:00Z"} <nil>
-	// QR code 1, good until 09:31:00 <nil>
+	// {"kind":"qr_code","number":1,"issued":"2026-11-23T09:30:00Z","expires":"2026-11-23T09:31:00Z"} <nil>
+	// QR code 1 is good until 09:31:00. <nil>
+}
+
+// What the person at the phone may see of a failure of the database.
+func ExamplePublish() {
+	failed := walink.Failed{Err: &walink.Error{
+		Reason: walink.ErrStore, Op: "load session", Err: errors.New("cannot reach db1.internal as walink"),
+	}}
+	fmt.Println(failed)
+	fmt.Println(walink.Publish(failed))
+	// Output:
+	// The Link has failed: load session: store: cannot reach db1.internal as walink.
+	// The Link has failed: load session: store.
 }
 
 // The README's snippet is the package's Example, to the letter.

@@ -125,9 +125,14 @@ func (l *Linker) start(ctx context.Context, cfg machine.Config) <-chan Event {
 		events: make(chan Event, eventBuffer), out: queue.New[Event](), lease: l.lease,
 		unlinking: l.unlinking, stopHook: func() {}, previous: func() {},
 	}
+	if l.unlinking {
+		a.facts.at = atUnlink
+	}
 	ctx, l.cancel = context.WithCancelCause(ctx)
 	l.running, l.done = a, make(chan struct{})
-	l.status = Status{State: StateConnecting}
+	if l.supervisor == nil { // under Supervise the events alone change the status
+		l.status = Status{State: StateConnecting}
+	}
 	go a.run(ctx, l.conn)
 	return a.events
 }
@@ -163,11 +168,13 @@ func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 		if l.closed {
 			err = &Error{Reason: ErrClosed, Op: "link"}
 		}
-		conn, lease, end = nil, nil, Failed{Err: err}
+		conn, lease, end = nil, nil, failedBy(err)
 	}
 	defer l.mu.Unlock()
 	l.conn, l.lease = conn, lease
-	l.status.apply(end)
+	if _, failed := end.(Failed); !failed || l.supervisor == nil { // Supervise says what follows
+		l.status = l.status.Apply(end)
+	}
 	l.cancel(nil)
 	l.running = nil
 	close(l.done)
@@ -181,7 +188,7 @@ func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 func (l *Linker) observe(event Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.status.apply(event)
+	l.status = l.status.Apply(event)
 }
 
 // Client returns the connected whatsmeow client after [Linked]. It returns nil before
@@ -190,14 +197,14 @@ func (l *Linker) observe(event Event) {
 func (l *Linker) Client() *whatsmeow.Client {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conn == nil || l.status.State != StateLinked {
+	if l.conn == nil || l.status.State != StateLinked && l.status.State != StateOffline {
 		return nil
 	}
 	return l.conn.Client()
 }
 
-// Status returns a snapshot for programs that poll instead of reading events.
-// It holds the codes that are on the screen now, which are secrets.
+// Status returns a snapshot for programs that poll instead of reading events, and for
+// pages that come late. It holds the codes that are on the screen now, which are secrets.
 func (l *Linker) Status() Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -316,7 +323,7 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		if ctx.Err() != nil {
 			failure = stopped(ctx, op)
 		}
-		return errorOf(failure)
+		return errorAt(atUnlink, failure)
 	}
 	// Before forget releases the lease. WhatsApp has removed the device, so the end of ctx
 	// must not keep the session.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,5 +222,107 @@ func TestFailuresNoLongerCountAfterAGoodRound(t *testing.T) {
 		defer cancel()
 		r.Link(ctx)
 		rig.WantReason(t, r.Failed(), walink.ErrTimeout)
+	})
+}
+
+// Who scanned is not told to enter a code, and who has done their part is told no code at all.
+func TestRemedyOfATimeoutFitsWhatWasOnTheScreen(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		settings walink.Settings
+		options  []walinktest.PhoneOption
+		do       func(t *testing.T, r *rig.Rig)
+		want     string
+	}{
+		"a pairing code": {
+			settings: walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}, want: "enter the pairing code while",
+			do: func(_ *testing.T, r *rig.Rig) { rig.Await[walink.PairingCode](r) },
+		},
+		"a QR code": {want: "scan the QR code while", do: func(_ *testing.T, r *rig.Rig) { rig.Await[walink.QRCode](r) }},
+		"both": {
+			settings: walink.Settings{Phone: rig.Number, LinkingMode: walink.ModeBoth}, want: "enter the pairing code, or scan",
+			do: func(_ *testing.T, r *rig.Rig) { rig.Await[walink.PairingCode](r) },
+		},
+		"a scan with the wrong phone": {
+			settings: walink.Settings{Phone: "+4915112345678", LinkingMode: walink.ModeBoth}, want: "phone that holds",
+			do: func(t *testing.T, r *rig.Rig) {
+				r.Take(t.Context(), rig.Await[walink.QRCode](r))
+				rig.Await[walink.Retrying](r)
+				rig.Await[walink.PairingCode](r)
+				rig.Await[walink.QRCode](r)
+			},
+		},
+		"a passkey": {
+			options: []walinktest.PhoneOption{walinktest.WithPasskey()}, want: "answer the passkey",
+			do: func(t *testing.T, r *rig.Rig) { challenged(t, r) },
+		},
+		"a passkey's code": {
+			settings: walink.Settings{ComparePasskeyCode: true}, options: []walinktest.PhoneOption{walinktest.WithPasskey(), walinktest.WithCodeCheck()},
+			want: "confirm at once",
+			do: func(t *testing.T, r *rig.Rig) {
+				required, _ := challenged(t, r)
+				answer(t, r, required)
+				rig.Await[walink.PasskeyConfirmation](r)
+			},
+		},
+		"nothing new after Paired": {
+			want: "no new code is needed",
+			do: func(_ *testing.T, r *rig.Rig) {
+				r.Server.Script(walinktest.StageLoginReconnect, walinktest.Silence().Always())
+				r.Scan(rig.Await[walink.QRCode](r))
+				rig.Await[walink.Paired](r)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, c.settings, rig.WithPhone(c.options...))
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				r.Link(ctx)
+				c.do(t, r)
+				cancel(context.DeadlineExceeded)
+				err := r.Failed()
+				rig.WantReason(t, err, walink.ErrTimeout)
+				if !strings.Contains(err.Remedy(), c.want) {
+					t.Errorf("%v: the remedy is %q, want one with %q", err, err.Remedy(), c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestRemedyOfAnUnlinkSpeaksOfNoCode(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		unlink := func(want string) {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			failed, ok := errors.AsType[*walink.Error](r.Linker.Unlink(ctx))
+			if !ok || !strings.Contains(failed.Remedy(), want) {
+				t.Errorf("%v: the remedy is %q, want one with %q", failed, failed.Remedy(), want)
+			}
+		}
+		unlink("nothing is stored")
+		r.LinkByQR()
+		r = r.Again(walink.Settings{})
+		r.Server.Script(walinktest.StageLogin, walinktest.Silence().Always())
+		unlink("remove the device on the phone")
+	})
+}
+
+func TestRemedySaysThatThisProgramHasTheSession(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		other := r.Another(walink.Settings{})
+		other.Link(t.Context())
+		if err := other.Failed(); !strings.Contains(err.Remedy(), "other Linker of this program") {
+			t.Errorf("%v: the remedy is %q", err, err.Remedy())
+		}
 	})
 }

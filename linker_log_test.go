@@ -2,14 +2,19 @@ package walink_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 
+	wastore "go.mau.fi/whatsmeow/store"
+
 	"github.com/walink/walink"
 	"github.com/walink/walink/internal/rig"
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/walinktest"
 )
 
@@ -94,4 +99,29 @@ func TestSessionNamedByANumberIsMaskedInTheLog(t *testing.T) {
 			t.Error("the log holds the number")
 		}
 	})
+}
+
+// namingStore is a Store whose errors name the session, as SQL Stores do.
+type namingStore struct{ store.Store }
+
+func (s namingStore) Device(_ context.Context, session string) (*wastore.Device, error) {
+	return nil, fmt.Errorf("sqlite: session %q: the database is gone", session)
+}
+
+func TestSessionsNamedLikeANumberAreMasked(t *testing.T) {
+	t.Parallel()
+	for _, session := range []string{"5511987654321", "+55 11 98765-4321", "55.11.98765.4321", "55_11_98765_4321"} {
+		rig.Bubble(t, func(t *testing.T) {
+			var log lockedBuffer
+			logger := slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug - 4}))
+			r := rig.New(t, walink.Settings{Session: session, Logger: logger}, rig.WithStore(namingStore{rig.MemoryStore(t)}))
+			r.Link(t.Context())
+			err := r.Failed()
+			for _, text := range []string{err.Error(), fmt.Sprint(r.Seen), log.String()} {
+				if strings.Contains(text, "4321") {
+					t.Errorf("session %q is shown: %s", session, text)
+				}
+			}
+		})
+	}
 }

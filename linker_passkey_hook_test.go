@@ -217,7 +217,7 @@ func TestPasskeyRateLimitHasItsOwnRemedy(t *testing.T) {
 				_ = r.Linker.AnswerPasskey(t.Context(), assertion(t, r, required.Challenge))
 				err := r.Failed()
 				rig.WantReason(t, err, walink.ErrRateLimited)
-				if err.RetryAfter != time.Hour || err.Remedy() != "Wait as long as the error says, then try again." {
+				if err.RetryAfter != time.Hour || err.Remedy() != "Wait 1 hour, then try again." {
 					t.Errorf("RetryAfter is %v, the remedy %q", err.RetryAfter, err.Remedy())
 				}
 			})

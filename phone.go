@@ -1,7 +1,10 @@
 package walink
 
 import (
+	"fmt"
 	"log/slog"
+
+	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/internal/number"
 )
@@ -93,4 +96,35 @@ func (p *Phone) UnmarshalText(text []byte) error {
 	}
 	*p = read
 	return nil
+}
+
+// Account is the WhatsApp account that a device is linked to.
+type Account struct {
+	// JID is the companion device's JID, with its device number.
+	JID types.JID `json:"jid"`
+	// LID is the same device's hidden identity; empty if WhatsApp gave none.
+	LID types.JID `json:"lid,omitzero"`
+	// Phone is the account's number, as WhatsApp writes it.
+	Phone Phone `json:"phone"`
+	// BusinessName is the name of a business account, or empty.
+	BusinessName string `json:"businessName,omitempty"`
+	// Platform is what the phone calls itself, such as "android" or "smbi".
+	Platform string `json:"platform,omitempty"`
+}
+
+// String describes the account with the number redacted.
+func (a Account) String() string {
+	if a.BusinessName != "" {
+		return fmt.Sprintf("%s (%s)", a.Phone.Redacted(), a.BusinessName)
+	}
+	return a.Phone.Redacted()
+}
+
+// GoString is String, so that %#v does not show the number either.
+func (a Account) GoString() string { return a.String() }
+
+// LogValue returns the account with the number redacted.
+func (a Account) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("phone", a.Phone.Redacted()), slog.Int("device", int(a.JID.Device)),
+		slog.String("platform", a.Platform))
 }

@@ -26,7 +26,8 @@ import (
 )
 
 // Settings says how a Linker links. It is plain data, passed by value; the zero
-// value links session "default" by QR code. New checks it.
+// value links session "default" by QR code. New checks it. Settings that are printed with
+// fmt or logged with slog show no password and no whole number; their JSON has both.
 type Settings struct {
 	// Session is the name under which the Store keeps this link; "" is "default".
 	Session string `json:"session,omitempty"`

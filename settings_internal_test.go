@@ -197,7 +197,7 @@ func TestSettingsFaults(t *testing.T) {
 				t.Errorf("one fault without a password, not %q", text)
 			}
 			var e *Error
-			if !errors.As(err, &e) || e.Op != "settings" || e.Remedy() == ErrInvalidSettings.remedy() {
+			if !errors.As(err, &e) || e.Op != "settings" || e.Remedy() == (&Error{Reason: ErrInvalidSettings}).Remedy() {
 				t.Errorf("%#v with the remedy %q", e, e.Remedy())
 			}
 		})

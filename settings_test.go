@@ -1,6 +1,7 @@
 package walink_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -371,4 +372,28 @@ func FuzzParseSettings(f *testing.F) {
 		}
 		checkSettingsRoundTrip(t, s)
 	})
+}
+
+func TestSettingsPrintNoSecrets(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]walink.Settings{
+		"a session": {Session: "+55 11 98765-4321", Phone: "+55 11 98765-4321", DeviceName: "11 98765-4321", Proxy: "http://me:geheim@proxy:8080"},
+		"dots":      {Session: "55.11.98765.4321", Phone: "5511987654321", Proxy: "me:geheim@proxy:8080"},
+		"no URL":    {Phone: "55 11 98765 4321 office", Proxy: "http://me:ge heim%@proxy"},
+	} {
+		var buf bytes.Buffer
+		slog.New(slog.NewTextHandler(&buf, nil)).Info("settings", "settings", s, "pointer", &s, "list", []walink.Settings{s})
+		slog.New(slog.NewJSONHandler(&buf, nil)).Info("settings", "settings", s, "pointer", &s)
+		fmt.Fprintf(&buf, "%v %+v %#v %s %v %v\n", s, s, s, s, &s, []walink.Settings{s})
+		fmt.Fprintf(&buf, "%+v", struct{ Settings walink.Settings }{s})
+		for _, secret := range []string{"heim", "98765", "4321"} {
+			if strings.Contains(buf.String(), secret) {
+				t.Errorf("%s: the settings show %q:\n%s", name, secret, &buf)
+			}
+		}
+	}
+	if text := fmt.Sprint(walink.Settings{Session: "shop", Proxy: "http://me:geheim@proxy:8080", Timeout: time.Hour}); text != `{"session":"shop","timeout":"1h0m0s","proxy":"http://proxy:8080"}` &&
+		text != `{"session":"shop","proxy":"http://proxy:8080","timeout":"1h0m0s"}` {
+		t.Errorf("the settings print as %s", text)
+	}
 }

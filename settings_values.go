@@ -1,10 +1,13 @@
 package walink
 
 import (
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 
+	"github.com/walink/walink/internal/number"
 	"github.com/walink/walink/internal/redact"
 )
 
@@ -86,6 +89,30 @@ func editDistance(a, b string) int {
 	}
 	return row[len(t)]
 }
+
+// String returns the settings as JSON, without the password of the proxy and with the
+// phone number masked, also in names.
+func (s Settings) String() string {
+	if s.Phone != "" {
+		s.Phone = number.RedactedInput(s.Phone)
+	}
+	if s.Proxy != "" {
+		_, shown, _, _ := parseProxy(s.Proxy)
+		s.Proxy = strings.Trim(shown, `"`)
+	}
+	s.Session, s.DeviceName = redact.Name(s.Session), redact.Name(s.DeviceName)
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err.Error() // never: all of it is plain data
+	}
+	return string(data)
+}
+
+// GoString is String with the type in front.
+func (s Settings) GoString() string { return "walink.Settings" + s.String() }
+
+// LogValue returns what String returns.
+func (s Settings) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // SettingError is one fault of Settings, so that a form can show it next to its
 // field. [Settings.Check], New and ParseSettings join one for each fault in an

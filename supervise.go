@@ -88,6 +88,7 @@ func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 	l.seen.forget()
 	ctx, cancel := context.WithCancelCause(ctx)
 	l.supervisor, l.stopSupervisor, l.supervised = s, cancel, make(chan struct{})
+	l.status = Status{State: StateConnecting}
 	go s.run(ctx)
 	return s.events, nil
 }
@@ -120,7 +121,7 @@ func (s *supervisor) run(ctx context.Context) {
 		}
 		switch {
 		case ctx.Err() != nil:
-			why, over = errorOf(stopped(ctx, "supervise")), true
+			why, over = errorAt(s.linker.Status().situation(), stopped(ctx, opSupervise)), true
 		case over || stable:
 		case why.Reason == ErrSessionBusy:
 			s.standBy(ctx, why)
@@ -131,7 +132,7 @@ func (s *supervisor) run(ctx context.Context) {
 		}
 		if over {
 			s.linker.unsupervised(why)
-			s.out.Put(Failed{Err: why})
+			s.out.Put(failedBy(why))
 			drain(s.out, s.events)
 			return
 		}

@@ -3,6 +3,7 @@ package walink_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,13 +45,13 @@ func TestSuperviseTellsWhenTheConnectionIsLostAndBack(t *testing.T) {
 			r.Server.Script(walinktest.StageLogin, walinktest.Delay(time.Second)) // otherwise whatsmeow is back at once
 			r.Server.Restart()
 			rig.WantReason(t, rig.Await[walink.Disconnected](r).Err, walink.ErrNetwork)
-			if status := r.Linker.Status(); status.State != walink.StateLinked || !errors.Is(status.Err, walink.ErrNetwork) {
+			if status := r.Linker.Status(); status.State != walink.StateOffline || !errors.Is(status.Err, walink.ErrNetwork) {
 				t.Errorf("the status is %+v", status)
 			}
 			if back := rig.Await[walink.Reconnected](r); back.Account.JID != account.JID {
 				t.Errorf("Reconnected has another account: %v", back.Account)
 			}
-			if status := r.Linker.Status(); status.Err != nil || r.Linker.Client() != client {
+			if status := r.Linker.Status(); status.State != walink.StateLinked || status.Err != nil || r.Linker.Client() != client {
 				t.Errorf("the status is %+v, the client the same: %t", status, r.Linker.Client() == client)
 			}
 		}
@@ -194,6 +195,62 @@ func TestSuperviseEndsWithItsContext(t *testing.T) {
 		rig.WantReason(t, r.Failed(), walink.ErrTimeout)
 		if r.Linker.Client() != nil || r.Linker.Status().State != walink.StateFailed {
 			t.Errorf("the status is %+v", r.Linker.Status())
+		}
+	})
+}
+
+// A service need not know which reasons a clean end has.
+func TestFailedSaysWhetherTheProgramWantedTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		start func(*rig.Rig, context.Context)
+		end   func(*rig.Rig, context.CancelFunc)
+		want  bool
+	}{
+		"Supervise, canceled":         {(*rig.Rig).Supervise, func(_ *rig.Rig, cancel context.CancelFunc) { cancel() }, true},
+		"Supervise, closed":           {(*rig.Rig).Supervise, func(r *rig.Rig, _ context.CancelFunc) { r.Close() }, true},
+		"Supervise, deadline":         {(*rig.Rig).Supervise, func(*rig.Rig, context.CancelFunc) { time.Sleep(2 * time.Hour) }, true},
+		"Supervise, banned":           {(*rig.Rig).Supervise, banned, false},
+		"Link, canceled":              {(*rig.Rig).Link, func(_ *rig.Rig, cancel context.CancelFunc) { cancel() }, true},
+		"Link, closed":                {(*rig.Rig).Link, func(r *rig.Rig, _ context.CancelFunc) { r.Close() }, true},
+		"Link, nobody scans the code": {(*rig.Rig).Link, func(*rig.Rig, context.CancelFunc) { time.Sleep(time.Hour / 2) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				c.start(r, ctx)
+				rig.Await[walink.QRCode](r)
+				c.end(r, cancel)
+				r.Failed()
+				if failed, ok := r.Seen[len(r.Seen)-1].(walink.Failed); !ok || failed.Stopped != c.want {
+					t.Errorf("the event is %+v, want one with Stopped %t", failed, c.want)
+				}
+			})
+		})
+	}
+}
+
+func banned(r *rig.Rig, _ context.CancelFunc) {
+	r.Scan(*r.Linker.Status().QRCode)
+	rig.Await[walink.Linked](r)
+	r.Server.Script(walinktest.StageLogin, walinktest.Failure(406).Always())
+	r.Server.Restart()
+}
+
+// What is to be done after the end of a Supervise has nothing to do with codes, if the session is linked.
+func TestRemedyOfASuperviseThatHasLinkedSpeaksOfNoCode(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		r.Supervise(ctx)
+		r.Scan(rig.Await[walink.QRCode](r))
+		if err := r.Failed(); !strings.Contains(err.Remedy(), "still stored") {
+			t.Errorf("%v: the remedy is %q", err, err.Remedy())
 		}
 	})
 }

@@ -80,7 +80,7 @@ func (l *Linker) giveBack(k *keeper) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == k.conn && l.running == nil && l.supervisor == nil && !l.unlinking && !l.closed && isLostForGood(why) {
-		l.evictions.Go(l.release(Status{State: StateFailed, Err: errorOf(why)}))
+		l.evictions.Go(l.release(l.status.Apply(Failed{Err: errorOf(why)})))
 	}
 }
 
@@ -107,7 +107,7 @@ func (l *Linker) takeOver(conn *wire.Conn) bool {
 
 // evicted ends the Link or the connection that uses a session whose lease is lost.
 func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
-	l.set.logger.Warn("the lease of the session is lost", "session", redact.Text(l.set.session), "error", errorOf(why))
+	l.set.logger.Warn("the lease of the session is lost", "session", redact.Name(l.set.session), "error", errorOf(why))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -117,7 +117,7 @@ func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
 	case l.supervisor != nil:
 		l.supervisor.inbox.Put(machine.Lost{Err: why, Tries: machine.NoTries})
 	default:
-		l.evictions.Go(l.release(Status{State: StateFailed, Err: errorOf(why)}))
+		l.evictions.Go(l.release(l.status.Apply(Failed{Err: errorOf(why)})))
 	}
 }
 
@@ -199,7 +199,7 @@ func (s *supervisor) hear(in machine.Input, timer *time.Timer) bool {
 // drop closes the connection, and deletes the session if WhatsApp has removed the
 // device.
 func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
-	s.linker.forget(Status{State: StateConnecting, Err: why})
+	s.linker.forget(s.linker.Status()) // events alone change it
 	if why.Reason != ErrLoggedOut && why.Reason != ErrRemoved {
 		return why
 	}

@@ -261,7 +261,7 @@ func wrongAccount(expected, account string) *machine.Failure {
 		return nil
 	}
 	shown := number.Redacted(expected)
-	return &machine.Failure{Reason: machine.ReasonWrongAccount, Op: "pair", Err: hint.New(
+	return &machine.Failure{Reason: machine.ReasonWrongAccount, Op: "pair", Err: hint.ForPerson(
 		fmt.Errorf("%s answered, and %s was expected", number.Redacted(account), shown), "Use the phone that holds "+shown+".",
 	)}
 }

@@ -71,7 +71,7 @@ func run(ctx context.Context, db string, settings walink.Settings) error {
 			return fmt.Errorf("%w. %s", e.Err, e.Err.Remedy())
 		case walink.Connecting, walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired,
 			walink.Retrying, walink.Disconnected, walink.Reconnected, walink.Standby:
-			fmt.Printf("%s: %v\n", e.Kind(), e)
+			fmt.Println(e)
 		}
 	}
 	return nil

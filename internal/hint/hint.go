@@ -8,16 +8,23 @@ import "errors"
 type Error struct {
 	error
 	remedy string
+	person bool
 }
 
-// New returns err with a remedy, one sentence for a person.
-func New(err error, remedy string) *Error { return &Error{err, remedy} }
+// New returns err with a remedy, one sentence for those who run the program.
+func New(err error, remedy string) *Error { return &Error{err, remedy, false} }
+
+// ForPerson returns err with a remedy for the person at the phone.
+func ForPerson(err error, remedy string) *Error { return &Error{err, remedy, true} }
 
 // Unwrap returns the error.
 func (e *Error) Unwrap() error { return e.error }
 
 // Remedy returns the remedy.
 func (e *Error) Remedy() string { return e.remedy }
+
+// IsForPerson reports whether the remedy is for the person at the phone.
+func (e *Error) IsForPerson() bool { return e.person }
 
 // Known reports whether err or an error that it wraps has a remedy.
 func Known(err error) bool {

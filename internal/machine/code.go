@@ -220,7 +220,7 @@ func (m *Machine) phoneRefused(now time.Time, manual bool) {
 		return
 	}
 	m.attend(now)
-	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: hint.New(errRefreshCode, "Enter the new code exactly as it is shown.")}
+	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: errRefreshCode}
 	if manual {
 		err.RetryAfter = manualPause
 		err.Err = hint.New(errManualRefresh, "Wait a minute for the next code, or ask for it, and enter it exactly as it is shown.")
@@ -241,7 +241,7 @@ func (m *Machine) codeDeadline(now time.Time) {
 		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: ReasonStalled, Op: "pair", Err: errPairStalled}})
 	case !m.code.qrAt.IsZero():
 		m.code.qrAt = time.Time{}
-		m.fallBack(now, &Failure{Reason: ReasonStalled, Op: "request code", Err: hint.New(
+		m.fallBack(now, &Failure{Reason: ReasonStalled, Op: "request code", Err: hint.ForPerson(
 			errCodeSlow, "Scan the QR code, or enter the pairing code if it still comes.",
 		)})
 	case !m.code.replyBy.IsZero():

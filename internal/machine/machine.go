@@ -6,11 +6,7 @@
 // inputs; the attempt in package walink turns the effects into calls.
 package machine
 
-import (
-	"time"
-
-	"github.com/walink/walink/internal/hint"
-)
+import "time"
 
 // Config is what a Machine needs to know of the Settings.
 type Config struct {
@@ -239,9 +235,7 @@ func (m *Machine) tick(now time.Time) {
 	case passed(now, m.timeoutAt):
 		m.fail(m.withLast(&Failure{Reason: ReasonTimeout, Op: "link"}))
 	case passed(now, m.loginBy):
-		m.fail(m.withLast(&Failure{Reason: ReasonStalled, Op: "log in", Err: hint.New(
-			errLoginStalled, "Start again: the device is linked and stored, so no new code is needed.",
-		)}))
+		m.fail(m.withLast(&Failure{Reason: ReasonStalled, Op: "log in", Err: errLoginStalled}))
 	case passed(now, m.stageAt):
 		m.stageOver(now)
 	case passed(now, m.code.deadline()):

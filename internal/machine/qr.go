@@ -139,7 +139,7 @@ func (m *Machine) scansFailed(now time.Time) {
 		remedy = "Wait some hours before another scan, and update WhatsApp on the phone: WhatsApp locks an account that scans on and on."
 	}
 	m.lost(now, Lost{Epoch: m.epoch, Tries: scanTries, Err: &Failure{
-		Reason: ReasonPairing, Op: "scan", Err: hint.New(errScans, remedy),
+		Reason: ReasonPairing, Op: "scan", Err: hint.ForPerson(errScans, remedy),
 	}})
 }
 

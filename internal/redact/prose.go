@@ -25,8 +25,10 @@ func Credentials(text string) string {
 }
 
 // Groups masks seven digits and more, also in groups, except an IP address or a date.
-func Groups(text string) string {
-	return grouped.ReplaceAllStringFunc(text, func(found string) string {
+func Groups(text string) string { return mask(grouped, text) }
+
+func mask(pattern *regexp.Regexp, text string) string {
+	return pattern.ReplaceAllStringFunc(text, func(found string) string {
 		if _, err := netip.ParseAddr(found); err == nil || date.MatchString(found) {
 			return found
 		}

@@ -2,6 +2,7 @@ package redact_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -66,4 +67,48 @@ func FuzzLine(f *testing.F) {
 			t.Errorf("%q becomes %q", line, again)
 		}
 	})
+}
+
+func TestNameMasksNumbersHoweverTheyAreWritten(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"":                                       "",
+		"default":                                "default",
+		"tenant 42":                              "tenant 42",
+		"shop-2026-11-28":                        "shop-2026-11-28",
+		"2026-11-28":                             "2026-11-28",
+		"10.0.0.7":                               "10.0.0.7",
+		"192.168.100.200":                        "192.168.100.200",
+		"5511987654321":                          "[redacted]",
+		"+55 11 98765-4321":                      "[redacted]",
+		"55.11.98765.4321":                       "[redacted]",
+		"55_11_98765_4321":                       "[redacted]",
+		"55/11/98765/4321":                       "[redacted]",
+		"(55) 11 / 98765 - 4321 office":          "([redacted] office",
+		"a 55\u00a011\u00a098765\u2011" + "4321": "a [redacted]",
+		"٥٥١١٩٨٧٦٥٤٣٢١":                          "[redacted]",
+	} {
+		if got := redact.Name(name); got != want {
+			t.Errorf("Name(%q) is %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestSessionMasksTheNameInAnError(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"5511987654321", "+55 11 98765-4321", "55.11.98765.4321", "a 55\u00a011\u00a098765\u20114321", "٥٥١١٩٨٧٦٥٤٣٢١"} {
+		for _, verb := range []string{"%s", "%q", "%+q"} {
+			err := redact.Session(fmt.Errorf("session "+verb+": %w", name, io.ErrUnexpectedEOF), name)
+			if text := err.Error(); strings.Contains(text, "4321") || strings.Contains(text, "٤٣٢١") || strings.Contains(text, `\u0664`) {
+				t.Errorf("the error shows the session: %s", text)
+			}
+			if !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Error("the cause is lost")
+			}
+		}
+	}
+	plain := errors.New(`session "default"`)
+	if err := redact.Session(plain, "default"); err != plain { //nolint:errorlint // it has to be the same
+		t.Errorf("the error becomes %v", err)
+	}
 }

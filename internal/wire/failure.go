@@ -55,9 +55,7 @@ func connectFailed(err error, proxy *url.URL) (failure *machine.Failure, tries i
 
 // tooManyConnections is a 429 that is not about a pairing code.
 func tooManyConnections(op string, cause error) *machine.Failure {
-	return &machine.Failure{Reason: machine.ReasonRateLimited, Op: op, RetryAfter: RateLimitWait, Err: hint.New(
-		cause, "Wait as long as the error says, and connect less often: WhatsApp limits connections.",
-	)}
+	return &machine.Failure{Reason: machine.ReasonRateLimited, Op: op, RetryAfter: RateLimitWait, Err: cause}
 }
 
 // certificateFailed gives err a remedy if a certificate is at fault: that of TLS, or

@@ -10,7 +10,6 @@ import (
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types"
 
-	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/redact"
 )
@@ -46,9 +45,7 @@ func (c *Conn) Logout(ctx context.Context) *machine.Failure {
 	case node := <-answer:
 		return logoutFailed(op, node)
 	case <-timer.C:
-		return &machine.Failure{Reason: machine.ReasonStalled, Op: op, Err: hint.New(
-			errors.New("WhatsApp does not answer"), "Try again, or remove the device on the phone, under Linked devices.",
-		)}
+		return &machine.Failure{Reason: machine.ReasonStalled, Op: op, Err: machine.ErrNoReply}
 	case <-ctx.Done():
 		return &machine.Failure{Reason: machine.ReasonCanceled, Op: op, Err: context.Cause(ctx)}
 	}

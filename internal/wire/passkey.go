@@ -23,7 +23,6 @@ import (
 	"go.mau.fi/whatsmeow/util/keys"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/redact"
 )
@@ -271,11 +270,7 @@ func passkeyRefused(op string, err error) *machine.Failure {
 	case errors.Is(err, whatsmeow.ErrIQTimedOut):
 		return &machine.Failure{Reason: machine.ReasonStalled, Op: op, Err: machine.ErrNoReply}
 	case errors.As(err, &iq):
-		refusal := refused(op, machine.ReasonPasskey, iq)
-		if refusal.Reason == machine.ReasonRateLimited { // the reason's own remedy is about pairing codes
-			refusal.Err = hint.New(refusal.Err, "Wait as long as the error says, then try again.")
-		}
-		return refusal
+		return refused(op, machine.ReasonPasskey, iq)
 	}
 	return &machine.Failure{Reason: machine.ReasonPasskey, Op: op, Err: errors.New(redact.Text(err.Error()))}
 }
