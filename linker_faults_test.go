@@ -302,7 +302,7 @@ func TestPains18OutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 				r.Link(t.Context())
 				err := r.Failed()
 				rig.WantReason(t, err, walink.ErrClientOutdated)
-				if !strings.Contains(err.Error(), c.told) {
+				if !strings.Contains(err.Error(), fmt.Sprintf("names 2.3000.%d, %s", c.revision, c.told)) {
 					t.Errorf("the error is %v", err)
 				}
 				if got := r.Server.Stats().LastVersion; got != store.GetWAVersion() {

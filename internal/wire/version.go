@@ -26,15 +26,14 @@ const farthestAhead = 50_000_000
 // reason is ReasonClientOutdated if the page has no version to announce.
 func (cfg *Config) RefreshVersion(ctx context.Context) *machine.Failure {
 	version, err := whatsmeow.GetLatestVersion(ctx, cfg.HTTP)
-	if err == nil {
-		doubt := Doubt(*version)
-		if doubt == "" {
-			cfg.SetVersion(version)
-			return nil
-		}
-		err = errors.New(doubt)
+	if err != nil {
+		return &machine.Failure{Reason: versionReason(err), Op: machine.OpVersion, Err: errors.New(redact.Text(err.Error()))}
 	}
-	return &machine.Failure{Reason: versionReason(err), Op: machine.OpVersion, Err: errors.New(redact.Text(err.Error()))}
+	if doubt := Doubt(*version); doubt != "" {
+		return &machine.Failure{Reason: machine.ReasonClientOutdated, Op: machine.OpVersion, Err: errors.New(doubt)}
+	}
+	cfg.SetVersion(version)
+	return nil
 }
 
 // versionReason says what an error of GetLatestVersion means. Most of its errors have no
