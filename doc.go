@@ -40,9 +40,10 @@
 // The [PairingCode] comes once WhatsApp has confirmed the code, and never before. The code
 // is good for 180 seconds, counted from before the request. Until then no other code
 // replaces it. When the code has expired, or the phone refuses it, most often
-// because it was mistyped, a [Withdrawn] says so and the next code follows. WhatsApp
-// also notifies the phone, unless DisablePush is set; always show the way through the
-// menus, because the notification may not come.
+// because it was mistyped, a [Withdrawn] says so and the next code follows: after a minute
+// or [Linker.Attend], if WhatsApp wants the person to ask for it. WhatsApp also notifies
+// the phone, unless DisablePush is set; always show the way through the menus, because the
+// notification may not come.
 //
 // If too many codes are requested for a number, WhatsApp refuses more codes to that
 // number for hours. So walink requests at most Settings.CodeBudget codes per number, 3 in 15

@@ -286,3 +286,46 @@ func TestErrorOfALostLeaseNamesTheNewHolder(t *testing.T) {
 		rig.WantReason(t, r.Failed(), walink.ErrSessionBusy)
 	})
 }
+
+// The database is away, or slow, while the Linker closes. It is back at once, and the lease
+// in it is that of this very process.
+func TestLeaseThatCannotBeGivenBackDoesNotLockTheProcessOut(t *testing.T) {
+	t.Parallel()
+	down := errors.New("the database is gone")
+	for name, trouble := range map[string]func(st *lending) (end func()){
+		"errors": func(st *lending) func() {
+			st.fail.Store(&down)
+			return func() { st.fail.Store(nil) }
+		},
+		"hangs": func(st *lending) func() {
+			st.hang.Store(true)
+			return func() {
+				st.hang.Store(false)
+				close(st.free)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				st := newLending(t)
+				r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+				r.LinkByQR()
+				end := trouble(st)
+				r.Close()
+				if !lent(t, st) {
+					t.Fatal("the lease was given back")
+				}
+				end()
+				again := r.Another(walink.Settings{}, rig.WithStore(st))
+				again.Link(t.Context())
+				again.Linked()
+				again.CheckUsable()
+				// The lease of a Linker that lives is not taken.
+				other := r.Another(walink.Settings{}, rig.WithStore(st))
+				other.Link(t.Context())
+				rig.WantReason(t, other.Failed(), walink.ErrSessionBusy)
+			})
+		})
+	}
+}

@@ -4,28 +4,29 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net/http"
 	"sync"
 
 	"go.mau.fi/whatsmeow"
 
+	"github.com/walink/walink/internal/absent"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/ledger"
+	"github.com/walink/walink/internal/logcall"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/queue"
-	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/internal/tenure"
 	"github.com/walink/walink/internal/wire"
 	"github.com/walink/walink/store"
 )
 
 // Linker links one session of a Store to a WhatsApp account, and holds its
-// connection afterwards. Make it with [New]. All methods may be called from
+// connection afterwards. Make it with [New]: the zero Linker is closed. All methods may be called from
 // several goroutines at once.
 type Linker struct {
 	store  store.Store
 	ledger store.Ledger
 	set    *resolved
+	log    *logcall.Calls
 
 	mu        sync.Mutex
 	closed    bool
@@ -56,19 +57,17 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if st == nil {
-		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: errors.New("the store is nil")}
+	if absent.Is(st) {
+		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: hint.New(errors.New("the store is nil"), "Give New an open store.")}
 	}
-	if _, ok := http.DefaultTransport.(*http.Transport); !ok {
-		// whatsmeow's NewClient clones it, and panics.
-		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: hint.New(
-			errors.New("http.DefaultTransport was replaced by something that is not a *http.Transport"),
-			"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.",
-		)}
+	if failure := replacedTransport("new"); failure != nil {
+		return nil, errorOf(failure)
 	}
 	set.conn.HTTP = wire.NewHTTPClient(settings.HTTPClient, set.conn.Proxy)
 	l := &Linker{store: st, set: &set, status: Status{State: StateIdle}}
 	set.conn.Reject = l.reject
+	set.logger, l.log = logcall.Wrap(set.logger)
+	set.conn.Log = set.logger
 	if own, ok := st.(store.Ledger); ok {
 		l.ledger = own
 	} else {
@@ -109,7 +108,7 @@ func (l *Linker) begin(ctx context.Context, op string, unlinking bool) (<-chan E
 // holds l.mu.
 func (l *Linker) busy(op string) error {
 	switch {
-	case l.closed:
+	case l.closed || l.set == nil:
 		return &Error{Reason: ErrClosed, Op: op}
 	case l.running != nil || l.supervisor != nil || l.unlinking:
 		return &Error{Reason: ErrInProgress, Op: op}
@@ -185,22 +184,6 @@ func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 	return end
 }
 
-// evicted ends the Link or the connection that uses a session whose lease is lost.
-func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
-	l.set.logger.Warn("the lease of the session is lost", "session", redact.Name(l.set.session), "error", errorOf(why))
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.running != nil:
-		l.running.inbox.Put(machine.Stop{Err: why})
-	case l.lease != lease:
-	case l.supervisor != nil:
-		l.supervisor.inbox.Put(machine.Lost{Err: why, Tries: machine.NoTries})
-	default:
-		l.evictions.Go(l.release(l.status.Apply(Failed{Err: errorOf(why)})))
-	}
-}
-
 // observe keeps the status up to date.
 func (l *Linker) observe(event Event) {
 	l.mu.Lock()
@@ -266,7 +249,10 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 	l.mu.Lock()
 	a, done := l.running, l.done
 	l.mu.Unlock()
-	if a == nil {
+	switch {
+	case l.set == nil:
+		return &Error{Reason: ErrClosed, Op: op}
+	case a == nil:
 		return &Error{Reason: ErrPasskey, Op: op, Err: idle}
 	}
 	call, reply := a.calls.begin()
@@ -290,7 +276,8 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 
 // Unlink logs the device out at WhatsApp, and then deletes the session. A session that
 // is not connected is connected first, within ctx and Settings.Timeout. If WhatsApp
-// has removed the device meanwhile, Unlink deletes the session and succeeds.
+// has removed the device meanwhile, Unlink deletes the session and succeeds. Once WhatsApp
+// has answered, Unlink deletes the session even if ctx ends.
 //
 // If WhatsApp refuses the login until the time is over, Unlink deletes the session all
 // the same, and returns [ErrNotTold]: the phone may go on listing the device.
@@ -338,7 +325,9 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		}
 		return errorAt(atUnlink, failure)
 	}
-	failure := l.deleteSession(ctx, op) // before forget releases the lease
+	// Before forget releases the lease. WhatsApp has removed the device, so the end of ctx
+	// must not keep the session.
+	failure := l.deleteSession(context.WithoutCancel(ctx), op)
 	l.forget(Status{State: StateIdle})
 	if failure != nil {
 		return errorOf(failure)
@@ -369,45 +358,20 @@ func (l *Linker) deleteLeased(ctx context.Context, op string) *machine.Failure {
 	return l.deleteSession(ctx, op)
 }
 
-// deleteSession deletes the stored session, if there is one.
-func (l *Linker) deleteSession(ctx context.Context, op string) *machine.Failure {
-	if err := l.store.Delete(ctx, l.set.session); err != nil && !errors.Is(err, store.ErrNotFound) {
-		return storeFailed(op, l.set.session, err)
-	}
-	l.seen.drop()
-	return nil
-}
-
-// forget closes the connection, if there is one.
-func (l *Linker) forget(status Status) {
-	l.mu.Lock()
-	closeConn := l.release(status)
-	l.mu.Unlock()
-	closeConn()
-}
-
-// release takes the connection out of the Linker, and returns the function that
-// closes it. The caller holds l.mu.
-func (l *Linker) release(status Status) (closeConn func()) {
-	conn, lease := l.conn, l.lease
-	l.conn, l.lease, l.status = nil, nil, status
-	return func() {
-		if conn != nil {
-			conn.Shut()
-		}
-		lease.Release()
-	}
-}
-
 // Close ends a running Link or Supervise, disconnects, and then returns. The session
 // stays stored, so that another Linker can resume it. Close may be called twice, and
-// before Link. It always returns nil.
+// before Link. It always returns nil. A handler of Settings.Logger may call Close, which
+// then does not wait for the log.
 func (l *Linker) Close() error {
 	l.mu.Lock()
 	l.closed = true
 	running, cancel, done := l.running, l.cancel, l.done
 	stop, supervised := l.stopSupervisor, l.supervised
 	l.mu.Unlock()
+	if l.set == nil { // a zero Linker
+		return nil
+	}
+	l.log.Leave() // the handler of the log may be what calls Close
 	if stop != nil {
 		stop(ErrClosed)
 		<-supervised

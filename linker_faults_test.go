@@ -302,7 +302,7 @@ func TestPains18OutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 				r.Link(t.Context())
 				err := r.Failed()
 				rig.WantReason(t, err, walink.ErrClientOutdated)
-				if !strings.Contains(err.Error(), c.told) {
+				if !strings.Contains(err.Error(), fmt.Sprintf("names 2.3000.%d, %s", c.revision, c.told)) {
 					t.Errorf("the error is %v", err)
 				}
 				if got := r.Server.Stats().LastVersion; got != store.GetWAVersion() {
@@ -324,8 +324,15 @@ func TestPains18OutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 			}
 		})
 	})
-	for name, action := range map[string]walinktest.Action{
-		"refused": walinktest.Refuse(503), "malformed": walinktest.Malformed(), "silent": walinktest.Silence(), "dropped": walinktest.Drop(),
+	for name, c := range map[string]struct {
+		action walinktest.Action
+		want   []walink.Reason
+	}{
+		"refused":   {walinktest.Refuse(503), []walink.Reason{walink.ErrTimeout, walink.ErrServer}},
+		"forbidden": {walinktest.Refuse(403), []walink.Reason{walink.ErrClientOutdated}},
+		"malformed": {walinktest.Malformed(), []walink.Reason{walink.ErrClientOutdated}},
+		"silent":    {walinktest.Silence(), []walink.Reason{walink.ErrTimeout, walink.ErrNetwork}},
+		"dropped":   {walinktest.Drop(), []walink.Reason{walink.ErrTimeout, walink.ErrNetwork}},
 	} {
 		t.Run("version request "+name, func(t *testing.T) {
 			t.Parallel()
@@ -333,9 +340,9 @@ func TestPains18OutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 				r := rig.New(t, walink.Settings{})
 				r.Server.RequireVersion([3]uint32{2, 3000, 4_000_000_000})
 				r.Server.SetRevision(1)
-				r.Server.Script(walinktest.StageVersion, action.Always())
+				r.Server.Script(walinktest.StageVersion, c.action.Always())
 				r.Link(t.Context())
-				rig.WantReason(t, r.Failed(), walink.ErrClientOutdated)
+				rig.WantReason(t, r.Failed(), c.want...)
 			})
 		})
 	}

@@ -1,6 +1,7 @@
 package walink_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -289,4 +290,43 @@ func TestScansThatFailNowAndThenEndNothing(t *testing.T) {
 			t.Errorf("the events are\n%s", r.Story())
 		}
 	})
+}
+
+// WhatsApp wants the person to ask for the next code (force_manual_refresh).
+func TestCodeThatThePersonHasToAskForIsHeldBack(t *testing.T) {
+	t.Parallel()
+	for _, attended := range []bool{false, true} {
+		t.Run(fmt.Sprintf("attended %t", attended), func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, pairing())
+				r.Link(t.Context())
+				rig.Await[walink.PairingCode](r)
+				if n := r.Server.RefreshCodes(true); n != 1 {
+					t.Fatalf("%d codes are refreshed", n)
+				}
+				refused := time.Now()
+				withdrawn := rig.Await[walink.Withdrawn](r)
+				rig.WantReason(t, withdrawn.Err, walink.ErrCodeRefused)
+				if withdrawn.Number != 1 || withdrawn.Err.RetryAfter != time.Minute {
+					t.Errorf("the event is %v, with RetryAfter %v", withdrawn, withdrawn.Err.RetryAfter)
+				}
+				wait := time.Minute
+				if attended {
+					time.Sleep(20 * time.Second)
+					r.Linker.Attend()
+					wait = 20 * time.Second
+				}
+				code := rig.Await[walink.PairingCode](r)
+				if took := time.Since(refused); took < wait || took > wait+2*time.Second {
+					t.Errorf("the next code comes after %v, want %v", took, wait)
+				}
+				r.Enter(code)
+				r.Linked()
+				if got := r.Server.Stats().CodeRequests; got != 2 {
+					t.Errorf("%d codes are requested", got)
+				}
+			})
+		})
+	}
 }

@@ -150,6 +150,45 @@ func TestUnlinkIsNoSuccessWhileTheSessionIsStored(t *testing.T) {
 	})
 }
 
+// endingStore is a Store that ends a context when it is asked to delete a session, which
+// is when WhatsApp has answered.
+type endingStore struct {
+	store.Store
+	end *context.CancelFunc
+}
+
+func (s endingStore) Delete(ctx context.Context, session string) error {
+	(*s.end)()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.Store.Delete(ctx, session)
+}
+
+func (s endingStore) Device(ctx context.Context, session string) (*wastore.Device, error) {
+	device, err := s.Store.Device(ctx, session)
+	if err == nil {
+		device.Container = keptContainer{device.Container}
+	}
+	return device, err
+}
+
+func TestUnlinkWhoseContextEndsAfterTheAnswerDeletesTheSession(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		ctx, cancel := context.WithCancel(t.Context())
+		again := r.Again(walink.Settings{}, rig.WithStore(endingStore{r.Store, &cancel}))
+		if err := again.Linker.Unlink(ctx); err != nil {
+			t.Errorf("Unlink returns %v", err)
+		}
+		if got := again.Sessions(); len(got) != 0 || ctx.Err() == nil {
+			t.Errorf("%v is still stored, and the context has ended with %v", got, ctx.Err())
+		}
+	})
+}
+
 // The end of the Link ends the call, too: the Store is not what failed.
 func TestEndOfALinkDuringACallOfTheStoreIsNoFailureOfTheStore(t *testing.T) {
 	t.Parallel()

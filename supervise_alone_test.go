@@ -376,6 +376,37 @@ func TestPains32SuperviseGoesOnAfterAVersionThatIsRefused(t *testing.T) {
 	})
 }
 
+// Trouble with the page that names the version says nothing about the version.
+func TestPains32TroubleWithTheVersionPageIsNetworkTrouble(t *testing.T) {
+	t.Parallel()
+	for name, trouble := range map[string]walinktest.Action{
+		"503": walinktest.Refuse(503), "cut": walinktest.Drop(), "silence": walinktest.Silence(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{})
+				newer := wastore.GetWAVersion()
+				newer[2] += 1000
+				r.Server.RequireVersion(newer)
+				r.Server.Script(walinktest.StageVersion, trouble)
+				r.Link(t.Context())
+				want := walink.ErrNetwork
+				if name == "503" {
+					want = walink.ErrServer
+				}
+				err := rig.Await[walink.Retrying](r).Err
+				rig.WantReason(t, err, want)
+				if strings.Contains(err.Remedy(), "Update") {
+					t.Errorf("the remedy is %q", err.Remedy())
+				}
+				r.TakeUntilLinked()
+				r.CheckUsable()
+			})
+		})
+	}
+}
+
 // ledgerless is a Store whose ledger fails on request.
 type ledgerless struct {
 	rig.Memory

@@ -8,6 +8,8 @@ import (
 	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/queue"
+	"github.com/walink/walink/internal/redact"
+	"github.com/walink/walink/internal/tenure"
 	"github.com/walink/walink/internal/wire"
 )
 
@@ -101,6 +103,43 @@ func (l *Linker) takeOver(conn *wire.Conn) bool {
 		inbox.Take()
 	}
 	return false
+}
+
+// evicted ends the Link or the connection that uses a session whose lease is lost.
+func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
+	l.set.logger.Warn("the lease of the session is lost", "session", redact.Name(l.set.session), "error", errorOf(why))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.running != nil:
+		l.running.inbox.Put(machine.Stop{Err: why})
+	case l.lease != lease:
+	case l.supervisor != nil:
+		l.supervisor.inbox.Put(machine.Lost{Err: why, Tries: machine.NoTries})
+	default:
+		l.evictions.Go(l.release(l.status.Apply(Failed{Err: errorOf(why)})))
+	}
+}
+
+// forget closes the connection, if there is one.
+func (l *Linker) forget(status Status) {
+	l.mu.Lock()
+	closeConn := l.release(status)
+	l.mu.Unlock()
+	closeConn()
+}
+
+// release takes the connection out of the Linker, and returns the function that
+// closes it. The caller holds l.mu.
+func (l *Linker) release(status Status) (closeConn func()) {
+	conn, lease := l.conn, l.lease
+	l.conn, l.lease, l.status = nil, nil, status
+	return func() {
+		if conn != nil {
+			conn.Shut()
+		}
+		lease.Release()
+	}
 }
 
 // stay watches the connection until it is lost for good, and returns why, and whether

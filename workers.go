@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -81,6 +82,9 @@ func (l *Linker) look(ctx context.Context) {
 // device takes the session's device from the store.
 func (a *attempt) device(ctx context.Context, epoch int) machine.DeviceLoaded {
 	device, err := a.linker.store.Device(ctx, a.set.session)
+	if err == nil && !usable(device) {
+		err = errDevice
+	}
 	if err != nil {
 		return machine.DeviceLoaded{Epoch: epoch, Err: storeFailed("load session", a.set.session, err)}
 	}
@@ -91,13 +95,38 @@ func (a *attempt) device(ctx context.Context, epoch int) machine.DeviceLoaded {
 	return in
 }
 
+var errDevice error = hint.New(errors.New("the store returned a device that lacks its keys or its container"),
+	"Correct the Store that this program has, and test it with package storetest.")
+
+// usable reports whether whatsmeow can use the device. With another one it panics in a
+// goroutine of its own.
+func usable(d *wastore.Device) bool {
+	return d != nil && d.NoiseKey != nil && d.IdentityKey != nil && d.SignedPreKey != nil && d.Container != nil
+}
+
 // connect opens a connection for the device.
 func (a *attempt) connect(e machine.Connect) {
+	if failure := replacedTransport("connect"); failure != nil {
+		a.inbox.Put(machine.Lost{Epoch: e.Epoch, Err: failure, Tries: machine.NoTries})
+		return
+	}
 	device, _ := e.Device.(*wastore.Device)
 	a.conn = wire.New(a.base, a.set.conn, wire.Params{
 		Epoch: e.Epoch, Device: device, Inbox: a.inbox, Held: a.lease.Holds, Patient: e.Resume, Supervised: a.linker.isSupervised(),
 	})
 	a.workers.Go(a.conn.Connect)
+}
+
+// replacedTransport returns why no client can be made, or nil.
+func replacedTransport(op string) *machine.Failure {
+	if _, ok := http.DefaultTransport.(*http.Transport); ok {
+		return nil
+	}
+	// NewClient in whatsmeow's client.go clones it, and panics.
+	return &machine.Failure{Reason: machine.Reason(ErrInvalidSettings), Op: op, Err: hint.New(
+		errors.New("http.DefaultTransport was replaced by something that is not a *http.Transport"),
+		"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.",
+	)}
 }
 
 // countCode counts in the ledger a pairing code that is about to be requested, unless
@@ -187,6 +216,21 @@ func (c *calls) reply(number int, err *Error) {
 	default:
 		reply <- nil
 	}
+}
+
+// deleteLimit is how long the Store may take to delete a session.
+const deleteLimit = 15 * time.Second
+
+// deleteSession deletes the stored session, if there is one.
+func (l *Linker) deleteSession(ctx context.Context, op string) *machine.Failure {
+	_, err := bound.Store(ctx, deleteLimit, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, l.store.Delete(ctx, l.set.session)
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return storeFailed(op, l.set.session, err)
+	}
+	l.seen.drop()
+	return nil
 }
 
 // storeFailed returns the failure for an error of the Store.

@@ -17,6 +17,7 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/absent"
 	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store"
@@ -131,6 +132,9 @@ func newDoctor(st store.Store, settings walink.Settings, faults ...error) *docto
 		store: st, settings: settings, session: cmp.Or(settings.Session, "default"), version: wastore.GetWAVersion(),
 		now: time.Now, resolve: net.DefaultResolver.LookupHost, getenv: os.Getenv,
 		found: make(map[string]finding),
+	}
+	if absent.Is(st) {
+		d.store = nil
 	}
 	d.home, _ = os.UserHomeDir() // "" if there is none
 	d.phone, _ = walink.ParsePhone(settings.Phone)

@@ -145,16 +145,34 @@ func (l *linkCode) primaryHello(action Action, wrapped, identity []byte) {
 	})
 }
 
+// RefreshCodes spends every good pairing code, and tells the companions so: the
+// notification with stage="refresh_code". With manual, the person has to ask for the next
+// code (force_manual_refresh="true"). It returns the number of these companions.
+func (s *Server) RefreshCodes(manual bool) int {
+	s.mu.Lock()
+	var good []*linkCode
+	for _, code := range s.codes {
+		if code.good() {
+			good = append(good, code)
+		}
+	}
+	s.mu.Unlock()
+	for _, code := range good {
+		code.refreshCode(manual)
+	}
+	return len(good)
+}
+
 // refreshCode spends a code that the phone has refused, and asks the companion to
 // request another. WhatsApp Web reads the stage, the ref and force_manual_refresh.
-func (l *linkCode) refreshCode() {
+func (l *linkCode) refreshCode(manual bool) {
 	s := l.companion.conn.srv
 	s.mu.Lock()
 	l.spent = true
 	s.mu.Unlock()
 	l.companion.notify("link_code_companion_reg", waBinary.Node{
 		Tag:     "link_code_companion_reg",
-		Attrs:   waBinary.Attrs{"stage": "refresh_code", "force_manual_refresh": strconv.FormatBool(false)},
+		Attrs:   waBinary.Attrs{"stage": "refresh_code", "force_manual_refresh": strconv.FormatBool(manual)},
 		Content: []waBinary.Node{{Tag: "link_code_pairing_ref", Content: []byte(l.ref)}},
 	})
 }

@@ -19,21 +19,22 @@ type codeOffer struct {
 	answers  int // how often the phone has answered this code
 
 	// The fields below last for the whole Link.
-	counting bool     // the ledger is being asked
-	counted  bool     // the ledger has counted a code that was not requested yet
-	denied   *Failure // the ledger's refusal, until a code is wanted
-	number   int      // of the last code that was shown
-	requests int      // codes that the server was asked for
-	came     bool     // the last request brought a code
-	faults   int      // requests in a row without a usable answer
-	off      *Failure // why no more codes are requested; nil while they are
+	counting bool      // the ledger is being asked
+	counted  bool      // the ledger has counted a code that was not requested yet
+	denied   *Failure  // the ledger's refusal, until a code is wanted
+	number   int       // of the last code that was shown
+	requests int       // codes that the server was asked for
+	came     bool      // the last request brought a code
+	faults   int       // requests in a row without a usable answer
+	held     time.Time // until then no code is requested, unless somebody attends; zero if none is held back
+	off      *Failure  // why no more codes are requested; nil while they are
 }
 
 // clear takes the code off the screen, and forgets the request.
 func (c *codeOffer) clear() {
 	*c = codeOffer{
 		counting: c.counting, counted: c.counted, denied: c.denied, number: c.number, requests: c.requests, came: c.came,
-		faults: c.faults, off: c.off,
+		faults: c.faults, held: c.held, off: c.off,
 	}
 }
 
@@ -47,6 +48,8 @@ func (c *codeOffer) deadline() time.Time {
 		return c.qrAt
 	case !c.replyBy.IsZero():
 		return c.replyBy
+	case !c.held.IsZero():
+		return c.held
 	default:
 		return c.expires
 	}
@@ -65,7 +68,7 @@ func (m *Machine) wantsCode() bool { return m.cfg.Code && m.code.off == nil }
 // by then WhatsApp can probably be asked for a code. If a counted code was not
 // requested, the next attempt requests it.
 func (m *Machine) allowCode() {
-	if m.phase == phaseOpening && m.opened && m.leased && !m.resumed && m.wantsCode() {
+	if m.phase == phaseOpening && m.opened && m.leased && !m.resumed && m.wantsCode() && m.code.held.IsZero() {
 		m.count()
 	}
 }
@@ -201,7 +204,7 @@ func (m *Machine) phoneAnswered(now time.Time) {
 	}
 	m.attend(now)
 	if m.code.answers++; m.code.answers > maxAnswers {
-		m.phoneRefused(now)
+		m.phoneRefused(now, false)
 		return
 	}
 	if !m.code.awaited() {
@@ -210,13 +213,22 @@ func (m *Machine) phoneAnswered(now time.Time) {
 }
 
 // phoneRefused takes the server's refresh_code: the phone did not accept the
-// code. Another one follows on the same connection, as in WhatsApp Web.
-func (m *Machine) phoneRefused(now time.Time) {
+// code. Another one follows on the same connection, as in WhatsApp Web. If the person has
+// to ask for it, it follows when somebody attends, or after a pause.
+func (m *Machine) phoneRefused(now time.Time, manual bool) {
 	if m.phase != phaseOffering || !m.code.shown {
 		return
 	}
 	m.attend(now)
 	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: errRefreshCode}
+	if manual {
+		err.RetryAfter = manualPause
+		err.Err = hint.New(errManualRefresh, "Wait a minute for the next code, or ask for it, and enter it exactly as it is shown.")
+		m.withdrawCode(Refused, err)
+		m.code.clear()
+		m.code.held, m.lastErr = now.Add(manualPause), err
+		return
+	}
 	m.withdrawCode(Refused, err)
 	m.lastErr = err
 	m.requestCode(now)
@@ -234,10 +246,21 @@ func (m *Machine) codeDeadline(now time.Time) {
 		)})
 	case !m.code.replyBy.IsZero():
 		m.codeStalled(now)
+	case !m.code.held.IsZero():
+		m.unhold(now)
 	case m.code.shown:
 		// The server ends a connection at about this age, so the next code gets a new one.
 		m.withdrawAll(now, Expired, nil)
 		m.nextRound(now)
+	}
+}
+
+// unhold requests a code that was held back.
+func (m *Machine) unhold(now time.Time) {
+	held := !m.code.held.IsZero()
+	m.code.held = time.Time{}
+	if held && m.phase == phaseOffering && m.wantsCode() && !m.code.pending() {
+		m.requestCode(now)
 	}
 }
 

@@ -47,6 +47,14 @@ type Failure struct {
 	Last       *Failure      // the failure that this one has cut short; nil if there is none
 }
 
+// OpVersion is the Op of a failed version request.
+const OpVersion = "fetch version"
+
+// versionStalled is the failure of a version request without an answer.
+func versionStalled() *Failure {
+	return &Failure{Reason: ReasonNetwork, Op: OpVersion, Err: errVersionStalled}
+}
+
 // Account is the account that a device is linked to.
 type Account struct {
 	JID, LID     types.JID
@@ -72,5 +80,6 @@ var (
 	errVersionStalled = errors.New("the current version could not be fetched within 30 s")
 	errUntaken        = errors.New("nobody took a code")
 	errScans          = errors.New("WhatsApp did not accept three scans of the QR code in a row")
+	errManualRefresh  = errors.New("the phone did not accept the code, and WhatsApp wants the person to ask for the next one")
 	errRefreshCode    = errors.New("the phone did not accept the code")
 )

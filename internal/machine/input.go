@@ -81,8 +81,12 @@ type (
 	}
 	// PhoneAnswered is primary_hello: a phone has taken up the code.
 	PhoneAnswered struct{ Epoch int }
-	// PhoneRefused is refresh_code: the phone did not accept the code.
-	PhoneRefused struct{ Epoch int }
+	// PhoneRefused is refresh_code: the phone did not accept the code. Manual is its
+	// force_manual_refresh: the person has to ask for the next code.
+	PhoneRefused struct {
+		Epoch  int
+		Manual bool
+	}
 	// SecretChanged says that the companion has another ADV secret. Secret has the form
 	// that it has in a QR payload. Scanned says that WhatsApp has asked for the other
 	// secret, as it does when a phone has scanned the QR code and cannot link.
@@ -110,10 +114,11 @@ type (
 		Err   *Failure
 		Tries int
 	}
-	// VersionRefreshed says that the request for the current version has ended.
+	// VersionRefreshed says that the request for the current version has ended. Err says why
+	// there is none: ReasonClientOutdated if another request would not cure that.
 	VersionRefreshed struct {
 		Epoch int
-		Err   error
+		Err   *Failure
 	}
 )
 

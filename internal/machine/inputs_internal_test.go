@@ -2,7 +2,6 @@ package machine
 
 import (
 	"encoding/base64"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -101,7 +100,8 @@ func choices() []choice {
 		{"code", func(_ *schedule, epoch int, _ byte) Input { return CodeConfirmed{epoch, "ABCD-EFGH"} }},
 		{"no code", func(_ *schedule, epoch int, arg byte) Input { return CodeFailed{epoch, fault(arg)} }},
 		{"phone answers", func(_ *schedule, epoch int, _ byte) Input { return PhoneAnswered{epoch} }},
-		{"phone refuses", func(_ *schedule, epoch int, _ byte) Input { return PhoneRefused{epoch} }},
+		{"phone refuses", func(_ *schedule, epoch int, arg byte) Input { return PhoneRefused{epoch, arg%2 == 0} }},
+		{"attended", func(*schedule, int, byte) Input { return Attended{} }},
 		{"secret", func(_ *schedule, epoch int, arg byte) Input {
 			return SecretChanged{epoch, string(rune('a' + arg%26)), arg%2 == 0}
 		}},
@@ -115,7 +115,7 @@ func choices() []choice {
 		{"lost", func(_ *schedule, epoch int, arg byte) Input { return Lost{epoch, fault(arg), int(arg%5) - 1} }},
 		{"version", func(_ *schedule, epoch int, arg byte) Input {
 			if arg%2 == 0 {
-				return VersionRefreshed{epoch, errors.New("no version")}
+				return VersionRefreshed{epoch, fault(arg / 2)}
 			}
 			return VersionRefreshed{epoch, nil}
 		}},

@@ -149,7 +149,7 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 	case PhoneAnswered:
 		m.phoneAnswered(now)
 	case PhoneRefused:
-		m.phoneRefused(now)
+		m.phoneRefused(now, in.Manual)
 	case SecretChanged:
 		m.secretChanged(now, in)
 	case PasskeyWanted:
@@ -169,6 +169,7 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 		if m.phase == phaseWaiting {
 			m.open(now)
 		}
+		m.unhold(now)
 	case Confirm:
 		m.confirm(now, in)
 	case ConfirmSent:
@@ -259,7 +260,7 @@ func (m *Machine) stageOver(now time.Time) {
 	case phaseProbation:
 		m.link(m.account)
 	case phaseRefreshing:
-		m.versionRefreshed(now, VersionRefreshed{Epoch: m.epoch, Err: errVersionStalled})
+		m.versionRefreshed(now, VersionRefreshed{Epoch: m.epoch, Err: versionStalled()})
 	case phaseDropping:
 		m.sessionDropped(now, SessionDropped{Epoch: m.epoch, Err: &Failure{Reason: ReasonStore, Op: "drop session", Err: ErrStoreStalled}})
 	case phaseIdle, phaseOffering, phaseDone:

@@ -35,8 +35,9 @@ type schedule struct {
 	before    phase
 	reached   map[string]int // phases, and steps of the ceremony
 	codeDue   time.Time
-	attempt   int // of the last Connecting
-	announced int // attempt that the last Retrying announced
+	held      time.Time // until then only somebody who attends gets a code
+	attempt   int       // of the last Connecting
+	announced int       // attempt that the last Retrying announced
 	terminal  int
 }
 
@@ -95,6 +96,9 @@ func (s *schedule) effect(in Input, e Effect) {
 		}
 		if !s.counted {
 			s.t.Fatal("a code is requested that the ledger has not counted")
+		}
+		if s.now.Before(s.held) {
+			s.t.Fatal("a code is requested that the person has to ask for")
 		}
 		if !s.leased {
 			s.t.Fatal("a code is requested for a session that is not leased")
@@ -223,6 +227,10 @@ func (s *schedule) fact(in Input, fact Fact) {
 				s.t.Fatal("a code has expired before its time")
 			}
 			s.code = false
+			if refused, ok := in.(PhoneRefused); ok && refused.Manual && e.Number != 0 && e.Reason == Refused {
+				s.held = s.now.Add(manualPause)
+				s.reached["held"]++
+			}
 		case MethodQR:
 			if !s.qr {
 				s.t.Fatal("a QR code is withdrawn that is not on the screen")
@@ -276,6 +284,8 @@ func (s *schedule) told(in Input) {
 		s.leased = s.leased || in.Err == nil && s.m.phase == phaseOpening
 	case CodeAllowed:
 		s.counting, s.counted = false, in.Err == nil
+	case Attended:
+		s.held = time.Time{}
 	case Answer:
 		s.waiting[in.Answer] = true
 	case Confirm:

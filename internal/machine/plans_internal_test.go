@@ -85,6 +85,7 @@ func TestMachineHoldsItsPropertiesForLikelySchedules(t *testing.T) {
 	first := seed(t)
 	ways := [][]byte{
 		plan("device, lease, opened, refs, allowed, code, code, phone refuses, allowed, code, phone answers, pair-success, 515, opened, logged in"),
+		plan("device, lease, opened, refs, allowed, code, phone refuses, tick, allowed, code, phone refuses, attended, allowed, code"),
 		plan("lease, device, opened, allowed, refs, code, challenge, answer, answer sent, passkey code, confirm, confirm sent, pair-success, 515, logged in"),
 		plan("device, opened, refs, lease, challenge, answer, answer sent, answer, answer sent, challenge, answer, answer sent, answer, answer sent"),
 		plan("device, opened, lease, refs, challenge, answer, passkey code, pair-success, 515, opened, logged in"),
@@ -92,7 +93,7 @@ func TestMachineHoldsItsPropertiesForLikelySchedules(t *testing.T) {
 		plan("device, opened, lease, refs, lost, tick, device, opened, lost, version, tick, lease, device, opened, logged in, lost, dropped, tick, device"),
 	}
 	reached := map[string]int{}
-	for n := range uint64(6_000) {
+	for n := range uint64(9_000) {
 		rng := rand.New(rand.NewPCG(first, n))
 		var plan []byte
 		for range 1 + rng.IntN(4) {
@@ -115,7 +116,7 @@ func TestMachineHoldsItsPropertiesForLikelySchedules(t *testing.T) {
 	}
 	for _, name := range []string{
 		"waiting", "opening", "offering", "passkey 0", "passkey 1", "passkey 2", "passkey 3", "passkey 4", "passkey 5",
-		"paired", "login", "probation", "refreshing", "dropping", "vouched",
+		"paired", "login", "probation", "refreshing", "dropping", "vouched", "held",
 	} {
 		if reached[name] < 25 {
 			t.Errorf("%q was reached %d times", name, reached[name])

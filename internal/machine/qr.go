@@ -61,7 +61,7 @@ func (m *Machine) offer(now time.Time) {
 		return
 	}
 	m.phase, m.stageAt = phaseOffering, time.Time{}
-	if m.wantsCode() {
+	if m.wantsCode() && m.code.held.IsZero() {
 		m.awaitCode(now)
 	}
 	if m.showsQR() {

@@ -34,6 +34,7 @@ func (m *Machine) lost(now time.Time, in Lost) {
 	}
 	m.withdrawAll(now, whyOf(in.Err.Reason), in.Err)
 	m.settle(in.Err)
+	before := m.lastErr
 	m.lastErr = in.Err
 	m.do(Shut{m.epoch})
 	switch in.Err.Reason {
@@ -41,6 +42,9 @@ func (m *Machine) lost(now time.Time, in Lost) {
 	case ReasonClientOutdated:
 		if m.cfg.VersionRefresh && !m.refreshed {
 			m.refreshed, m.retryErr = true, in.Err
+			if before != nil && before.Op == OpVersion {
+				m.lastErr = before // the page cannot be reached, which says more than another 405
+			}
 			m.phase, m.stageAt = phaseRefreshing, now.Add(ServiceLimit)
 			m.do(RefreshVersion{m.epoch})
 			return
@@ -92,13 +96,15 @@ func (m *Machine) versionRefreshed(now time.Time, in VersionRefreshed) {
 	if m.phase != phaseRefreshing {
 		return
 	}
-	if in.Err != nil {
-		err := *m.retryErr
-		err.Err = in.Err
-		m.fail(&err)
-		return
+	switch {
+	case in.Err == nil:
+		m.retry(now, m.retryErr, 0)
+	case in.Err.Reason == ReasonClientOutdated || m.cfg.Brief:
+		m.fail(in.Err)
+	default: // the page cannot be reached at the moment
+		m.refreshed, m.lastErr = false, in.Err
+		m.retry(now, in.Err, m.backoff(now))
 	}
-	m.retry(now, m.retryErr, 0)
 }
 
 // sessionDropped goes on after the session has been deleted.

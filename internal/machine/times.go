@@ -12,6 +12,7 @@ const (
 	codeLimit   = 30 * time.Second  // from the request for a code to the answer
 	LedgerLimit = 20 * time.Second  // the ledger's part of codeLimit
 	qrAfter     = 5 * time.Second   // from the request for a code to a QR code next to it, with Config.Fallback; errCodeSlow names it
+	manualPause = 60 * time.Second  // before a code that the person has to ask for: time to read what the phone says, and to come back
 	answerLimit = 60 * time.Second  // from the phone's answer to pair-success; errPairStalled and errPasskeyPhone name it
 
 	passkeyLife = 10 * time.Minute // a passkey challenge

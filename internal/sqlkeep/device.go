@@ -151,10 +151,13 @@ func (b eventBuffer) DoDecryptionTxn(ctx context.Context, fn func(context.Contex
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var own error
-	err := b.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
-		own = fn(ctx)
-		return own
-	})
+	err := b.keeper.intact() // a message that is not kept must not be confirmed to WhatsApp
+	if err == nil {
+		err = b.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
+			own = fn(ctx)
+			return own
+		})
+	}
 	if err != nil && own == nil {
 		return b.keeper.fail("decrypt for session", b.session, err)
 	}

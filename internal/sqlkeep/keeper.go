@@ -34,6 +34,9 @@ type Config struct {
 	// Lock takes the lock id until the transaction of ctx ends. Lock is nil for
 	// a database in which one transaction at a time writes.
 	Lock func(ctx context.Context, id int64) error
+	// Intact returns why nothing may be stored, for example because the file of
+	// the database is gone. Intact is nil if nothing can be wrong.
+	Intact func() error
 	// Snapshot begins a transaction for long reads. It sees one state of the
 	// database, and blocks no writer.
 	Snapshot func(ctx context.Context) (*sql.Tx, error)
@@ -90,8 +93,19 @@ func Txn(ctx context.Context, db *dbutil.Database, fn func(ctx context.Context) 
 	return db.DoTxn(ctx, nil, fn)
 }
 
+// txn is Txn on an intact database.
 func (k *Keeper) txn(ctx context.Context, fn func(ctx context.Context) error) error {
+	if err := k.intact(); err != nil {
+		return err
+	}
 	return Txn(ctx, k.db, fn)
+}
+
+func (k *Keeper) intact() error {
+	if k.config.Intact == nil {
+		return nil
+	}
+	return k.config.Intact()
 }
 
 // locked is txn under a lock for name, which is separate for each kind.

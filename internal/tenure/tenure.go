@@ -114,6 +114,14 @@ func (t *Tenure) take() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.life), ttl)
 	defer cancel()
 	lease, err := t.leaser.TakeLease(ctx, t.session, process.Name(), ttl)
+	if busy, ok := errors.AsType[*store.BusyError](err); ok && unused.has(t.leaser, busy.Lease) {
+		// Nobody waits for this process: it still has the lease that it gave up.
+		if err = t.leaser.ReleaseLease(ctx, busy.Lease); err == nil {
+			unused.remove(t.leaser, busy.Lease)
+			asked = time.Now()
+			lease, err = t.leaser.TakeLease(ctx, t.session, process.Name(), ttl)
+		}
+	}
 	t.mu.Lock()
 	switch busy, isBusy := errors.AsType[*store.BusyError](err); {
 	case isBusy:
@@ -327,9 +335,13 @@ func (t *Tenure) release() {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.life), retry)
 	defer cancel()
-	_, _, _ = bound.Call(ctx, 0, func(ctx context.Context) (struct{}, error) { // a lease also ends by itself
+	unused.add(t.leaser, t.lease)
+	_, answered, err := bound.Call(ctx, 0, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, t.leaser.ReleaseLease(ctx, t.lease)
 	})
+	if answered && err == nil {
+		unused.remove(t.leaser, t.lease)
+	}
 }
 
 var (

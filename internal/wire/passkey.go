@@ -199,7 +199,7 @@ func (c *Conn) revealed(node *waBinary.Node) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.inbox.Put(machine.PasskeyCode{Epoch: c.epoch, Code: c.ceremony.code, Automatic: c.ceremony.proven})
+	c.put(machine.PasskeyCode{Epoch: c.epoch, Code: c.ceremony.code, Automatic: c.ceremony.proven})
 }
 
 // ConfirmPasskey sends the keys of the device and its ADV secret, encrypted, and blocks

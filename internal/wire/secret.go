@@ -49,5 +49,5 @@ func (c *Conn) disagree() {
 
 // putSecret posts the secret. The caller holds c.mu.
 func (c *Conn) putSecret(scanned bool) {
-	c.inbox.Put(machine.SecretChanged{Epoch: c.epoch, Secret: base64.StdEncoding.EncodeToString(c.secret), Scanned: scanned})
+	c.put(machine.SecretChanged{Epoch: c.epoch, Secret: base64.StdEncoding.EncodeToString(c.secret), Scanned: scanned})
 }

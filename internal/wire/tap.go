@@ -42,7 +42,7 @@ func (c *Conn) received(node *waBinary.Node) {
 				c.post(machine.PhoneAnswered{Epoch: c.epoch})
 			case "refresh_code":
 				if c.isCurrent(codeRef(reg)) {
-					c.post(machine.PhoneRefused{Epoch: c.epoch})
+					c.post(machine.PhoneRefused{Epoch: c.epoch, Manual: reg.Attrs["force_manual_refresh"] == "true"})
 					c.disagree()
 				}
 			}

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"go.mau.fi/whatsmeow"
 	wastore "go.mau.fi/whatsmeow/store"
 
+	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/redact"
 )
 
@@ -18,19 +22,37 @@ import (
 const farthestAhead = 50_000_000
 
 // RefreshVersion fetches the current version of WhatsApp's web client, and has
-// every client that connects from now on announce it.
-func (cfg *Config) RefreshVersion(ctx context.Context) error {
+// every client that connects from now on announce it. It returns why it could not: the
+// reason is ReasonClientOutdated if the page has no version to announce.
+func (cfg *Config) RefreshVersion(ctx context.Context) *machine.Failure {
 	version, err := whatsmeow.GetLatestVersion(ctx, cfg.HTTP)
-	if err == nil {
-		if doubt := Doubt(*version); doubt != "" {
-			err = errors.New(doubt)
-		}
-	}
 	if err != nil {
-		return fmt.Errorf("fetch the current version: %s", redact.Text(err.Error()))
+		return &machine.Failure{Reason: versionReason(err), Op: machine.OpVersion, Err: errors.New(redact.Text(err.Error()))}
+	}
+	if doubt := Doubt(*version); doubt != "" {
+		return &machine.Failure{Reason: machine.ReasonClientOutdated, Op: machine.OpVersion, Err: errors.New(doubt)}
 	}
 	cfg.SetVersion(version)
 	return nil
+}
+
+// versionReason says what an error of GetLatestVersion means. Most of its errors have no
+// type (whatsmeow's update.go), so versionReason reads the text. Delete that when
+// whatsmeow exports errors.
+func versionReason(err error) machine.Reason {
+	var status int
+	_, isRequest := errors.AsType[*url.Error](err)
+	switch {
+	case viaProxy(err):
+		return machine.ReasonProxy
+	case isRequest, strings.HasPrefix(err.Error(), "failed to read response"):
+		return machine.ReasonNetwork
+	}
+	if _, err := fmt.Sscanf(err.Error(), "unexpected response with status %d", &status); err == nil &&
+		(status >= http.StatusInternalServerError || status == http.StatusTooManyRequests) {
+		return machine.ReasonServer
+	}
+	return machine.ReasonClientOutdated
 }
 
 // Doubt returns why a version that WhatsApp's page names is not announced, and "" if it

@@ -577,6 +577,14 @@ func relied() map[string][]reliance {
 				`return nil, fmt.Errorf("unexpected response with status %d: %s", resp.StatusCode, data)`,
 				"internal/wire, doctor", "the error has the whole page in it, which no log and no report may have",
 			},
+			{
+				`return nil, fmt.Errorf("failed to send request: %w", err)`,
+				"internal/wire", "a request that fails is known by the *url.Error in the chain",
+			},
+			{
+				`return nil, fmt.Errorf("failed to read response: %w", err)`,
+				"internal/wire", "a page that is cut off is known by this text",
+			},
 		},
 		"appstate.go": {
 			{

@@ -18,7 +18,8 @@ import (
 )
 
 // ErrKey is in the chain of the error about an encrypted DB that none of the
-// keys opens. Nothing in the DB was changed.
+// keys opens, or about a value that a rotation has not reached and none of the keys
+// opens. Nothing in the DB was changed.
 var ErrKey error = hint.New(
 	errors.New("none of the keys opens it: give the key with which it was encrypted"),
 	"Give the key with which the database was encrypted: without it the data cannot be read.",
@@ -98,7 +99,7 @@ var (
 // first transaction fails, and changes nothing: see [ErrKey] and [ErrPlain]. If
 // a key is all zero, every transaction fails: see [ErrZeroKey].
 func Encrypt(db DB, key Key, older ...Key) *Encrypted {
-	e := &Encrypted{db: db}
+	e := &Encrypted{db: given(db)}
 	for _, k := range append([]Key{key}, older...) {
 		e.keys = append(e.keys, newSeal(k))
 		e.unset = e.unset || k == Key{}

@@ -33,15 +33,16 @@ func (t *sealedTx) Get(key []byte) ([]byte, error) {
 	}
 	plain, err := unseal(t.keys, sealed, value)
 	if err != nil {
-		return nil, t.fail(key, err)
+		return nil, t.fail(key, value, err)
 	}
 	return plain, nil
 }
 
 // fail returns the error for a value that cannot be decrypted. If another key
-// has encrypted the value, the value is damaged, unless that key has encrypted
-// the head too: then another program has called Rotate since this one began.
-func (t *sealedTx) fail(key []byte, why error) error {
+// has encrypted the value, the value is damaged, with two exceptions: that key
+// has encrypted the head too, because another program has called Rotate since
+// this one began, or a Rotate has not replaced that key everywhere.
+func (t *sealedTx) fail(key, value []byte, why error) error {
 	if errors.Is(why, errNoKey) {
 		head, err := t.tx.Get([]byte(headName))
 		if err != nil {
@@ -49,6 +50,9 @@ func (t *sealedTx) fail(key []byte, why error) error {
 		}
 		if _, err := unseal(t.keys, []byte(headName), head); errors.Is(err, errNoKey) {
 			return ErrKey
+		}
+		if err := unfinished(t.tx, value); err != nil {
+			return err
 		}
 	}
 	return damaged(key, why)
@@ -82,7 +86,7 @@ func (t *sealedTx) Scan(prefix []byte, fn func(key, value []byte) error) error {
 			pairs = append(pairs, pair{key, plain})
 			return nil
 		}
-		if err = t.fail(key, err); !errors.Is(err, ErrDamaged) {
+		if err = t.fail(key, value, err); !errors.Is(err, ErrDamaged) {
 			return err
 		}
 		damagedValues = append(damagedValues, err)
@@ -106,7 +110,7 @@ func (t *sealedTx) Scan(prefix []byte, fn func(key, value []byte) error) error {
 func (t *sealedTx) scan(prefix []byte, fn func(sealed, key, value []byte) error) (bad []error, err error) {
 	whole := prefix[:bytes.LastIndexByte(prefix, 0)+1]
 	err = t.tx.Scan(t.names.seal(whole), func(sealed, value []byte) error {
-		if string(sealed) == headName {
+		if name := string(sealed); name == headName || name == rotationName {
 			return nil
 		}
 		switch key := t.names.clear(sealed); {

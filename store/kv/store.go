@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/walink/walink/internal/absent"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/transfer"
@@ -36,9 +37,25 @@ var (
 )
 
 // New returns a Store that keeps everything in db. If db is an [io.Closer], the
-// Store closes it. New does no I/O. If db cannot be used, the first call of the
-// Store fails, and changes nothing. [Store.Check] does no more than test that.
-func New(db DB) *Store { return &Store{db: db} }
+// Store closes it. New does no I/O. If db cannot be used, or is nil, the first
+// call of the Store fails, and changes nothing. [Store.Check] does no more than
+// test that.
+func New(db DB) *Store { return &Store{db: given(db)} }
+
+// given returns db, or a DB whose every transaction fails if db is nil.
+func given(db DB) DB {
+	if absent.Is(db) {
+		return noDB{}
+	}
+	return db
+}
+
+type noDB struct{}
+
+var errNoDB error = hint.New(errors.New("the DB is nil"), "Give kv.New an open database.")
+
+// Txn implements [DB].
+func (noDB) Txn(context.Context, bool, func(Tx) error) error { return errNoDB }
 
 var errClosed error = hint.New(errors.New("the store is closed"), "Open the store again: this program has closed it.")
 

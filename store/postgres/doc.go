@@ -7,6 +7,8 @@
 //	}
 //	defer st.Close()
 //
+// A program that has a pool already gives the pool to [OpenPool].
+//
 // The package is a separate module, so that only programs that use it depend
 // on pgx.
 //
@@ -73,6 +75,7 @@
 //
 // Session pooling and transaction pooling both work. Behind a pooler the Store
 // prepares no statements, and has no connection for an advisory lock, so a
-// lease always ends when it expires. Statement pooling does not work, because
+// lease always ends when it expires. A pool that is given to [OpenPool] must
+// not prepare statements there. Statement pooling does not work, because
 // the Store needs transactions.
 package postgres

@@ -30,11 +30,13 @@ const closeTimeout = 5 * time.Second
 type keeper = sqlkeep.Keeper
 
 // Store keeps sessions in a PostgreSQL database. It implements [store.Store]
-// and all its optional interfaces. It is safe for concurrent use. Use [Open].
+// and all its optional interfaces. It is safe for concurrent use. Use [Open] or
+// [OpenPool].
 type Store struct {
 	*keeper
 	where    string // the host and the database, for errors
 	pool     *pgxpool.Pool
+	lent     bool    // the pool belongs to the program
 	sql      *sql.DB // the same pool
 	db       *dbutil.Database
 	presence *presence
@@ -64,24 +66,58 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("postgres: open: %w: %w", hint.New(errURL, remedyURL), reasonOf(err))
 	}
-	at := config.ConnConfig
-	s := &Store{
-		where:    net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))) + "/" + at.Database,
-		presence: newPresence(at.Copy()),
-	}
+	s := newStore(config)
 	if err := s.open(ctx, config); err != nil {
 		return nil, errors.Join(s.fail("open", err), s.Close())
 	}
 	return s, nil
 }
 
+// OpenPool is [Open] for a program that has a pool already. The program keeps the pool,
+// and closes it after the Store: Close of the Store does not wait for running queries,
+// and pool.Close does.
+//
+// The tables are in the schema that is first in the search_path of the pool's
+// connections, which is the same for all of them. The connection that shows that the
+// Store is alive is not one of the pool. It is made with the pool's BeforeConnect, if
+// there is one.
+//
+// Behind a pooler such as PgBouncer the pool must not prepare statements: OpenPool
+// fails unless its DefaultQueryExecMode is [pgx.QueryExecModeExec] or
+// [pgx.QueryExecModeSimpleProtocol].
+func OpenPool(ctx context.Context, pool *pgxpool.Pool) (*Store, error) {
+	if pool == nil {
+		return nil, errors.New("postgres: open: the pool is nil")
+	}
+	s := newStore(pool.Config())
+	s.pool, s.lent = pool, true
+	if err := s.openPool(ctx); err != nil {
+		return nil, errors.Join(s.fail("open", err), s.Close())
+	}
+	return s, nil
+}
+
+func newStore(config *pgxpool.Config) *Store {
+	at := config.ConnConfig
+	return &Store{
+		where:    net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))) + "/" + at.Database,
+		presence: newPresence(config),
+	}
+}
+
 func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
-	pooled, err := behindPooler(ctx, config.ConnConfig)
+	single := config.ConnConfig.Copy()
+	single.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := pgx.ConnectConfig(ctx, single)
 	if err != nil {
 		return err
 	}
-	if pooled {
-		s.presence.useless = true
+	s.presence.useless, err = behindPooler(ctx, conn)
+	_ = conn.Close(ctx) // its only result is known
+	if err != nil {
+		return err
+	}
+	if s.presence.useless {
 		// A prepared statement belongs to a connection, and each transaction
 		// may get another connection.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -89,6 +125,28 @@ func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}
+	return s.begin(ctx)
+}
+
+func (s *Store) openPool(ctx context.Context) error {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	s.presence.useless, err = behindPooler(ctx, conn.Conn())
+	mode := conn.Conn().Config().DefaultQueryExecMode
+	conn.Release()
+	switch {
+	case err != nil:
+		return err
+	case s.presence.useless && mode != pgx.QueryExecModeExec && mode != pgx.QueryExecModeSimpleProtocol:
+		return hint.New(errPrepares, remedyPrepares)
+	}
+	return s.begin(ctx)
+}
+
+// begin brings the tables up to date, and makes the Store ready.
+func (s *Store) begin(ctx context.Context) error {
 	s.sql = stdlib.OpenDBFromPool(s.pool)
 	devices, err := dbutil.NewWithDB(s.sql, "pgx")
 	if err != nil {
@@ -108,16 +166,9 @@ func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
 
 // behindPooler reports whether the connection goes through something like
 // PgBouncer. Then the key that cancels a query is not that of a backend.
-func behindPooler(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
-	config = config.Copy()
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = conn.Close(ctx) }() // its only result is known
+func behindPooler(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	var backend uint32
-	err = conn.QueryRow(ctx, `SELECT pg_backend_pid()`).Scan(&backend)
+	err := conn.QueryRow(ctx, `SELECT pg_backend_pid()`, pgx.QueryExecModeExec).Scan(&backend)
 	return backend != conn.PgConn().PID(), err
 }
 
@@ -198,13 +249,24 @@ func (s *Store) check(ctx context.Context) error {
 // Close closes the connections. It waits up to four seconds for the connection
 // that shows that the Store is alive, and then up to five for running queries.
 // If one takes longer, Close returns an error. A second Close does nothing.
-// Calls after Close return an error, even those through a device of the Store.
+// Calls after Close return an error, even those through a device of the Store. A
+// pool that was given to [OpenPool] stays open.
 func (s *Store) Close() error {
 	s.presence.close()
 	if s.sql == nil {
 		return nil
 	}
 	err := s.sql.Close()
+	if !s.lent {
+		err = errors.Join(err, s.closePool())
+	}
+	if err != nil {
+		return s.fail("close", err)
+	}
+	return nil
+}
+
+func (s *Store) closePool() error {
 	closed := make(chan struct{})
 	go func() {
 		s.pool.Close()
@@ -214,13 +276,10 @@ func (s *Store) Close() error {
 	defer timer.Stop()
 	select {
 	case <-closed:
+		return nil
 	case <-timer.C:
-		err = errors.Join(err, fmt.Errorf("a query has not ended within %v", closeTimeout))
+		return fmt.Errorf("a query has not ended within %v", closeTimeout)
 	}
-	if err != nil {
-		return s.fail("close", err)
-	}
-	return nil
 }
 
 // fail adds the operation and the database to err.

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // presence shows others that this Store is alive: by an advisory lock on a
 // connection outside the pool. The server releases the lock when it sees the
 // connection end. A goroutine waits for that end.
 type presence struct {
-	config *pgx.ConnConfig
+	config *pgxpool.Config
 	one    chan struct{} // has a token while no goroutine connects
 
 	mu      sync.Mutex
@@ -34,8 +35,8 @@ const claimLimit = 2 * time.Second
 
 var errClosed = errors.New("the store is closed")
 
-func newPresence(config *pgx.ConnConfig) *presence {
-	p := &presence{config: config, one: make(chan struct{}, 1)}
+func newPresence(config *pgxpool.Config) *presence {
+	p := &presence{config: config.Copy(), one: make(chan struct{}, 1)}
 	p.one <- struct{}{}
 	return p
 }
@@ -57,7 +58,7 @@ func (p *presence) mark(ctx context.Context) (string, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, claimLimit)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(limited, p.config.Copy())
+	conn, err := p.connect(limited)
 	if err == nil {
 		if own, err = p.claim(limited, conn); err == nil {
 			err = ctx.Err() // the caller has given up
@@ -83,6 +84,17 @@ func (p *presence) mark(ctx context.Context) (string, error) {
 	}
 	go p.watch(life, conn, own, p.lost, p.done)
 	return own, nil
+}
+
+// connect makes a connection outside the pool.
+func (p *presence) connect(ctx context.Context) (*pgx.Conn, error) {
+	config := p.config.ConnConfig.Copy()
+	if before := p.config.BeforeConnect; before != nil { // it may set a password that lives for minutes
+		if err := before(ctx, config); err != nil {
+			return nil, err
+		}
+	}
+	return pgx.ConnectConfig(ctx, config)
 }
 
 // state returns the mark, and whether no new connection is needed for it.

@@ -18,12 +18,14 @@ var (
 	errURL       = errors.New("the URL of the database cannot be understood")
 	errElsewhere = errors.New("the tables are in a schema that is not in search_path")
 	errTables    = errors.New("tables are missing that existed when the store was opened")
+	errPrepares  = errors.New("the pool prepares statements, and there is a pooler between it and the database")
 	errStandby   = errors.New("the server is a read-only standby")
 )
 
 const (
 	remedyURL       = "Write it like postgres://user:password@host:5432/database?sslmode=require, with special characters percent-encoded." //nolint:gosec // no password
 	remedyElsewhere = "Give each store its own database, or put the schema of the tables into search_path."
+	remedyPrepares  = "Set DefaultQueryExecMode of the pool to pgx.QueryExecModeExec, or default_query_exec_mode=exec in its URL."
 	remedyStandby   = "Name the primary server in the URL, or all servers with target_session_attrs=read-write."
 	remedyDurable   = "Set fsync and synchronous_commit to on, for the server, the database or the role."
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -15,7 +14,8 @@ import (
 // Check implements [store.Checker]. It tests whether the database can be used:
 // the file is still the one that was opened, the file and its directory are
 // writable, nobody else can read the file or SQLite's files next to it, every
-// pragma is set, and a transaction that changes nothing reaches the disk.
+// pragma is set, and a transaction that changes nothing reaches the disk. The error
+// is a [*store.Advice] if only the file that shows who is alive cannot be used.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
 		return fmt.Errorf("sqlite: check %q: %w", s.path, explain(err))
@@ -24,36 +24,40 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 func (s *Store) check(ctx context.Context) error {
-	inMemory := s.path == memory
-	if !inMemory {
-		info, err := checkFile(s.path)
-		if err != nil {
+	if s.path != memory {
+		if err := s.file.Check(); err != nil {
 			return err
 		}
-		if s.file != nil && !os.SameFile(s.file, info) {
-			return hint.New(errors.New("another file has replaced the open one, so everything that is stored now is lost"), remedyReplaced)
+		if err := checkFile(s.file.Path()); err != nil {
+			return err
 		}
 	}
-	// The first pragma is the busy timeout, which may have any value.
-	if err := verify(ctx, s.writer, writerPragmas(inMemory, 0)[1:]); err != nil {
+	if err := s.checkPragmas(ctx); err != nil {
 		return err
 	}
-	if s.reader != nil {
-		if err := verify(ctx, s.reader, readerPragmas(0)[1:]); err != nil {
-			return err
-		}
+	if err := sqlkeep.Probe(ctx, s.keeper); err != nil {
+		return err
 	}
-	return sqlkeep.Probe(ctx, s.keeper)
+	return s.presence.check() // only a warning
+}
+
+func (s *Store) checkPragmas(ctx context.Context) error {
+	if s.lent {
+		return errors.Join(fit(ctx, s.writer), fit(ctx, s.reader))
+	}
+	// The first pragma is the busy timeout, which may have any value.
+	if err := verify(ctx, s.writer, writerPragmas(s.path == memory, 0)[1:]); err != nil || s.reader == nil {
+		return err
+	}
+	return verify(ctx, s.reader, readerPragmas(0)[1:])
 }
 
 // checkFile examines the file, SQLite's files next to it, and the directory. It
 // opens none of them.
-func checkFile(path string) (fs.FileInfo, error) {
+func checkFile(path string) error {
 	file, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hint.New(fmt.Errorf("the file: %w", err), remedyMissing)
-	} else if err != nil {
-		return nil, fmt.Errorf("the file: %w", err)
+	if err != nil {
+		return fmt.Errorf("the file: %w", err)
 	}
 	for _, name := range files(path) {
 		info, err := os.Stat(name)
@@ -61,19 +65,19 @@ func checkFile(path string) (fs.FileInfo, error) {
 			continue // it does not exist
 		}
 		if err == nil && shared(info) {
-			return nil, exposed(info)
+			return exposed(info)
 		}
 	}
 	if err := writable(path, file); err != nil {
-		return nil, readOnlyFile(err)
+		return readOnlyFile(err)
 	}
 	dir := filepath.Dir(path)
 	info, err := os.Stat(dir)
 	if err != nil {
-		return nil, fmt.Errorf("the directory: %w", err)
+		return fmt.Errorf("the directory: %w", err)
 	}
 	if err := writableDir(dir, info); err != nil {
-		return nil, hint.New(fmt.Errorf("the directory, which SQLite writes to, is read-only: %w", err), remedyDirectory)
+		return hint.New(fmt.Errorf("the directory, which SQLite writes to, is read-only: %w", err), remedyDirectory)
 	}
-	return file, nil
+	return nil
 }

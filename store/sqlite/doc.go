@@ -27,6 +27,12 @@
 // walink.db without its -wal file may lack the last writes. Never run two
 // copies: both would be the same device, and WhatsApp disconnects it.
 //
+// Do not delete or replace the file while a program has it open. The Store
+// notices that before it stores a device, when a lease is renewed and in
+// [Store.Check], and stores nothing from then on: Links fail with the remedy,
+// and a Linker disconnects its session. Close puts the -wal file of a file that was
+// replaced aside, as walink.db-wal.replaced.
+//
 // # What a crash may lose
 //
 // Nothing that was reported as stored. Every write is a transaction that is on
@@ -47,7 +53,8 @@
 //
 // Several processes of one machine may use the file. Each waits up to five
 // seconds for a lock before it fails with "database is locked". Within a
-// process, open a file once and share the Store.
+// process, open a file once and share the Store. A program that has its own tables
+// in the file, or another SQLite driver, gives its pool to [OpenDB].
 //
 // # Leases
 //
@@ -56,8 +63,8 @@
 // machine. On Linux an empty file walink.db-lease next to the database shows
 // which holders are alive. Each Store with a lease holds a lock in this file.
 // The system releases the lock when the process ends, so the leases of a killed
-// process can be lent to others at once. On other systems, and after the file
-// was deleted, a lease ends when it expires. So does a lease that was not
+// process can be lent to others at once. On other systems, and if the file
+// was deleted or belongs to another user, a lease ends when it expires. So does a lease that was not
 // released before Close, because its Linker may still be connected.
 //
 // # Opening

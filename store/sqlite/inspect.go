@@ -43,8 +43,7 @@ func inspectFile(path string) error {
 			Fix: "Correct the path if a database should be there; otherwise link, which makes it.",
 		}
 	case err == nil && info.Mode().IsRegular():
-		_, err = checkFile(path)
-		return err
+		return checkFile(path)
 	}
 	return prepareFile(path) // returns why path cannot be used, and creates nothing
 }

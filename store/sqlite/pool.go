@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"go.mau.fi/util/dbutil"
+	"modernc.org/sqlite"
 )
 
 // split sends each statement outside a transaction to the connection that it
@@ -127,16 +129,17 @@ func busyPragma(busy time.Duration) pragma {
 // connect opens a pool of at most conns connections, with SQLite's mode "ro" or
 // "rw" and the given pragmas. It reads each pragma back, because SQLite
 // silently ignores a pragma that it does not know, or that the file system does
-// not allow.
-func connect(ctx context.Context, path, mode string, pragmas []pragma, conns int) (*sql.DB, error) {
+// not allow. Before each connection it calls intact, unless that is nil.
+func connect(ctx context.Context, path, mode string, pragmas []pragma, conns int, intact func() error) (*sql.DB, error) {
 	dsn, err := dataSource(path, mode, pragmas)
 	if err != nil {
 		return nil, err
 	}
-	db, err := sql.Open("sqlite", dsn)
+	connector, err := sqlite.NewConnector(dsn)
 	if err != nil {
 		return nil, err
 	}
+	db := sql.OpenDB(guarded{connector, intact})
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
 	if err := verify(ctx, db, pragmas); err != nil {
@@ -144,6 +147,23 @@ func connect(ctx context.Context, path, mode string, pragmas []pragma, conns int
 		return nil, err
 	}
 	return db, nil
+}
+
+// guarded makes no connection to another file than the one that was opened. Such a
+// connection would bring what is in the -wal file of the old file into the new one.
+type guarded struct {
+	driver.Connector
+	intact func() error
+}
+
+// Connect implements [driver.Connector].
+func (g guarded) Connect(ctx context.Context) (driver.Conn, error) {
+	if g.intact != nil {
+		if err := g.intact(); err != nil {
+			return nil, err
+		}
+	}
+	return g.Connector.Connect(ctx)
 }
 
 func verify(ctx context.Context, db *sql.DB, pragmas []pragma) error {

@@ -6,11 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/walink/walink/store"
 )
 
 // mark returns a text from which others can tell whether this process is alive.
@@ -32,6 +36,9 @@ func (p *presence) mark() (string, error) {
 		return p.own, nil
 	}
 	file, err := os.OpenFile(p.path+presenceSuffix, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, fs.ErrPermission) {
+		return "", nil // it is another user's: a lease ends when it expires, and Check says so
+	}
 	if err != nil {
 		return "", fmt.Errorf("the file next to the database that shows who is alive: %w", err)
 	}
@@ -44,6 +51,25 @@ func (p *presence) mark() (string, error) {
 	}
 	p.file, p.own = file, own
 	return own, nil
+}
+
+// check returns an Advice if the file is there and cannot be used. It makes no file.
+func (p *presence) check() error {
+	if p.path == "" {
+		return nil
+	}
+	file, err := os.OpenFile(p.path+presenceSuffix, os.O_RDWR, 0)
+	switch {
+	case err == nil:
+		return file.Close()
+	case errors.Is(err, fs.ErrPermission):
+		name := filepath.Base(p.path) + presenceSuffix
+		return &store.Advice{
+			Err: fmt.Errorf("%s belongs to another user, so the session of a program that was killed is not free before its lease ends", name),
+			Fix: "Make the user that this program runs as the owner of " + name + " (chown), or delete that file while no program uses the database.",
+		}
+	}
+	return nil
 }
 
 // lockByte locks a byte that nobody else locks.

@@ -17,8 +17,7 @@ import (
 const (
 	remedyDirectory = "Let the user that this program runs as write to the directory of the database, and not only to the file."
 	remedyFile      = "Let the user that this program runs as write to the database file."
-	remedyMissing   = "Restore the file, or restart this program, which makes a new one."
-	remedyReplaced  = "Restart this program, and do not replace the file while it runs."
+	remedyPragmas   = "Set foreign_keys to 1, journal_mode to WAL, synchronous to FULL and busy_timeout to 5000 in the data source name, so that every connection has them."
 )
 
 func readOnlyFile(err error) error {

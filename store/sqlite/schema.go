@@ -45,10 +45,16 @@ func checkSchema(ctx context.Context, path string, busy time.Duration, current b
 	if wal, err := os.Stat(path + "-wal"); err == nil && wal.Size() > 0 {
 		mode = "ro"
 	}
-	db, err := connect(ctx, path, mode, []pragma{busyPragma(busy)}, 1)
+	db, err := connect(ctx, path, mode, []pragma{busyPragma(busy)}, 1, nil)
 	if err != nil {
 		return err
 	}
+	return errors.Join(checkVersions(ctx, db, current), db.Close())
+}
+
+// checkVersions fails if this program cannot use the schema, or, with current, if
+// [Open] would upgrade the schema.
+func checkVersions(ctx context.Context, db *sql.DB, current bool) (err error) {
 	for _, t := range []struct {
 		name  string
 		known int
@@ -60,7 +66,7 @@ func checkSchema(ctx context.Context, path string, busy time.Duration, current b
 			err = checkCurrent(ctx, db, t.name, t.known)
 		}
 	}
-	return errors.Join(err, db.Close())
+	return err
 }
 
 // checkVersion fails if only a newer program can use the tables that belong to

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 
+	"github.com/walink/walink/internal/intact"
 	"github.com/walink/walink/internal/sqlkeep"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/transfer"
@@ -43,11 +45,13 @@ const readers = 4
 type keeper = sqlkeep.Keeper
 
 // Store keeps sessions in one SQLite file. It implements [store.Store] and all
-// its optional interfaces. It is safe for concurrent use. Use [Open].
+// its optional interfaces. It is safe for concurrent use. Use [Open] or [OpenDB].
 type Store struct {
 	*keeper
 	path     string
-	file     os.FileInfo // as Open found it; nil in memory
+	lent     bool // the connections are those of a pool of the program
+	file     intact.File
+	wal      os.FileInfo // of the -wal file; nil without one, and for OpenDB
 	writer   *sql.DB
 	reader   *sql.DB          // nil for a database in memory
 	db       *dbutil.Database // walink's own tables
@@ -83,6 +87,46 @@ func open(ctx context.Context, path string, busy time.Duration) (*Store, error) 
 	return s, nil
 }
 
+// OpenDB is [Open] for a program that has the database open already, with any SQLite
+// driver. The program keeps db, and closes it after the Store: Close of the Store only
+// gives the connections back, which are five, of which one writes.
+//
+// OpenDB fails if a connection does not have the settings that the Store relies on, and
+// so does every later call that gets such a connection. A statement sets them for one
+// connection only, so they belong into the data source name. For modernc.org/sqlite:
+//
+//	file:service.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)
+//
+// A transaction of the program that writes should begin with BEGIN IMMEDIATE, and be
+// short: the Store waits for it as long as busy_timeout says. The database needs a
+// file, which gets mode 0600. A pool with a limit needs six connections or more.
+func OpenDB(ctx context.Context, db *sql.DB) (*Store, error) {
+	s := &Store{lent: true}
+	if err := s.openDB(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: open the database of the program %q: %w", s.path, explain(err)), s.Close())
+	}
+	return s, nil
+}
+
+// intact fails if the file was deleted or replaced since it was opened. It is called
+// before each transaction of walink, and so before a device is stored and when a lease is
+// renewed, and before each connection.
+func (s *Store) intact() error { return s.file.Check() }
+
+func (s *Store) openDB(ctx context.Context, db *sql.DB) (err error) {
+	if err := checkPool(db); err != nil {
+		return err
+	}
+	if s.path, err = fileOf(ctx, db); err != nil {
+		return err
+	}
+	s.writer = lend(db, 1, s.intact)
+	if err := checkVersions(ctx, s.writer, false); err != nil {
+		return err
+	}
+	return s.begin(ctx, false, func() (*sql.DB, error) { return lend(db, readers, s.intact), nil })
+}
+
 // open is Open. With asItIs it creates, changes and upgrades nothing, and fails
 // if an upgrade is needed.
 func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error {
@@ -102,9 +146,14 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	}
 
 	var err error
-	if s.writer, err = connect(ctx, s.path, "rw", writerPragmas(inMemory, busy), 1); err != nil {
+	if s.writer, err = connect(ctx, s.path, "rw", writerPragmas(inMemory, busy), 1, s.intact); err != nil {
 		return err
 	}
+	return s.begin(ctx, asItIs, func() (*sql.DB, error) { return connect(ctx, s.path, "rw", readerPragmas(busy), readers, s.intact) })
+}
+
+// begin brings the tables up to date, unless asItIs is set, and makes the Store ready.
+func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*sql.DB, error)) error {
 	devices, err := dbutil.NewWithDB(s.writer, "sqlite")
 	if err != nil {
 		return err
@@ -121,32 +170,30 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 			}
 			return db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		},
-		Mark: func(context.Context) (string, error) { return s.presence.mark() },
-		Dead: func(_ context.Context, mark string) bool { return s.presence.dead(mark) },
+		Intact: s.intact,
+		Mark:   func(context.Context) (string, error) { return s.presence.mark() },
+		Dead:   func(_ context.Context, mark string) bool { return s.presence.dead(mark) },
 	})
 	if !asItIs {
 		if err := s.upgrade(ctx); err != nil {
 			return err
 		}
 	}
-	if inMemory {
+	if s.path == memory {
 		return nil
 	}
-	if s.file, err = os.Stat(s.path); err != nil {
+	if s.file, err = intact.Of(s.path); err != nil {
 		return err
 	}
-	// An absolute path without links, so that all processes find the same file,
-	// and this one still does after its working directory has changed.
-	whole, err := filepath.Abs(s.path)
-	if err == nil {
-		whole, err = filepath.EvalSymlinks(whole)
+	if !s.lent {
+		s.wal, _ = os.Stat(s.file.Path() + "-wal")
 	}
-	if err != nil {
+	// Without links, so that all processes find the same file next to it.
+	if s.presence.path, err = filepath.EvalSymlinks(s.file.Path()); err != nil {
 		return err
 	}
-	s.presence.path = whole
 
-	if s.reader, err = connect(ctx, s.path, "rw", readerPragmas(busy), readers); err != nil {
+	if s.reader, err = connectReader(); err != nil {
 		return err
 	}
 	pools := split{writer: newStatements(s.writer), reader: newStatements(s.reader)}
@@ -155,11 +202,11 @@ func (s *Store) open(ctx context.Context, busy time.Duration, asItIs bool) error
 	return nil
 }
 
-// Path returns the path that was given to Open.
+// Path returns the path that was given to Open, or that of the database of OpenDB.
 func (s *Store) Path() string { return s.path }
 
 // Close waits up to five seconds for the current transaction, and then closes
-// the database. If the transaction takes longer, Close returns an error. A
+// the database. After [OpenDB] it gives the connections back instead. If the transaction takes longer, Close returns an error. A
 // second Close does nothing. Calls after Close return an error, even those
 // through a device of the Store.
 //
@@ -194,10 +241,29 @@ func (s *Store) Close() error {
 			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
 		}
 	}
-	if err := s.presence.close(held); err != nil {
-		errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
+	for _, err := range []error{s.putAside(), s.presence.close(held)} {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+// putAside renames the -wal file if another file has replaced the database: SQLite
+// leaves it behind, and would bring what is in it into the new file, such as a backup
+// that was restored.
+func (s *Store) putAside() error {
+	if err := s.file.Check(); err == nil || errors.Is(err, fs.ErrNotExist) || s.wal == nil {
+		return nil
+	}
+	path := s.file.Path()
+	if now, err := os.Stat(path + "-wal"); err != nil || !os.SameFile(s.wal, now) {
+		return nil //nolint:nilerr // it is gone
+	}
+	if err := os.Remove(path + "-shm"); err != nil && !errors.Is(err, fs.ErrNotExist) { // an index of the -wal file
+		return err
+	}
+	return os.Rename(path+"-wal", path+"-wal.replaced")
 }
 
 // held returns how long a lease that this Store has lent is still in force.

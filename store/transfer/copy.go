@@ -1,13 +1,17 @@
 package transfer
 
 import (
+	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"reflect"
 
 	wastore "go.mau.fi/whatsmeow/store"
 
+	"github.com/walink/walink/internal/absent"
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store"
 )
 
@@ -70,7 +74,8 @@ func Copy(ctx context.Context, to, from store.Store, opts ...CopyOption) error {
 // Move does what [Copy] does, and deletes each session from the source once the
 // target has it, even if the target had the same device before. If that
 // deletion fails, the error says so and both Stores have the session; another
-// Move finishes the work.
+// Move finishes the work. If both Stores turn out to have the same database, Move
+// fails and deletes nothing.
 func Move(ctx context.Context, to, from store.Store, opts ...CopyOption) error {
 	return run(ctx, &copying{to: to, from: from, remove: true}, opts)
 }
@@ -89,6 +94,9 @@ type copying struct {
 func run(ctx context.Context, c *copying, opts []CopyOption) error {
 	for _, opt := range opts {
 		opt(c)
+	}
+	if absent.Is(c.to) || absent.Is(c.from) {
+		return errors.New("transfer: a Store is nil")
 	}
 	if t := reflect.ValueOf(c.to); t.Comparable() && c.to == c.from {
 		return errors.New("transfer: the two Stores are the same")
@@ -171,8 +179,7 @@ func (c *copying) session(ctx context.Context, name string) (err error) {
 		return err
 	}
 	defer source.release(ctx)
-	// If both Stores are on the same database this fails, and Move deletes
-	// nothing.
+	// If both Stores are on the same database and have leases, this fails.
 	target, err := hold(ctx, c.to, name, cancel)
 	if err != nil {
 		return fmt.Errorf("in the target: %w", err)
@@ -183,15 +190,21 @@ func (c *copying) session(ctx context.Context, name string) (err error) {
 	switch {
 	case err != nil:
 		return err
+	case device == nil:
+		return errNoDevice
 	case device.ID == nil:
 		return store.ErrNotFound
 	}
 	existing, err := c.to.Device(ctx, name)
-	if err != nil {
-		return err
-	}
 	switch {
+	case err != nil:
+		return err
+	case existing == nil:
+		return fmt.Errorf("in the target: %w", errNoDevice)
 	case existing.ID != nil && same(existing, device):
+		if c.remove { // otherwise the deletion may take the only copy
+			err = separate(ctx, existing, device)
+		}
 	case existing.ID != nil:
 		return fmt.Errorf("the target has another device under this name: %w", ErrTaken)
 	case c.exporter != nil:
@@ -214,10 +227,33 @@ func (c *copying) session(ctx context.Context, name string) (err error) {
 	return nil
 }
 
+var errNoDevice = errors.New("the store returned nil for a device")
+
 // same reports whether two devices are one. A number that was linked again has
 // other keys.
 func same(a, b *wastore.Device) bool {
 	return *a.ID == *b.ID && *a.NoiseKey.Priv == *b.NoiseKey.Priv && *a.IdentityKey.Priv == *b.IdentityKey.Priv
+}
+
+var errOneDatabase error = hint.New(
+	errors.New("the two Stores have the same database"),
+	"Give another database as the target: the session is already where it should be.",
+)
+
+// separate fails if both devices are in one database, of which a Store without leases
+// says nothing: it stores a Signal session under an address that no device has, and
+// looks for it in the target.
+func separate(ctx context.Context, to, from *wastore.Device) error {
+	const address = "walink-move:0"
+	mark := []byte(rand.Text())
+	if err := from.Sessions.PutSession(ctx, address, mark); err != nil {
+		return err
+	}
+	found, err := to.Sessions.GetSession(ctx, address)
+	if err == nil && bytes.Equal(found, mark) {
+		err = errOneDatabase
+	}
+	return errors.Join(err, from.Sessions.DeleteSession(context.WithoutCancel(ctx), address))
 }
 
 // whole copies all records. Before the target commits them, whole renews the

@@ -256,3 +256,23 @@ func TestCopyOfALargeSession(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// blank is a Store whose devices are nil.
+type blank struct{ store.Store }
+
+func (blank) Device(context.Context, string) (*wastore.Device, error) { return nil, nil }
+
+func TestCopyOfNilIsAnError(t *testing.T) {
+	t.Parallel()
+	var none *kv.Store
+	whole := kv.New(memory.New())
+	storetest.Link(t, whole, "default", storetest.JID("5511987654321", 1))
+	for name, pair := range map[string][2]store.Store{
+		"a nil target": {none, whole}, "a nil source": {whole, nil},
+		"a target without devices": {blank{kv.New(memory.New())}, whole}, "a source without devices": {kv.New(memory.New()), blank{whole}},
+	} {
+		if err := transfer.Copy(t.Context(), pair[0], pair[1], transfer.LoginOnly(), transfer.Sessions("default")); err == nil {
+			t.Errorf("%s: Copy succeeded", name)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
+	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/store/storetest"
 	"github.com/walink/walink/store/transfer"
 )
@@ -120,5 +122,51 @@ func TestMoveThatLosesALease(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// unlent is a Store without leases.
+type unlent struct {
+	store.Store
+	transfer.Exporter
+	transfer.Importer
+}
+
+// Two handles of one database have no lease that would tell them, and Move deletes from the
+// source what the target has.
+func TestMoveWithinOneDatabaseDeletesNothing(t *testing.T) {
+	t.Parallel()
+	db := memory.New()
+	path := filepath.Join(t.TempDir(), "walink.db")
+	file := func() *sqlite.Store {
+		st, err := sqlite.Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = st.Close() })
+		return st
+	}
+	devices := uint16(0)
+	one, two, fileOne, fileTwo := kv.New(db), kv.New(db), file(), file()
+	for name, pair := range map[string][2]store.Store{
+		"kv":               {unlent{one, one, one}, unlent{two, two, two}},
+		"sqlite":           {unlent{fileOne, fileOne, fileOne}, unlent{fileTwo, fileTwo, fileTwo}},
+		"the login alone":  {thinStore{kv.New(db)}, thinStore{kv.New(db)}},
+		"one with a lease": {fileOne, unlent{fileTwo, fileTwo, fileTwo}},
+		"both with leases": {one, two},
+	} {
+		to, from := pair[0], pair[1]
+		devices++
+		storetest.Link(t, from, name, storetest.JID("5511987654321", devices))
+		if err := transfer.Move(t.Context(), to, from, transfer.LoginOnly(), transfer.Sessions(name)); err == nil {
+			t.Errorf("%s: Move succeeded", name)
+		}
+		device, err := from.Device(t.Context(), name)
+		if err != nil || device.ID == nil {
+			t.Fatalf("%s: the session is gone: %v", name, err)
+		}
+		if has, err := device.Sessions.HasSession(t.Context(), "walink-move:0"); err != nil || has {
+			t.Errorf("%s: a trace is left: %v", name, err)
+		}
 	}
 }

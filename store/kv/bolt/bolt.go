@@ -55,6 +55,7 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/intact"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/internal/group"
 )
@@ -78,6 +79,7 @@ const lockTimeout = time.Second
 // DB is a file. It is safe for concurrent use. Use [Open].
 type DB struct {
 	path    string
+	file    intact.File
 	db      *bbolt.DB
 	writer  *group.Writer
 	closing sync.Once
@@ -125,10 +127,14 @@ func open(ctx context.Context, path string) (*DB, error) {
 	if err == nil {
 		err = makePrivate(path)
 	}
+	var opened intact.File
+	if err == nil {
+		opened, err = intact.Of(path)
+	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	db := &DB{path: path, db: file}
+	db := &DB{path: path, file: opened, db: file}
 	db.writer = group.New(db.begin)
 	return db, nil
 }
@@ -232,7 +238,14 @@ func (db *DB) Close() error {
 	return db.err
 }
 
-func (db *DB) begin(context.Context) (group.Base, error) { return db.beginTx(true) }
+// begin begins a transaction that may write. It fails if the file was deleted or
+// replaced: what is stored then is lost.
+func (db *DB) begin(context.Context) (group.Base, error) {
+	if err := db.file.Check(); err != nil {
+		return nil, err
+	}
+	return db.beginTx(true)
+}
 
 func (db *DB) beginTx(write bool) (t *tx, err error) {
 	defer guard(&err)

@@ -65,8 +65,8 @@ func makePrivate(path string) error {
 	return nil
 }
 
-// Check implements [kv.Checker]. It tests whether the file still exists, is
-// writable, and is private.
+// Check implements [kv.Checker]. It tests whether the file is still the one
+// that was opened, is writable, and is private.
 func (db *DB) Check(ctx context.Context) error {
 	return explain(db.check(ctx))
 }
@@ -75,7 +75,10 @@ func (db *DB) check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	info, err := os.Stat(db.path)
+	if err := db.file.Check(); err != nil {
+		return err
+	}
+	info, err := os.Stat(db.file.Path())
 	if err != nil {
 		return fmt.Errorf("the file: %w", err)
 	}

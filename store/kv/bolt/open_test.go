@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -290,5 +291,39 @@ func TestHandOver(t *testing.T) {
 	}
 	if err := <-ended; err != nil && !errors.Is(err, bolt.ErrLocked) { // a slow disk
 		t.Errorf("Open: %v", err)
+	}
+}
+
+func TestNothingIsStoredInAFileThatWasReplaced(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(path string) error{
+		"deleted": os.Remove,
+		"replaced": func(path string) error {
+			return errors.Join(os.Rename(path, path+".old"), os.WriteFile(path, nil, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "walink.bolt")
+			db, err := bolt.Open(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = db.Close() }()
+			st := kv.New(db)
+			lease, err := st.TakeLease(t.Context(), "default", "one", time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := harm(path); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := st.RenewLease(t.Context(), lease, time.Hour); !strings.Contains(remedyOf(err), "estart this program") {
+				t.Errorf("RenewLease: %v, remedy %q", err, remedyOf(err))
+			}
+			if err := st.Check(t.Context()); !strings.Contains(remedyOf(err), "estart this program") {
+				t.Errorf("Check: %v, remedy %q", err, remedyOf(err))
+			}
+		})
 	}
 }
