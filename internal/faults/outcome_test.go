@@ -3,6 +3,7 @@ package faults_test
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -96,14 +97,18 @@ func (s *summary) check(err *walink.Error) string {
 	if causeOfTimeout(err) != nil {
 		return words // its remedy is that of its cause
 	}
+	text := waits.ReplaceAllString(err.Remedy(), "Wait so long")
 	for _, r := range remedies() {
-		if plain, _, _ := strings.Cut(r.words, " ["); plain == words && r.text == err.Remedy() {
+		if plain, _, _ := strings.Cut(r.words, " ["); plain == words && r.text == text {
 			return r.words
 		}
 	}
 	s.t.Errorf("the table of remedies lacks %q, which is that of %v", err.Remedy(), err)
 	return words
 }
+
+// waits matches how long a remedy wants a person to wait.
+var waits = regexp.MustCompile(`^Wait \d+ (second|minute|hour)s?`)
 
 // mostAttempts is how many attempts "repeatedly" may be, in the two minutes of a
 // fault for ever, or in the half minute of a login.
@@ -166,7 +171,8 @@ func repeatedly(words []string) []string {
 }
 
 // remedy is what walink advises about an error, which has the words. If a reason has
-// several remedies, a word in brackets says which one is meant.
+// several remedies, a word in brackets says which one is meant; without one, that depends
+// on what was on the screen.
 type remedy struct{ words, text string }
 
 // remedies are demands, as the tables are.
@@ -174,6 +180,7 @@ func remedies() []remedy {
 	return []remedy{
 		{"banned", "Open WhatsApp on the phone and follow what it says about the ban."},
 		{"canceled", "Start again when you are ready to link."},
+		{"canceled", "Start again: the device is linked and stored, so no new code is needed."},
 		{"client outdated", "Update walink and whatsmeow: WhatsApp no longer accepts this version."},
 		{"closed", "Make a new Linker."},
 		{"code refused", "Check the number, including its country code, or link by QR code."},
@@ -190,15 +197,23 @@ func remedies() []remedy {
 			"Wait some hours before another scan, and update WhatsApp on the phone: WhatsApp locks an account that scans on and on.",
 		},
 		{"passkey", "Answer the passkey on a page of web.whatsapp.com, or turn it off in the phone's settings, then try again."},
-		{"rate limited", "Wait before asking for another pairing code, or link by QR code."},
-		{"rate limited [connections]", "Wait as long as the error says, and connect less often: WhatsApp limits connections."},
-		{"rate limited [passkey]", "Wait as long as the error says, then try again."},
+		{"passkey", "Confirm the passkey code while the phone shows it, or start again."},
+		{"passkey", "Start again, and confirm at once if the phone shows the same passkey code."},
+		{"rate limited", "Wait so long before asking for another pairing code, or link by QR code."},
+		{"rate limited [connections]", "Wait so long, and connect less often: WhatsApp limits connections."},
+		{"rate limited [passkey]", "Wait so long, then try again."},
 		{"replaced", "Stop the other program that is connected with this session."},
 		{"server", "Wait a few minutes and try again: WhatsApp has trouble at the moment."},
 		{"stalled", "Try again, with the phone unlocked, online and WhatsApp open."},
 		{"stalled [stored]", "Start again: the device is linked and stored, so no new code is needed."},
 		{"store", "Check that the database can be opened and written, and that its disk is not full."},
-		{"temporarily banned", "Wait until the ban has ended, then link again."},
+		{"temporarily banned", "Wait so long until the ban has ended, then link again."},
+		{"timeout", "Start again, and allow more time."},
+		{"timeout", "Start again and enter the pairing code while it is on the screen."},
+		{"timeout", "Start again and scan the QR code while it is on the screen."},
 		{"timeout", "Start again and enter the pairing code, or scan the QR code, while it is on the screen."},
+		{"timeout", "Start again, and answer the passkey while it is asked for."},
+		{"timeout", "Start again, and confirm at once if the phone shows the same passkey code."},
+		{"timeout", "Start again, with the phone unlocked, online and WhatsApp open."},
 	}
 }

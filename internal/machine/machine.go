@@ -6,7 +6,11 @@
 // inputs; the attempt in package walink turns the effects into calls.
 package machine
 
-import "time"
+import (
+	"time"
+
+	"github.com/walink/walink/internal/hint"
+)
 
 // Config is what a Machine needs to know of the Settings.
 type Config struct {
@@ -236,7 +240,9 @@ func (m *Machine) tick(now time.Time) {
 	case passed(now, m.timeoutAt):
 		m.fail(m.withLast(&Failure{Reason: ReasonTimeout, Op: "link"}))
 	case passed(now, m.loginBy):
-		m.fail(m.withLast(&Failure{Reason: ReasonStalled, Op: "log in", Err: errLoginStalled}))
+		m.fail(m.withLast(&Failure{Reason: ReasonStalled, Op: "log in", Err: hint.ForPerson(
+			errLoginStalled, "Start again: the device is linked and stored, so no new code is needed.",
+		)}))
 	case passed(now, m.stageAt):
 		m.stageOver(now)
 	case passed(now, m.code.deadline()):
