@@ -37,10 +37,7 @@
 // number instead. A pairing code needs Settings.Phone and one of PreferPairingCode,
 // [ModePairing] and [ModeBoth].
 //
-//	case walink.PairingCode:
-//		fmt.Println("enter", e.Code, "on", e.Phone.International(), "until", e.Expires.Format("15:04"))
-//
-// The event comes once WhatsApp has confirmed the code, and never before. The code
+// The [PairingCode] comes once WhatsApp has confirmed the code, and never before. The code
 // is good for 180 seconds, counted from before the request. Until then no other code
 // replaces it. When the code has expired, or the phone refuses it, most often
 // because it was mistyped, a [Withdrawn] says so and the next code follows: after a minute
@@ -68,6 +65,12 @@
 // brings new ones, until Settings.Timeout. A QRCode comes early if the one on the screen
 // can no longer succeed: WhatsApp may retire its secret or its ref, and the entry of a
 // pairing code changes the secret.
+//
+// # What the phone may show
+//
+// Explain this where you show codes. A warning that names a place is about this program's
+// server: go on if you asked for the link yourself. "Create a passkey": create one on the
+// phone, and take the next code. "Try again later": wait some hours before another try.
 //
 // # Both, and falling back
 //
@@ -250,9 +253,6 @@
 //     released. Call [Linker.Link] again, outside of the handler.
 //   - When another program connects with the same session, whatsmeow sends
 //     events.StreamReplaced, and Linker.Status says [ErrReplaced].
-//   - Link on a session that is still connected sends Linked at once, with Resumed
-//     set, and keeps the client.
-//   - [Linker.Unlink] logs out at WhatsApp and forgets the session.
 //
 // [Linker.Supervise] does this for a program that runs for months. It reports
 // [Disconnected] and [Reconnected], connects anew if whatsmeow does not, and links
@@ -269,10 +269,7 @@
 // End the context of Link, or call [Linker.Close]. A running Link then ends with
 // Failed, with [ErrCanceled], [ErrTimeout] or [ErrClosed], and its channel closes.
 // After Linked the context no longer matters, and Close disconnects. The stored session
-// stays. Close the Store after its Linkers.
-//
-// The channel may be left unread: nothing blocks the connection, and the Link ends all
-// the same. If more than 48 events are unread, one goroutine waits for the reader.
+// stays. Close the Store after its Linkers. The channel may be left unread.
 //
 // # Testing
 //
@@ -293,7 +290,6 @@
 //
 //   - WhatsApp has no public interface for this. It changes without notice, and it may
 //     ban accounts that use unofficial clients.
-//   - walink needs the whatsmeow version that its go.mod names; see the README.
 //   - All tests run against walinktest, which knows WhatsApp from whatsmeow's source and
 //     from public reports.
 //   - Settings.HTTPClient is not used for media; Settings.Proxy is.

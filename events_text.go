@@ -46,7 +46,7 @@ func valueOf(event Event) Event {
 	case v.IsNil():
 		return nil
 	}
-	event, _ = v.Elem().Interface().(Event)
+	event, _ = reflect.TypeAssert[Event](v.Elem())
 	return event
 }
 

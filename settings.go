@@ -268,7 +268,9 @@ func (s Settings) check(key func(field string) string) (resolved, []error) {
 	}
 	if s.Proxy != "" {
 		var shown, problem, remedy string
-		if r.conn.Proxy, shown, problem, remedy = parseProxy(s.Proxy); problem != "" {
+		r.conn.Proxy, shown, problem, remedy = parseProxy(s.Proxy)
+		r.machine.Proxy = strings.Trim(shown, `"`)
+		if problem != "" {
 			fault("Proxy", shown, problem, remedy)
 		} else if s.HTTPClient != nil {
 			fault("Proxy", shown, "contradicts HTTPClient, which is used in its place",

@@ -124,7 +124,7 @@ func TestSettingsAreResolved(t *testing.T) {
 	}
 	want := given{
 		Session: "shop", Browser: "Firefox", OS: "Mac OS", DeviceName: s.DeviceName, CodeBudget: 5,
-		Link: machine.Config{Code: true, OtherForm: true, Probation: time.Minute},
+		Link: machine.Config{Code: true, OtherForm: true, Probation: time.Minute, Proxy: "socks5://proxy.example:1080"},
 	}
 	if diff := cmp.Diff(want, givenBy(r)); diff != "" {
 		t.Error(diff)

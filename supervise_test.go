@@ -225,7 +225,7 @@ func TestFailedSaysWhetherTheProgramWantedTheEnd(t *testing.T) {
 				c.start(r, ctx)
 				rig.Await[walink.QRCode](r)
 				c.end(r, cancel)
-				r.Failed()
+				_ = r.Failed()
 				if failed, ok := r.Seen[len(r.Seen)-1].(walink.Failed); !ok || failed.Stopped != c.want {
 					t.Errorf("the event is %+v, want one with Stopped %t", failed, c.want)
 				}

@@ -305,7 +305,7 @@ func (p *program) stopped(ctx context.Context, st store.Store, before [32]byte) 
 func (p *program) failed(err *walink.Error) {
 	p.printf(p.stderr, "Not linked: %s.\nWhat to do: %s\n", reason(err), err.Remedy())
 	if err.RetryAfter > 0 {
-		p.printf(p.stderr, "Try again in %s, at %s.\n", err.RetryAfter.Round(time.Second), clock(time.Now().Add(err.RetryAfter)))
+		p.printf(p.stderr, "Try again at %s.\n", clock(time.Now().Add(err.RetryAfter)))
 	}
 }
 

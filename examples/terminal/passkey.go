@@ -143,6 +143,7 @@ func (d *desk) bySnippet(e walink.PasskeyRequired) []string {
 		"  B. Without it, in any browser on any computer. Open https://web.whatsapp.com, press F12, and paste",
 		"     into the console what is in",
 		"       " + script,
+		"     Chrome wants you to type allow pasting first, and to press Enter.",
 		"     Then paste the line that it prints here, and press Enter.",
 	}
 }

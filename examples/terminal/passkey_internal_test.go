@@ -297,7 +297,7 @@ func TestSandboxShowsThePasskeyCeremony(t *testing.T) {
 	p := program{stdout: &stdout, stderr: &stderr, extension: filepath.Join(dir, "extension"), thinking: time.Millisecond}
 	exit := p.run(t.Context(), []string{"-sandbox", "-passkey", "-qr", "-db", filepath.Join(dir, "sessions.db")})
 	r := result{exit, stdout.String(), stderr.String()}
-	r.wants(t, exitLinked, r.stdout, "wants the account's passkey", p.extension, "http://127.0.0.1:", "/#", "snippet.js",
+	r.wants(t, exitLinked, r.stdout, "wants the account's passkey", p.extension, "http://127.0.0.1:", "/#", "snippet.js", "allow pasting",
 		"does what A says by itself", "The passkey is accepted", "Linked: ")
 	checkPlain(t, r.stdout)
 }

@@ -300,7 +300,7 @@ func TestWords(t *testing.T) {
 			nil,
 			walink.QRCode{Number: 1, Fallback: limited},
 			[]string{
-				"No pairing code can be had: request code: rate limited. " + limited.Remedy() + " Try again at 12:15:00, in 15m0s.",
+				"No pairing code can be had: request code: rate limited. " + limited.Remedy() + " Try again at 12:15:00.",
 				"Going on with QR codes.",
 			},
 		},
@@ -328,7 +328,7 @@ func TestWords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var v view
+			v := view{surprised: true}
 			for _, event := range test.before {
 				v.apply(event, now)
 			}
@@ -336,6 +336,22 @@ func TestWords(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(test.want, "\n"))
 			}
 		})
+	}
+}
+
+func TestFirstCodeExplainsWhatThePhoneMayShow(t *testing.T) {
+	t.Parallel()
+	for _, event := range []walink.Event{walink.PairingCode{Number: 1}, walink.QRCode{Number: 1}} {
+		var v view
+		first := strings.Join(v.apply(event, time.Now()), "\n")
+		for _, want := range []string{"names a place", "Create a passkey", "Try again later"} {
+			if !strings.Contains(first, want) {
+				t.Errorf("with the first code of %s the screen does not explain %q:\n%s", event.Kind(), want, first)
+			}
+		}
+		if again := strings.Join(v.apply(event, time.Now()), "\n"); strings.Contains(again, "names a place") {
+			t.Errorf("the screen explains it again:\n%s", again)
+		}
 	}
 }
 

@@ -27,6 +27,8 @@ type view struct {
 	typing bool
 	// last is the failure that was shown last.
 	last string
+	// surprised is whether the screen has said what else the phone may show.
+	surprised bool
 	// fallback is whether the screen has said why there is a QR code instead of a pairing code.
 	fallback bool
 }
@@ -47,14 +49,14 @@ func (v *view) apply(event walink.Event, now time.Time) []string {
 			old = v.code.Number
 		}
 		v.code = &e
-		return v.replaced(walink.MethodPairing, old, e.Number)
+		return append(v.surprises(), v.replaced(walink.MethodPairing, old, e.Number)...)
 	case walink.QRCode:
 		old := v.gone[walink.MethodQR]
 		if v.qr != nil {
 			old = v.qr.Number
 		}
 		v.qr = &e
-		var notes []string
+		notes := v.surprises()
 		if e.Fallback != nil && !v.fallback {
 			v.fallback = true
 			notes = append(notes, "No pairing code can be had: "+v.because(e.Fallback, now))
@@ -157,7 +159,7 @@ func (v *view) because(err *walink.Error, now time.Time) string {
 	}
 	v.last = text
 	if err.RetryAfter > 0 {
-		text += fmt.Sprintf(" Try again at %s, in %s.", clock(now.Add(err.RetryAfter)), err.RetryAfter.Round(time.Second))
+		text += fmt.Sprintf(" Try again at %s.", clock(now.Add(err.RetryAfter)))
 	}
 	return text
 }
@@ -198,6 +200,20 @@ func (v *view) steps() []string {
 		"     iPhone: tap Settings (or You), then Linked Devices.",
 		"  3. Tap Link a device. Confirm with fingerprint, face or PIN if you are asked.",
 		"  4. " + last,
+	}
+}
+
+// surprises explain, once, what else the phone may show.
+func (v *view) surprises() []string {
+	if v.surprised {
+		return nil
+	}
+	v.surprised = true
+	return []string{
+		"The phone may show something else first:",
+		"  - A warning that names a place: that is where this program runs, or its proxy. Go on if you asked for this link.",
+		"  - \"Create a passkey\": create one on the phone, then take the code that is shown here by then.",
+		"  - \"Try again later\": wait some hours. WhatsApp limits attempts, and each new one makes the wait longer.",
 	}
 }
 

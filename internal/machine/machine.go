@@ -15,6 +15,7 @@ type Config struct {
 	QR             bool           // show QR codes from the start
 	Fallback       bool           // show QR codes when no pairing code can be had
 	VersionRefresh bool           // fetch the current version after a 405
+	Proxy          string         // the proxy without its credentials; "" is none
 	ResumeOnly     bool           // log a stored session in, and never link
 	Codes          int            // nobody is known to be there: how many pairing codes may be requested; 0: somebody is there
 	Brief          bool           // nobody is there: one connection, unless it pairs

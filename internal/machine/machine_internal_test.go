@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -357,5 +358,32 @@ func (s *schedule) limits(in Input) {
 	s.reached[name]++
 	if left := s.m.Next().Sub(s.now); left > limit {
 		s.t.Fatalf("%v until the next deadline in phase %s after %#v", left, name, in)
+	}
+}
+
+// A proxy may accept a connection and then say nothing.
+func TestSilenceBehindAProxyIsBlamedOnTheProxy(t *testing.T) {
+	t.Parallel()
+	for _, proxy := range []string{"", "http://proxy.example:8080"} {
+		now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+		m := New(Config{QR: true, Proxy: proxy, Jitter: func() float64 { return 0 }})
+		m.Step(now, Start{})
+		m.Step(now, DeviceLoaded{Epoch: 1})
+		m.Step(now, Leased{Epoch: 1})
+		var failure *Failure
+		for _, effect := range m.Step(now.Add(OpenLimit), Tick{}) {
+			if tell, ok := effect.(Tell); ok {
+				if retrying, ok := tell.Fact.(Retrying); ok {
+					failure = retrying.Err
+				}
+			}
+		}
+		switch {
+		case failure == nil:
+			t.Error("no attempt follows")
+		case proxy == "" && failure.Reason != ReasonNetwork,
+			proxy != "" && (failure.Reason != ReasonProxy || !strings.Contains(failure.Err.Error(), proxy)):
+			t.Errorf("with the proxy %q the failure is %s: %v", proxy, failure.Reason, failure.Err)
+		}
 	}
 }

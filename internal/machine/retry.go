@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"maps"
 	"time"
 )
@@ -70,6 +71,8 @@ func (m *Machine) openingStalled() *Failure {
 	switch {
 	case !m.loaded || !m.leased:
 		return &Failure{Reason: ReasonStore, Op: "load session", Err: ErrStoreStalled}
+	case !m.opened && m.cfg.Proxy != "": // everything goes through it
+		return &Failure{Reason: ReasonProxy, Op: "connect", Err: errors.New(m.cfg.Proxy + ": " + errNoSocket.Error())}
 	case !m.opened:
 		return &Failure{Reason: ReasonNetwork, Op: "connect", Err: errNoSocket}
 	case m.resumed || m.paired:

@@ -164,7 +164,7 @@ func streamError(node *waBinary.Node, linked bool) (failure *machine.Failure, tr
 	if child, ok := node.GetOptionalChildByTag("conflict"); ok {
 		conflict = child.AttrGetter().OptionalString("type")
 	}
-	cause := fmt.Errorf("WhatsApp ended the stream with code %q %s", code, conflict)
+	cause := errors.New("WhatsApp ended the stream with " + streamErrorText(node, code))
 	switch {
 	case conflict == "replaced":
 		return &machine.Failure{Reason: machine.ReasonReplaced, Op: op, Err: cause}, machine.NoTries
@@ -176,6 +176,28 @@ func streamError(node *waBinary.Node, linked bool) (failure *machine.Failure, tr
 		return &machine.Failure{Reason: machine.ReasonServer, Op: op, Err: cause}, 0
 	}
 	return &machine.Failure{Reason: machine.ReasonServer, Op: op, Err: cause}, machine.FewTries
+}
+
+// streamErrorText names the code of a <stream:error> node and its children: without a code
+// their names are all that says what is wrong, such as <ack> or <xml-not-well-formed>.
+func streamErrorText(node *waBinary.Node, code string) string {
+	const most = 3 // children that are named
+	var words []string
+	if code != "" {
+		words = append(words, fmt.Sprintf("code %q", redact.Text(code)))
+	}
+	children := node.GetChildren()
+	for _, child := range children[:min(len(children), most)] {
+		name := child.Tag
+		if kind := child.AttrGetter().OptionalString("type"); kind != "" {
+			name += fmt.Sprintf(" type=%q", kind)
+		}
+		words = append(words, "<"+redact.Text(name)+">")
+	}
+	if len(words) == 0 {
+		return "no reason"
+	}
+	return redact.Line(strings.Join(words, " "))
 }
 
 // Reconnects reports whether whatsmeow reconnects by itself after a loss: after the

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	waBinary "go.mau.fi/whatsmeow/binary"
+
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/machine"
 )
@@ -31,6 +33,35 @@ func TestCertificatesHaveRemediesOfTheirOwn(t *testing.T) {
 		hinted, ok := errors.AsType[*hint.Error](failure.Err)
 		if failure.Reason != machine.ReasonNetwork || ok != (test.want != plain) || ok && !strings.Contains(hinted.Remedy(), test.want) {
 			t.Errorf("%v: %+v", test.err, failure)
+		}
+	}
+}
+
+func TestStreamErrorsSayWhatTheNodeSays(t *testing.T) {
+	t.Parallel()
+	child := func(tag, kind string) waBinary.Node {
+		node := waBinary.Node{Tag: tag, Attrs: waBinary.Attrs{}}
+		if kind != "" {
+			node.Attrs["type"] = kind
+		}
+		return node
+	}
+	for want, node := range map[string]waBinary.Node{
+		`with code "503"`:                 {Attrs: waBinary.Attrs{"code": "503"}},
+		`with <ack>`:                      {Content: []waBinary.Node{child("ack", "")}},
+		`with <xml-not-well-formed>`:      {Content: []waBinary.Node{child("xml-not-well-formed", "")}},
+		`with <conflict type="replaced">`: {Content: []waBinary.Node{child("conflict", "replaced")}},
+		`with code "401" <conflict type="device_removed">`: {
+			Attrs: waBinary.Attrs{"code": "401"}, Content: []waBinary.Node{child("conflict", "device_removed")},
+		},
+		`with no reason`:    {},
+		`with <a> <b> <c>`:  {Content: []waBinary.Node{child("a", ""), child("b", ""), child("c", ""), child("d", "")}},
+		`with <[redacted]>`: {Content: []waBinary.Node{child("5511987654321", "")}},
+	} {
+		node.Tag = "stream:error"
+		failure, _ := streamError(&node, false)
+		if got := failure.Err.Error(); !strings.HasSuffix(got, want) {
+			t.Errorf("the cause is %q, want %q at its end", got, want)
 		}
 	}
 }
