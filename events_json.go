@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/walink/walink/internal/absent"
+	"github.com/walink/walink/internal/redact"
 )
 
 // MarshalEvent returns the event as a JSON object for webhooks and web pages: its kind
@@ -37,7 +38,7 @@ func UnmarshalEvent(data []byte) (Event, error) {
 		Kind Kind `json:"kind"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, fmt.Errorf("walink: unmarshal event: %w", err)
+		return nil, redact.Errorf("walink: unmarshal event: %w", err)
 	}
 	switch head.Kind {
 	case KindConnecting:
@@ -65,13 +66,13 @@ func UnmarshalEvent(data []byte) (Event, error) {
 	case KindReconnected:
 		return unmarshalAs[Reconnected](data)
 	}
-	return nil, fmt.Errorf("walink: unmarshal event: unknown kind %q", head.Kind)
+	return nil, redact.Errorf("walink: unmarshal event: unknown kind %q", head.Kind)
 }
 
 func unmarshalAs[E Event](data []byte) (Event, error) {
 	var event E
 	if err := json.Unmarshal(data, &event); err != nil {
-		return nil, fmt.Errorf("walink: unmarshal event: %w", err)
+		return nil, redact.Errorf("walink: unmarshal event: %w", err)
 	}
 	switch e := any(event).(type) {
 	case Failed:
