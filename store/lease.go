@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // ErrLeaseLost is returned, wrapped, when the caller renews a lease that was
@@ -89,5 +91,5 @@ type BusyError struct {
 // Error names the holder. It does not name the session, whose name may be a
 // phone number.
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("the session is in use by %s since %s", e.Lease.Holder, e.Lease.Since.Format(time.RFC3339))
+	return fmt.Sprintf("the session is in use by %s since %s", redact.Line(e.Lease.Holder), e.Lease.Since.Format(time.RFC3339))
 }
