@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // MarshalEvent returns the event as a JSON object: its kind next to its fields, times in
@@ -63,7 +65,7 @@ func UnmarshalEvent(data []byte) (Event, error) {
 		Kind Kind `json:"kind"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, fmt.Errorf("walink: unmarshal event: %w", err)
+		return nil, redact.Errorf("walink: unmarshal event: %w", err)
 	}
 	switch head.Kind {
 	case KindConnecting:
@@ -93,13 +95,13 @@ func UnmarshalEvent(data []byte) (Event, error) {
 	case KindStandby:
 		return unmarshalAs[Standby](data)
 	}
-	return nil, fmt.Errorf("walink: unmarshal event: unknown kind %q", head.Kind)
+	return nil, redact.Errorf("walink: unmarshal event: unknown kind %q", head.Kind)
 }
 
 func unmarshalAs[E Event](data []byte) (Event, error) {
 	var event E
 	if err := json.Unmarshal(data, &event); err != nil {
-		return nil, fmt.Errorf("walink: unmarshal event: %w", err)
+		return nil, redact.Errorf("walink: unmarshal event: %w", err)
 	}
 	switch e := any(event).(type) {
 	case Failed:

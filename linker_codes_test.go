@@ -1,7 +1,9 @@
 package walink_test
 
 import (
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -301,4 +303,323 @@ func TestPains10PairingThatStallsIsWithdrawnAfterAMinute(t *testing.T) {
 		r.Enter(rig.Await[walink.PairingCode](r))
 		r.Linked()
 	})
+}
+
+func TestUnansweredCodeRequestBringsAQRCodeWithin35Seconds(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]struct {
+		refs, hello walinktest.Action
+		reason      walink.Reason
+	}{
+		"silence":               {walinktest.Pass(), walinktest.Silence().Always(), walink.ErrStalled},
+		"silence and late refs": {walinktest.Delay(29 * time.Second), walinktest.Silence().Always(), walink.ErrStalled},
+		"the connection ends":   {walinktest.Pass(), walinktest.Drop().Always(), walink.ErrNetwork},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				settings := pairing()
+				settings.QRFallback = true
+				r := rig.New(t, settings)
+				r.Server.Script(walinktest.StagePairDevice, script.refs)
+				r.Server.Script(walinktest.StageCompanionHello, script.hello)
+				start := time.Now()
+				r.Link(t.Context())
+				code := rig.Await[walink.QRCode](r)
+				if took := time.Since(start); took > 35*time.Second {
+					t.Errorf("the first QR code comes after %v", took)
+				}
+				rig.WantReason(t, code.Fallback, script.reason)
+				r.Scan(code)
+				r.Linked()
+			})
+		})
+	}
+}
+
+func TestLateAnswerToTheCodeRequestIsShownNextToTheQRCode(t *testing.T) {
+	t.Parallel()
+	for _, late := range []time.Duration{10 * time.Second, 50 * time.Second} {
+		t.Run(late.String(), func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				settings := pairing()
+				settings.QRFallback = true
+				r := rig.New(t, settings)
+				r.Server.Script(walinktest.StageCompanionHello, walinktest.Delay(late))
+				r.Link(t.Context())
+				rig.Await[walink.QRCode](r)
+				code := rig.Await[walink.PairingCode](r)
+				if got := code.Expires.Sub(code.Issued); got != 180*time.Second || time.Since(code.Issued) < late {
+					t.Errorf("a code that was issued %v ago is good for %v", time.Since(code.Issued), got)
+				}
+				if r.Linker.Status().QRCode == nil {
+					t.Error("the QR code has left the screen")
+				}
+				r.Enter(code)
+				r.Linked()
+			})
+		})
+	}
+}
+
+// Once a code has come, the next connection shows a pairing code alone again.
+func TestQRCodeInPlaceOfALateCodeEndsWithItsConnection(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		settings := pairing()
+		settings.QRFallback = true
+		r := rig.New(t, settings)
+		r.Server.Script(walinktest.StageCompanionHello, walinktest.Delay(10*time.Second))
+		r.Link(t.Context())
+		rig.Await[walink.PairingCode](r)
+		for {
+			if connecting := rig.Await[walink.Connecting](r); connecting.Attempt == 2 {
+				break
+			}
+		}
+		code, ok := r.Next().(walink.PairingCode)
+		if !ok {
+			t.Fatalf("the events are\n%s", r.Story())
+		}
+		if r.Linker.Status().QRCode != nil {
+			t.Error("a QR code is on the screen")
+		}
+		r.Enter(code)
+		r.Linked()
+	})
+}
+
+func TestSecondPairDeviceReplacesTheQRCodeAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []walink.LinkingMode{walink.ModeQR, walink.ModeBoth} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: mode})
+				r.Link(t.Context())
+				dead := rig.Await[walink.QRCode](r)
+				if mode == walink.ModeBoth {
+					rig.Await[walink.PairingCode](r)
+				}
+				time.Sleep(time.Second)
+				if n := r.Server.RenewRefs(); n != 1 {
+					t.Fatalf("%d companions get other refs", n)
+				}
+				renewed := time.Now()
+				fresh, ok := r.Next().(walink.QRCode)
+				if !ok || fresh.Number != dead.Number+1 || !fresh.Issued.Equal(renewed) || !fresh.Expires.Equal(renewed.Add(time.Minute)) {
+					t.Errorf("the refs are renewed at %v, and the events are\n%s", renewed, r.Story())
+				}
+				if err := r.Phone.ScanQR(t.Context(), dead.Payload); err == nil {
+					t.Error("the phone takes the dead QR code")
+				}
+				if mode == walink.ModeBoth {
+					r.Enter(*r.Linker.Status().PairingCode) // the code is not of the refs
+				} else {
+					r.Scan(fresh)
+				}
+				r.Linked()
+			})
+		})
+	}
+}
+
+// The secret that a code or a passkey has made counts until the answer is there, also if
+// WhatsApp refreshes the registration meanwhile.
+func TestRefreshOfTheRegistrationCostsNoCode(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		stage   walinktest.Stage // 10 s late, and refreshed 5 s before that
+		passkey bool
+	}{
+		{"before pair-success", walinktest.StagePairSuccess, false},
+		{"before the challenge", walinktest.StagePasskeyRequest, true},
+		{"before the phone's identity", walinktest.StagePasskeyContinuation, true},
+		{"before the pair-success of a passkey", walinktest.StagePairSuccess, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				var options []rig.Option
+				if c.passkey {
+					options = append(options, rig.WithPhone(walinktest.WithPasskey()))
+				}
+				r := rig.New(t, pairing(), options...)
+				r.Server.Script(c.stage, walinktest.Delay(10*time.Second))
+				r.Link(t.Context())
+				code := rig.Await[walink.PairingCode](r)
+				refresh := func() {
+					time.Sleep(5 * time.Second)
+					if n := r.Server.RefreshRegistration(); n != 1 {
+						t.Errorf("%d companions refresh their registration", n)
+					}
+				}
+				go func() {
+					if err := r.Phone.EnterCode(t.Context(), code.Code); err != nil {
+						t.Errorf("the phone says: %v", err)
+					}
+				}()
+				if c.stage == walinktest.StagePasskeyRequest || !c.passkey {
+					refresh()
+				}
+				if c.passkey {
+					answer(t, r, rig.Await[walink.PasskeyRequired](r))
+					if c.stage == walinktest.StagePasskeyContinuation {
+						refresh()
+					}
+					if confirmation := rig.Await[walink.PasskeyConfirmation](r); !confirmation.Automatic {
+						t.Errorf("the event is %v", confirmation)
+					}
+					if c.stage == walinktest.StagePairSuccess {
+						refresh()
+					}
+				}
+				r.Linked()
+				if want := 1; r.Server.Stats().CodeRequests != want {
+					t.Errorf("%d codes are requested:\n%s", r.Server.Stats().CodeRequests, r.Story())
+				}
+			})
+		})
+	}
+}
+
+// Once the phone has refused the code, the refreshed secret is in the QR code.
+func TestRefreshedSecretIsShownAfterTheAnswer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		stage  walinktest.Stage
+		action walinktest.Action
+	}{
+		"companion_finish is refused": {walinktest.StageCompanionFinish, walinktest.Refuse(400).After(10 * time.Second)},
+		"refresh_code":                {walinktest.StageCompanionFinish, walinktest.Delay(10 * time.Second)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModeBoth})
+				r.Server.Script(c.stage, c.action)
+				r.Link(t.Context())
+				code := rig.Await[walink.PairingCode](r).Code
+				if name == "refresh_code" {
+					code = "1111-1111"
+				}
+				go func() {
+					if err := r.Phone.EnterCode(t.Context(), code); err == nil {
+						t.Error("the phone takes the code")
+					}
+				}()
+				old := rig.Await[walink.QRCode](r)
+				time.Sleep(5 * time.Second)
+				r.Server.RefreshRegistration(old.Payload)
+				if withdrawn := rig.Await[walink.Withdrawn](r); withdrawn.Method != walink.MethodPairing {
+					t.Errorf("the event is %v", withdrawn)
+				}
+				fresh := rig.Await[walink.QRCode](r)
+				if fresh.Payload == old.Payload {
+					t.Error("the QR code has the old secret")
+				}
+				r.Scan(fresh)
+				r.Linked()
+			})
+		})
+	}
+}
+
+// WhatsApp retires the secret of a QR code that was scanned in vain.
+func TestScansThatAllFailGetAFreshConnectionAndThenAnEnd(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.Server.Script(walinktest.StagePairSuccess, walinktest.RefreshQR().Always())
+		r.Link(t.Context())
+		scans, told := 0, []int(nil)
+		for event := range r.Rest() {
+			switch e := event.(type) {
+			case walink.QRCode:
+				time.Sleep(5 * time.Second)
+				scans++
+				if err := r.Phone.ScanQR(t.Context(), e.Payload); err == nil {
+					t.Fatal("the phone links")
+				}
+			case walink.Withdrawn:
+				rig.WantReason(t, e.Err, walink.ErrPairing)
+			case walink.Retrying:
+				rig.WantReason(t, e.Err, walink.ErrPairing)
+				told = append(told, scans)
+			case walink.Failed:
+				rig.WantReason(t, e.Err, walink.ErrPairing)
+				told = append(told, scans)
+				if !strings.Contains(e.Err.Remedy(), "Wait some hours") {
+					t.Errorf("the remedy is %q", e.Err.Remedy())
+				}
+			}
+		}
+		if want := []int{3, 6}; !slices.Equal(told, want) {
+			t.Errorf("the scans are told after %v, want %v:\n%s", told, want, r.Story())
+		}
+	})
+}
+
+// A round of QR codes that nobody scans forgets the scans before.
+func TestScansThatFailNowAndThenEndNothing(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Timeout: -1})
+		r.Server.Script(walinktest.StagePairSuccess, walinktest.RefreshQR().Times(8))
+		r.Link(t.Context())
+		for range 4 {
+			for range 2 {
+				if err := r.Phone.ScanQR(t.Context(), rig.Await[walink.QRCode](r).Payload); err == nil {
+					t.Fatal("the phone links")
+				}
+			}
+			rig.Await[walink.Connecting](r)
+		}
+		r.Scan(rig.Await[walink.QRCode](r))
+		r.Linked()
+		if strings.Contains(r.Kinds(), "retrying") {
+			t.Errorf("the events are\n%s", r.Story())
+		}
+	})
+}
+
+// WhatsApp wants the person to ask for the next code (force_manual_refresh).
+func TestCodeThatThePersonHasToAskForIsHeldBack(t *testing.T) {
+	t.Parallel()
+	for _, attended := range []bool{false, true} {
+		t.Run(fmt.Sprintf("attended %t", attended), func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				r := rig.New(t, pairing())
+				r.Link(t.Context())
+				rig.Await[walink.PairingCode](r)
+				if n := r.Server.RefreshCodes(true); n != 1 {
+					t.Fatalf("%d codes are refreshed", n)
+				}
+				refused := time.Now()
+				withdrawn := rig.Await[walink.Withdrawn](r)
+				rig.WantReason(t, withdrawn.Err, walink.ErrCodeRefused)
+				if withdrawn.Number != 1 || withdrawn.Err.RetryAfter != time.Minute {
+					t.Errorf("the event is %v, with RetryAfter %v", withdrawn, withdrawn.Err.RetryAfter)
+				}
+				wait := time.Minute
+				if attended {
+					time.Sleep(20 * time.Second)
+					r.Linker.Attend()
+					wait = 20 * time.Second
+				}
+				code := rig.Await[walink.PairingCode](r)
+				if took := time.Since(refused); took < wait || took > wait+2*time.Second {
+					t.Errorf("the next code comes after %v, want %v", took, wait)
+				}
+				r.Enter(code)
+				r.Linked()
+				if got := r.Server.Stats().CodeRequests; got != 2 {
+					t.Errorf("%d codes are requested", got)
+				}
+			})
+		})
+	}
 }

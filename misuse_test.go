@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/sqlite"
+	"github.com/walink/walink/store/transfer"
 )
 
 func TestNewRefusesAStoreThatIsNil(t *testing.T) {
@@ -272,6 +274,46 @@ func TestMarshalEventOfANilPointerIsAnError(t *testing.T) {
 	for _, event := range []walink.Event{nil, none} {
 		if text, err := walink.MarshalEvent(event); err == nil {
 			t.Errorf("MarshalEvent of %T gives %s", event, text)
+		}
+	}
+}
+
+// A text from outside may be of any length, and an error often ends in a log.
+func TestErrorsAreShortWhateverTheInput(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("hostile ", 10_000)
+	quoted, number := strconv.Quote(long), strings.Repeat("9", 100_000)
+	inputs := map[string]error{}
+	_, inputs["ParsePhone"] = walink.ParsePhone(long)
+	_, inputs["ParsePhone of digits"] = walink.ParsePhone("+55" + number)
+	for _, text := range []string{quoted, number, `{` + quoted + `:1}`} {
+		for _, field := range []string{"phone", "linkingMode", "session", "deviceName", "browser", "os", "proxy", "timeout", "codeBudget", "hostile"} {
+			_, inputs["ParseSettings of "+field+text[:1]] = walink.ParseSettings([]byte(`{"` + field + `":` + text + `}`))
+		}
+	}
+	inputs["Check"] = walink.Settings{Phone: long, DeviceName: long, LinkingMode: walink.LinkingMode(long), Session: long}.Check()
+	for _, event := range []string{
+		`{"kind":` + quoted + `}`, `{"kind":"connecting","attempt":` + number + `}`, `{"kind":"qr_code","expires":` + quoted + `}`,
+		`{"kind":"paired","account":{"phone":` + quoted + `}}`, `{"kind":"failed","error":{"retryAfter":` + quoted + `}}`,
+	} {
+		_, inputs["UnmarshalEvent of "+event[:20]] = walink.UnmarshalEvent([]byte(event))
+	}
+	file, keys := rig.SQLiteStore(t), rig.MemoryStore(t)
+	for name, st := range map[string]store.Store{"sqlite": file, "kv": keys} {
+		inputs[name] = st.Delete(t.Context(), long)
+		leaser, _ := st.(store.Leaser)
+		if _, err := leaser.TakeLease(t.Context(), long, long, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		_, inputs[name+", TakeLease"] = leaser.TakeLease(t.Context(), long, long, time.Hour)
+	}
+	inputs["Copy"] = transfer.Copy(t.Context(), keys, file, transfer.Sessions(long))
+	inputs["BusyError"] = &store.BusyError{Lease: store.Lease{Holder: long}}
+	for name, err := range inputs {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		} else if text := err.Error(); len(text) > 600 || strings.Contains(text, "\n") {
+			t.Errorf("%s: an error of %d bytes: %.80s", name, len(text), text)
 		}
 	}
 }

@@ -199,16 +199,14 @@ func (s *supervisor) link(ctx context.Context) *Error {
 		case <-s.attended: // the Link knows too
 			s.patience = patience{}
 		case event := <-events:
-			switch e := event.(type) {
-			case Failed:
-				return e.Err
-			case Linked:
-				send(s.out, s.events, event)
-				return nil
-			case PairingCode, QRCode:
-				s.offered = true
+			if failed, ok := event.(Failed); ok {
+				return failed.Err
 			}
 			send(s.out, s.events, event)
+			if event.Kind() == KindLinked {
+				return nil
+			}
+			s.offered = s.offered || event.Kind() == KindPairingCode || event.Kind() == KindQRCode
 		}
 	}
 }

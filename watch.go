@@ -48,13 +48,12 @@ type keeper struct {
 func (k *keeper) Put(in machine.Input) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	switch in := in.(type) {
-	case machine.Lost:
-		k.lost = in.Err
-		if isLostForGood(in.Err) {
+	if lost, ok := in.(machine.Lost); ok {
+		k.lost = lost.Err
+		if isLostForGood(lost.Err) {
 			go k.linker.giveBack(k) // Put must not wait for the Linker
 		}
-	case machine.LoggedIn:
+	} else if _, ok := in.(machine.LoggedIn); ok {
 		k.lost = nil
 	}
 }

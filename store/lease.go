@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // ErrLeaseLost is returned, wrapped, when the caller renews a lease that was
@@ -19,7 +21,9 @@ var ErrLeaseLost = errors.New("the lease is lost")
 // A lease is in force until its Until by the clock of the Store, which all who
 // share the Store have in common, or until the Store knows that the holder is
 // dead. A lease with a ttl of zero or less expires at once: another holder can
-// take the session, and until then the lease can still be renewed.
+// take the session, and until then the lease can still be renewed. If that clock
+// is set back by more than a minute, a lease that nobody renews any more is in
+// force for as long as it was renewed for, from when somebody asks for it.
 //
 // Any string is a session, whether it is stored or not. Deleting a session does
 // not touch its lease. Close releases no lease: release all leases before
@@ -89,5 +93,5 @@ type BusyError struct {
 // Error names the holder. It does not name the session, whose name may be a
 // phone number.
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("the session is in use by %s since %s", e.Lease.Holder, e.Lease.Since.Format(time.RFC3339))
+	return fmt.Sprintf("the session is in use by %s since %s", redact.Line(e.Lease.Holder), e.Lease.Since.Format(time.RFC3339))
 }

@@ -99,7 +99,8 @@ type Ledger interface {
 	// RefuseCode records at now that WhatsApp has refused a code for number. It
 	// returns until when this refusal is in force: for wait, doubled for each
 	// refusal within the last [RefusalMemory], and never for longer than
-	// [LongestRefusal].
+	// [LongestRefusal]. If the clock is set back later, by more than a minute,
+	// the refusal begins again at the now of the next call.
 	RefuseCode(ctx context.Context, number string, now time.Time, wait time.Duration) (until time.Time, err error)
 	// PeekCode says what TakeCode would do at now, and records nothing. It
 	// returns how many of limit codes are left in the window, and the time at

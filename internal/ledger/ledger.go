@@ -18,6 +18,9 @@ const Window = 15 * time.Minute
 // memory is the least time for which requests are remembered.
 const memory = 24 * time.Hour
 
+// clockSlack is how much the times of several goroutines may differ.
+const clockSlack = time.Minute
+
 // Memory is a [store.Ledger] that lasts as long as the process. The zero value
 // is ready to use. Memory is safe for concurrent use.
 type Memory struct {
@@ -131,9 +134,12 @@ func (m *Memory) forget(now time.Time, window time.Duration) {
 	}
 	maps.DeleteFunc(m.taken, func(_ string, taken []time.Time) bool { return len(taken) == 0 })
 	for number, refused := range m.refused {
-		m.refused[number] = slices.DeleteFunc(refused, func(r refusal) bool {
-			return !r.at.After(now.Add(-store.RefusalMemory)) || r.at.After(now.Add(time.Minute))
-		})
+		for i, r := range refused {
+			if r.at.After(now.Add(clockSlack)) { // the clock was set back since
+				refused[i] = refusal{now, now.Add(r.until.Sub(r.at))}
+			}
+		}
+		m.refused[number] = slices.DeleteFunc(refused, func(r refusal) bool { return !r.at.After(now.Add(-store.RefusalMemory)) })
 	}
 	maps.DeleteFunc(m.refused, func(_ string, refused []refusal) bool { return len(refused) == 0 })
 }

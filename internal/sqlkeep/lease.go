@@ -32,8 +32,19 @@ func (k *Keeper) TakeLease(ctx context.Context, session, holder string, ttl time
 // record is a lease as it is stored.
 type record struct {
 	store.Lease
-	mark  string    // shows whether the holder is alive
-	doubt time.Time // when the holder was first found dead; the Unix epoch if it never was
+	renewed time.Time // when it was taken or last renewed; the Unix epoch if that is not known
+	mark    string    // shows whether the holder is alive
+	doubt   time.Time // when the holder was first found dead; the Unix epoch if it never was
+}
+
+// corrected returns a lease that was renewed in the future, before the clock was set
+// back, as if it were renewed now. A holder that lives renews the lease by the new clock.
+func (r record) corrected(now time.Time) record {
+	now = milli(now)
+	if ahead := r.renewed.Sub(now); ahead > clockSlack && r.Until.After(now) {
+		r.renewed, r.Until = now, r.Until.Add(-ahead)
+	}
+	return r
 }
 
 // take lends the session, or says who holds it.
@@ -42,15 +53,23 @@ func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl tim
 	if err != nil {
 		return lease, nil, err
 	}
-	held, err := k.last(ctx, session)
+	stored, err := k.last(ctx, session)
 	if err != nil {
 		return lease, nil, err
+	}
+	held := stored.corrected(now)
+	if held != stored {
+		_, err := k.db.Exec(ctx, `UPDATE walink_lease SET renewed=$1, until=$2 WHERE session=$3`,
+			held.renewed.UnixMilli(), held.Until.UnixMilli(), k.name(session))
+		if err != nil {
+			return lease, nil, err
+		}
 	}
 	if held.inForce(now) {
 		if !k.dead(ctx, held.mark) {
 			return lease, &store.BusyError{Lease: held.Lease}, nil
 		}
-		if held.doubt.UnixMilli() == 0 {
+		if held.doubt.UnixMilli() == 0 || held.doubt.After(now) {
 			held.doubt = now
 			_, err := k.db.Exec(ctx, `UPDATE walink_lease SET doubt=$1 WHERE session=$2`, now.UnixMilli(), k.name(session))
 			if err != nil {
@@ -67,9 +86,10 @@ func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl tim
 	token := max(held.Token+1, uint64(max(now.UnixMicro(), 0)))
 	lease = store.Lease{Session: session, Holder: holder, Token: token, Since: milli(now), Until: milli(now.Add(ttl))}
 	_, err = k.db.Exec(ctx, `
-		INSERT INTO walink_lease (session, holder, token, since, until, mark, doubt) VALUES ($1, $2, $3, $4, $5, $6, 0)
+		INSERT INTO walink_lease (session, holder, token, since, until, renewed, mark, doubt) VALUES ($1, $2, $3, $4, $5, $4, $6, 0)
 		ON CONFLICT (session) DO UPDATE
-		SET holder=excluded.holder, token=excluded.token, since=excluded.since, until=excluded.until, mark=excluded.mark, doubt=0
+		SET holder=excluded.holder, token=excluded.token, since=excluded.since, until=excluded.until,
+		    renewed=excluded.renewed, mark=excluded.mark, doubt=0
 	`, k.name(session), k.name(holder), int64(lease.Token), lease.Since.UnixMilli(), lease.Until.UnixMilli(), mark) //nolint:gosec // a count
 	return lease, nil, err
 }
@@ -85,7 +105,7 @@ func (k *Keeper) RenewLease(ctx context.Context, lease store.Lease, ttl time.Dur
 				return err
 			}
 			lease.Until = milli(now.Add(ttl))
-			return k.update(ctx, lease, `until=$6, mark=$7, doubt=0`, lease.Until.UnixMilli(), mark)
+			return k.update(ctx, lease, `until=$6, renewed=$7, mark=$8, doubt=0`, lease.Until.UnixMilli(), now.UnixMilli(), mark)
 		})
 	}
 	if err != nil {
@@ -108,6 +128,7 @@ func (k *Keeper) PeekLease(ctx context.Context, session string) (store.Lease, er
 	var held record
 	if err == nil {
 		held, err = k.last(ctx, session)
+		held = held.corrected(now)
 	}
 	if err == nil && (!held.inForce(now) || k.dead(ctx, held.mark) && !held.doubted(now, k.config.Grace)) {
 		err = fmt.Errorf("it has no lease in force: %w", store.ErrNotFound)
@@ -154,9 +175,9 @@ func (k *Keeper) update(ctx context.Context, lease store.Lease, set string, valu
 // there was none.
 func (k *Keeper) last(ctx context.Context, session string) (held record, err error) {
 	var holder []byte
-	var token, since, until, doubt int64
-	err = k.db.QueryRow(ctx, `SELECT holder, token, since, until, mark, doubt FROM walink_lease WHERE session=$1`, k.name(session)).
-		Scan(&holder, &token, &since, &until, &held.mark, &doubt)
+	var token, since, until, renewed, doubt int64
+	err = k.db.QueryRow(ctx, `SELECT holder, token, since, until, renewed, mark, doubt FROM walink_lease WHERE session=$1`, k.name(session)).
+		Scan(&holder, &token, &since, &until, &renewed, &held.mark, &doubt)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return record{}, nil
@@ -165,7 +186,7 @@ func (k *Keeper) last(ctx context.Context, session string) (held record, err err
 	}
 	held.Session, held.Holder, held.Token = session, string(holder), uint64(token) //nolint:gosec // a count
 	held.Since, held.Until = time.UnixMilli(since).UTC(), time.UnixMilli(until).UTC()
-	held.doubt = time.UnixMilli(doubt)
+	held.renewed, held.doubt = time.UnixMilli(renewed), time.UnixMilli(doubt)
 	return held, nil
 }
 

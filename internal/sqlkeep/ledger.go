@@ -85,9 +85,11 @@ func (k *Keeper) PeekCode(ctx context.Context, number string, now time.Time, lim
 	var taken int
 	var oldest, until int64
 	err = k.db.QueryRow(ctx, `
-		SELECT COUNT(*), COALESCE(MIN(asked_at), 0), (SELECT COALESCE(MAX(until), 0) FROM walink_refusal WHERE number=$1 AND refused_at<=$5)
+		SELECT COUNT(*), COALESCE(MIN(asked_at), 0), (
+			SELECT COALESCE(MAX(CASE WHEN refused_at>$5 THEN until-refused_at+$6 ELSE until END), 0) FROM walink_refusal WHERE number=$1
+		)
 		FROM (SELECT asked_at FROM walink_code WHERE number=$1 AND asked_at>$2 AND asked_at<=$4 ORDER BY asked_at DESC LIMIT $3) AS asked
-	`, number, now.Add(-window).UnixNano(), limit, now.Add(max(window, clockSlack)).UnixNano(), now.Add(clockSlack).UnixNano()).
+	`, number, now.Add(-window).UnixNano(), limit, now.Add(max(window, clockSlack)).UnixNano(), now.Add(clockSlack).UnixNano(), now.UnixNano()).
 		Scan(&taken, &oldest, &until)
 	if err != nil {
 		return 0, time.Time{}, k.config.Fail("read the pairing codes", err)
@@ -104,16 +106,20 @@ func (k *Keeper) PeekCode(ctx context.Context, number string, now time.Time, lim
 	return left, next, nil
 }
 
-// forgetCodes deletes the requests and refusals that no longer count. It also
-// deletes those with a time in the future, which were written while the clock
-// was wrong.
+// forgetCodes deletes the requests and refusals that no longer count. The clock was
+// wrong when a time in the future was written: forgetCodes deletes such a request, and
+// lets such a refusal begin now.
 func (k *Keeper) forgetCodes(ctx context.Context, now time.Time, window time.Duration) error {
 	_, err := k.db.Exec(ctx, `DELETE FROM walink_code WHERE asked_at<$1 OR asked_at>$2`,
 		now.Add(-max(window, ledgerMemory)).UnixNano(), now.Add(max(window, clockSlack)).UnixNano())
 	if err != nil {
 		return err
 	}
-	_, err = k.db.Exec(ctx, `DELETE FROM walink_refusal WHERE refused_at<=$1 OR refused_at>$2`,
-		now.Add(-store.RefusalMemory).UnixNano(), now.Add(clockSlack).UnixNano())
+	_, err = k.db.Exec(ctx, `UPDATE walink_refusal SET until=until-refused_at+$1, refused_at=$1 WHERE refused_at>$2`,
+		now.UnixNano(), now.Add(clockSlack).UnixNano())
+	if err != nil {
+		return err
+	}
+	_, err = k.db.Exec(ctx, `DELETE FROM walink_refusal WHERE refused_at<=$1`, now.Add(-store.RefusalMemory).UnixNano())
 	return err
 }

@@ -49,6 +49,8 @@ CREATE TABLE walink_lease (
 );
 `
 
+const schemaV4 = `ALTER TABLE walink_lease ADD COLUMN renewed BIGINT NOT NULL DEFAULT 0`
+
 // UpgradeTable returns the migrations of walink's tables.
 func UpgradeTable() dbutil.UpgradeTable {
 	migrate := func(schema string) func(ctx context.Context, db *dbutil.Database) error {
@@ -65,6 +67,7 @@ func UpgradeTable() dbutil.UpgradeTable {
 		WithRaw(0, 1, 1, "Sessions and pairing codes", dbutil.TxnModeOn, migrate(schemaV1)).
 		WithRaw(1, 2, 1, "Refusals of pairing codes", dbutil.TxnModeOn, migrate(schemaV2)).
 		WithRaw(2, 3, 1, "Leases", dbutil.TxnModeOn, migrate(schemaV3)).
+		WithRaw(3, 4, 1, "When a lease was renewed", dbutil.TxnModeOn, migrate(schemaV4)).
 		Finish()
 }
 

@@ -231,10 +231,9 @@ func (c *Conn) post(in machine.Input) {
 
 // put is post for a caller that holds c.mu.
 func (c *Conn) put(in machine.Input) {
-	switch in.(type) {
-	case machine.Lost:
+	if _, ok := in.(machine.Lost); ok {
 		c.isLost = true
-	case machine.LoggedIn:
+	} else if _, ok := in.(machine.LoggedIn); ok {
 		c.isLost = false
 	}
 	c.inbox.Put(in)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// How often the sockets of a Linker may be opened: burst at once, and then one in each
-// interval. That is at most 60 in 15 minutes.
+// How often whatsmeow may open the socket of a session by itself: burst at once, and then
+// once in each interval. That is at most 60 times in 15 minutes.
 const (
 	burst    = 15
 	interval = 20 * time.Second
@@ -23,15 +23,16 @@ type pace struct {
 	paid time.Time // the end of the last interval that was taken; it may lie ahead
 }
 
-// take returns an error if no socket may be opened now.
-func (p *pace) take() error {
+// take notes that a socket is opened. It returns an error if whatsmeow opens the socket
+// by itself, and may not do so now. own says that walink opens it, which has its own waits.
+func (p *pace) take(own bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	if p.paid.Before(now) {
 		p.paid = now
 	}
-	if paid := p.paid.Add(interval); paid.Sub(now) <= burst*interval {
+	if paid := p.paid.Add(interval); own || paid.Sub(now) <= burst*interval {
 		p.paid = paid
 		return nil
 	}

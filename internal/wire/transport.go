@@ -35,6 +35,7 @@ type transport struct {
 
 	mu      sync.Mutex
 	blocked bool // nothing may be opened, until the next begin
+	begun   bool // the next request is walink's own
 	dials   int  // requests under way
 	current *wsConn
 }
@@ -42,7 +43,8 @@ type transport struct {
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.mu.Lock()
-	blocked := t.blocked
+	blocked, own := t.blocked, t.begun
+	t.begun = false
 	t.dials++
 	t.mu.Unlock()
 	defer func() {
@@ -56,7 +58,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case !t.held():
 		return nil, errLapsed
 	}
-	if err := t.pace.take(); err != nil {
+	if err := t.pace.take(own); err != nil {
 		return nil, err
 	}
 	resp, err := t.base.RoundTrip(req)
@@ -83,7 +85,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *transport) begin() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.blocked, t.current = false, nil
+	t.blocked, t.begun, t.current = false, true, nil
 }
 
 // opened is called when the handshake is done: after a ConnectContext, and when

@@ -15,10 +15,20 @@ type loan struct {
 	holder       string
 	since, until int64 // Unix nanoseconds
 	released     bool
+	renewed      int64 // when it was taken or last renewed; zero if an older program has stored it
 }
 
 func (l loan) encode() []byte {
-	return newEncoder(len(l.holder) + 40).uint(l.token).string(l.holder).int(l.since).int(l.until).bool(l.released).b
+	return newEncoder(len(l.holder) + 50).uint(l.token).string(l.holder).int(l.since).int(l.until).bool(l.released).int(l.renewed).b
+}
+
+// corrected returns a lease that was renewed in the future, before the clock was set
+// back, as if it were renewed now. A holder that lives renews the lease by the new clock.
+func (l loan) corrected(now time.Time) loan {
+	if ahead := l.renewed - now.UnixNano(); ahead > int64(clockSlack) {
+		l.renewed, l.until = now.UnixNano(), l.until-ahead
+	}
+	return l
 }
 
 func (l loan) lease(session string) store.Lease {
@@ -33,7 +43,7 @@ func (l loan) lease(session string) store.Lease {
 // lost the earlier ones.
 func newLoan(now time.Time, holder string, last uint64, ttl time.Duration) loan {
 	token := max(last+1, uint64(max(now.UnixMicro(), 0)))
-	return loan{token: token, holder: holder, since: now.UnixNano(), until: end(now, ttl)}
+	return loan{token: token, holder: holder, since: now.UnixNano(), until: end(now, ttl), renewed: now.UnixNano()}
 }
 
 // end returns when a lease ends that is in force for ttl from now, or the
@@ -58,6 +68,9 @@ func lastLease(tx Tx, session string) (loan, error) {
 	var l loan
 	err := load(tx, name(spaceLease, session), func(dec *decoder) {
 		l.token, l.holder, l.since, l.until, l.released = dec.uint(), dec.string(), dec.int(), dec.int(), dec.bool()
+		if len(dec.rest) > 0 {
+			l.renewed = dec.int()
+		}
 	})
 	return l, err
 }
@@ -66,13 +79,22 @@ func lastLease(tx Tx, session string) (loan, error) {
 // a [Clock], and that of this machine otherwise.
 func (s *Store) TakeLease(ctx context.Context, session, holder string, ttl time.Duration) (store.Lease, error) {
 	var taken loan
-	err := s.lend(ctx, session, func(tx Tx, now time.Time, last loan) error {
+	var busy *store.BusyError
+	err := s.lend(ctx, session, func(tx Tx, now time.Time, stored loan) error {
+		last := stored.corrected(now)
 		if last.inForce(now) {
-			return &store.BusyError{Lease: last.lease(session)}
+			busy = &store.BusyError{Lease: last.lease(session)}
+			if last == stored {
+				return busy
+			}
+			return tx.Set(name(spaceLease, session), last.encode())
 		}
 		taken = newLoan(now, holder, last.token, ttl)
 		return tx.Set(name(spaceLease, session), taken.encode())
 	})
+	if err == nil && busy != nil { // not inside the transaction, which must store the correction
+		err = busy
+	}
 	if err != nil {
 		return store.Lease{}, s.fail("lend session", session, err)
 	}
@@ -87,7 +109,7 @@ func (s *Store) RenewLease(ctx context.Context, lease store.Lease, ttl time.Dura
 			return store.ErrLeaseLost
 		}
 		renewed = last
-		renewed.until = end(now, ttl)
+		renewed.until, renewed.renewed = end(now, ttl), now.UnixNano()
 		return tx.Set(name(spaceLease, lease.Session), renewed.encode())
 	})
 	if err != nil {
@@ -139,6 +161,7 @@ func (s *Store) PeekLease(ctx context.Context, session string) (store.Lease, err
 			return err
 		})
 	}
+	last = last.corrected(now)
 	if err == nil && !last.inForce(now) {
 		err = store.ErrNotFound
 	}

@@ -256,3 +256,40 @@ func TestLeaseStaysWithoutItsSession(t *testing.T) {
 		t.Errorf("PeekLease after Delete: %v, %v, want %v", got, err, lease)
 	}
 }
+
+// The holder is dead, and the clock is set back by an hour: the lease is in force for as
+// long as it would have been, and not for that hour.
+func TestLeaseOfADeadHolderEndsAfterTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		db := &clock{DB: memory.New(), now: time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)}
+		st := reopen(t, db)
+		first, err := st.TakeLease(t.Context(), "default", "one", time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.pass(-time.Hour)
+		want := first
+		want.Until = first.Until.Add(-time.Hour)
+		peeked, err := st.PeekLease(t.Context(), "default")
+		if err != nil || !cmp.Equal(peeked, want) {
+			t.Errorf("PeekLease: %+v, %v, want %+v", peeked, err, want)
+		}
+		for range 2 {
+			_, err := st.TakeLease(t.Context(), "default", "two", time.Minute)
+			busy, ok := errors.AsType[*store.BusyError](err)
+			if !ok || !cmp.Equal(busy.Lease, want) {
+				t.Fatalf("TakeLease: %v, want it busy with %+v", err, want)
+			}
+			db.pass(29 * time.Second)
+		}
+		if _, err := st.RenewLease(t.Context(), first, time.Minute); err != nil { // the holder may be alive after all
+			t.Error(err)
+		}
+		db.pass(time.Minute)
+		second, err := st.TakeLease(t.Context(), "default", "two", time.Minute)
+		if err != nil || second.Token <= first.Token {
+			t.Errorf("TakeLease: %+v, %v", second, err)
+		}
+	})
+}

@@ -50,13 +50,17 @@ func decodePage(key, value []byte) (page, error) {
 	return p, dec.end()
 }
 
-// forget removes what no longer counts. It also removes times in the future,
-// which were stored while the clock was wrong.
+// forget removes what no longer counts. The clock was wrong when a time in the
+// future was stored: forget removes such a request, and lets such a refusal begin now.
 func (p *page) forget(now time.Time, window time.Duration) {
 	from, to := now.Add(-max(window, ledgerMemory)).UnixNano(), now.Add(max(window, clockSlack)).UnixNano()
 	p.asked = slices.DeleteFunc(p.asked, func(at int64) bool { return at < from || at > to })
-	from, to = now.Add(-store.RefusalMemory).UnixNano(), now.Add(clockSlack).UnixNano()
-	p.refusals = slices.DeleteFunc(p.refusals, func(r refusal) bool { return r.at <= from || r.at > to })
+	for i, r := range p.refusals {
+		if r.at > now.Add(clockSlack).UnixNano() {
+			p.refusals[i] = refusal{now.UnixNano(), now.UnixNano() + r.until - r.at}
+		}
+	}
+	p.refusals = slices.DeleteFunc(p.refusals, func(r refusal) bool { return r.at <= now.Add(-store.RefusalMemory).UnixNano() })
 }
 
 // next returns how many codes are left, and the time at which the next code may

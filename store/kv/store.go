@@ -11,6 +11,7 @@ import (
 
 	"github.com/walink/walink/internal/absent"
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/transfer"
 )
@@ -85,9 +86,9 @@ func title(db DB) string {
 	return "the database"
 }
 
-// fail adds the operation, the session and the DB to err.
+// fail adds the operation, the session and the DB to err, in one line.
 func (s *Store) fail(op, session string, err error) error {
-	return fmt.Errorf("kv: %s %q in %s: %w", op, session, s.title(), err)
+	return redact.Errorf("kv: %s %q in %s: %w", op, session, s.title(), err)
 }
 
 // carried is the transaction that a ctx carries from DoDecryptionTxn to the

@@ -18,6 +18,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/internal/sqlkeep"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/transfer"
@@ -284,7 +285,7 @@ func (s *Store) closePool() error {
 
 // fail adds the operation and the database to err.
 func (s *Store) fail(op string, err error) error {
-	return fmt.Errorf("postgres: %s in %s: %w", op, s.where, explain(err))
+	return redact.Errorf("postgres: %s in %s: %w", op, s.where, explain(err))
 }
 
 // Adoptable returns the devices in the database that have no session name,

@@ -164,3 +164,52 @@ func TestLeaseInMemory(t *testing.T) {
 		t.Error("a database in memory has a file")
 	}
 }
+
+// A lease that was renewed an hour ahead is what a clock that was set back by an hour leaves.
+// No holder renews it any more, so it must not be in force for that hour.
+func TestLeaseOfADeadHolderEndsAfterTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "walink.db")
+	one, two := open(t, path), open(t, path)
+	first := take(t, one, "one")
+	const hour = "3600000"
+	execSQL(t, one, "UPDATE walink_lease SET since=since+"+hour+", until=until+"+hour+", renewed=renewed+"+hour)
+	var until time.Time
+	for i := range 2 {
+		peeked, err := two.PeekLease(t.Context(), "default")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = two.TakeLease(t.Context(), "default", "two", ttl)
+		held, ok := errors.AsType[*store.BusyError](err)
+		if !ok {
+			t.Fatalf("a lease that may be a living holder's is not in force: %v", err)
+		}
+		if left := time.Until(held.Lease.Until); left > ttl || left < ttl/2 || held.Lease.Until.Sub(peeked.Until).Abs() > ttl/2 {
+			t.Errorf("it is in force for %v, and PeekLease says until %v", left, peeked.Until)
+		}
+		if i > 0 && !held.Lease.Until.Equal(until) {
+			t.Errorf("it ends at %v, and then at %v", until, held.Lease.Until)
+		}
+		until = held.Lease.Until
+	}
+	// The holder may be alive after all.
+	first.Since = first.Since.Add(time.Hour)
+	if renewed, err := one.RenewLease(t.Context(), first, ttl); err != nil || renewed.Until.Before(until) {
+		t.Errorf("RenewLease: %+v, %v", renewed, err)
+	}
+}
+
+// The tables of walink 0.1 do not say when a lease was renewed.
+func TestLeaseOfAnOlderProgramStaysInForce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "walink.db")
+	old := open(t, path)
+	lease := take(t, old, "one")
+	execSQL(t, old, "ALTER TABLE walink_lease DROP COLUMN renewed; UPDATE walink_version SET version=3")
+	st := open(t, path)
+	busy(t, st, lease)
+	if _, err := st.RenewLease(t.Context(), lease, ttl); err != nil {
+		t.Error(err)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 
 	"github.com/walink/walink/internal/intact"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/internal/sqlkeep"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/transfer"
@@ -281,7 +282,7 @@ func (s *Store) held(ctx context.Context, conn *sql.Conn) time.Duration {
 
 // fail adds the operation and the database to err.
 func (s *Store) fail(op string, err error) error {
-	return fmt.Errorf("sqlite: %s in %q: %w", op, s.path, explain(err))
+	return redact.Errorf("sqlite: %s in %q: %w", op, s.path, explain(err))
 }
 
 // Adoptable returns the devices in the database that have no session name,

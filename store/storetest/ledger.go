@@ -102,6 +102,31 @@ func RunLedger(t *testing.T, open func(t *testing.T) store.Ledger) {
 		}
 	})
 
+	t.Run("Ledger: a refusal stays in force when the clock is set back, and not for longer than it lasts", func(t *testing.T) {
+		t.Parallel()
+		for _, back := range []time.Duration{time.Second, 30 * time.Minute, 48 * time.Hour, 4 * 365 * 24 * time.Hour} {
+			ledger := open(t)
+			if _, err := ledger.RefuseCode(t.Context(), number, start, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			now := start.Add(-back)
+			_, peeked, err := ledger.PeekCode(t.Context(), number, now, 3, window)
+			if err != nil {
+				t.Fatal(err)
+			}
+			next, err := ledger.TakeCode(t.Context(), number, now, 3, window)
+			if err != nil || next.Before(now.Add(time.Hour)) || next.After(now.Add(time.Hour+time.Minute)) || !peeked.Equal(next) {
+				t.Errorf("the clock is set back by %v: TakeCode: next %v, %v, PeekCode: next %v, want about %v", back, next, err, peeked, now.Add(time.Hour))
+			}
+			if until, err := ledger.RefuseCode(t.Context(), number, now, time.Hour); err != nil || !until.Equal(now.Add(2*time.Hour)) {
+				t.Errorf("the clock is set back by %v: RefuseCode: until %v, %v, want it doubled", back, until, err)
+			}
+			if next, err := ledger.TakeCode(t.Context(), number, now.Add(2*time.Hour), 3, window); err != nil || !next.IsZero() {
+				t.Errorf("the clock is set back by %v: TakeCode in the end: next %v, %v", back, next, err)
+			}
+		}
+	})
+
 	t.Run("Ledger: check and record are one step", func(t *testing.T) {
 		t.Parallel()
 		ledger := open(t)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/walink/walink/internal/absent"
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 )
 
@@ -134,7 +135,7 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 	}
 	for _, name := range c.names {
 		if err := c.session(ctx, name); err != nil {
-			errs = append(errs, fmt.Errorf("transfer: copy session %q: %w", name, err))
+			errs = append(errs, redact.Errorf("transfer: copy session %q: %w", name, err))
 		}
 		if ctx.Err() != nil {
 			break
