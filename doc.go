@@ -120,9 +120,8 @@
 // or [PasskeyRequired], [Paired], [Linked] or [Failed], which clear the screen. A
 // Withdrawn may carry the *[Error] of the [Retrying] or Failed that follows.
 //
-// Times in events are absolute. The last event is exactly one Linked or Failed, and
-// then the channel closes. Minor releases may add events: keep a default case, or no
-// case at all.
+// Times are absolute. The last event is exactly one Linked or Failed, and then the channel
+// closes. Minor releases may add events: keep a default case, or no case at all.
 //
 // [MarshalEvent] gives an event as JSON with all it has. [Publish] first takes out what the
 // person at the phone must not see: causes, hosts, processes, databases; [Redact] takes out
