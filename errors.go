@@ -362,13 +362,13 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 func (e *Error) UnmarshalJSON(data []byte) error {
 	var in errorJSON
 	if err := json.Unmarshal(data, &in); err != nil {
-		return err
+		return redact.Errorf("walink: unmarshal error: %w", err)
 	}
 	out := Error{Reason: in.Reason, Op: in.Op}
 	if in.RetryAfter != "" {
 		d, err := time.ParseDuration(in.RetryAfter.String() + "s")
 		if err != nil {
-			return err
+			return redact.Errorf("walink: unmarshal error: retryAfter: %w", err)
 		}
 		out.RetryAfter = d
 	}

@@ -305,7 +305,7 @@ func TestPains10PairingThatStallsIsWithdrawnAfterAMinute(t *testing.T) {
 	})
 }
 
-func TestUnansweredCodeRequestBringsAQRCodeWithin35Seconds(t *testing.T) {
+func TestPains37UnansweredCodeRequestBringsAQRCodeWithin35Seconds(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]struct {
 		refs, hello walinktest.Action
@@ -528,7 +528,7 @@ func TestRefreshedSecretIsShownAfterTheAnswer(t *testing.T) {
 }
 
 // WhatsApp retires the secret of a QR code that was scanned in vain.
-func TestScansThatAllFailGetAFreshConnectionAndThenAnEnd(t *testing.T) {
+func TestPains35ScansThatAllFailGetAFreshConnectionAndThenAnEnd(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
 		r := rig.New(t, walink.Settings{})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"bytes"
 	"fmt"
 	"slices"
@@ -59,7 +60,11 @@ func (v *view) apply(event walink.Event, now time.Time) []string {
 		notes := v.surprises()
 		if e.Fallback != nil && !v.fallback {
 			v.fallback = true
-			notes = append(notes, "No pairing code can be had: "+v.because(e.Fallback, now))
+			what := "No pairing code can be had: "
+			if errors.Is(e.Fallback, walink.ErrStalled) {
+				what = "The pairing code is late: "
+			}
+			notes = append(notes, what+v.because(e.Fallback, now))
 			notes = append(notes, "Going on with QR codes.")
 		}
 		return append(notes, v.replaced(walink.MethodQR, old, e.Number)...)

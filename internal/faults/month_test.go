@@ -76,7 +76,7 @@ type moment struct {
 
 func newMonth(t *testing.T, seed uint64) *month {
 	t.Helper()
-	m := &month{t: t, random: rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // a seed that can be repeated
+	m := &month{t: t, random: rand.New(rand.NewPCG(seed, 0))}
 	m.store = &faultyStore{fullStore: rig.MemoryStore(t)}
 	settings := walink.Settings{Phone: rig.Number}
 	if !slow && m.chance(2) {

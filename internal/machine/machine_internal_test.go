@@ -362,7 +362,7 @@ func (s *schedule) limits(in Input) {
 }
 
 // A proxy may accept a connection and then say nothing.
-func TestSilenceBehindAProxyIsBlamedOnTheProxy(t *testing.T) {
+func TestPains36SilenceBehindAProxyIsBlamedOnTheProxy(t *testing.T) {
 	t.Parallel()
 	for _, proxy := range []string{"", "http://proxy.example:8080"} {
 		now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)

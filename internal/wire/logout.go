@@ -47,6 +47,11 @@ func (c *Conn) Logout(ctx context.Context) *machine.Failure {
 	case <-timer.C:
 		return &machine.Failure{Reason: machine.ReasonStalled, Op: op, Err: machine.ErrNoReply}
 	case <-ctx.Done():
+	}
+	select {
+	case node := <-answer: // the answer has come too, and the device may be gone
+		return logoutFailed(op, node)
+	default:
 		return &machine.Failure{Reason: machine.ReasonCanceled, Op: op, Err: context.Cause(ctx)}
 	}
 }
