@@ -272,7 +272,7 @@ func (h slowHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 
 func TestPains30SuperviseSeesWhatHasEndedTheConnectionBefore(t *testing.T) {
 	t.Parallel()
-	for pause := time.Duration(0); pause < 400*time.Millisecond; pause += 10 * time.Millisecond {
+	for pause := time.Duration(0); pause < 400*time.Millisecond; pause += 20 * time.Millisecond {
 		rig.Bubble(t, func(t *testing.T) {
 			r := rig.New(t, walink.Settings{Logger: slog.New(slowHandler{slog.DiscardHandler})})
 			linked := r.LinkByQR()
@@ -418,7 +418,7 @@ func TestConnectionStormIsDamped(t *testing.T) {
 				time.Sleep(time.Minute)
 				r.Server.Script(walinktest.StageAfterLogin, walinktest.Drop().Always())
 				r.Server.Restart()
-				for range 8 {
+				for range 3 {
 					before := r.Server.Stats().Connections
 					for end := time.Now().Add(15 * time.Minute); time.Now().Before(end); {
 						if !supervised {
