@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -409,11 +410,11 @@ func TestPains32TroubleWithTheVersionPageIsNetworkTrouble(t *testing.T) {
 // ledgerless is a Store whose ledger fails on request.
 type ledgerless struct {
 	rig.Memory
-	broken bool
+	broken atomic.Bool
 }
 
 func (s *ledgerless) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (time.Time, error) {
-	if s.broken {
+	if s.broken.Load() {
 		return time.Time{}, errors.New("the database is gone")
 	}
 	return s.Memory.TakeCode(ctx, number, now, limit, window)
@@ -426,10 +427,10 @@ func TestSuperviseWaitsForAStoreThatFailsWhileAPersonIsPairing(t *testing.T) {
 		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}, rig.WithStore(st))
 		r.Supervise(t.Context())
 		rig.Await[walink.PairingCode](r)
-		st.broken = true
+		st.broken.Store(true)
 		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrStore)
 		drift[walink.Event](r, 10*time.Minute)
-		st.broken = false
+		st.broken.Store(false)
 		r.Linker.Attend()
 		r.Enter(rig.Await[walink.PairingCode](r))
 		rig.Await[walink.Linked](r)
