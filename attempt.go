@@ -45,6 +45,7 @@ type attempt struct {
 	calls   calls
 
 	unlinking bool // for Unlink: this attempt logs a stored session in, and links nothing
+	patient   bool // nobody waits for a code: nothing is dialed before the lease
 
 	base    context.Context //nolint:containedctx // see run
 	work    context.Context //nolint:containedctx // see run

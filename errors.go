@@ -261,7 +261,7 @@ func (e *Error) Remedy() string {
 		return ""
 	}
 	var better interface{ Remedy() string }
-	if e.Err != nil && errors.As(e.Err, &better) {
+	if e.Reason != ErrNotTold && e.Err != nil && errors.As(e.Err, &better) {
 		if remedy := better.Remedy(); remedy != "" {
 			return remedy
 		}
@@ -319,7 +319,7 @@ func (e *Error) publish() *Error {
 
 // personal returns the remedy for the person at the phone.
 func (e *Error) personal() string {
-	if inner, ok := errors.AsType[*Error](e.Err); ok && inner != nil {
+	if inner, ok := errors.AsType[*Error](e.Err); ok && inner != nil && e.Reason != ErrNotTold {
 		return inner.personal()
 	}
 	if own, ok := errors.AsType[*hint.Error](e.Err); ok && own.IsForPerson() {

@@ -290,7 +290,7 @@ func sentence(event Event) string {
 	case QRCode:
 		text := fmt.Sprintf("QR code %d is good until %s.", e.Number, e.Expires.Format(time.TimeOnly))
 		if e.Fallback != nil {
-			text += " No pairing code can be had" + because(e.Fallback)
+			text += " No pairing code has come" + because(e.Fallback)
 		}
 		return text
 	case Withdrawn:

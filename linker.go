@@ -123,7 +123,7 @@ func (l *Linker) start(ctx context.Context, cfg machine.Config) <-chan Event {
 	a := &attempt{
 		linker: l, set: l.set, machine: machine.New(cfg), inbox: queue.New[machine.Input](),
 		events: make(chan Event, eventBuffer), out: queue.New[Event](), lease: l.lease,
-		unlinking: l.unlinking, stopHook: func() {}, previous: func() {},
+		unlinking: l.unlinking, patient: l.unlinking || cfg.Brief, stopHook: func() {}, previous: func() {},
 	}
 	if l.unlinking {
 		a.facts.at = atUnlink
@@ -141,16 +141,23 @@ func (l *Linker) start(ctx context.Context, cfg machine.Config) <-chan Event {
 // pauses between rounds of codes that nobody took offers codes at once. Attend may be
 // called at any time, also when nothing is running.
 func (l *Linker) Attend() {
+	l.attended()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.running != nil {
-		l.running.inbox.Put(machine.Attended{})
-	}
 	if l.supervisor != nil {
 		select {
 		case l.supervisor.attended <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// attended says to the running Link that somebody is there.
+func (l *Linker) attended() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.running != nil {
+		l.running.inbox.Put(machine.Attended{})
 	}
 }
 
@@ -279,8 +286,8 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 // has removed the device meanwhile, Unlink deletes the session and succeeds. Once WhatsApp
 // has answered, Unlink deletes the session even if ctx ends.
 //
-// If WhatsApp refuses the login until the time is over, Unlink deletes the session all
-// the same, and returns [ErrNotTold]: the phone may go on listing the device.
+// If WhatsApp refuses the login ([ErrServer], [ErrForbidden] or [ErrBanned]), Unlink deletes
+// the session all the same, and returns [ErrNotTold]: the phone may go on listing the device.
 //
 // Unlink returns [ErrClosed] after Close, [ErrInProgress] while a Link is running, and
 // [ErrLoggedOut] if nothing is stored under the session. Any other error says why the
@@ -294,7 +301,11 @@ func (l *Linker) Unlink(ctx context.Context) error {
 	defer func() {
 		l.mu.Lock()
 		l.unlinking = false
+		k := l.keeper
 		l.mu.Unlock()
+		if k != nil {
+			l.giveBack(k) // if the session was lost for good meanwhile
+		}
 	}()
 	for event := range events {
 		failed, ok := event.(Failed)
@@ -337,7 +348,7 @@ func (l *Linker) Unlink(ctx context.Context) error {
 
 // refusesLogin reports whether WhatsApp has refused the login of a stored session.
 func refusesLogin(err *Error) bool {
-	for _, reason := range []Reason{ErrServer, ErrForbidden, ErrBanned, ErrTemporarilyBanned, ErrClientOutdated} {
+	for _, reason := range []Reason{ErrServer, ErrForbidden, ErrBanned} {
 		if err.Reason != ErrClosed && errors.Is(err, reason) {
 			return true
 		}

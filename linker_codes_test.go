@@ -576,11 +576,38 @@ func TestScansThatFailNowAndThenEndNothing(t *testing.T) {
 				}
 			}
 			rig.Await[walink.Connecting](r)
+			rig.Await[walink.Connecting](r) // nobody scans the codes of this connection
 		}
 		r.Scan(rig.Await[walink.QRCode](r))
 		r.Linked()
 		if strings.Contains(r.Kinds(), "retrying") {
 			t.Errorf("the events are\n%s", r.Story())
+		}
+	})
+}
+
+// One scan a minute counts, too.
+func TestScansThatFailSlowlyEndTheLink(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Timeout: -1})
+		r.Server.Script(walinktest.StagePairSuccess, walinktest.RefreshQR().Always())
+		r.Link(t.Context())
+		for scans := 0; ; {
+			switch e := r.Next().(type) {
+			case walink.QRCode:
+				if time.Until(e.Expires) == time.Minute || e.Number%3 == 0 {
+					if scans++; scans > 8 {
+						t.Fatalf("after %d scans the Link goes on", scans)
+					}
+					if err := r.Phone.ScanQR(t.Context(), e.Payload); err == nil {
+						t.Fatal("the phone links")
+					}
+				}
+			case walink.Failed:
+				rig.WantReason(t, e.Err, walink.ErrPairing)
+				return
+			}
 		}
 	})
 }

@@ -68,19 +68,28 @@ func (s Status) Apply(event Event) Status {
 	case Paired:
 		return Status{State: StatePaired, Account: &e.Account, Err: s.Err}
 	case Retrying:
-		return Status{State: StateRetrying, RetryAt: e.At, Account: s.Account, Err: e.Err}
+		return Status{State: StateRetrying, RetryAt: e.At, Account: accountAfter(e.Err, s.Account), Err: e.Err}
 	case Linked:
 		return Status{State: StateLinked, Account: &e.Account}
 	case Failed:
 		return Status{State: StateFailed, Err: e.Err}
 	case Disconnected:
-		return Status{State: StateOffline, Account: s.Account, Err: e.Err}
+		return Status{State: StateOffline, Account: accountAfter(e.Err, s.Account), Err: e.Err}
 	case Reconnected:
 		return Status{State: StateLinked, Account: &e.Account}
 	case Standby:
 		return Status{State: StateStandby, Holder: e.Holder, Account: s.Account, Err: e.Err}
 	}
 	return s
+}
+
+// accountAfter returns the account, or nil after an error that says that it is not linked
+// any more.
+func accountAfter(err *Error, account *Account) *Account {
+	if err != nil && (err.Reason == ErrLoggedOut || err.Reason == ErrRemoved) {
+		return nil
+	}
+	return account
 }
 
 // Publish returns the status as [Publish] returns events: what the person at the phone may

@@ -23,8 +23,8 @@ const (
 	// Supervise connects the session anew. whatsmeow tries after 0, 2, 4, … seconds:
 	// autoReconnect in its client.go.
 	reconnectGrace = 5 * time.Minute
-	// longestPause is for the network, the proxy and the Store: nobody is asked for
-	// anything.
+	// longestPause is for the network, the proxy and the Store, if the session is stored
+	// or somebody is there.
 	longestPause = time.Minute
 	// longestRefused is for a stored session that WhatsApp refuses.
 	longestRefused = time.Hour
@@ -54,7 +54,8 @@ const (
 // Nobody may be there. After codes that nobody took Supervise pauses, at first for 20
 // minutes and later for nearly six hours, and then shows one code; [Linker.Attend] ends
 // the pause. If WhatsApp refuses a stored session, the pauses grow to an hour. If the
-// network, the proxy or the Store is at fault, they grow to a minute.
+// network, the proxy or the Store is at fault, they grow to a minute for a stored session,
+// and while somebody is there.
 //
 // From the first time that the session is linked, or found in the Store, Supervise
 // expects the same account: it refuses any other one as it refuses a wrong number.
@@ -83,8 +84,9 @@ func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 	}
 	s := &supervisor{
 		linker: l, events: make(chan Event, eventBuffer), out: queue.New[Event](), inbox: queue.New[machine.Input](),
-		attended: make(chan struct{}, 1), present: true,
+		attended: make(chan struct{}, 1),
 	}
+	s.attend()
 	l.seen.forget()
 	ctx, cancel := context.WithCancelCause(ctx)
 	l.supervisor, l.stopSupervisor, l.supervised = s, cancel, make(chan struct{})
@@ -102,9 +104,9 @@ type supervisor struct {
 	inbox    *queue.Queue[machine.Input] // of the connection after Linked
 	attended chan struct{}               // holds a token once Attend was called
 
-	present bool // somebody is there for the next Link: the program has just started it, or Attend was called
-	gone    bool // the next Link must find the session stored: another program has had it
-	offered bool // the last Link showed codes
+	until   time.Time // until then somebody is there: the program has just started, or Attend was called
+	gone    bool      // the next Link must find the session stored: another program has had it
+	offered bool      // the last Link showed codes
 	patience
 	lost *machine.Failure // why the connection is down; nil while it is up
 }
@@ -115,8 +117,10 @@ func (s *supervisor) run(ctx context.Context) {
 		over := why != nil && s.permanent(why)
 		stable := false
 		if why == nil {
-			s.patience = patience{}
-			why, stable = s.stay(ctx)
+			s.untaken, s.until = 0, time.Time{}
+			if why, stable = s.stay(ctx); stable {
+				s.patience = patience{}
+			}
 			over = permanent(why.Reason) && !errors.Is(why, tenure.ErrNotRenewed) || errors.Is(why, wire.ErrLeft)
 		}
 		switch {
@@ -171,7 +175,7 @@ func (s *supervisor) config() machine.Config {
 	cfg := s.linker.set.machine
 	cfg.ResumeOnly = cfg.ResumeOnly || s.gone
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout) // every round ends
-	if !s.present {
+	if !s.present() {
 		cfg.Codes = aloneCodes
 		if s.failures > 0 {
 			cfg.Codes, cfg.Brief = 1, true
@@ -190,14 +194,15 @@ func (s *supervisor) link(ctx context.Context) *Error {
 	s.inbox = queue.New[machine.Input]() // late inputs of an earlier client go into the old inbox
 	events := s.linker.start(ctx, s.config())
 	s.linker.mu.Unlock()
-	s.present, s.gone, s.offered = false, false, false
+	s.gone, s.offered = false, false
 	for {
 		out, event := s.out.Head(s.events)
 		select {
 		case out <- event:
 			s.out.Sent()
-		case <-s.attended: // the Link knows too
-			s.patience = patience{}
+		case <-s.attended:
+			s.attend()
+			s.linker.attended() // the call may have come before this Link
 		case event := <-events:
 			if failed, ok := event.(Failed); ok {
 				return failed.Err
@@ -219,12 +224,21 @@ func (s *supervisor) emit(event Event) {
 
 // wait announces the next Link and waits for its time, or until somebody is there.
 func (s *supervisor) wait(ctx context.Context, why *Error) {
-	pause, why := s.next(why, s.linker.seen.isStored(), s.offered)
+	pause, why := s.next(why, s.linker.seen.isStored(), s.offered, s.present())
 	s.emit(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
 	if s.sleep(ctx, pause) {
-		s.present, s.patience = true, patience{}
+		s.attend()
 	}
 }
+
+// attend notes that somebody is there from now on, for the time of a Link.
+func (s *supervisor) attend() {
+	s.patience = patience{}
+	s.until = time.Now().Add(cmp.Or(s.linker.set.machine.Timeout, defaultTimeout))
+}
+
+// present reports whether somebody is there, with time enough for another Link.
+func (s *supervisor) present() bool { return time.Until(s.until) > machine.ShortestWait }
 
 // sleep waits for a while, until ctx ends, or until Attend is called, which it reports.
 func (s *supervisor) sleep(ctx context.Context, pause time.Duration) (attended bool) {
@@ -266,7 +280,8 @@ func (s *supervisor) standBy(ctx context.Context, why *Error) {
 		l.mu.Lock()
 		l.lease = lease
 		l.mu.Unlock()
-		s.gone, s.present = l.seen.expected() != "", true
+		s.gone = l.seen.expected() != ""
+		s.attend()
 		return
 	}
 }
@@ -290,17 +305,17 @@ type patience struct {
 
 // next returns the pause before the next Link, and the failure with the remedy that
 // fits by then. stored says that the session is stored; offered says that the Link has
-// shown codes.
-func (p *patience) next(why *Error, stored, offered bool) (time.Duration, *Error) {
+// shown codes; present says that somebody is there.
+func (p *patience) next(why *Error, stored, offered, present bool) (time.Duration, *Error) {
 	p.failures++
 	local := errors.Is(why, ErrNetwork) || errors.Is(why, ErrProxy) || errors.Is(why, ErrStore)
 	shortest, longest, times, jitter := machine.ShortestWait, longestUntaken, p.failures, 0.5
 	switch {
-	case local && (stored || why.Reason == ErrStore):
+	case local && (stored || present):
 		longest = longestPause
 	case stored || why.Reason == ErrClientOutdated:
 		longest = longestRefused
-	case offered:
+	case offered && !present:
 		p.untaken++
 		shortest, times, jitter = firstUntaken, p.untaken, 0.1
 	}

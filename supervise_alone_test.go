@@ -13,6 +13,7 @@ import (
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/internal/rig"
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/walinktest"
 )
 
@@ -315,6 +316,9 @@ func TestPains33UnlinkForgetsASessionThatCannotLogIn(t *testing.T) {
 		second := r.Another(walink.Settings{})
 		err := second.Linker.Unlink(t.Context())
 		rig.WantReason(t, err, walink.ErrNotTold, walink.ErrServer)
+		if told := (*walink.Error)(nil); !errors.As(err, &told) || !strings.Contains(told.Remedy(), "Linked devices") {
+			t.Errorf("the remedy of %v is %q", err, told.Remedy())
+		}
 		if sessions := second.Sessions(); len(sessions) != 0 {
 			t.Errorf("the store has %v", sessions)
 		}
@@ -405,6 +409,55 @@ func TestPains32TroubleWithTheVersionPageIsNetworkTrouble(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Attend counts although it comes when a Link has just ended.
+func TestAttendIsNeverLost(t *testing.T) {
+	t.Parallel()
+	for late := time.Duration(0); late < 40*time.Millisecond; late += 4 * time.Millisecond {
+		rig.Bubble(t, func(t *testing.T) {
+			settings := walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}
+			r := rig.New(t, settings, rig.WithStore(slowRelease{rig.MemoryStore(t)}))
+			linked := superviseByCode(r)
+			r.Phone.Remove(linked.Account.JID)
+			drift[walink.Event](r, 15*time.Minute)
+			alone := rig.Await[walink.PairingCode](r)
+			time.Sleep(time.Until(alone.Expires) + late)
+			r.Linker.Attend()
+			start := time.Now()
+			if r.Enter(rig.Await[walink.PairingCode](r)); time.Since(start) > 10*time.Second {
+				t.Errorf("the code comes %v after Attend, %v after the one before", time.Since(start), late)
+			}
+			rig.Await[walink.Linked](r)
+		})
+	}
+}
+
+// slowRelease is a Store that takes 20 ms to release a lease.
+type slowRelease struct{ rig.Memory }
+
+func (s slowRelease) ReleaseLease(ctx context.Context, lease store.Lease) error {
+	time.Sleep(20 * time.Millisecond)
+	return s.Memory.ReleaseLease(ctx, lease)
+}
+
+// A hiccup of the Store does not turn a person into nobody.
+func TestPersonStaysAPersonWhenTheStoreFailsForAMoment(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		st := &ledgerless{Memory: rig.MemoryStore(t)}
+		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}, rig.WithStore(st))
+		linked := superviseByCode(r)
+		r.Phone.Remove(linked.Account.JID)
+		drift[walink.Event](r, 24*time.Hour)
+		st.broken.Store(true)
+		r.Linker.Attend()
+		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrStore)
+		st.broken.Store(false)
+		if codes := drift[walink.PairingCode](r, 8*time.Minute); len(codes) < 2 {
+			t.Errorf("%d codes follow in 8 minutes", len(codes))
+		}
+	})
 }
 
 // ledgerless is a Store whose ledger fails on request.

@@ -348,6 +348,25 @@ func TestPains34SuperviseEndsWithTheProgramsOwnLogout(t *testing.T) {
 	})
 }
 
+// The server asks for a new connection shortly after each login.
+func TestStormOfRestartsIsDamped(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.SuperviseByQR()
+		r.Server.Script(walinktest.StageAfterLogin, walinktest.StreamError(515, "").Always())
+		r.Server.Restart()
+		before := r.Server.Stats().Logins
+		drift[walink.Event](r, 15*time.Minute)
+		if made := r.Server.Stats().Logins - before; made > 60 {
+			t.Errorf("%d logins in 15 minutes", made)
+		}
+		r.Server.Script(walinktest.StageAfterLogin)
+		drift[walink.Event](r, 3*time.Minute)
+		r.CheckUsable()
+	})
+}
+
 func TestPains30DeviceThatIsRemovedAfterALinkIsGivenBack(t *testing.T) {
 	t.Parallel()
 	for name, remove := range map[string]func(t *testing.T, r *rig.Rig, linked walink.Linked){

@@ -165,7 +165,7 @@ func (s *supervisor) stay(ctx context.Context) (why *Error, stable bool) {
 		case <-timer.C:
 			over = true
 		case <-ctx.Done():
-			s.lost, over = stopped(ctx, "supervise"), true
+			s.lost, over = stopped(ctx, opSupervise), true
 		}
 	}
 	why = s.drop(ctx, errorOf(s.lost))

@@ -24,7 +24,7 @@ import (
 
 // load leases the session and takes its device from the store at the same time. It
 // posts a fresh device at once, so that the device connects while the lease is being
-// taken. A second look at the store, once the lease is taken, shows whether another
+// taken, unless nobody waits for a code. A second look at the store, once the lease is taken, shows whether another
 // program has linked the session meanwhile. A linked device is posted only then.
 func (a *attempt) load(epoch int) {
 	old := a.lease
@@ -35,7 +35,7 @@ func (a *attempt) load(epoch int) {
 	} else {
 		old = nil
 	}
-	lease, early := a.lease, pending && !a.unlinking
+	lease, early := a.lease, pending && !a.patient
 	a.workers.Go(func() {
 		a.previous() // WhatsApp lets a session have one connection only
 		a.linker.evictions.Wait()
@@ -74,7 +74,10 @@ func (a *attempt) lookEarly(epoch int, lease *tenure.Tenure) bool {
 
 // look notes what the Store has for the session.
 func (l *Linker) look(ctx context.Context) {
-	if device, err := l.store.Device(ctx, l.set.session); err == nil {
+	device, err := bound.Store(ctx, machine.ServiceLimit, func(ctx context.Context) (*wastore.Device, error) {
+		return l.store.Device(ctx, l.set.session)
+	})
+	if err == nil && usable(device) {
 		l.seen.load(device)
 	}
 }

@@ -223,7 +223,7 @@ func (m *Machine) phoneRefused(now time.Time, manual bool) {
 	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: errRefreshCode}
 	if manual {
 		err.RetryAfter = manualPause
-		err.Err = hint.New(errManualRefresh, "Wait a minute for the next code, or ask for it, and enter it exactly as it is shown.")
+		err.Err = hint.ForPerson(errManualRefresh, "Wait a minute for the next code, or ask for it, and enter it exactly as it is shown.")
 		m.withdrawCode(Refused, err)
 		m.code.clear()
 		m.code.held, m.lastErr = now.Add(manualPause), err

@@ -50,8 +50,12 @@ type Failure struct {
 // OpVersion is the Op of a failed version request.
 const OpVersion = "fetch version"
 
-// versionStalled is the failure of a version request without an answer.
-func versionStalled() *Failure {
+// versionStalled is the failure of a version request without an answer. proxy is the
+// proxy through which everything goes, or "".
+func versionStalled(proxy string) *Failure {
+	if proxy != "" {
+		return &Failure{Reason: ReasonProxy, Op: OpVersion, Err: errors.New(proxy + ": " + errVersionStalled.Error())}
+	}
 	return &Failure{Reason: ReasonNetwork, Op: OpVersion, Err: errVersionStalled}
 }
 

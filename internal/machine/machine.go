@@ -266,7 +266,7 @@ func (m *Machine) stageOver(now time.Time) {
 	case phaseProbation:
 		m.link(m.account)
 	case phaseRefreshing:
-		m.versionRefreshed(now, VersionRefreshed{Epoch: m.epoch, Err: versionStalled()})
+		m.versionRefreshed(now, VersionRefreshed{Epoch: m.epoch, Err: versionStalled(m.cfg.Proxy)})
 	case phaseDropping:
 		m.sessionDropped(now, SessionDropped{Epoch: m.epoch, Err: &Failure{Reason: ReasonStore, Op: "drop session", Err: ErrStoreStalled}})
 	case phaseIdle, phaseOffering, phaseDone:

@@ -17,11 +17,12 @@ type qrOffer struct {
 	// The fields below last for the whole Link.
 	number   int      // of the last QR code that was shown
 	scans    int      // in a row, that came to nothing
+	scanned  bool     // somebody has scanned since the last round
 	fallback *Failure // why a QR code is shown though a pairing code was wanted
 }
 
 func (q *qrOffer) clear() {
-	*q = qrOffer{number: q.number, scans: q.scans, fallback: q.fallback}
+	*q = qrOffer{number: q.number, scans: q.scans, scanned: q.scanned, fallback: q.fallback}
 }
 
 func (q *qrOffer) shown() bool { return !q.expires.IsZero() }
@@ -114,6 +115,7 @@ func (m *Machine) secretChanged(now time.Time, in SecretChanged) {
 	if in.Scanned && m.qr.shown() {
 		m.attend(now)
 		m.qr.scans++
+		m.qr.scanned = true
 	}
 	if m.qr.scans == maxScans {
 		m.scansFailed(now)

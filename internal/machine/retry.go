@@ -162,8 +162,14 @@ func (m *Machine) attend(now time.Time) {
 // reopen starts a new connection after a round of codes that nobody used. It forgets
 // the failures before that round.
 func (m *Machine) reopen(now time.Time) {
-	m.qr.scans = 0
-	maps.DeleteFunc(m.strikes, func(reason Reason, _ int) bool { return reason != ReasonRemoved && reason != ReasonLoggedOut })
+	scanned := m.qr.scanned
+	m.qr.scanned = false
+	if !scanned {
+		m.qr.scans = 0
+	}
+	maps.DeleteFunc(m.strikes, func(reason Reason, _ int) bool {
+		return reason != ReasonRemoved && reason != ReasonLoggedOut && (reason != ReasonPairing || !scanned)
+	})
 	m.do(Shut{m.epoch})
 	m.open(now)
 }

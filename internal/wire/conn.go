@@ -30,6 +30,7 @@ import (
 const (
 	closeGrace = time.Second      // for a websocket to be closed in order
 	storeGrace = 5 * time.Second  // for a pairing that whatsmeow is storing to end
+	silence    = 45 * time.Second // without an answer to a keepalive; the next keepalive comes within 40 s
 	absence    = 30 * time.Second // for whatsmeow to open another connection, or to report the end of the last one
 
 	// ShutLimit is how long Shut takes at most.
@@ -63,6 +64,7 @@ type Conn struct {
 	cancel     context.CancelFunc
 	isShut     bool
 	isReleased bool             // the reconnects are whatsmeow's
+	isLeaving  bool             // the program itself is logging the device out
 	isLost     bool             // a Lost was posted, and no LoggedIn since
 	pairing    chan struct{}    // not nil once a pair-success has come; closed when whatsmeow has handled it
 	isPaired   bool             // pairing is closed
@@ -306,8 +308,16 @@ func (c *Conn) handle(evt any) {
 	case *events.KeepAliveTimeout:
 		// whatsmeow reconnects then, and sends no event for that: keepAliveLoop in its
 		// keepalive.go. Delete when it does.
-		if time.Since(e.LastSuccess) > whatsmeow.KeepAliveMaxFailTime {
+		limit := whatsmeow.KeepAliveMaxFailTime
+		if c.released() {
+			limit = silence
+		}
+		if time.Since(e.LastSuccess) > limit {
 			c.lost(&machine.Failure{Reason: machine.ReasonNetwork, Op: "connection", Err: errSilent}, 0)
+		}
+	case *events.KeepAliveRestored:
+		if c.transport.whileUp(func() {}) {
+			c.post(machine.LoggedIn{Epoch: c.epoch, Account: c.Account()})
 		}
 	case *events.Disconnected:
 		c.lost(&machine.Failure{Reason: machine.ReasonNetwork, Op: "connection", Err: errClosed}, 0)
@@ -340,6 +350,12 @@ func (c *Conn) restarts() bool {
 }
 
 func (c *Conn) lost(err *machine.Failure, tries int) {
+	c.mu.Lock()
+	leaving := c.isLeaving
+	c.mu.Unlock()
+	if leaving && err.Reason == machine.ReasonLoggedOut {
+		err = &machine.Failure{Reason: err.Reason, Op: err.Op, Err: ErrLeft}
+	}
 	c.afterPairing(machine.Lost{Epoch: c.epoch, Err: err, Tries: tries})
 }
 

@@ -32,11 +32,15 @@ func (p *pace) take(own bool) error {
 	if p.paid.Before(now) {
 		p.paid = now
 	}
-	if paid := p.paid.Add(interval); own || paid.Sub(now) <= burst*interval {
-		p.paid = paid
-		return nil
+	paid := p.paid.Add(interval)
+	if most := now.Add(burst * interval); paid.After(most) {
+		if !own {
+			return errPace
+		}
+		paid = most
 	}
-	return errPace
+	p.paid = paid
+	return nil
 }
 
 var errPace = errors.New("the connection has ended too often in the last minutes, and is opened less often now")

@@ -127,6 +127,11 @@ func (c *Conn) sending(node *waBinary.Node) {
 		}
 		return
 	}
+	if _, ok := node.GetOptionalChildByTag("remove-companion-device"); ok {
+		c.mu.Lock()
+		c.isLeaving = true
+		c.mu.Unlock()
+	}
 	reg, ok := node.GetOptionalChildByTag("link_code_companion_reg")
 	if !ok {
 		return
