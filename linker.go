@@ -139,7 +139,8 @@ func (l *Linker) start(ctx context.Context, cfg machine.Config) <-chan Event {
 
 // Attend says that somebody is at the phone and at the screen now. A Supervise that
 // pauses between rounds of codes that nobody took offers codes at once. Attend may be
-// called at any time, also when nothing is running.
+// called at any time, also when nothing is running. Call it for what a person does: each
+// call ends a pause, so a page that calls Attend by itself undoes the pauses.
 func (l *Linker) Attend() {
 	l.attended()
 	l.mu.Lock()
@@ -336,8 +337,8 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		}
 		return errorAt(atUnlink, failure)
 	}
-	// Before forget releases the lease. WhatsApp has removed the device, so the end of ctx
-	// must not keep the session.
+	// The session is deleted before forget releases the lease. WhatsApp has removed the
+	// device, so the end of ctx must not keep the session.
 	failure := l.deleteSession(context.WithoutCancel(ctx), op)
 	l.forget(Status{State: StateIdle})
 	if failure != nil {
