@@ -414,7 +414,7 @@ func TestPains32TroubleWithTheVersionPageIsNetworkTrouble(t *testing.T) {
 // Attend counts although it comes when a Link has just ended.
 func TestAttendIsNeverLost(t *testing.T) {
 	t.Parallel()
-	for late := time.Duration(0); late < 40*time.Millisecond; late += 4 * time.Millisecond {
+	for late := time.Duration(0); late < 40*time.Millisecond; late += 10 * time.Millisecond {
 		rig.Bubble(t, func(t *testing.T) {
 			settings := walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}
 			r := rig.New(t, settings, rig.WithStore(slowRelease{rig.MemoryStore(t)}))

@@ -32,7 +32,7 @@ func TestSuperviseLivesWithRandomFaults(t *testing.T) {
 	if slow {
 		t.Skip("exsync.Event of go.mau.fi/util has a data race when a connection ends during whatsmeow's first requests.")
 	}
-	lives, length := 4, 2*day
+	lives, length := 3, day
 	if text := os.Getenv("WALINK_MONTHS"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
