@@ -64,11 +64,17 @@ func Doubt(version wastore.WAVersionContainer) string {
 	farthest[2] += farthestAhead
 	switch {
 	case version.LessThan(builtIn):
-		return fmt.Sprintf("the page of WhatsApp Web names %s, which is older than this build's %s and is not announced", version, builtIn)
+		return fmt.Sprintf("the page of WhatsApp Web names %s, which is older than this build's %s and is not announced", name(version), name(builtIn))
 	case farthest.LessThan(version):
-		return fmt.Sprintf("the page of WhatsApp Web names %s, which is too far ahead of this build's %s and is not announced", version, builtIn)
+		return fmt.Sprintf("the page of WhatsApp Web names %s, which is too far ahead of this build's %s and is not announced", name(version), name(builtIn))
 	}
 	return ""
+}
+
+// name returns the version in digits. String of a WAVersionContainer (whatsmeow's
+// store/clientpayload.go) is wrong for large numbers on 32 bits. Delete when it is not.
+func name(version wastore.WAVersionContainer) string {
+	return fmt.Sprintf("%d.%d.%d", version[0], version[1], version[2])
 }
 
 // BuiltIn names the version of this build, and how old it is in days if it is the one that
@@ -77,7 +83,7 @@ func BuiltIn(now time.Time) string {
 	version := wastore.GetWAVersion()
 	released := time.Date(2026, time.September, 21, 0, 0, 0, 0, time.UTC)
 	if version != (wastore.WAVersionContainer{2, 3000, 1047769893}) || now.Before(released) {
-		return version.String()
+		return name(version)
 	}
-	return fmt.Sprintf("%s (%d days old)", version, now.Sub(released)/(24*time.Hour))
+	return fmt.Sprintf("%s (%d days old)", name(version), now.Sub(released)/(24*time.Hour))
 }
