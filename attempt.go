@@ -211,6 +211,7 @@ func (a *attempt) step(in machine.Input) {
 		case machine.AllowCode:
 			a.workers.Go(func() { a.inbox.Put(machine.CodeAllowed{Err: a.countCode(e.Alone)}) })
 		case machine.RequestCode:
+			a.linker.seen.ask()
 			a.workers.Go(func() { a.requestCode(conn, e.Alone) })
 		case machine.AskHook:
 			a.askHook(e)

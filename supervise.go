@@ -106,7 +106,7 @@ type supervisor struct {
 
 	until   time.Time // until then somebody is there: the program has just started, or Attend was called
 	gone    bool      // the next Link must find the session stored: another program has had it
-	offered bool      // the last Link showed codes
+	offered bool      // the last Link showed QR codes
 	patience
 	lost *machine.Failure // why the connection is down; nil while it is up
 }
@@ -192,6 +192,7 @@ func (s *supervisor) link(ctx context.Context) *Error {
 		return &Error{Reason: ErrClosed, Op: "link"}
 	}
 	s.inbox = queue.New[machine.Input]() // late inputs of an earlier client go into the old inbox
+	s.linker.seen.hasAsked()             // those of the Link before do not count
 	events := s.linker.start(ctx, s.config())
 	s.linker.mu.Unlock()
 	s.gone, s.offered = false, false
@@ -211,7 +212,7 @@ func (s *supervisor) link(ctx context.Context) *Error {
 			if event.Kind() == KindLinked {
 				return nil
 			}
-			s.offered = s.offered || event.Kind() == KindPairingCode || event.Kind() == KindQRCode
+			s.offered = s.offered || event.Kind() == KindQRCode
 		}
 	}
 }
@@ -224,7 +225,8 @@ func (s *supervisor) emit(event Event) {
 
 // wait announces the next Link and waits for its time, or until somebody is there.
 func (s *supervisor) wait(ctx context.Context, why *Error) {
-	pause, why := s.next(why, s.linker.seen.isStored(), s.offered, s.present())
+	asked := s.linker.seen.hasAsked()
+	pause, why := s.next(why, s.linker.seen.isStored(), s.offered || asked, s.present())
 	s.emit(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
 	if s.sleep(ctx, pause) {
 		s.attend()
@@ -305,7 +307,7 @@ type patience struct {
 
 // next returns the pause before the next Link, and the failure with the remedy that
 // fits by then. stored says that the session is stored; offered says that the Link has
-// shown codes; present says that somebody is there.
+// shown or requested codes; present says that somebody is there.
 func (p *patience) next(why *Error, stored, offered, present bool) (time.Duration, *Error) {
 	p.failures++
 	local := errors.Is(why, ErrNetwork) || errors.Is(why, ErrProxy) || errors.Is(why, ErrStore)

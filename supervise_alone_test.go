@@ -50,6 +50,7 @@ func TestPains28CodesThatNobodyTakesBecomeRare(t *testing.T) {
 		"a limit of codes":   {walink.Settings{LinkingMode: walink.ModePairing}, func(s *walinktest.Server) { s.SetCodeLimit(7, 5*time.Hour) }},
 		"refused codes":      {walink.Settings{LinkingMode: walink.ModePairing}, always(walinktest.StageCompanionHello, walinktest.Refuse(429))},
 		"codes with trouble": {walink.Settings{LinkingMode: walink.ModePairing}, always(walinktest.StageCompanionHello, walinktest.Refuse(500))},
+		"requests cut off":   {walink.Settings{LinkingMode: walink.ModePairing}, always(walinktest.StageCompanionHello, walinktest.Drop())},
 		"no answer":          {walink.Settings{LinkingMode: walink.ModePairing}, always(walinktest.StageCompanionHello, walinktest.Silence())},
 		"no network":         {walink.Settings{LinkingMode: walink.ModePairing}, always(walinktest.StageUpgrade, walinktest.Drop())},
 		"no server":          {walink.Settings{}, always(walinktest.StagePairDevice, walinktest.Failure(503))},

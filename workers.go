@@ -286,6 +286,7 @@ type seen struct {
 	mu      sync.Mutex
 	worked  bool   // the store has answered
 	stored  bool   // the session is stored
+	asked   bool   // WhatsApp was asked for a code, since the last call of hasAsked
 	account string // the number of the account that the session has or had; "" if none is known
 }
 
@@ -310,6 +311,20 @@ func (s *seen) link(account string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.worked, s.stored, s.account = true, true, account
+}
+
+// ask notes that WhatsApp is asked for a code, which may end up on the phone.
+func (s *seen) ask() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = true
+}
+
+func (s *seen) hasAsked() (asked bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked, s.asked = s.asked, false
+	return asked
 }
 
 // drop notes that the session was deleted.
