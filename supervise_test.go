@@ -357,12 +357,12 @@ func TestStormOfRestartsIsDamped(t *testing.T) {
 		r.Server.Script(walinktest.StageAfterLogin, walinktest.StreamError(515, "").Always())
 		r.Server.Restart()
 		before := r.Server.Stats().Logins
-		drift[walink.Event](r, 15*time.Minute)
+		rig.Drift[walink.Event](r, 15*time.Minute)
 		if made := r.Server.Stats().Logins - before; made > 60 {
 			t.Errorf("%d logins in 15 minutes", made)
 		}
 		r.Server.Script(walinktest.StageAfterLogin)
-		drift[walink.Event](r, 3*time.Minute)
+		rig.Drift[walink.Event](r, 3*time.Minute)
 		r.CheckUsable()
 	})
 }

@@ -139,7 +139,7 @@ func (listing) Sessions(context.Context) ([]store.Session, error) {
 type late struct{ base http.RoundTripper }
 
 func (l late) RoundTrip(req *http.Request) (*http.Response, error) {
-	<-time.After(nearly)
+	time.Sleep(nearly)
 	return l.base.RoundTrip(req)
 }
 
@@ -196,7 +196,7 @@ func TestExamineEndsAlways(t *testing.T) {
 				if took := time.Since(began); took > test.atMost {
 					t.Errorf("took %s", took)
 				}
-				<-time.After(nearly) // until the slow store is through
+				time.Sleep(nearly) // until the slow store is through
 				wantFirst(t, report, test.first, test.reason)
 				wantChecks(t, report, test.want...)
 			})

@@ -87,6 +87,21 @@ func Await[E walink.Event](r *Rig) E {
 	}
 }
 
+// Drift reads events until the time has passed, and returns those of type E. It is for
+// bubbles only.
+func Drift[E walink.Event](r *Rig, d time.Duration) (seen []E) {
+	r.tb.Helper()
+	for end := time.Now().Add(d); ; {
+		event, ok := r.NextBefore(end)
+		if !ok {
+			return seen
+		}
+		if e, ok := event.(E); ok {
+			seen = append(seen, e)
+		}
+	}
+}
+
 // Rest reads until the channel is closed.
 func (r *Rig) Rest() iter.Seq[walink.Event] {
 	return func(yield func(walink.Event) bool) {

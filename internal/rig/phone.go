@@ -43,6 +43,22 @@ func (r *Rig) Take(ctx context.Context, event walink.Event) {
 	}
 }
 
+// TakeFirst takes the first code that a Supervise shows, and reads until Linked.
+func (r *Rig) TakeFirst() walink.Linked {
+	r.tb.Helper()
+	for {
+		switch e := r.Next().(type) {
+		case walink.PairingCode:
+			r.Enter(e)
+		case walink.QRCode:
+			r.Scan(e)
+		default:
+			continue
+		}
+		return Await[walink.Linked](r)
+	}
+}
+
 // TakeUntilLinked takes every code that the Linker shows, until it is linked.
 func (r *Rig) TakeUntilLinked() {
 	r.tb.Helper()

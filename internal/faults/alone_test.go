@@ -1,0 +1,173 @@
+package faults_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/walink/walink"
+	"github.com/walink/walink/internal/rig"
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/walinktest"
+)
+
+func TestPains28CodesThatNobodyTakesBecomeRare(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		settings walink.Settings
+		trouble  func(s *walinktest.Server)
+	}{
+		"pairing code":       {settings: walink.Settings{LinkingMode: walink.ModePairing}},
+		"QR code":            {},
+		"both":               {settings: walink.Settings{LinkingMode: walink.ModeBoth}},
+		"without a timeout":  {settings: walink.Settings{Timeout: -1}},
+		"a limit of codes":   {walink.Settings{LinkingMode: walink.ModePairing}, func(s *walinktest.Server) { s.SetCodeLimit(7, 5*time.Hour) }},
+		"refused codes":      {walink.Settings{LinkingMode: walink.ModePairing}, always(walinktest.StageCompanionHello, walinktest.Refuse(429))},
+		"codes with trouble": {walink.Settings{LinkingMode: walink.ModePairing}, always(walinktest.StageCompanionHello, walinktest.Refuse(500))},
+		"requests cut off":   {walink.Settings{LinkingMode: walink.ModePairing}, always(walinktest.StageCompanionHello, walinktest.Drop())},
+		"no answer":          {walink.Settings{LinkingMode: walink.ModePairing}, always(walinktest.StageCompanionHello, walinktest.Silence())},
+		"no network":         {walink.Settings{LinkingMode: walink.ModePairing}, always(walinktest.StageUpgrade, walinktest.Drop())},
+		"no server":          {walink.Settings{}, always(walinktest.StagePairDevice, walinktest.Failure(503))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				test.settings.Phone = rig.Number
+				r := rig.New(t, test.settings)
+				r.Supervise(t.Context())
+				linked := r.TakeFirst()
+				time.Sleep(time.Hour)
+				codes, connections := r.Server.CodeRequests(rig.Number), r.Server.Stats().Connections
+				if test.trouble != nil {
+					test.trouble(r.Server)
+				}
+				r.Phone.Remove(linked.Account.JID)
+				var rounds []time.Time
+				for _, retrying := range rig.Drift[walink.Retrying](r, 24*time.Hour) {
+					rounds = append(rounds, retrying.At)
+				}
+				if codes = r.Server.CodeRequests(rig.Number) - codes; codes > 10 {
+					t.Errorf("%d code requests in a day", codes)
+				}
+				if connections = r.Server.Stats().Connections - connections; connections > 80 {
+					t.Errorf("%d connections in a day", connections)
+				}
+				for i := 1; i < len(rounds); i++ {
+					if pause := rounds[i].Sub(rounds[i-1]); pause > 6*time.Hour {
+						t.Errorf("a round comes %v after the one before", pause)
+					}
+				}
+				if last := rounds[len(rounds)-1]; time.Until(last) < 0 {
+					t.Errorf("no event says when the next round is: %v", rounds)
+				}
+				for _, stage := range everyStage {
+					r.Server.Script(stage)
+				}
+				start := time.Now()
+				r.Linker.Attend()
+				if r.TakeFirst(); time.Since(start) > 15*time.Second {
+					t.Errorf("Linked comes %v after Attend", time.Since(start))
+				}
+				r.CheckUsable()
+			})
+		})
+	}
+}
+
+func always(stage walinktest.Stage, action walinktest.Action) func(*walinktest.Server) {
+	return func(s *walinktest.Server) { s.Script(stage, action.Always()) }
+}
+
+// Somebody who attends a round that began without them has the time of a whole Link.
+func TestAttendDuringARoundGivesItTheTimeOfAPerson(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing})
+		r.Supervise(t.Context())
+		linked := r.TakeFirst()
+		r.Phone.Remove(linked.Account.JID)
+		for drifted := time.Duration(0); drifted < 24*time.Hour; drifted += time.Hour {
+			rig.Drift[walink.Retrying](r, time.Hour)
+		}
+		rig.Await[walink.PairingCode](r)
+		r.Linker.Attend()
+		start := time.Now()
+		if codes := rig.Drift[walink.PairingCode](r, 9*time.Minute); len(codes) < 2 {
+			t.Errorf("%d codes follow in 9 minutes", len(codes))
+		}
+		if retries := rig.Drift[walink.Retrying](r, 5*time.Minute); len(retries) == 0 || retries[0].At.Sub(start) < 10*time.Minute {
+			t.Errorf("the round is over too soon: %v", retries)
+		}
+		r.Linker.Attend()
+		r.Enter(rig.Await[walink.PairingCode](r))
+		rig.Await[walink.Linked](r)
+	})
+}
+
+// Attend counts although it comes when a Link has just ended.
+func TestAttendIsNeverLost(t *testing.T) {
+	t.Parallel()
+	for late := time.Duration(0); late < 40*time.Millisecond; late += 10 * time.Millisecond {
+		rig.Bubble(t, func(t *testing.T) {
+			settings := walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}
+			r := rig.New(t, settings, rig.WithStore(slowRelease{rig.MemoryStore(t)}))
+			r.Supervise(t.Context())
+			linked := r.TakeFirst()
+			r.Phone.Remove(linked.Account.JID)
+			rig.Drift[walink.Event](r, 15*time.Minute)
+			alone := rig.Await[walink.PairingCode](r)
+			time.Sleep(time.Until(alone.Expires) + late)
+			r.Linker.Attend()
+			start := time.Now()
+			if r.Enter(rig.Await[walink.PairingCode](r)); time.Since(start) > 10*time.Second {
+				t.Errorf("the code comes %v after Attend, %v after the one before", time.Since(start), late)
+			}
+			rig.Await[walink.Linked](r)
+		})
+	}
+}
+
+// slowRelease is a Store that takes 20 ms to release a lease.
+type slowRelease struct{ rig.Memory }
+
+func (s slowRelease) ReleaseLease(ctx context.Context, lease store.Lease) error {
+	time.Sleep(20 * time.Millisecond)
+	return s.Memory.ReleaseLease(ctx, lease)
+}
+
+// A hiccup of the Store does not turn a person into nobody.
+func TestPersonStaysAPersonWhenTheStoreFailsForAMoment(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		st := &faultyStore{fullStore: rig.MemoryStore(t)}
+		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}, rig.WithStore(st))
+		r.Supervise(t.Context())
+		linked := r.TakeFirst()
+		r.Phone.Remove(linked.Account.JID)
+		rig.Drift[walink.Event](r, 24*time.Hour)
+		fail(callCode, errDiskFull)(st)
+		r.Linker.Attend()
+		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrStore)
+		st.heal()
+		if codes := rig.Drift[walink.PairingCode](r, 8*time.Minute); len(codes) < 2 {
+			t.Errorf("%d codes follow in 8 minutes", len(codes))
+		}
+	})
+}
+
+func TestSuperviseWaitsForAStoreThatFailsWhileAPersonIsPairing(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		st := &faultyStore{fullStore: rig.MemoryStore(t)}
+		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}, rig.WithStore(st))
+		r.Supervise(t.Context())
+		rig.Await[walink.PairingCode](r)
+		fail(callCode, errDiskFull)(st)
+		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrStore)
+		rig.Drift[walink.Event](r, 10*time.Minute)
+		st.heal()
+		r.Linker.Attend()
+		r.Enter(rig.Await[walink.PairingCode](r))
+		rig.Await[walink.Linked](r)
+	})
+}
