@@ -44,8 +44,8 @@ type attempt struct {
 	facts   facts
 	calls   calls
 
-	unlinking bool // for Unlink: this attempt logs a stored session in, and links nothing
-	patient   bool // nobody waits for a code: nothing is dialed before the lease
+	unlinking  bool // for Unlink: this attempt logs a stored session in, and links nothing
+	leaseFirst bool // nobody waits for a code: nothing is dialed before the lease
 
 	base    context.Context //nolint:containedctx // see run
 	work    context.Context //nolint:containedctx // see run
@@ -67,6 +67,7 @@ type attempt struct {
 // ends. Connections and leases use base, because they outlive the Link; Shut and
 // Release end them.
 func (a *attempt) run(ctx context.Context, previous *wire.Conn) {
+	a.linker.seen.offer(false)
 	a.base = context.WithoutCancel(ctx)
 	work, stop := context.WithCancel(ctx)
 	defer stop()
@@ -211,7 +212,7 @@ func (a *attempt) step(in machine.Input) {
 		case machine.AllowCode:
 			a.workers.Go(func() { a.inbox.Put(machine.CodeAllowed{Err: a.countCode(e.Alone)}) })
 		case machine.RequestCode:
-			a.linker.seen.ask()
+			a.linker.seen.offer(true)
 			a.workers.Go(func() { a.requestCode(conn, e.Alone) })
 		case machine.AskHook:
 			a.askHook(e)
@@ -252,7 +253,9 @@ func (a *attempt) emit(event Event) {
 		return
 	case Paired:
 		a.linker.seen.link(e.Account.JID.User)
-	case Connecting, PairingCode, QRCode, Withdrawn, PasskeyRequired, PasskeyConfirmation, Retrying,
+	case QRCode:
+		a.linker.seen.offer(true)
+	case Connecting, PairingCode, Withdrawn, PasskeyRequired, PasskeyConfirmation, Retrying,
 		Disconnected, Reconnected, Standby:
 	}
 	a.linker.observe(event)

@@ -123,7 +123,7 @@ func (l *Linker) start(ctx context.Context, cfg machine.Config) <-chan Event {
 	a := &attempt{
 		linker: l, set: l.set, machine: machine.New(cfg), inbox: queue.New[machine.Input](),
 		events: make(chan Event, eventBuffer), out: queue.New[Event](), lease: l.lease,
-		unlinking: l.unlinking, patient: l.unlinking || cfg.Brief, stopHook: func() {}, previous: func() {},
+		unlinking: l.unlinking, leaseFirst: l.unlinking || cfg.Brief, stopHook: func() {}, previous: func() {},
 	}
 	if l.unlinking {
 		a.facts.at = atUnlink

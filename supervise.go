@@ -104,9 +104,8 @@ type supervisor struct {
 	inbox    *queue.Queue[machine.Input] // of the connection after Linked
 	attended chan struct{}               // holds a token once Attend was called
 
-	until   time.Time // until then somebody is there: the program has just started, or Attend was called
-	gone    bool      // the next Link must find the session stored: another program has had it
-	offered bool      // the last Link showed QR codes
+	until time.Time // until then somebody is there: the program has just started, or Attend was called
+	gone  bool      // the next Link must find the session stored: another program has had it
 	patience
 	lost *machine.Failure // why the connection is down; nil while it is up
 }
@@ -192,10 +191,9 @@ func (s *supervisor) link(ctx context.Context) *Error {
 		return &Error{Reason: ErrClosed, Op: "link"}
 	}
 	s.inbox = queue.New[machine.Input]() // late inputs of an earlier client go into the old inbox
-	s.linker.seen.hasAsked()             // those of the Link before do not count
 	events := s.linker.start(ctx, s.config())
 	s.linker.mu.Unlock()
-	s.gone, s.offered = false, false
+	s.gone = false
 	for {
 		out, event := s.out.Head(s.events)
 		select {
@@ -212,7 +210,6 @@ func (s *supervisor) link(ctx context.Context) *Error {
 			if event.Kind() == KindLinked {
 				return nil
 			}
-			s.offered = s.offered || event.Kind() == KindQRCode
 		}
 	}
 }
@@ -225,8 +222,7 @@ func (s *supervisor) emit(event Event) {
 
 // wait announces the next Link and waits for its time, or until somebody is there.
 func (s *supervisor) wait(ctx context.Context, why *Error) {
-	asked := s.linker.seen.hasAsked()
-	pause, why := s.next(why, s.linker.seen.isStored(), s.offered || asked, s.present())
+	pause, why := s.next(why, s.linker.seen.isStored(), s.linker.seen.hasOffered(), s.present())
 	s.emit(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
 	if s.sleep(ctx, pause) {
 		s.attend()
@@ -328,7 +324,7 @@ func (p *patience) next(why *Error, stored, offered, present bool) (time.Duratio
 	} else if since := time.Since(p.refused); since >= refusedLong {
 		e := *why
 		e.Err = hint.New(
-			fmt.Errorf("%w (WhatsApp has refused this session for %d hours)", causeOf(why), int(since.Hours())),
+			fmt.Errorf("%w (WhatsApp has refused this session for %d hours)", cmp.Or[error](why.Err, why.Reason), int(since.Hours())),
 			"Unlink this session and link the account again, if the phone still lists the device and nothing else helps.",
 		)
 		why = &e
@@ -336,11 +332,4 @@ func (p *patience) next(why *Error, stored, offered, present bool) (time.Duratio
 	pause := min(shortest<<min(times-1, 20), longest)
 	pause -= time.Duration(jitter * rand.Float64() * float64(pause)) //nolint:gosec // jitter
 	return max(pause, why.RetryAfter), why
-}
-
-func causeOf(err *Error) error {
-	if err.Err != nil {
-		return err.Err
-	}
-	return err.Reason
 }

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/queue"
 	"github.com/walink/walink/internal/redact"
@@ -202,15 +201,7 @@ func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
 	if why.Reason != ErrLoggedOut && why.Reason != ErrRemoved {
 		return why
 	}
-	ctx, cancel := context.WithTimeout(ctx, machine.ServiceLimit)
-	defer cancel()
-	failure, answered, _ := bound.Call(ctx, 0, func(ctx context.Context) (*machine.Failure, error) {
-		return s.linker.deleteSession(ctx, "drop session"), nil
-	})
-	switch {
-	case !answered:
-		return &Error{Reason: ErrStore, Op: "drop session", Err: machine.ErrStoreStalled}
-	case failure != nil:
+	if failure := s.linker.deleteSession(ctx, "drop session"); failure != nil {
 		return errorOf(failure)
 	}
 	return why

@@ -35,7 +35,7 @@ func (a *attempt) load(epoch int) {
 	} else {
 		old = nil
 	}
-	lease, early := a.lease, pending && !a.patient
+	lease, early := a.lease, pending && !a.leaseFirst
 	a.workers.Go(func() {
 		a.previous() // WhatsApp lets a session have one connection only
 		a.linker.evictions.Wait()
@@ -286,7 +286,7 @@ type seen struct {
 	mu      sync.Mutex
 	worked  bool   // the store has answered
 	stored  bool   // the session is stored
-	asked   bool   // WhatsApp was asked for a code, since the last call of hasAsked
+	offered bool   // this Link has shown a code, or asked WhatsApp for one, which may end up on the phone
 	account string // the number of the account that the session has or had; "" if none is known
 }
 
@@ -313,18 +313,17 @@ func (s *seen) link(account string) {
 	s.worked, s.stored, s.account = true, true, account
 }
 
-// ask notes that WhatsApp is asked for a code, which may end up on the phone.
-func (s *seen) ask() {
+// offer notes whether this Link offers codes: false when it begins.
+func (s *seen) offer(offered bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked = true
+	s.offered = offered
 }
 
-func (s *seen) hasAsked() (asked bool) {
+func (s *seen) hasOffered() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	asked, s.asked = s.asked, false
-	return asked
+	return s.offered
 }
 
 // drop notes that the session was deleted.

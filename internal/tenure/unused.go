@@ -30,12 +30,17 @@ type leaseKey struct {
 	since           int64
 }
 
-func keyOf(leaser store.Leaser, l store.Lease) leaseKey {
-	return leaseKey{leaser, l.Session, l.Holder, l.Token, l.Since.UnixNano()}
+// keyOf returns the key of a lease, and false for a Store that cannot be in a key.
+func keyOf(leaser store.Leaser, l store.Lease) (leaseKey, bool) {
+	if !reflect.ValueOf(leaser).Comparable() {
+		return leaseKey{}, false
+	}
+	return leaseKey{leaser, l.Session, l.Holder, l.Token, l.Since.UnixNano()}, true
 }
 
 func (s *leases) add(leaser store.Leaser, l store.Lease) {
-	if !reflect.ValueOf(leaser).Comparable() {
+	key, ok := keyOf(leaser, l)
+	if !ok {
 		return
 	}
 	s.mu.Lock()
@@ -44,28 +49,29 @@ func (s *leases) add(leaser store.Leaser, l store.Lease) {
 		s.set = map[leaseKey]time.Time{}
 	}
 	now := time.Now()
-	for key, end := range s.set {
+	for old, end := range s.set {
 		if end.Before(now) {
-			delete(s.set, key)
+			delete(s.set, old)
 		}
 	}
-	s.set[keyOf(leaser, l)] = now.Add(2 * ttl) // by then the lease has ended
+	s.set[key] = now.Add(2 * ttl) // by then the lease has ended
 }
 
 func (s *leases) remove(leaser store.Leaser, l store.Lease) {
-	if s.has(leaser, l) {
+	if key, ok := keyOf(leaser, l); ok {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		delete(s.set, keyOf(leaser, l))
+		delete(s.set, key)
 	}
 }
 
 func (s *leases) has(leaser store.Leaser, l store.Lease) bool {
-	if !reflect.ValueOf(leaser).Comparable() {
+	key, ok := keyOf(leaser, l)
+	if !ok {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, ok := s.set[keyOf(leaser, l)]
+	_, ok = s.set[key]
 	return ok
 }

@@ -64,7 +64,6 @@ type Conn struct {
 	cancel     context.CancelFunc
 	isShut     bool
 	isReleased bool             // the reconnects are whatsmeow's
-	isLeaving  bool             // the program itself is logging the device out
 	isLost     bool             // a Lost was posted, and no LoggedIn since
 	pairing    chan struct{}    // not nil once a pair-success has come; closed when whatsmeow has handled it
 	isPaired   bool             // pairing is closed
@@ -77,6 +76,7 @@ type Conn struct {
 	helloID    string           // of the last companion_hello
 	codeRef    string           // of the code in the answer to the last companion_hello
 	finishID   string           // of the companion_finish that is on its way
+	leaveID    string           // of the request to remove the device, unless WhatsApp has refused it
 	secret     []byte           // the ADV secret that counts
 	agreed     bool             // the phone has got that secret, and its answer is due
 	renewed    []byte           // the ADV secret that whatsmeow has made meanwhile
@@ -249,28 +249,30 @@ func (c *Conn) socketClosed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.isReleased && !c.isShut {
-		time.AfterFunc(absence, func() { c.missing(&machine.Failure{Reason: machine.ReasonNetwork, Op: "connection", Err: errAbsent}) })
+		time.AfterFunc(absence, c.missing)
 	}
 }
 
-// missing reports that the session is offline, unless that is known.
-func (c *Conn) missing(err *machine.Failure) {
-	c.mu.Lock()
-	known := c.isShut || c.isLost
-	c.mu.Unlock()
-	if !known && !c.IsUp() {
-		c.lost(err, machine.NoTries)
+// missing reports that the session is offline.
+func (c *Conn) missing() {
+	if !c.IsUp() {
+		c.report(&machine.Failure{Reason: machine.ReasonNetwork, Op: "connection", Err: errAbsent})
 	}
 }
 
 // left reports that the program itself has logged the device out: nothing else deletes
 // the device without a word of the server before.
 func (c *Conn) left() {
+	c.report(&machine.Failure{Reason: machine.ReasonLoggedOut, Op: "log out", Err: ErrLeft})
+}
+
+// report reports a loss after the login, unless a loss is known.
+func (c *Conn) report(err *machine.Failure) {
 	c.mu.Lock()
 	known := c.isShut || c.isLost || !c.isReleased
 	c.mu.Unlock()
 	if !known {
-		c.lost(&machine.Failure{Reason: machine.ReasonLoggedOut, Op: "log out", Err: ErrLeft}, machine.NoTries)
+		c.lost(err, machine.NoTries)
 	}
 }
 
@@ -351,7 +353,7 @@ func (c *Conn) restarts() bool {
 
 func (c *Conn) lost(err *machine.Failure, tries int) {
 	c.mu.Lock()
-	leaving := c.isLeaving
+	leaving := c.leaveID != ""
 	c.mu.Unlock()
 	if leaving && err.Reason == machine.ReasonLoggedOut {
 		err = &machine.Failure{Reason: err.Reason, Op: err.Op, Err: ErrLeft}

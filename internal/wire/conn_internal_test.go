@@ -86,6 +86,24 @@ func TestConnPostsWhatArrives(t *testing.T) {
 	}
 }
 
+// A Logout that WhatsApp has refused says nothing about a later removal.
+func TestRemovalIsTheProgramsOwnOnlyIfWhatsAppHasNotRefusedIt(t *testing.T) {
+	t.Parallel()
+	for answer, own := range map[string]bool{"result": true, "error": false} {
+		c := newConn()
+		c.linked = true
+		c.sending(&waBinary.Node{
+			Tag: "iq", Attrs: waBinary.Attrs{"id": "7", "type": "set"}, Content: []waBinary.Node{{Tag: "remove-companion-device"}},
+		})
+		c.received(&waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{"id": "7", "type": answer}})
+		c.received(&waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"}})
+		got := posted(c)
+		if len(got) != 1 || errors.Is(got[0].(machine.Lost).Err.Err, ErrLeft) != own { //nolint:forcetypeassert,errcheck // it would be told
+			t.Errorf("after %s the inputs are %v", answer, got)
+		}
+	}
+}
+
 // whatsmeow handles what follows a pair-success in one goroutine and tells of
 // pair-success in another, so either may come first.
 func TestWhatOvertakesPairSuccessWaitsForIt(t *testing.T) {

@@ -71,6 +71,9 @@ func (c *Conn) receivedIQ(node *waBinary.Node) {
 	// The answer to companion_finish, which whatsmeow only logs.
 	refused := c.finishID != "" && node.Attrs["id"] == c.finishID && node.Attrs["type"] == "error"
 	revealed := c.ceremony.nonceID != "" && node.Attrs["id"] == c.ceremony.nonceID
+	if c.leaveID != "" && node.Attrs["id"] == c.leaveID && node.Attrs["type"] == "error" {
+		c.leaveID = "" // WhatsApp keeps the device
+	}
 	if c.helloID != "" && node.Attrs["id"] == c.helloID {
 		c.codeRef = codeRef(node.GetChildByTag("link_code_companion_reg"))
 	}
@@ -127,18 +130,17 @@ func (c *Conn) sending(node *waBinary.Node) {
 		}
 		return
 	}
-	if _, ok := node.GetOptionalChildByTag("remove-companion-device"); ok {
-		c.mu.Lock()
-		c.isLeaving = true
-		c.mu.Unlock()
-	}
-	reg, ok := node.GetOptionalChildByTag("link_code_companion_reg")
-	if !ok {
+	_, leaves := node.GetOptionalChildByTag("remove-companion-device")
+	reg, registers := node.GetOptionalChildByTag("link_code_companion_reg")
+	if !leaves && !registers {
 		return
 	}
 	id, _ := node.Attrs["id"].(string)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if leaves {
+		c.leaveID = id
+	}
 	switch reg.Attrs["stage"] {
 	case "companion_hello":
 		c.helloID = id

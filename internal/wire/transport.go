@@ -382,9 +382,7 @@ func NewHTTPClient(own *http.Client, proxy *url.URL) *http.Client {
 	}
 }
 
-// track returns a copy of c with its own transport. held reports
-// whether the session is still ours; closed is called when whatsmeow has closed a
-// connection.
+// track returns a copy of c with its own transport, whose fields the parameters are.
 func track(c *http.Client, held func() bool, pace *pace, closed func()) (*http.Client, *transport) {
 	t := &transport{base: c.Transport, held: held, pace: pace, closed: closed}
 	if t.base == nil {
