@@ -58,8 +58,9 @@ func bare(event Event) any {
 	return v.Convert(reflect.StructOf(reflect.VisibleFields(v.Type()))).Interface()
 }
 
-// UnmarshalEvent reads the JSON that [MarshalEvent] writes, and returns the same event. An unknown kind is an error;
-// unknown fields are not, so that older programs read newer events.
+// UnmarshalEvent reads the JSON that [MarshalEvent] writes, and returns the same event. An
+// unknown kind is an error; unknown fields are not, so that older programs read newer
+// events.
 func UnmarshalEvent(data []byte) (Event, error) {
 	var head struct {
 		Kind Kind `json:"kind"`

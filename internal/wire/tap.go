@@ -47,7 +47,7 @@ func (c *Conn) received(node *waBinary.Node) {
 				}
 			}
 		case "companion_reg_refresh":
-			c.awaitPairing() // it reads the secret that whatsmeow now replaces
+			c.awaitPairing() // the pairing reads the secret that whatsmeow now replaces
 		case "passkey_prologue_request":
 			c.noteChallenge(node)
 		case "crsc_continuation":

@@ -206,10 +206,10 @@ func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*s
 // Path returns the path that was given to Open, or that of the database of OpenDB.
 func (s *Store) Path() string { return s.path }
 
-// Close waits up to five seconds for the current transaction, and then closes
-// the database. After [OpenDB] it gives the connections back instead. If the transaction takes longer, Close returns an error. A
-// second Close does nothing. Calls after Close return an error, even those
-// through a device of the Store.
+// Close waits up to five seconds for the current transaction, and then closes the
+// database. After [OpenDB] it gives the connections back instead. If the transaction
+// takes longer, Close returns an error. A second Close does nothing. Calls after Close
+// return an error, even those through a device of the Store.
 //
 // Close the Linkers first. A lease that they have not released ends when it
 // expires. Until then, and for a minute at most, this process keeps the file
