@@ -24,8 +24,9 @@ import (
 
 // load leases the session and takes its device from the store at the same time. It
 // posts a fresh device at once, so that the device connects while the lease is being
-// taken, unless nobody waits for a code. A second look at the store, once the lease is taken, shows whether another
-// program has linked the session meanwhile. A linked device is posted only then.
+// taken, unless nobody waits for a code. A second look at the store, once the lease is
+// taken, shows whether another program has linked the session meanwhile. A linked
+// device is posted only then.
 func (a *attempt) load(epoch int) {
 	old := a.lease
 	leaser, ok := a.linker.store.(store.Leaser)
