@@ -131,6 +131,21 @@ func TestEventsDoNotShowTheirSecrets(t *testing.T) {
 	}
 }
 
+func TestEventsLogTheirErrors(t *testing.T) {
+	t.Parallel()
+	err := &walink.Error{Reason: walink.ErrPasskey, Op: "read challenge"}
+	for _, event := range []walink.Event{
+		walink.QRCode{Fallback: err}, walink.Withdrawn{Err: err}, walink.PasskeyRequired{Err: err}, walink.Retrying{Err: err},
+		walink.Failed{Err: err}, walink.Disconnected{Err: err}, walink.Standby{Err: err},
+	} {
+		var buf bytes.Buffer
+		slog.New(slog.NewTextHandler(&buf, nil)).Info("event", "event", event)
+		if !strings.Contains(buf.String(), "read challenge") {
+			t.Errorf("the log of %s is %s", event.Kind(), &buf)
+		}
+	}
+}
+
 func TestEventsPrintAsSentences(t *testing.T) {
 	t.Parallel()
 	for name, event := range sampleEvents(t) {

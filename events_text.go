@@ -271,8 +271,13 @@ func (e PasskeyConfirmation) LogValue() slog.Value {
 
 // LogValue returns the event without the challenge.
 func (e PasskeyRequired) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("challenge", redacted),
-		slog.Time("expires", e.Expires), slog.Time("handoffExpires", e.HandoffExpires))
+	attrs := []slog.Attr{
+		slog.String("challenge", redacted), slog.Time("expires", e.Expires), slog.Time("handoffExpires", e.HandoffExpires),
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.String("error", text(e.Err)))
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // LogValue returns the event with the numbers redacted.
