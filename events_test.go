@@ -135,8 +135,13 @@ func TestEventsLogTheirErrors(t *testing.T) {
 	t.Parallel()
 	err := &walink.Error{Reason: walink.ErrPasskey, Op: "read challenge"}
 	for _, event := range []walink.Event{
-		walink.QRCode{Fallback: err}, walink.Withdrawn{Err: err}, walink.PasskeyRequired{Err: err}, walink.Retrying{Err: err},
-		walink.Failed{Err: err}, walink.Disconnected{Err: err}, walink.Standby{Err: err},
+		walink.QRCode{Fallback: err},
+		walink.Withdrawn{Err: err},
+		walink.PasskeyRequired{Err: err},
+		walink.Retrying{Err: err},
+		walink.Failed{Err: err},
+		walink.Disconnected{Err: err},
+		walink.Standby{Err: err},
 	} {
 		var buf bytes.Buffer
 		slog.New(slog.NewTextHandler(&buf, nil)).Info("event", "event", event)
@@ -256,7 +261,7 @@ func TestPublishShowsThePersonTheirPartOnly(t *testing.T) {
 		}
 		return string(data)
 	}
-	operators := []string{"db1", "host9", "process 7", "walink@", "database", "web.whatsapp.com on port", "Linker", "proxy that", "other program that"}
+	operators := []string{"db1.internal", "host9", "process 7", "walink@", "database", "web.whatsapp.com on port", "Linker", "proxy that", "other program that"}
 	for name, event := range events {
 		published, redacted := walink.Publish(event), walink.Redact(event)
 		status, err := json.Marshal(walink.Status{}.Apply(event).Publish())
