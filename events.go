@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // Event is one step of a Link: [Connecting], [PairingCode], [QRCode], [Withdrawn],
@@ -265,23 +267,34 @@ func (e Disconnected) String() string        { return sentence(e) }
 func (e Reconnected) String() string         { return sentence(e) }
 func (e Standby) String() string             { return sentence(e) }
 
-// GoString is String, so that %#v shows no secrets either.
-func (e PairingCode) GoString() string { return e.String() }
+// Format prints String with every verb, so that none shows a secret.
+func (e PairingCode) Format(f fmt.State, verb rune) { format(f, verb, e.String()) }
 
-// GoString is String, so that %#v shows no secrets either.
-func (e QRCode) GoString() string { return e.String() }
+// Format prints String with every verb, so that none shows a secret.
+func (e QRCode) Format(f fmt.State, verb rune) { format(f, verb, e.String()) }
 
-// GoString is String, so that %#v shows no secrets either.
-func (e PasskeyConfirmation) GoString() string { return e.String() }
+// Format prints String with every verb, so that none shows a secret.
+func (e PasskeyConfirmation) Format(f fmt.State, verb rune) { format(f, verb, e.String()) }
 
-// GoString is String, so that %#v shows no secrets either.
-func (e PasskeyRequired) GoString() string { return e.String() }
+// Format prints String with every verb, so that none shows a secret.
+func (e PasskeyRequired) Format(f fmt.State, verb rune) { format(f, verb, e.String()) }
 
-// GoString is String, so that %#v shows no secrets either.
-func (e Withdrawn) GoString() string { return e.String() }
+// Format prints String with every verb, so that none shows a whole number.
+func (e Withdrawn) Format(f fmt.State, verb rune) { format(f, verb, e.String()) }
 
-// sentence describes an event in one sentence, or two, without its secrets.
-func sentence(event Event) string {
+// format prints text, which is what a value shows of itself, with the verb and the flags of f.
+func format(f fmt.State, verb rune, text string) {
+	if verb == 'v' {
+		verb = 's' // %#v would quote the text
+	}
+	_, _ = fmt.Fprintf(f, strings.ReplaceAll(fmt.FormatString(f, verb), "#", ""), text)
+}
+
+// sentence describes an event in one sentence, or two, without its secrets and without
+// what a terminal would obey.
+func sentence(event Event) string { return redact.Line(words(event)) }
+
+func words(event Event) string {
 	switch e := event.(type) {
 	case Connecting:
 		return fmt.Sprintf("Attempt %d connects to WhatsApp.", e.Attempt)

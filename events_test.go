@@ -122,7 +122,10 @@ func TestEventsDoNotShowTheirSecrets(t *testing.T) {
 		log.Info("event", "event", event)
 		jsonLog := slog.New(slog.NewJSONHandler(&buf, nil))
 		jsonLog.Info("event", "event", event)
-		fmt.Fprintf(&buf, "%v\n%+v\n%s\n%#v\n", event, event, event, event)
+		for _, verb := range allVerbs {
+			fmt.Fprintf(&buf, "%"+string(verb)+"\n", event)
+			fmt.Fprintf(&buf, "%+#"+string(verb)+"\n", event)
+		}
 		for _, secret := range []string{secretCode, "advsecret", "noisekey", "c2VjcmV0", secretNumber, "551187654321"} {
 			if strings.Contains(buf.String(), secret) {
 				t.Errorf("%s shows %q:\n%s", name, secret, buf.String())

@@ -323,7 +323,7 @@ func (e Reconnected) LogValue() slog.Value {
 
 // LogValue returns the event with the error as text.
 func (e Standby) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("holder", e.Holder), slog.String("error", text(e.Err)))
+	return slog.GroupValue(slog.String("holder", redact.Line(e.Holder)), slog.String("error", text(e.Err)))
 }
 
 func text(err *Error) string {

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"unicode"
 
 	wastore "go.mau.fi/whatsmeow/store"
 
@@ -124,4 +126,30 @@ func TestSessionsNamedLikeANumberAreMasked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The owner of the account chose the names.
+func TestNamesOfTheAccountAreShownAndNotObeyed(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		const evil = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\u009b31mPadaria\u202e\n"
+		r := rig.New(t, walink.Settings{}, rig.WithPhone(walinktest.WithBusinessName(evil), walinktest.WithPlatform(evil)))
+		account := r.LinkByQR().Account
+		if want := "]52;c;ZXZpbA== [2J 31mPadaria"; account.BusinessName != want || account.Platform != want {
+			t.Errorf("the account's names are %q and %q", account.BusinessName, account.Platform)
+		}
+		resumed := r.Again(walink.Settings{})
+		resumed.Link(t.Context())
+		r.Seen = append(r.Seen, resumed.Linked())
+		// Events also come from JSON that another program has written.
+		account.BusinessName = evil
+		r.Seen = append(r.Seen, walink.Linked{Account: account}, walink.Standby{Holder: evil, Err: &walink.Error{Reason: walink.ErrStore, Err: errors.New(evil)}})
+		for _, event := range r.Seen {
+			for _, text := range []string{fmt.Sprint(event), fmt.Sprintf("%#v", event), event.(slog.LogValuer).LogValue().String()} {
+				if strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) }) {
+					t.Errorf("%s shows %q", event.Kind(), text)
+				}
+			}
+		}
+	})
 }

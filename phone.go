@@ -7,6 +7,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/internal/number"
+	"github.com/walink/walink/internal/redact"
 )
 
 // Phone is the number of a WhatsApp account, with its country code.
@@ -112,19 +113,19 @@ type Account struct {
 	Platform string `json:"platform,omitempty"`
 }
 
-// String describes the account with the number redacted.
+// String describes the account with the number redacted, in one line.
 func (a Account) String() string {
 	if a.BusinessName != "" {
-		return fmt.Sprintf("%s (%s)", a.Phone.Redacted(), a.BusinessName)
+		return redact.Line(fmt.Sprintf("%s (%s)", a.Phone.Redacted(), a.BusinessName))
 	}
 	return a.Phone.Redacted()
 }
 
-// GoString is String, so that %#v does not show the number either.
-func (a Account) GoString() string { return a.String() }
+// Format prints String with every verb, so that none shows the whole number.
+func (a Account) Format(f fmt.State, verb rune) { format(f, verb, a.String()) }
 
 // LogValue returns the account with the number redacted.
 func (a Account) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("phone", a.Phone.Redacted()), slog.Int("device", int(a.JID.Device)),
-		slog.String("platform", a.Platform))
+		slog.String("platform", redact.Line(a.Platform)))
 }

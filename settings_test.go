@@ -374,6 +374,10 @@ func FuzzParseSettings(f *testing.F) {
 	})
 }
 
+// allVerbs are the verbs of fmt, and one that it does not know. For %p and %w fmt calls no
+// method of a value.
+const allVerbs = "vTtbcdoOqxXUeEfFgGsz"
+
 func TestSettingsPrintNoSecrets(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]walink.Settings{
@@ -386,6 +390,10 @@ func TestSettingsPrintNoSecrets(t *testing.T) {
 		slog.New(slog.NewJSONHandler(&buf, nil)).Info("settings", "settings", s, "pointer", &s)
 		fmt.Fprintf(&buf, "%v %+v %#v %s %v %v\n", s, s, s, s, &s, []walink.Settings{s})
 		fmt.Fprintf(&buf, "%+v", struct{ Settings walink.Settings }{s})
+		for _, verb := range allVerbs {
+			fmt.Fprintf(&buf, "%"+string(verb), s)
+			fmt.Fprintf(&buf, "%+#"+string(verb), &s)
+		}
 		for _, secret := range []string{"heim", "98765", "4321"} {
 			if strings.Contains(buf.String(), secret) {
 				t.Errorf("%s: the settings show %q:\n%s", name, secret, &buf)

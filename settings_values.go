@@ -108,8 +108,15 @@ func (s Settings) String() string {
 	return string(data)
 }
 
-// GoString is String with the type in front.
-func (s Settings) GoString() string { return "walink.Settings" + s.String() }
+// Format prints String with every verb, so that none shows a secret, and %#v with the type
+// in front.
+func (s Settings) Format(f fmt.State, verb rune) {
+	text := s.String()
+	if verb == 'v' && f.Flag('#') {
+		text = "walink.Settings" + text
+	}
+	format(f, verb, text)
+}
 
 // LogValue returns what String returns.
 func (s Settings) LogValue() slog.Value { return slog.StringValue(s.String()) }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"time"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // State is the state of a Linker.
@@ -157,7 +159,7 @@ func (s Status) LogValue() slog.Value {
 		attrs = append(attrs, slog.Time("retryAt", s.RetryAt))
 	}
 	if s.Holder != "" {
-		attrs = append(attrs, slog.String("holder", s.Holder))
+		attrs = append(attrs, slog.String("holder", redact.Line(s.Holder)))
 	}
 	if s.Err != nil {
 		attrs = append(attrs, slog.String("error", s.Err.Error()))

@@ -11,6 +11,7 @@ import (
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/queue"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/internal/tenure"
 	"github.com/walink/walink/internal/wire"
 	"github.com/walink/walink/store"
@@ -262,7 +263,7 @@ func (s *supervisor) sleep(ctx context.Context, pause time.Duration) (attended b
 func (s *supervisor) standBy(ctx context.Context, why *Error) {
 	busy := &store.BusyError{}
 	errors.As(why, &busy)
-	s.emit(Standby{Holder: busy.Lease.Holder, Err: why})
+	s.emit(Standby{Holder: redact.Line(busy.Lease.Holder), Err: why})
 	l := s.linker
 	leaser, _ := l.store.(store.Leaser) // the failure comes from its lease
 	for ctx.Err() == nil {

@@ -1,6 +1,6 @@
 // Package redact makes texts fit to be shown: Text and its relatives mask secrets,
-// which are pairing codes, QR payloads, keys and phone numbers, and Line keeps a text
-// from outside to one short line.
+// which are pairing codes, QR payloads, keys and phone numbers, Plain takes out what a
+// terminal would obey, and Line keeps a text from outside to one short line.
 package redact
 
 import (
@@ -15,14 +15,11 @@ const (
 	gap     = " … "
 )
 
-// Line returns s as one line of at most 500 bytes. A run of line breaks and other
-// control characters becomes a space, unless a space or the end of the line is next
-// to it. Line drops characters that change the direction of the text after them, and
-// replaces what is not UTF-8 by U+FFFD. A text that is too long loses its middle.
-func Line(s string) string {
-	if len(s) > 4*longest { // the rest is lost in any case, and may be huge
-		s = s[:2*longest] + gap + s[len(s)-2*longest:]
-	}
+// Plain returns s without what a terminal or a log would obey. A run of line breaks and
+// other control characters becomes a space, unless a space or the end of s is next to it.
+// Plain drops characters that change the direction of the text after them, and replaces
+// what is not UTF-8 by U+FFFD.
+func Plain(s string) string {
 	var b strings.Builder
 	space := false // a run of control characters is in front of r
 	last := ' '    // the last character of b
@@ -40,7 +37,16 @@ func Line(s string) string {
 		space, last = false, r
 		b.WriteRune(r)
 	}
-	line := b.String()
+	return b.String()
+}
+
+// Line returns [Plain] of s as one line of at most 500 bytes. A text that is too long
+// loses its middle.
+func Line(s string) string {
+	if len(s) > 4*longest { // the rest is lost in any case, and may be huge
+		s = s[:2*longest] + gap + s[len(s)-2*longest:]
+	}
+	line := Plain(s)
 	if len(line) <= longest {
 		return line
 	}

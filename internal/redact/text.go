@@ -20,9 +20,9 @@ var (
 	separated = regexp.MustCompile(`\+?\p{Nd}(?:[^\pL\p{Nd}]{0,3}\p{Nd}){6,}`)
 )
 
-// Text replaces everything in text that looks like a secret by [Mark].
+// Text returns [Plain] of text with [Mark] in place of everything that looks like a secret.
 func Text(text string) string {
-	text = qrPayload.ReplaceAllString(text, Mark)
+	text = qrPayload.ReplaceAllString(Plain(text), Mark)
 	text = longWord.ReplaceAllString(text, Mark)
 	text = pairCode.ReplaceAllString(text, Mark)
 	return Numbers(text)

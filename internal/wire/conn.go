@@ -25,6 +25,7 @@ import (
 
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/queue"
+	"github.com/walink/walink/internal/redact"
 )
 
 const (
@@ -382,6 +383,7 @@ func deviceAccount(d *wastore.Device) machine.Account {
 	return accountOf(d.GetJID(), d.GetLID(), d.BusinessName, d.Platform)
 }
 
+// accountOf cleans the names: the account's owner chose them.
 func accountOf(jid, lid types.JID, business, platform string) machine.Account {
-	return machine.Account{JID: jid, LID: lid, BusinessName: business, Platform: platform}
+	return machine.Account{JID: jid, LID: lid, BusinessName: redact.Line(business), Platform: redact.Line(platform)}
 }

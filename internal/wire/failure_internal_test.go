@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.mau.fi/whatsmeow"
 	waBinary "go.mau.fi/whatsmeow/binary"
 
 	"github.com/walink/walink/internal/hint"
@@ -54,14 +55,24 @@ func TestStreamErrorsSayWhatTheNodeSays(t *testing.T) {
 		`with code "401" <conflict type="device_removed">`: {
 			Attrs: waBinary.Attrs{"code": "401"}, Content: []waBinary.Node{child("conflict", "device_removed")},
 		},
-		`with no reason`:    {},
-		`with <a> <b> <c>`:  {Content: []waBinary.Node{child("a", ""), child("b", ""), child("c", ""), child("d", "")}},
-		`with <[redacted]>`: {Content: []waBinary.Node{child("5511987654321", "")}},
+		`with no reason`:                   {},
+		`with <a> <b> <c>`:                 {Content: []waBinary.Node{child("a", ""), child("b", ""), child("c", ""), child("d", "")}},
+		`with <[redacted]>`:                {Content: []waBinary.Node{child("5511987654321", "")}},
+		`with <a type="\x1b[2J\u009b31m">`: {Content: []waBinary.Node{child("a", "\x1b[2J\u009b31m")}},
+		`with code "[2J"`:                  {Attrs: waBinary.Attrs{"code": "\x1b[2J\u202e"}},
 	} {
 		node.Tag = "stream:error"
 		failure, _ := streamError(&node, false)
 		if got := failure.Err.Error(); !strings.HasSuffix(got, want) {
 			t.Errorf("the cause is %q, want %q at its end", got, want)
 		}
+	}
+}
+
+func TestServersTextIsNotObeyed(t *testing.T) {
+	t.Parallel()
+	failure := refused("request code", machine.ReasonServer, &whatsmeow.IQError{Code: 400, Text: "\x1b]52;c;ZXZpbA==\x07bad-request\u202e\n"})
+	if text := failure.Err.Error(); text != "WhatsApp answered 400 ]52;c;ZXZpbA== bad-request" {
+		t.Errorf("the cause is %q", text)
 	}
 }

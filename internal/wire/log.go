@@ -100,7 +100,8 @@ func (l *logger) logf(level slog.Level, msg string, args []any) {
 		safe[i] = safeArg(arg)
 	}
 	// %p prints a pointer, and safeArg leaves nothing of that but its type.
-	l.log.LogAttrs(l.ctx, level, fmt.Sprintf(strings.ReplaceAll(msg, "%p", "%s"), safe...), slog.String("module", l.module))
+	line := fmt.Sprintf(strings.ReplaceAll(msg, "%p", "%s"), safe...)
+	l.log.LogAttrs(l.ctx, level, redact.Plain(line), slog.String("module", l.module))
 }
 
 // safeArg reduces arguments that are known to hold secrets, and masks every text.

@@ -2,8 +2,10 @@ package wire
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,5 +63,31 @@ func TestWhatsmeowsLogLosesItsSecrets(t *testing.T) {
 		if want := map[bool]int{true: 1}[isNode]; tapped != want {
 			t.Errorf("%q was tapped %d times, want %d", c.format, tapped, want)
 		}
+	}
+}
+
+// lines is a handler that keeps the messages.
+type lines struct {
+	slog.Handler
+	all *[]string
+}
+
+func (l lines) Handle(_ context.Context, r slog.Record) error {
+	*l.all = append(*l.all, r.Message)
+	return nil
+}
+
+func TestWhatsmeowsLogIsPlainText(t *testing.T) {
+	t.Parallel()
+	const evil = "\x1b[2J\u009b31m\u202ename\r\n"
+	var got []string
+	l := &logger{ctx: t.Context(), log: slog.New(lines{slog.Default().Handler(), &got})}
+	l.Warnf("name %s", evil)
+	l.Warnf("failed: %v", errors.New(evil))
+	l.Warnf("stream error %s", &waBinary.Node{Tag: evil, Attrs: waBinary.Attrs{"type": evil}})
+	l.Warnf("three %d\nlines\n", 3)
+	want := []string{"name [2J 31mname", "failed: [2J 31mname", "stream error < [2J 31mname type= [2J 31mname >", "three 3 lines"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the log is %q, want %q", got, want)
 	}
 }
