@@ -60,10 +60,10 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 	if absent.Is(st) {
 		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: hint.New(errors.New("the store is nil"), "Give New an open store.")}
 	}
-	if failure := replacedTransport("new"); failure != nil {
-		return nil, errorOf(failure)
+	if err := wire.Unfit(false); err != nil {
+		return nil, &Error{Reason: ErrInvalidSettings, Op: "new", Err: err}
 	}
-	set.conn.HTTP = wire.NewHTTPClient(settings.HTTPClient, set.conn.Proxy)
+	set.conn.HTTP, set.conn.Direct = wire.NewHTTPClient(settings.HTTPClient, set.conn.Proxy)
 	l := &Linker{store: st, set: &set, status: Status{State: StateIdle}}
 	set.conn.Reject = l.reject
 	set.logger, l.log = logcall.Wrap(set.logger)

@@ -117,6 +117,31 @@ func TestDefaultTransportThatIsReplacedAfterNewIsAFailure(t *testing.T) {
 	})
 }
 
+// The process has a simulated WhatsApp, and whatsmeow trusts one key only.
+func TestProcessThatTrustsASimulatedWhatsAppDoesNotConnectToTheRealOne(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		linker, err := walink.New(r.Store, walink.Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer linker.Close()
+		events, err := linker.Link(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var last walink.Event
+		for last = range events {
+		}
+		failed, _ := last.(walink.Failed)
+		rig.WantReason(t, failed.Err, walink.ErrInvalidSettings)
+		if remedy := failed.Err.Remedy(); !strings.Contains(remedy, "another process") || !strings.Contains(failed.Err.Error(), "simulated") {
+			t.Errorf("%v, remedy %q", failed.Err, remedy)
+		}
+	})
+}
+
 // closing is a handler that has a lock while it works, as most have, and that closes
 // the Linker when it gets a certain message.
 type closing struct {

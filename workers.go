@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -110,8 +109,9 @@ func usable(d *wastore.Device) bool {
 
 // connect opens a connection for the device.
 func (a *attempt) connect(e machine.Connect) {
-	if failure := replacedTransport("connect"); failure != nil {
-		a.inbox.Put(machine.Lost{Epoch: e.Epoch, Err: failure, Tries: machine.NoTries})
+	if err := wire.Unfit(a.set.conn.Direct); err != nil {
+		failure := machine.Failure{Reason: machine.Reason(ErrInvalidSettings), Op: "connect", Err: err}
+		a.inbox.Put(machine.Lost{Epoch: e.Epoch, Err: &failure, Tries: machine.NoTries})
 		return
 	}
 	device, _ := e.Device.(*wastore.Device)
@@ -119,18 +119,6 @@ func (a *attempt) connect(e machine.Connect) {
 		Epoch: e.Epoch, Device: device, Inbox: a.inbox, Held: a.lease.Holds, Patient: e.Resume, Supervised: a.linker.isSupervised(),
 	})
 	a.workers.Go(a.conn.Connect)
-}
-
-// replacedTransport returns why no client can be made, or nil.
-func replacedTransport(op string) *machine.Failure {
-	if _, ok := http.DefaultTransport.(*http.Transport); ok {
-		return nil
-	}
-	// NewClient in whatsmeow's client.go clones it, and panics.
-	return &machine.Failure{Reason: machine.Reason(ErrInvalidSettings), Op: op, Err: hint.New(
-		errors.New("http.DefaultTransport was replaced by something that is not a *http.Transport"),
-		"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.",
-	)}
 }
 
 // countCode counts in the ledger a pairing code that is about to be requested, unless

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +18,7 @@ import (
 	"github.com/walink/walink"
 	"github.com/walink/walink/internal/absent"
 	"github.com/walink/walink/internal/bound"
-	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/wire"
 	"github.com/walink/walink/store"
 )
 
@@ -101,6 +100,7 @@ type doctor struct {
 	store    store.Store
 	settings walink.Settings
 	faults   []error // of the settings; some may be nil
+	direct   bool    // no Settings.HTTPClient leads elsewhere than to WhatsApp
 	unread   bool    // Settings.Check does not find all faults, so the settings are incomplete
 	session  string
 	phone    walink.Phone // zero if there is no usable number
@@ -149,11 +149,9 @@ func newDoctor(st store.Store, settings walink.Settings, faults ...error) *docto
 	if transport, ok := http.DefaultTransport.(*http.Transport); ok {
 		d.transport = transport.Clone()
 		d.base = cmp.Or[http.RoundTripper](d.base, d.transport)
-	} else { // whatsmeow's NewClient clones it, and panics
-		faults = append(slices.Clone(faults), hint.New(errors.New("http.DefaultTransport was replaced by something that is not a *http.Transport"),
-			"Leave http.DefaultTransport as it is, and set Settings.HTTPClient."))
 	}
-	d.faults = append([]error{settings.Check()}, faults...)
+	d.faults = append([]error{settings.Check(), wire.Unfit(false)}, faults...)
+	d.direct = settings.HTTPClient == nil
 	d.unread = errors.Join(faults...) != nil
 	return d
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/store/sqlite"
+	"github.com/walink/walink/walinktest"
 )
 
 // newFrontOf serves handler behind TLS on a loopback address.
@@ -267,6 +268,13 @@ func TestNoiseAndTheClock(t *testing.T) {
 		if got := d.checkNoise(t.Context()).Err.Remedy(); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
+	}
+	walinktest.NewServer(t)
+	d := newPatient(walink.Settings{}, "", nil)
+	d.direct = true
+	d.link = &contact{err: &walink.Error{Reason: walink.ErrNetwork, Op: "connect", Err: errors.New("invalid signature")}}
+	if got := d.checkNoise(t.Context()).Err.Remedy(); !strings.Contains(got, "another process") {
+		t.Errorf("in a process that trusts a simulated WhatsApp the remedy is %q", got)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.mau.fi/libsignal/logger"
+	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/store/sqlite"
@@ -321,10 +322,23 @@ func TestUnusableDatabase(t *testing.T) {
 	r.wants(t, exitFailed, r.stderr, "Not linked: ", "sessions.db", "What to do: ")
 }
 
-// TestSandboxLeavesRealSessionsAlone gives the sandbox a session of another WhatsApp. A
-// login to the sandbox would make the session useless there.
+// TestSandboxLeavesRealSessionsAlone gives the sandbox a session of another WhatsApp, with
+// a LID of its own or from before there were LIDs. A login to the sandbox would make the
+// session useless there.
 func TestSandboxLeavesRealSessionsAlone(t *testing.T) {
 	t.Parallel()
+	for name, lid := range map[string]types.JID{
+		"with a LID": types.NewADJID("123456789012345", types.LIDDomain, 1), "without a LID": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testSandboxLeavesAlone(t, lid)
+		})
+	}
+}
+
+func testSandboxLeavesAlone(t *testing.T, lid types.JID) {
+	t.Helper()
 	bubble(t, func(t *testing.T) {
 		dir := t.TempDir()
 		r := runIn(t.Context(), t, dir, "-sandbox")
@@ -337,11 +351,21 @@ func TestSandboxLeavesRealSessionsAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		device.LID.User = "123456789012345"
+		device.LID = lid
 		if err := errors.Join(device.Save(t.Context()), st.Close()); err != nil {
 			t.Fatal(err)
 		}
-		r = runIn(t.Context(), t, dir, "-sandbox")
-		r.wants(t, exitFailed, r.stderr, "the sandbox cannot use", "was not linked to a server of this package", "-db")
+		before, err := os.ReadFile(filepath.Join(dir, "sessions.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"-sandbox"}, {"-sandbox", "-session", "other"}, {"-sandbox", "-qr"}, {"-sandbox", "-phone", "+49 1512 3456789"}} {
+			r = runIn(t.Context(), t, dir, args...)
+			r.wants(t, exitFailed, r.stderr, "the sandbox cannot use", "was not linked to a server of this package", "-db")
+		}
+		after, err := os.ReadFile(filepath.Join(dir, "sessions.db"))
+		if err != nil || !bytes.Equal(before, after) {
+			t.Errorf("the sandbox has changed the file: %v", err)
+		}
 	})
 }

@@ -29,6 +29,7 @@ type Config struct {
 	DeviceName string
 	Push       bool
 	HTTP       *http.Client
+	Direct     bool     // HTTP leads to WhatsApp and nowhere else
 	Proxy      *url.URL // the proxy of HTTP, to be named in failures; nil if there is none
 	Log        *slog.Logger
 	OnClient   func(*whatsmeow.Client) // may be nil

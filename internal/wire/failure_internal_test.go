@@ -16,10 +16,10 @@ import (
 
 func TestCertificatesHaveRemediesOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	const clock, intercepted, plain = "clock", "intercepts", ""
+	const clock, intercepted, plain, fake = "clock", "intercepts", "", "walinktest"
 	for _, test := range []struct {
 		err  error
-		want string
+		want string // of the remedy
 	}{
 		{errors.New("failed to verify server cert: leaf cert cert certificate expired (…)"), clock},
 		{errors.New("failed to verify server cert: intermediate cert certificate not valid yet (…)"), clock},
@@ -30,10 +30,16 @@ func TestCertificatesHaveRemediesOfTheirOwn(t *testing.T) {
 		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "web.whatsapp.com"}, intercepted},
 		{errors.New("connection refused"), plain},
 	} {
-		failure, _ := connectFailed(fmt.Errorf("dial: %w", test.err), nil)
-		hinted, ok := errors.AsType[*hint.Error](failure.Err)
-		if failure.Reason != machine.ReasonNetwork || ok != (test.want != plain) || ok && !strings.Contains(hinted.Remedy(), test.want) {
-			t.Errorf("%v: %+v", test.err, failure)
+		for _, other := range []bool{false, true} {
+			want := test.want
+			if other && strings.Contains(test.err.Error(), "cert signature") {
+				want = fake
+			}
+			err := certificateFailed(fmt.Errorf("dial: %w", test.err), other)
+			hinted, ok := errors.AsType[*hint.Error](err)
+			if ok != (want != plain) || ok && !strings.Contains(hinted.Remedy(), want) {
+				t.Errorf("%v, with another key %t: %+v", test.err, other, err)
+			}
 		}
 	}
 }

@@ -367,18 +367,19 @@ func (w *wsConn) Close() error {
 }
 
 // NewHTTPClient returns a copy of own, or walink's own client if own is nil. That
-// client uses the proxy for everything: without the proxy nothing connects.
-func NewHTTPClient(own *http.Client, proxy *url.URL) *http.Client {
+// client uses the proxy for everything: without the proxy nothing connects. direct says
+// that the client leads to WhatsApp and nowhere else.
+func NewHTTPClient(own *http.Client, proxy *url.URL) (client *http.Client, direct bool) {
 	switch {
 	case own != nil:
 		c := *own
-		return &c
+		return &c, false
 	case proxy != nil:
 		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert,errcheck // as whatsmeow's NewClient does
 		transport.Proxy = http.ProxyURL(proxy)
-		return &http.Client{Transport: transport}
+		return &http.Client{Transport: transport}, false
 	default:
-		return &http.Client{}
+		return &http.Client{}, true
 	}
 }
 
