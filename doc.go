@@ -245,13 +245,15 @@
 // # After Linked
 //
 // After Link, [Linker.Client] returns the client, connected and logged in. From then on
-// it reconnects by itself and sends its own events.
+// it reconnects by itself and sends its own events, until one of these ends it. Then
+// Linker.Status says why, and the lease is released: call [Linker.Link] again, outside
+// of the handler.
 //
-//   - When the person removes the device on the phone, whatsmeow deletes the session
-//     and sends events.LoggedOut. Linker.Status says [ErrLoggedOut], and the lease is
-//     released. Call [Linker.Link] again, outside of the handler.
-//   - When another program connects with the same session, whatsmeow sends
-//     events.StreamReplaced, and Linker.Status says [ErrReplaced].
+//   - The person removes the device on the phone: whatsmeow deletes the session and
+//     sends events.LoggedOut ([ErrLoggedOut]).
+//   - Another program connects: events.StreamReplaced ([ErrReplaced]).
+//   - WhatsApp refuses the next login: events.ConnectFailure, or no event.
+//   - The lease cannot be renewed, for example without the database: no event ([ErrStore]).
 //
 // [Linker.Supervise] does this for a program that runs for months. It reports
 // [Disconnected] and [Reconnected], connects anew if whatsmeow does not, and links

@@ -17,6 +17,7 @@ import (
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/doctor"
+	"github.com/walink/walink/internal/process"
 	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/walinktest"
@@ -138,6 +139,11 @@ func TestExamineLease(t *testing.T) {
 			doctor.CheckFailed,
 			`session "default" is in use by bot-1, process 42, [redacted] since 1999-12-31 23:00:00 UTC`, walink.ErrSessionBusy,
 			"Stop the other program that uses this session, or choose another session name.",
+		},
+		"in use by this program": {
+			lender{lease: store.Lease{Holder: process.Name(), Since: since}}, doctor.CheckFailed,
+			`session "default" is in use by ` + process.Name() + ` since 1999-12-31 23:00:00 UTC`, walink.ErrSessionBusy,
+			"Close the other Linker of this program that has the session, or wait a moment if the program has just started again.",
 		},
 		"free":           {lender{err: store.ErrNotFound}, doctor.CheckOK, `nobody uses session "default"`, "", ""},
 		"cannot be read": {lender{err: &fs.PathError{Op: "read", Path: "leases", Err: fs.ErrPermission}}, doctor.CheckFailed, `the lease of session "default" cannot be read`, walink.ErrStore, "Check that the database can be opened and written, and that its disk is not full."},

@@ -1,11 +1,10 @@
-// Command bot answers each text message with the same text. It links if there is no session yet, and runs until Ctrl-C:
+// Command bot answers each text message with the same text. It links if there is no session, and runs until Ctrl-C:
 //
 //	go run ./examples/bot -phone "+55 11 98765-4321"
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -34,25 +33,22 @@ func main() {
 	}
 }
 
-// run links and answers until ctx ends, or WhatsApp ends the session.
+// run links and answers until ctx ends, or somebody has to look at the session.
 func run(ctx context.Context, db string, settings walink.Settings) error {
 	st, err := sqlite.Open(ctx, db)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = st.Close() }()
-	var session context.Context // ends when WhatsApp ends the session of the latest client
 	settings.OnClient = func(client *whatsmeow.Client) {
-		ctx, end := context.WithCancelCause(ctx)
-		session = ctx
-		client.AddEventHandler(func(event any) { handle(ctx, end, client, event) })
+		client.AddEventHandler(func(event any) { handle(ctx, client, event) })
 	}
 	linker, err := walink.New(st, settings)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = linker.Close() }()
-	updates, err := linker.Link(ctx)
+	updates, err := linker.Supervise(ctx)
 	if err != nil {
 		return err
 	}
@@ -65,8 +61,6 @@ func run(ctx context.Context, db string, settings walink.Settings) error {
 			_ = qr.Terminal(os.Stdout, e.Payload)
 		case walink.Linked:
 			fmt.Println("Connected as", e.Account.Phone.International(), "- Ctrl-C stops.")
-			<-session.Done() // a lost connection does not end the session: whatsmeow reconnects
-			return context.Cause(session)
 		case walink.Failed:
 			return fmt.Errorf("%w. %s", e.Err, e.Err.Remedy())
 		case walink.Connecting, walink.Withdrawn, walink.PasskeyRequired, walink.PasskeyConfirmation, walink.Paired,
@@ -77,22 +71,17 @@ func run(ctx context.Context, db string, settings walink.Settings) error {
 	return nil
 }
 
-// handle answers messages, and calls end when WhatsApp ends the session.
-func handle(ctx context.Context, end context.CancelCauseFunc, client *whatsmeow.Client, event any) {
-	switch e := event.(type) {
-	case *events.Message:
-		text := e.Message.GetConversation() + e.Message.GetExtendedTextMessage().GetText()
-		if text == "" || e.Info.IsFromMe || e.Info.IsGroup || e.Info.IsIncomingBroadcast() {
-			return
-		}
-		if _, err := client.SendMessage(ctx, e.Info.Chat, &waE2E.Message{Conversation: &text}); err != nil {
-			log.Print("not answered: ", err)
-		}
-	case *events.LoggedOut:
-		end(errors.New("the phone has logged this device out: start the bot again to link again"))
-	case *events.StreamReplaced:
-		end(errors.New("another program has connected with this session: stop one of the two"))
-	case events.PermanentDisconnect: // such as a ban, after which whatsmeow does not reconnect
-		end(errors.New("WhatsApp has ended the session: " + e.PermanentDisconnectDescription()))
+// handle answers messages.
+func handle(ctx context.Context, client *whatsmeow.Client, event any) {
+	message, ok := event.(*events.Message)
+	if !ok {
+		return
+	}
+	text := message.Message.GetConversation() + message.Message.GetExtendedTextMessage().GetText()
+	if text == "" || message.Info.IsFromMe || message.Info.IsGroup || message.Info.IsIncomingBroadcast() {
+		return
+	}
+	if _, err := client.SendMessage(ctx, message.Info.Chat, &waE2E.Message{Conversation: &text}); err != nil {
+		log.Print("not answered: ", err)
 	}
 }

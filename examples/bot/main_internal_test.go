@@ -3,10 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/store/sqlite"
@@ -48,7 +49,7 @@ func linked(t *testing.T, srv *walinktest.Server, phone *walinktest.Phone) strin
 	return db
 }
 
-func TestBotRunsUntilItsSessionEnds(t *testing.T) {
+func TestBotRunsUntilSomebodyHasToLook(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := walinktest.NewServer(t)
@@ -71,21 +72,35 @@ func TestBotRunsUntilItsSessionEnds(t *testing.T) {
 			t.Errorf("interrupted: %v", err)
 		}
 
-		for code, want := range map[int]string{
-			402: "temporarily banned", 405: "client outdated", 418: "ended the session", // 418 is an unknown reason
-		} {
-			done = start(t.Context())
-			srv.Script(walinktest.StageLogin, walinktest.Failure(code))
-			srv.Restart() // whatsmeow reconnects
-			if err := <-done; err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("failure %d: %v, want %q", code, err, want)
+		ctx, interrupt = context.WithCancel(t.Context())
+		done = start(ctx)
+		online := func(want bool, when string) {
+			if devices := phone.LinkedDevices(); len(devices) != 1 || devices[0].Online != want {
+				t.Errorf("%s: %+v", when, devices)
 			}
 		}
-
-		done = start(t.Context())
+		srv.Restart()
+		time.Sleep(time.Minute)
+		online(true, "after a restart of the server")
+		if err := os.Rename(db, db+".away"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		online(false, "without its database")
+		if err := os.Rename(db+".away", db); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		online(true, "with its database again")
 		phone.Remove(phone.LinkedDevices()[0].JID)
-		if err := <-done; err == nil || !strings.Contains(err.Error(), "logged this device out") {
-			t.Errorf("logged out on the phone: %v", err)
+		requests := srv.Stats().Connections
+		time.Sleep(time.Minute)
+		if srv.Stats().Connections == requests {
+			t.Error("after a removal on the phone nobody is asked to link again")
+		}
+		interrupt()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("interrupted while it asks: %v", err)
 		}
 	})
 }
