@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +20,7 @@ import (
 	"github.com/walink/walink/doctor"
 	"github.com/walink/walink/internal/rig"
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/walinktest"
 )
 
@@ -125,6 +129,29 @@ func TestExamineStore(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestExamineSaysWhoCanReplaceTheDatabase(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("modes do not say who may write")
+	}
+	dir := t.TempDir()
+	st, err := sqlite.Open(t.Context(), filepath.Join(dir, "walink.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	srv := walinktest.NewServer(t)
+	report := doctor.Examine(t.Context(), st, walink.Settings{HTTPClient: srv.HTTPClient()})
+	wantChecks(t, report, "store warning", "session ok")
+	c := checkNamed(t, report, "store")
+	if !strings.Contains(c.Detail, "others can write to the directory") || c.Err == nil || !strings.Contains(c.Err.Remedy(), "mode 0700") {
+		t.Errorf("store says %q, with the remedy %q", c.Detail, c.Err.Remedy())
 	}
 }
 

@@ -1,12 +1,10 @@
 package passkey
 
 import (
-	"bytes"
 	"embed"
-	"os"
-	"path"
-	"path/filepath"
+	"io/fs"
 
+	"github.com/walink/walink/internal/ownfile"
 	"github.com/walink/walink/internal/redact"
 )
 
@@ -24,26 +22,18 @@ var extensionFiles embed.FS
 // Opera or Vivaldi with "Load unpacked" on chrome://extensions, in developer mode.
 // WriteExtension replaces the files of an earlier version, and does not touch
 // files that are up to date.
+//
+// Whoever can change the files can act as the person in that browser. So
+// WriteExtension writes nothing, and returns an error with a remedy, if dir or a
+// file to be written is a symbolic link, belongs to another user or can be
+// written by others.
 func WriteExtension(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return redact.Errorf("passkey: write extension: %w", err)
+	files, err := fs.Sub(extensionFiles, extensionFolder)
+	if err == nil {
+		err = ownfile.Copy(dir, files)
 	}
-	files, err := extensionFiles.ReadDir(extensionFolder)
 	if err != nil {
 		return redact.Errorf("passkey: write extension: %w", err)
-	}
-	for _, file := range files {
-		data, err := extensionFiles.ReadFile(path.Join(extensionFolder, file.Name()))
-		if err != nil {
-			return redact.Errorf("passkey: write extension: %w", err)
-		}
-		name := filepath.Join(dir, file.Name())
-		if old, err := os.ReadFile(name); err == nil && bytes.Equal(old, data) {
-			continue
-		}
-		if err := os.WriteFile(name, data, 0o600); err != nil {
-			return redact.Errorf("passkey: write extension: %w", err)
-		}
 	}
 	return nil
 }

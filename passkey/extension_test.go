@@ -6,8 +6,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -95,5 +98,116 @@ func TestWriteExtensionSaysWhyItCannot(t *testing.T) {
 	err := passkey.WriteExtension(filepath.Join(file, strings.Repeat("long\n", 200)))
 	if err == nil || len(err.Error()) > 500 || strings.Contains(err.Error(), "\n") {
 		t.Errorf("the error is %v, want one line", err)
+	}
+}
+
+// remedyOf returns the remedy of an error, "" if it has none.
+func remedyOf(err error) string {
+	var hint interface{ Remedy() string }
+	if errors.As(err, &hint) {
+		return hint.Remedy()
+	}
+	return ""
+}
+
+// Whoever can change the extension's files is in the person's browser.
+func TestWriteExtensionWritesNothingWhereOthersCanWrite(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("links need rights here, and modes do not say who may write")
+	}
+	give := func(t *testing.T, path string) error {
+		t.Helper()
+		if os.Geteuid() != 0 {
+			t.Skip("only root can give a file to another user")
+		}
+		return os.Lchown(path, 65534, 65534)
+	}
+	const file = "page.js"
+	for name, harm := range map[string]func(t *testing.T, dir, elsewhere string) (string, error){
+		"the folder is a link": func(_ *testing.T, dir, elsewhere string) (string, error) {
+			return dir, errors.Join(os.Remove(dir), os.Symlink(elsewhere, dir))
+		},
+		"the folder is a link with a slash": func(_ *testing.T, dir, elsewhere string) (string, error) {
+			return dir + "/", errors.Join(os.Remove(dir), os.Symlink(elsewhere, dir))
+		},
+		"the folder is a link to nothing": func(_ *testing.T, dir, elsewhere string) (string, error) {
+			return dir, errors.Join(os.Remove(dir), os.Symlink(filepath.Join(elsewhere, "planted"), dir))
+		},
+		"all can write to the folder":             func(_ *testing.T, dir, _ string) (string, error) { return dir, os.Chmod(dir, 0o777) },
+		"all can write to the folder, as in /tmp": func(_ *testing.T, dir, _ string) (string, error) { return dir, os.Chmod(dir, 0o777|fs.ModeSticky) },
+		"a group can write to the folder": func(t *testing.T, dir, _ string) (string, error) {
+			t.Helper()
+			if os.Geteuid() != 0 {
+				t.Skip("only root can give a folder to any group")
+			}
+			return dir, errors.Join(os.Chown(dir, 0, 65534), os.Chmod(dir, 0o770))
+		},
+		"the folder is another user's": func(t *testing.T, dir, _ string) (string, error) { t.Helper(); return dir, give(t, dir) },
+		"a file is a link to a file": func(_ *testing.T, dir, elsewhere string) (string, error) {
+			return dir, os.Symlink(filepath.Join(elsewhere, "victim"), filepath.Join(dir, file))
+		},
+		"a file is a link to nothing": func(_ *testing.T, dir, elsewhere string) (string, error) {
+			return dir, os.Symlink(filepath.Join(elsewhere, "planted"), filepath.Join(dir, file))
+		},
+		"a file is another user's": func(t *testing.T, dir, _ string) (string, error) {
+			t.Helper()
+			return dir, errors.Join(os.WriteFile(filepath.Join(dir, file), nil, 0o600), give(t, filepath.Join(dir, file)))
+		},
+		"all can write to a file": func(_ *testing.T, dir, _ string) (string, error) {
+			return dir, errors.Join(os.WriteFile(filepath.Join(dir, file), nil, 0o600), os.Chmod(filepath.Join(dir, file), 0o666))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, elsewhere := filepath.Join(t.TempDir(), "extension"), t.TempDir()
+			victim := filepath.Join(elsewhere, "victim")
+			if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(victim, []byte("victim"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			path, err := harm(t, dir, elsewhere)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := passkey.WriteExtension(path); err == nil || !strings.Contains(err.Error(), dir) || remedyOf(err) == "" {
+				t.Errorf("WriteExtension: %v, with the remedy %q", err, remedyOf(err))
+			}
+			if content, err := os.ReadFile(victim); err != nil || string(content) != "victim" {
+				t.Errorf("the file elsewhere has %q, %v", content, err)
+			}
+			for folder, most := range map[string]int{elsewhere: 1, dir: 1} { // the victim, and what was there
+				if entries, _ := os.ReadDir(folder); len(entries) > most {
+					t.Errorf("%s holds %v", folder, entries)
+				}
+			}
+		})
+	}
+}
+
+// A file that is replaced in place could be read by a browser when half of it is written.
+func TestWriteExtensionReplacesAFileInOneStep(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "page.js")
+	if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reading, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reading.Close() }()
+	if err := passkey.WriteExtension(dir); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := io.ReadAll(reading); err != nil || string(content) != "old" {
+		t.Errorf("a browser reads %q, %v", content, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm()&0o022 != 0 {
+		t.Errorf("the file has mode %v, %v", info.Mode(), err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, ".*")); err != nil || len(left) != 0 {
+		t.Errorf("%q is left, %v", left, err)
 	}
 }

@@ -13,8 +13,8 @@ type Checker interface {
 }
 
 // Advice is an error that does not prevent linking, so the doctor only warns of
-// it. For example, a database does not exist yet, or the next Link will change
-// it.
+// it. For example, a database does not exist yet, the next Link will change it, or
+// another user can read it.
 type Advice struct {
 	Err error
 	Fix string // what to do, in one sentence for a person

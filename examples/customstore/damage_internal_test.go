@@ -116,6 +116,23 @@ func TestFailedCommit(t *testing.T) {
 	}
 }
 
+func TestADanglingLinkMakesNothingElsewhere(t *testing.T) {
+	t.Parallel()
+	if noFollow == 0 {
+		t.Skip("this system cannot be told to follow no link")
+	}
+	elsewhere, path := filepath.Join(t.TempDir(), "planted"), filepath.Join(t.TempDir(), "walink.journal")
+	if err := os.Symlink(elsewhere, path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenJournal(path); err == nil {
+		t.Error("OpenJournal succeeded")
+	}
+	if _, err := os.Lstat(elsewhere); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file elsewhere: %v", err)
+	}
+}
+
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

@@ -45,7 +45,7 @@ var errForeign, errDamaged = errors.New("give another path: the file is no journ
 // OpenJournal reads the file at path, or makes one. It removes the part of a
 // transaction that a crash has left at the end: Txn has not reported it as stored.
 func OpenJournal(path string) (*Journal, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|noFollow, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -154,9 +154,7 @@ type tx struct {
 
 func (t *tx) Get(key []byte) ([]byte, error) { return bytes.Clone(t.state[string(key)]), t.ended }
 
-func (t *tx) Set(key, value []byte) error {
-	return t.change(key, value, len(key) > 0 && len(value) > 0)
-}
+func (t *tx) Set(key, value []byte) error { return t.change(key, value, len(key)*len(value) > 0) }
 
 func (t *tx) Delete(key []byte) error { return t.change(key, nil, true) }
 

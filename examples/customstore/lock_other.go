@@ -2,6 +2,9 @@
 
 package main
 
+// noFollow has no effect on this system.
+const noFollow = 0
+
 // lock does nothing on this system: it does not keep other processes from the file.
 func lock(int) error { return nil }
 

@@ -18,14 +18,17 @@
 // sslmode, sslrootcert, sslcert and sslkey, and the pool with pool_max_conns,
 // pool_min_conns, pool_max_conn_lifetime and others. pgx also reads PGPASSWORD,
 // PGPASSFILE and the other variables of libpq. Errors name the host and the
-// database, and never the password.
+// database, and never the password. For a server that is not on this machine
+// choose sslmode=verify-full: the other values, require too, do not protect from
+// somebody between who claims to be the server. Check warns of them.
 //
 // # What the database holds, and its danger
 //
 // The database holds the keys of WhatsApp accounts' companion devices, their
 // contacts and the secrets of their messages. They are not encrypted: whoever
 // can read the tables, a backup or a replica can read and write messages as
-// those accounts. Give the program its own database and role.
+// those accounts. Give the program its own database and role. Check warns if
+// another role owns the tables or may use them.
 //
 // whatsmeow's own tables (whatsmeow_*) and walink's (walink_*) are in the
 // schema that is first in search_path. A database can have only one such set,

@@ -38,7 +38,7 @@ func TestOpenRefuses(t *testing.T) {
 		remedy string
 		is     error
 	}{
-		"no URL":            {url: "postgres://user:hunter2@host:port/x", reason: "cannot be understood", remedy: "postgres://user:password@host"},
+		"no URL":            {url: "postgres://user:hunter2@host:port/x", reason: "cannot be understood", remedy: "postgres://user:password@host:5432/database?sslmode=verify-full"},
 		"slash in password": {url: "postgres://user:12/hunter2@127.0.0.1:1/x", reason: "special character", remedy: "percent-encoded"},
 		"@ in password":     {url: "postgres://user:nobody@hunter2@127.0.0.1:1/x", reason: "special character", remedy: "percent-encoded"},
 		"? in password":     {url: "postgresql://user:aa?hunter2@127.0.0.1:1/x", reason: "special character", remedy: "percent-encoded"},
@@ -54,7 +54,7 @@ func TestOpenRefuses(t *testing.T) {
 		"a newer schema":    {url: s.url(newer), reason: "schema version", remedy: "Update this program", is: dbutil.ErrUnsupportedDatabaseVersion},
 		"another schema":    {url: s.url(foreign), remedy: "its own database"},
 		"may not create":    {url: strings.Replace(s.url(forbidden), "user=postgres", "user=weak", 1), reason: "42501", remedy: "GRANT CREATE"},
-		"TLS is not there":  {url: s.url(newer) + "&sslmode=require&host=localhost&port=1", remedy: "in the URL"},
+		"TLS is not there":  {url: s.url(newer) + "&sslmode=verify-full&host=localhost&port=1", remedy: "in the URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -220,7 +220,9 @@ func (s *Store) LeaseAlarm() <-chan struct{} { return s.presence.alarm() }
 
 // Check implements [store.Checker]. It tests whether the database answers, is
 // no read-only standby, keeps what it has confirmed, has all tables, and is
-// writable.
+// writable. The error is a [*store.Advice] if another role owns one of the tables or
+// may use it, except for superusers and roles of which the current role is a member,
+// or if the server is not on this machine and sslmode is not verify-full.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
 		return s.fail("check", err)
@@ -244,7 +246,10 @@ func (s *Store) check(ctx context.Context) error {
 	if err := s.checkTables(ctx); err != nil {
 		return err
 	}
-	return sqlkeep.Probe(ctx, s.keeper)
+	if err := sqlkeep.Probe(ctx, s.keeper); err != nil {
+		return err
+	}
+	return s.checkTrust(ctx)
 }
 
 // Close closes the connections. It waits up to four seconds for the connection

@@ -23,7 +23,7 @@ var (
 )
 
 const (
-	remedyURL       = "Write it like postgres://user:password@host:5432/database?sslmode=require, with special characters percent-encoded." //nolint:gosec // no password
+	remedyURL       = "Write it like postgres://user:password@host:5432/database?sslmode=verify-full, with special characters percent-encoded." //nolint:gosec // no password
 	remedyElsewhere = "Give each store its own database, or put the schema of the tables into search_path."
 	remedyPrepares  = "Set DefaultQueryExecMode of the pool to pgx.QueryExecModeExec, or default_query_exec_mode=exec in its URL."
 	remedyStandby   = "Name the primary server in the URL, or all servers with target_session_attrs=read-write."

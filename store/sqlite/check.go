@@ -1,21 +1,27 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/ownfile"
 	"github.com/walink/walink/internal/sqlkeep"
+	"github.com/walink/walink/store"
 )
 
 // Check implements [store.Checker]. It tests whether the database can be used:
 // the file is still the one that was opened, the file and its directory are
 // writable, nobody else can read the file or SQLite's files next to it, every
 // pragma is set, and a transaction that changes nothing reaches the disk. The error
-// is a [*store.Advice] if only the file that shows who is alive cannot be used.
+// is a [*store.Advice] if only the file that shows who is alive cannot be used, or if
+// another user than that of this program and root can read or replace the file: the
+// file or its directory belongs to that user, or others can write to the directory.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
 		return fmt.Errorf("sqlite: check %q: %w", s.path, explain(err))
@@ -38,6 +44,11 @@ func (s *Store) check(ctx context.Context) error {
 	if err := sqlkeep.Probe(ctx, s.keeper); err != nil {
 		return err
 	}
+	if s.path != memory {
+		if told := ownfile.Trusted(s.file.Path()); told != nil {
+			return &store.Advice{Err: told, Fix: told.Remedy()}
+		}
+	}
 	return s.presence.check() // only a warning
 }
 
@@ -59,13 +70,20 @@ func checkFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("the file: %w", err)
 	}
-	for _, name := range files(path) {
-		info, err := os.Stat(name)
-		if err != nil && name != path {
-			continue // it does not exist
+	if err := cmp.Or(ownfile.Examine(path), checkBeside(path)); err != nil {
+		return err
+	}
+	names, err := files(path)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		info, err := os.Lstat(name)
+		if err == nil {
+			err = ownfile.Private(info)
 		}
-		if err == nil && shared(info) {
-			return exposed(info)
+		if err != nil && (name == names[0] || !errors.Is(err, fs.ErrNotExist)) {
+			return err
 		}
 	}
 	if err := writable(path, file); err != nil {

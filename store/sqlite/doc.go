@@ -23,6 +23,13 @@
 // requested stays in the file for a day, and then until the next code is
 // requested or the file is opened again.
 //
+// Open trusts the user that the program runs as, and root. It refuses a symbolic
+// link at the path that belongs to somebody else or leads to nothing, a file of
+// somebody else in a directory that others can write to, and next to the database
+// a link or a file of somebody else where a file of SQLite or the Store belongs.
+// [Store.Check] only warns of another file of somebody else, and of a directory
+// that others can write to, because both are common in containers.
+//
 // Copy the file only after Close, or with SQLite's own backup: a copy of
 // walink.db without its -wal file may lack the last writes. Never run two
 // copies: both would be the same device, and WhatsApp disconnects it.

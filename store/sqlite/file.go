@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/ownfile"
 )
 
 // prepareFile creates a missing file for its owner alone. It does so before
@@ -16,36 +17,24 @@ import (
 // does not open an existing file: closing it would drop the locks that another
 // Store of this process holds on it.
 func prepareFile(path string) error {
-	switch {
-	case path == "":
-		return errors.New("the path is empty")
-	case strings.ContainsRune(path, 0):
+	if strings.ContainsRune(path, 0) {
 		return errors.New("the path holds a zero byte")
 	}
-	dir := filepath.Dir(path)
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return hint.New(fmt.Errorf("the directory %q does not exist: %w", dir, fs.ErrNotExist), "Make the directory, or correct the path.")
-	case err != nil:
-		return fmt.Errorf("the directory: %w", err)
-	case !info.IsDir():
-		return fmt.Errorf("%q is not a directory", dir)
+	dir, info, err := ownfile.Dir(path)
+	if err != nil {
+		return err
 	}
 	if err := writableDir(dir, info); err != nil {
 		return hint.New(fmt.Errorf("the directory %q, which SQLite writes to, is read-only: %w", dir, err), remedyDirectory)
 	}
-
-	info, err = os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return create(path)
-	case err != nil:
+	if err := checkBeside(path); err != nil {
 		return err
-	case info.IsDir():
-		return errors.New("it is a directory")
-	case !info.Mode().IsRegular():
-		return errors.New("it is not a regular file")
+	}
+	if err := ownfile.Make(path); err != nil {
+		return err
+	}
+	if info, err = os.Stat(path); err != nil {
+		return err
 	}
 	if err := writable(path, info); err != nil {
 		return readOnlyFile(err)
@@ -53,45 +42,45 @@ func prepareFile(path string) error {
 	return nil
 }
 
-// makePrivate takes access to the database, and to SQLite's files next to it,
-// away from everybody but the owner.
-func makePrivate(path string) error {
-	for _, name := range files(path) {
-		info, err := os.Stat(name)
-		if errors.Is(err, fs.ErrNotExist) && name != path {
-			continue
-		}
-		if err != nil {
+// checkBeside fails if a file next to the database, which need not exist, leads
+// elsewhere or is a stranger's.
+func checkBeside(path string) error {
+	names, err := files(path)
+	if err != nil {
+		return err
+	}
+	info, _ := os.Stat(path)
+	for _, name := range append(names[1:], names[0]+presenceSuffix) {
+		if err := ownfile.Beside(name, info); err != nil {
 			return err
-		}
-		if !shared(info) {
-			continue
-		}
-		if err := os.Chmod(name, 0o600); err != nil {
-			return hint.New(
-				fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 as its owner, or make this user its owner: %w",
-					info.Mode().Perm(), err),
-				"Run chmod 600 on the file as its owner, or make the user that this program runs as its owner.",
-			)
 		}
 	}
 	return nil
 }
 
-// files returns the database file and the files that SQLite keeps next to it.
-func files(path string) []string { return []string{path, path + "-wal", path + "-shm"} }
-
-func create(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		if info, statErr := os.Stat(path); statErr == nil && info.Mode().IsRegular() {
-			return nil // another process was faster
+// makePrivate takes access to the database, and to SQLite's files next to it,
+// away from everybody but the owner.
+func makePrivate(path string) error {
+	names, err := files(path)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := ownfile.MakePrivate(name); err != nil && (name == names[0] || !errors.Is(err, fs.ErrNotExist)) {
+			return err
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("the file cannot be created: %w", err)
+	return nil
+}
+
+// files returns the database file, which need not exist, and the files that SQLite keeps
+// next to it. If path is a symbolic link, they are next to the file to which it leads.
+func files(path string) ([]string, error) {
+	target, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		target, err = path, nil
 	}
-	return f.Close()
+	return []string{target, target + "-wal", target + "-shm", target + "-journal"}, err
 }
 
 // writable returns why a file or directory cannot be written. It obeys the mode

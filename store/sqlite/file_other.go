@@ -10,6 +10,3 @@ func access(string) error { return nil }
 // writableDir does nothing here: the read-only attribute of a directory does
 // not say whether it is writable.
 func writableDir(string, fs.FileInfo) error { return nil }
-
-// shared is always false here: the mode says nothing about other users.
-func shared(fs.FileInfo) bool { return false }

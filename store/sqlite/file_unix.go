@@ -14,6 +14,3 @@ func access(path string) error { return unix.Access(path, unix.W_OK) }
 
 // writableDir returns why a directory cannot be written.
 func writableDir(path string, info fs.FileInfo) error { return writable(path, info) }
-
-// shared reports whether others than the owner may use the file.
-func shared(info fs.FileInfo) bool { return info.Mode().Perm()&0o077 != 0 }

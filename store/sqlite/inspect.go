@@ -35,14 +35,13 @@ func Inspect(ctx context.Context, path string) (*Store, error) {
 }
 
 func inspectFile(path string) error {
-	info, err := os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && isDir(filepath.Dir(path)):
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && isDir(filepath.Dir(path)) {
 		return &store.Advice{
 			Err: errors.New("there is no such file"),
 			Fix: "Correct the path if a database should be there; otherwise link, which makes it.",
 		}
-	case err == nil && info.Mode().IsRegular():
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 		return checkFile(path)
 	}
 	return prepareFile(path) // returns why path cannot be used, and creates nothing

@@ -254,7 +254,7 @@ func TestOpenRefusesAndLeavesAlone(t *testing.T) {
 			return os.WriteFile(filepath.Dir(path), nil, 0o600)
 		}, reason: "not a directory"},
 		{name: "zero byte", path: "a\x00b", reason: "zero byte"},
-		{name: "dangling link", make: func(_ *testing.T, path string) error { return os.Symlink("nowhere", path) }, reason: "cannot be created", is: fs.ErrExist},
+		{name: "dangling link", make: func(_ *testing.T, path string) error { return os.Symlink("nowhere", path) }, reason: "a symbolic link to a file that does not exist", is: fs.ErrNotExist},
 		{name: "read-only file", make: mode(0o444, false), reason: "the file is read-only", is: fs.ErrPermission},
 		{name: "read-only directory", make: mode(0o555, true), reason: "is read-only", is: fs.ErrPermission},
 		{name: "truncated", make: func(t *testing.T, path string) error {

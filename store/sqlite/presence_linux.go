@@ -35,7 +35,10 @@ func (p *presence) mark() (string, error) {
 	case p.file != nil:
 		return p.own, nil
 	}
-	file, err := os.OpenFile(p.path+presenceSuffix, os.O_RDWR|os.O_CREATE, 0o600)
+	if err := checkBeside(p.path); err != nil {
+		return "", err
+	}
+	file, err := p.open(os.O_RDWR | os.O_CREATE)
 	if errors.Is(err, fs.ErrPermission) {
 		return "", nil // it is another user's: a lease ends when it expires, and Check says so
 	}
@@ -53,12 +56,17 @@ func (p *presence) mark() (string, error) {
 	return own, nil
 }
 
+// open opens the file, and follows no symbolic link.
+func (p *presence) open(flag int) (*os.File, error) {
+	return os.OpenFile(p.path+presenceSuffix, flag|unix.O_NOFOLLOW, 0o600)
+}
+
 // check returns an Advice if the file is there and cannot be used. It makes no file.
 func (p *presence) check() error {
 	if p.path == "" {
 		return nil
 	}
-	file, err := os.OpenFile(p.path+presenceSuffix, os.O_RDWR, 0)
+	file, err := p.open(os.O_RDWR)
 	switch {
 	case err == nil:
 		return file.Close()
@@ -104,7 +112,7 @@ func (p *presence) dead(mark string) bool {
 	}
 	file := p.file
 	if file == nil { // this Store has lent no lease
-		if file, err = os.Open(p.path + presenceSuffix); err != nil {
+		if file, err = p.open(os.O_RDONLY); err != nil {
 			return false
 		}
 		defer func() { _ = file.Close() }()

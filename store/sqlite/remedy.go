@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"go.mau.fi/util/dbutil"
@@ -22,14 +21,6 @@ const (
 
 func readOnlyFile(err error) error {
 	return hint.New(fmt.Errorf("the file is read-only: %w", err), remedyFile)
-}
-
-// exposed is the error for a file that others can use.
-func exposed(info fs.FileInfo) error {
-	return hint.New(
-		fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 on it", info.Mode().Perm()),
-		"Run chmod 600 on "+info.Name()+": whoever can read it can use the accounts in it.",
-	)
 }
 
 // explain adds the remedy to an error of SQLite, if the remedy is known.

@@ -71,11 +71,13 @@ var (
 // Open opens the database at path, and brings its tables up to date. If there
 // is no file, Open creates it with mode 0600; an existing file that others may
 // read gets that mode too. The directory must exist. The path ":memory:" gives
-// a new database that ends with Close.
+// a new database that ends with Close. A symbolic link at path must belong to the
+// user that the program runs as or to root, and lead to a file.
 //
 // If a database cannot be used, because it is not a database, is read-only, is
 // locked by another process or has a newer schema, the error names the path and
-// the reason, and nothing is changed.
+// the reason, and nothing is changed. So it is if another user can have put the file
+// there, or one of those that Open makes next to it.
 func Open(ctx context.Context, path string) (*Store, error) {
 	return open(ctx, path, busyTimeout)
 }
@@ -119,6 +121,9 @@ func (s *Store) openDB(ctx context.Context, db *sql.DB) (err error) {
 		return err
 	}
 	if s.path, err = fileOf(ctx, db); err != nil {
+		return err
+	}
+	if err := checkBeside(s.path); err != nil {
 		return err
 	}
 	s.writer = lend(db, 1, s.intact)

@@ -15,8 +15,9 @@
 //
 // The file holds everything that package kv stores, in clear: the keys of
 // WhatsApp accounts. Open creates the file for its owner alone (mode 0600), and
-// takes access to an existing file away from everybody else. With [kv.Encrypt]
-// a stolen file is useless. Deleted data may stay in unused parts of the file
+// takes access to an existing file away from everybody else. Check warns if
+// another user owns the file, or can write to its directory. With [kv.Encrypt] a
+// stolen file is useless. Deleted data may stay in unused parts of the file
 // until bbolt uses them again. The file never gets smaller; bbolt's own
 // "compact" command makes a small copy.
 //
@@ -93,7 +94,9 @@ var (
 
 // Open opens the file at path. If there is no file, Open creates it with mode
 // 0600; an existing file that others may use gets that mode too. The directory
-// must exist.
+// must exist. A symbolic link at path must belong to the user that the program runs
+// as or to root, and lead to a file. Open refuses a file of another user in a
+// directory that others can write to.
 //
 // If the file cannot be used, the error names the path and the reason, and the
 // file is not changed: see [ErrLocked], [ErrDamaged] and, if the file has
@@ -149,6 +152,9 @@ func openFile(path string, readOnly bool) (db *bbolt.DB, err error) {
 	options := *bbolt.DefaultOptions
 	options.Timeout = lockTimeout
 	options.ReadOnly = readOnly
+	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		return os.OpenFile(name, flag&^os.O_CREATE, mode) // prepareFile has made it, and followed no link to make it
+	}
 	options.FreelistType = bbolt.FreelistMapType
 	// Write the list of free pages with each commit. Without it, bbolt makes
 	// the list at Open in its own goroutine, where a panic about a damaged file

@@ -1,49 +1,37 @@
 package bolt
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
-	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/ownfile"
+	"github.com/walink/walink/store"
 )
 
 // prepareFile creates a missing file for its owner alone. It does not open an
 // existing file.
 func prepareFile(path string) error {
-	if path == "" {
-		return hint.New(errors.New("the path is empty"), remedyPath)
-	}
-	dir := filepath.Dir(path)
-	info, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return hint.New(fmt.Errorf("the directory %q does not exist: %w", dir, fs.ErrNotExist), remedyNoDirectory)
-	case err != nil:
-		return fmt.Errorf("the directory: %w", err)
-	case !info.IsDir():
-		return hint.New(fmt.Errorf("%q is not a directory", dir), remedyNoDirectory)
-	}
-	info, err = os.Stat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
-		if err != nil {
-			return fmt.Errorf("the file cannot be created: %w", err)
-		}
-		return file.Close()
-	case err != nil:
+	if _, _, err := ownfile.Dir(path); err != nil {
 		return err
-	case info.IsDir():
-		return hint.New(errors.New("it is a directory"), remedyPath)
-	case !info.Mode().IsRegular():
-		return hint.New(errors.New("it is not a regular file"), remedyPath)
-	case info.Mode().Perm()&0o222 == 0:
-		// Obey the mode even for root: whoever removes all write bits wants the
-		// file to stay as it is.
+	}
+	if err := ownfile.Make(path); err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err == nil {
+		err = readOnlyFile(info)
+	}
+	return err
+}
+
+// readOnlyFile obeys the mode even for root: whoever removes all write bits wants
+// the file to stay as it is.
+func readOnlyFile(info fs.FileInfo) error {
+	if info.Mode().Perm()&0o222 == 0 {
 		return fmt.Errorf("the file is read-only: %w", fs.ErrPermission)
 	}
 	return nil
@@ -51,22 +39,16 @@ func prepareFile(path string) error {
 
 // makePrivate takes access to the file away from everybody but the owner.
 func makePrivate(path string) error {
-	info, err := os.Stat(path)
-	if err != nil || !shared(info) {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
 		return err
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return hint.New(
-			fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 as its owner, or make this user its owner: %w",
-				info.Mode().Perm(), err),
-			"Run chmod 600 on the file as its owner, or make the user that this program runs as its owner.",
-		)
-	}
-	return nil
+	return ownfile.MakePrivate(target)
 }
 
 // Check implements [kv.Checker]. It tests whether the file is still the one
-// that was opened, is writable, and is private.
+// that was opened, is writable, and is private. The error is a [*store.Advice] if
+// another user than that of this program and root can read or replace the file.
 func (db *DB) Check(ctx context.Context) error {
 	return explain(db.check(ctx))
 }
@@ -82,14 +64,11 @@ func (db *DB) check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the file: %w", err)
 	}
-	if shared(info) {
-		return hint.New(
-			fmt.Errorf("others than its owner may use the file (mode %04o): run chmod 600 on it", info.Mode().Perm()),
-			"Run chmod 600 on the file: whoever can read it can use the accounts in it.",
-		)
+	if err := cmp.Or(ownfile.Private(info), readOnlyFile(info), ownfile.Examine(db.file.Path())); err != nil {
+		return err
 	}
-	if info.Mode().Perm()&0o222 == 0 {
-		return fmt.Errorf("the file is read-only: %w", fs.ErrPermission)
+	if told := ownfile.Trusted(db.file.Path()); told != nil {
+		return &store.Advice{Err: told, Fix: told.Remedy()}
 	}
 	return nil
 }

@@ -177,7 +177,7 @@ func TestPrivate(t *testing.T) {
 		spoil  func() error
 		remedy string
 	}{
-		{func() error { return os.Chmod(path, 0o640) }, "Run chmod 600 on the file: whoever can read it can use the accounts in it."},
+		{func() error { return os.Chmod(path, 0o640) }, "Run chmod 600 on walink.bolt: whoever can read it can use the accounts in it."},
 		{func() error { return os.Chmod(path, 0o400) }, "Let the user that this program runs as write to the file and to its directory."},
 		{func() error { return os.Remove(path) }, "Restore the file, or restart this program, which makes a new one."},
 		{st.Close, "Open the store again: this program has closed it."},

@@ -9,11 +9,6 @@ import (
 	"github.com/walink/walink/store/kv/internal/group"
 )
 
-const (
-	remedyPath        = "Give the path of a file, which need not exist yet, in a directory that does."
-	remedyNoDirectory = "Make the directory, or correct the path."
-)
-
 // explain adds the remedy to an error, if the remedy is known.
 func explain(err error) error {
 	if err == nil || hint.Known(err) {

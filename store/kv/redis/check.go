@@ -1,13 +1,17 @@
 package redis
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/walink/walink/internal/remote"
 	"github.com/walink/walink/store"
 )
 
@@ -15,8 +19,9 @@ import (
 // keys by itself, and keeps its data on disk; on a cluster it tests each
 // master. It does not test what the user of the server may not see. Check also
 // tests whether the user may call every command that the package needs, and the
-// error names those that it may not. For a server with snapshots alone the
-// error is a [*store.Advice].
+// error names those that it may not. The error is a [*store.Advice] for a server that
+// is not on this machine and is reached without TLS that verifies it, and for one with
+// snapshots alone.
 func (db *DB) Check(ctx context.Context) error {
 	end, err := db.enter()
 	if err != nil {
@@ -35,7 +40,36 @@ func (db *DB) check(ctx context.Context) error {
 	if missing := db.checkPermissions(ctx); missing != nil {
 		return missing
 	}
-	return err
+	return cmp.Or(checkTLS(db.client), err)
+}
+
+// checkTLS returns a [*store.Advice] if a server that is not on this machine is reached
+// without TLS that verifies the server.
+func checkTLS(client redis.UniversalClient) error {
+	var addresses []string
+	var config *tls.Config
+	switch client := client.(type) {
+	case *redis.Client:
+		if client.Options().Network == "unix" {
+			return nil
+		}
+		addresses, config = []string{client.Options().Addr}, client.Options().TLSConfig
+	case *redis.ClusterClient:
+		addresses, config = client.Options().Addrs, client.Options().TLSConfig
+	}
+	for _, address := range addresses {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			host = address // such as the name that go-redis gives to what a sentinel finds
+		}
+		if !remote.Verified(host, config) {
+			return &store.Advice{
+				Err: fmt.Errorf("the connection to %q has no TLS that verifies the server, so whoever is between can read the password, and read and change what is stored", host),
+				Fix: "Write rediss:// and no skip_verify in the URL, or give the client a TLSConfig that verifies the server.",
+			}
+		}
+	}
+	return nil
 }
 
 func (db *DB) checkServers(ctx context.Context) error {

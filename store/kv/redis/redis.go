@@ -15,7 +15,8 @@
 //
 // The server holds everything that package kv stores, in clear: the keys of
 // WhatsApp accounts. Whoever can read the server, its files or its network can
-// act as those accounts. Use [kv.Encrypt], TLS and a password.
+// act as those accounts. Use [kv.Encrypt], TLS and a password. Check warns of a
+// server that is not on this machine and is reached without TLS that verifies it.
 //
 // Everything is in a few Redis keys. Their names are the prefix in braces and a
 // word, so that a cluster keeps them in one slot. They are: a hash of values; a
