@@ -15,7 +15,10 @@
 //
 // The server holds everything that package kv stores, in clear: the keys of
 // WhatsApp accounts. Whoever can read the server, its files or its network can
-// act as those accounts. Use [kv.Encrypt], TLS and a password.
+// act as those accounts. Use [kv.Encrypt], TLS and a password. Deleted data,
+// such as the keys of a session that was deleted or moved, stays in the
+// append-only file until the server rewrites the file (BGREWRITEAOF), and in
+// snapshots until the next one.
 //
 // Everything is in a few Redis keys. Their names are the prefix in braces and a
 // word, so that a cluster keeps them in one slot. They are: a hash of values; a
