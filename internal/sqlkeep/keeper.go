@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -37,6 +38,11 @@ type Config struct {
 	// Intact returns why nothing may be stored, for example because the file of
 	// the database is gone. Intact is nil if nothing can be wrong.
 	Intact func() error
+	// Purge removes from the log of the database what was deleted, and returns
+	// false if it could not. A Keeper calls Purge after the first transaction, after
+	// each one that has deleted a device, and after all others until Purge returns
+	// true. Purge is nil if the log is none of the Keeper's business.
+	Purge func(ctx context.Context) bool
 	// Snapshot begins a transaction for long reads. It sees one state of the
 	// database, and blocks no writer.
 	Snapshot func(ctx context.Context) (*sql.Tx, error)
@@ -56,6 +62,8 @@ type Keeper struct {
 	db        *dbutil.Database
 	container *sqlstore.Container
 	config    Config
+	deletions atomic.Int64 // how many devices were deleted, and one for a Keeper before this one
+	purged    atomic.Int64 // how many of them Purge has removed from the log
 }
 
 var (
@@ -69,7 +77,9 @@ var (
 func New(config Config) *Keeper {
 	fail := config.Fail
 	config.Fail = func(op string, err error) error { return fail(op, damaged(err)) }
-	return &Keeper{db: config.DB, container: config.Container, config: config}
+	k := &Keeper{db: config.DB, container: config.Container, config: config}
+	k.deletions.Store(1) // a process that was killed may have deleted a device, and not purged the log
+	return k
 }
 
 // damaged adds [store.ErrDamaged] to an error about a value that cannot be what
@@ -93,12 +103,26 @@ func Txn(ctx context.Context, db *dbutil.Database, fn func(ctx context.Context) 
 	return db.DoTxn(ctx, nil, fn)
 }
 
-// txn is Txn on an intact database.
+// txn is Txn on an intact database. After the transaction txn purges the log.
 func (k *Keeper) txn(ctx context.Context, fn func(ctx context.Context) error) error {
 	if err := k.intact(); err != nil {
 		return err
 	}
-	return Txn(ctx, k.db, fn)
+	if err := Txn(ctx, k.db, fn); err != nil {
+		return err
+	}
+	if _, carried := k.db.Execable(ctx).(dbutil.Transaction); !carried { // that transaction has the connection
+		Purge(k, func() bool { return k.config.Purge(ctx) })
+	}
+	return nil
+}
+
+// Purge calls purge if a device was deleted since a purge last returned true.
+func Purge(k *Keeper, purge func() bool) {
+	// Read before purge, so that a deletion during the purge leads to the next one.
+	if n := k.deletions.Load(); k.config.Purge != nil && n != k.purged.Load() && purge() {
+		k.purged.Store(n)
+	}
 }
 
 func (k *Keeper) intact() error {

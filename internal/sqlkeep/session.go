@@ -183,6 +183,11 @@ func (k *Keeper) forget(ctx context.Context, jid types.JID) error {
 	if _, err := k.db.Exec(ctx, `DELETE FROM whatsmeow_privacy_tokens WHERE our_jid=$1`, jid); err != nil {
 		return err
 	}
-	_, err := k.db.Exec(ctx, `DELETE FROM whatsmeow_device WHERE jid=$1`, jid)
+	result, err := k.db.Exec(ctx, `DELETE FROM whatsmeow_device WHERE jid=$1`, jid)
+	if err != nil {
+		return err
+	}
+	deleted, err := result.RowsAffected()
+	k.deletions.Add(deleted)
 	return err
 }

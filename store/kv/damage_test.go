@@ -25,7 +25,8 @@ func TestTruncatedValues(t *testing.T) {
 func TestRemedies(t *testing.T) {
 	t.Parallel()
 	for err, want := range map[error]string{
-		kv.ErrKey:     "Give the key with which the database was encrypted: without it the data cannot be read.",
+		kv.ErrKey: "Give the key with which this database was encrypted, and the same identity if it has one (Key.For), or open the right database: " +
+			"without the key the data cannot be read.",
 		kv.ErrZeroKey: "Give the key with which the database was encrypted, or a new one for an empty database.",
 		kv.ErrPlain:   "Begin with an empty database, or use this one without Encrypt.",
 		kv.ErrNewer:   "Update this program: a newer one has changed the database.",

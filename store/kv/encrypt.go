@@ -21,8 +21,9 @@ import (
 // keys opens, or about a value that a rotation has not reached and none of the keys
 // opens. Nothing in the DB was changed.
 var ErrKey error = hint.New(
-	errors.New("none of the keys opens it: give the key with which it was encrypted"),
-	"Give the key with which the database was encrypted: without it the data cannot be read.",
+	errors.New("none of the keys opens it: give the key, and the identity if it has one, with which it was encrypted"),
+	"Give the key with which this database was encrypted, and the same identity if it has one (Key.For), or open the right database: "+
+		"without the key the data cannot be read.",
 )
 
 // ErrPlain is in the chain of the error about a DB that has data which is not
@@ -40,8 +41,9 @@ var ErrZeroKey error = hint.New(
 )
 
 // Key is a key for [Encrypt]: 32 bytes from [NewKey], or from a key service. It
-// is not a password. A Key does not print its bytes, except in an unexported
-// field of a struct, where package fmt does not call its methods.
+// is not a password. A Key does not print its bytes, with two exceptions, for
+// which package fmt does not call its methods: the verb %p, and an unexported
+// field of a struct.
 type Key [32]byte
 
 // NewKey returns a random key.
@@ -51,14 +53,37 @@ func NewKey() Key {
 	return key
 }
 
+// For returns the key of one database: another key, made from k and an identity
+// of the database, such as "support bot". With it, one key serves many
+// databases, and nobody can put one of them in the place of another: for a
+// database with another identity, or with none, the error wraps [ErrKey]. The
+// identity is no secret, and must stay the same. An empty identity is none, and
+// For returns k.
+//
+// [Encrypted.Rotate] gives a database an identity, or another one:
+//
+//	err := kv.Encrypt(db, key.For("support bot"), key).Rotate(ctx)
+func (k Key) For(identity string) Key {
+	if identity == "" || k == (Key{}) { // which Encrypt refuses
+		return k
+	}
+	return Key(derive(k[:], "walink kv database "+identity))
+}
+
 // Format implements [fmt.Formatter], and prints nothing of the key.
 func (Key) Format(state fmt.State, _ rune) { _, _ = io.WriteString(state, "kv.Key") }
 
 // MarshalText implements [encoding.TextMarshaler] with an error, so that no log
 // and no settings file gets a key that is in a struct.
 func (Key) MarshalText() ([]byte, error) {
-	return nil, errors.New("kv: a key is not marshaled as text")
+	return nil, errMarshal
 }
+
+// MarshalBinary implements [encoding.BinaryMarshaler], which package gob calls,
+// with an error.
+func (Key) MarshalBinary() ([]byte, error) { return nil, errMarshal }
+
+var errMarshal = errors.New("kv: a key is not marshaled: store it where the program finds keys, and not with other data")
 
 // Encrypted is a [DB] that encrypts its data and keeps it in another DB. It is
 // safe for concurrent use. Use [Encrypt].
@@ -85,8 +110,11 @@ var (
 //
 // Whoever steals the data in db sees the sizes of values and of the parts of
 // names, how many there are, and over time which of them change. Whoever can
-// also write to db can bring back an old state of everything or of single
-// values. Everything else needs a key. Do not keep keys where the data is.
+// also write to db can do three things that Encrypt cannot see: bring back an
+// old state of everything or of single values; delete single values, as if they
+// had never been stored; and put a whole database in the place of db that is
+// encrypted under the same key. So use one key for each database, or
+// [Key.For]. Everything else needs a key. Do not keep keys where the data is.
 // Without the key the data is lost.
 //
 // The first key encrypts. Older keys decrypt what they have encrypted, until

@@ -2,9 +2,15 @@ package kv_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/gob"
+	"encoding/hex"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -224,16 +230,84 @@ func TestSealedDamage(t *testing.T) {
 	}
 }
 
+// Whoever can write to the databases of two programs cannot give one of them the
+// sessions of the other.
+func TestDatabaseOfAnotherIdentityIsRefused(t *testing.T) {
+	t.Parallel()
+	key := kv.NewKey()
+	db := keep{memory.New()}
+	link(t, reopen(t, kv.Encrypt(db, key.For("sales"))))
+	before := dump(t, db)
+	for _, own := range []kv.Key{key.For("support"), key.For(""), key, kv.NewKey().For("sales")} {
+		encrypted := kv.Encrypt(db, own)
+		st := reopen(t, encrypted)
+		_, deviceErr := st.Device(t.Context(), "one")
+		for what, err := range map[string]error{
+			"Device": deviceErr, "Check": st.Check(t.Context()), "Delete": st.Delete(t.Context(), "one"), "Rotate": encrypted.Rotate(t.Context()),
+		} {
+			if !errors.Is(err, kv.ErrKey) || !strings.Contains(remedyOf(err), "the same identity") {
+				t.Errorf("%s: %v, remedy %q, want ErrKey and the identity", what, err, remedyOf(err))
+			}
+		}
+	}
+	if diff := cmp.Diff(before, dump(t, db)); diff != "" {
+		t.Errorf("what is stored has changed (-before +after):\n%s", diff)
+	}
+	device(t, reopen(t, kv.Encrypt(db, key.For("sales"))), "one")
+	if _, err := reopen(t, kv.Encrypt(db, kv.Key{}.For("sales"))).Sessions(t.Context()); !errors.Is(err, kv.ErrZeroKey) {
+		t.Errorf("the zero key with an identity: %v, want ErrZeroKey", err)
+	}
+}
+
+func TestRotateGivesADatabaseAnIdentity(t *testing.T) {
+	t.Parallel()
+	key := kv.NewKey()
+	db := keep{memory.New()}
+	link(t, reopen(t, kv.Encrypt(db, key)))
+	if err := kv.Encrypt(db, key.For("sales"), key).Rotate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := unread(t, db, key.For("sales")); err != nil {
+		t.Error(err)
+	}
+	if err := unread(t, db, key); !errors.Is(err, kv.ErrKey) {
+		t.Errorf("without the identity: %v, want ErrKey", err)
+	}
+}
+
 func TestKeyDoesNotPrintItself(t *testing.T) {
 	t.Parallel()
 	key := kv.NewKey()
-	encrypted := kv.Encrypt(memory.New(), key)
-	for _, text := range []string{fmt.Sprint(key), fmt.Sprintf("%+v %#v %d", key, key, key), encrypted.String()} {
-		if strings.Contains(text, fmt.Sprint([32]byte(key))) || bytes.Contains([]byte(text), key[:]) || len(text) > 40 {
+	texts := []string{fmt.Sprint(key), fmt.Sprint(&key)}
+	for _, verb := range "vsqdboOxXcUeEfFgGt!" {
+		for _, flag := range []string{"", "+", "#", "-0 9.3"} {
+			texts = append(texts, fmt.Sprintf("%"+flag+string(verb), key))
+		}
+	}
+	for _, text := range texts {
+		if text != "kv.Key" {
 			t.Errorf("%q", text)
 		}
 	}
-	if text, err := json.Marshal(struct{ Key kv.Key }{key}); err == nil {
-		t.Errorf("as JSON it is %s", text)
+	var out bytes.Buffer
+	held := struct{ Key kv.Key }{key}
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+		slog.New(handler).Info("a key", "key", key, "pointer", &key, "held", held)
+	}
+	_ = gob.NewEncoder(&out).Encode(held) // writes the type before the error
+	for _, secret := range []string{string(key[:]), hex.EncodeToString(key[:]), strings.Trim(fmt.Sprint([32]byte(key)), "[]"), base64.StdEncoding.EncodeToString(key[:])} {
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("the key is in %q", &out)
+		}
+	}
+	for format, marshal := range map[string]func() error{
+		"JSON":        func() error { _, err := json.Marshal(held); return err },
+		"XML":         func() error { _, err := xml.Marshal(key); return err },
+		"gob":         func() error { return gob.NewEncoder(io.Discard).Encode(held) },
+		"gob, itself": func() error { return gob.NewEncoder(io.Discard).Encode(&key) },
+	} {
+		if err := marshal(); err == nil || !strings.Contains(err.Error(), "a key is not marshaled") {
+			t.Errorf("%s: %v", format, err)
+		}
 	}
 }

@@ -18,8 +18,7 @@
 // owner alone (mode 0600), and takes access to an existing file away from
 // everybody else. SQLite gives the same mode to walink.db-wal and walink.db-shm
 // next to it. Keep the file out of repositories, images and shared folders, and
-// protect backups like the file. Deleted data may stay in unused parts of the
-// file until SQLite uses them again. A number for which a pairing code was
+// protect backups like the file. A number for which a pairing code was
 // requested stays in the file for a day, and then until the next code is
 // requested or the file is opened again.
 //
@@ -29,6 +28,16 @@
 // a link or a file of somebody else where a file of SQLite or the Store belongs.
 // [Store.Check] only warns of another file of somebody else, and of a directory
 // that others can write to, because both are common in containers.
+//
+// SQLite overwrites with zeros what is deleted or replaced (secure_delete).
+// After a device was deleted, by Delete, [transfer.Move] or the end of its
+// link, the Store also empties the -wal file, so that the keys are in none of
+// the three files. If another process reads an old state of the database at that
+// time, as a backup does, the -wal file keeps the keys, and the Store empties it
+// after its next transaction, such as the renewal of a lease, or in Close or the
+// next Open. Three things stay: what a program without this setting has deleted,
+// such as another whatsmeow program, until VACUUM is run once; copies of the
+// file; and what the file system or the disk keeps of old blocks.
 //
 // Copy the file only after Close, or with SQLite's own backup: a copy of
 // walink.db without its -wal file may lack the last writes. Never run two
@@ -78,8 +87,8 @@
 //
 // This package writes the data source name itself, because a SQLite driver
 // silently ignores the parameters of another one: foreign_keys on, journal_mode
-// WAL, synchronous FULL, busy_timeout 5 s, and transactions that take the write
-// lock when they begin. Open reads each pragma back, and fails if one was not
+// WAL, synchronous FULL, secure_delete on, busy_timeout 5 s, and transactions
+// that take the write lock when they begin. Open reads each pragma back, and fails if one was not
 // set. Any path works, even with spaces, '?', '#' and '%'.
 //
 // For a file that cannot be used, Open returns an error that names the path and

@@ -49,17 +49,24 @@ func fileOf(ctx context.Context, db *sql.DB) (path string, err error) {
 	return path, err
 }
 
-// fit fails if a connection does not have the settings that Open gives its own.
-func fit(ctx context.Context, db interface {
+// queryer is a pool or a connection.
+type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-},
-) error {
+}
+
+// ask runs a pragma, and reads what it returns.
+func ask(ctx context.Context, db queryer, pragma string, to ...any) error {
+	return db.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(to...)
+}
+
+// fit fails if a connection does not have the settings that Open gives its own.
+func fit(ctx context.Context, db queryer) error {
 	var foreign, synchronous, busy int
 	var journal string
 	for name, to := range map[string]any{
 		"foreign_keys": &foreign, "journal_mode": &journal, "synchronous": &synchronous, "busy_timeout": &busy,
 	} {
-		if err := db.QueryRowContext(ctx, "PRAGMA "+name).Scan(to); err != nil {
+		if err := ask(ctx, db, name, to); err != nil {
 			return err
 		}
 	}
@@ -83,7 +90,11 @@ func (l lender) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := fit(ctx, conn); err != nil {
+	err = fit(ctx, conn)
+	if err == nil {
+		err = ask(ctx, conn, "secure_delete=1", new(int))
+	}
+	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return lent{conn}, nil

@@ -74,7 +74,7 @@ func TestPains20PragmasAreSetOnEveryConnection(t *testing.T) {
 		want map[string]string
 	}{
 		{"writer", sqlite.Writer(file), map[string]string{
-			"foreign_keys": "1", "journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000", "query_only": "0",
+			"foreign_keys": "1", "journal_mode": "wal", "synchronous": "2", "secure_delete": "1", "busy_timeout": "5000", "query_only": "0",
 		}},
 		{"reader", sqlite.Reader(file), map[string]string{
 			"journal_mode": "wal", "busy_timeout": "5000", "query_only": "1",

@@ -114,6 +114,7 @@ func writerPragmas(inMemory bool, busy time.Duration) []pragma {
 		{"foreign_keys", "1", "1"},
 		journal,
 		{"synchronous", "FULL", "2"},
+		{"secure_delete", "1", "1"}, // overwrites with zeros what is deleted or replaced
 	}
 }
 
@@ -169,7 +170,7 @@ func (g guarded) Connect(ctx context.Context) (driver.Conn, error) {
 func verify(ctx context.Context, db *sql.DB, pragmas []pragma) error {
 	for _, p := range pragmas {
 		var got string
-		if err := db.QueryRowContext(ctx, "PRAGMA "+p.name).Scan(&got); err != nil {
+		if err := ask(ctx, db, p.name, &got); err != nil {
 			return err
 		}
 		if got != p.want {

@@ -100,6 +100,11 @@ func open(ctx context.Context, path string, busy time.Duration) (*Store, error) 
 //
 //	file:service.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(FULL)
 //
+// OpenDB switches secure_delete on for the connections that it takes, and they keep it
+// when the Store gives them back. So what the Store deletes is gone from the files, as
+// with Open. What the program deletes through its other connections is not, unless they
+// have secure_delete too.
+//
 // A transaction of the program that writes should begin with BEGIN IMMEDIATE, and be
 // short: the Store waits for it as long as busy_timeout says. The database needs a
 // file, which gets mode 0600. A pool with a limit needs six connections or more.
@@ -166,6 +171,10 @@ func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*s
 	}
 	devices.VersionTable, devices.UpgradeTable = deviceVersionTable, upgrades.Table
 	s.db = devices.Child(sqlkeep.VersionTable, sqlkeep.UpgradeTable(), nil)
+	purge := s.purge
+	if asItIs || s.path == memory { // SQLite keeps no log of a database in memory
+		purge = nil
+	}
 	s.keeper = sqlkeep.New(sqlkeep.Config{
 		DB: s.db, Container: sqlstore.NewWithWrappedDB(devices, nil), Fail: s.fail,
 		Now: func(context.Context) (time.Time, error) { return time.Now(), nil }, // all users of the file are on one machine
@@ -177,6 +186,7 @@ func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*s
 			return db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		},
 		Intact: s.intact,
+		Purge:  purge,
 		Mark:   func(context.Context) (string, error) { return s.presence.mark() },
 		Dead:   func(_ context.Context, mark string) bool { return s.presence.dead(mark) },
 	})
@@ -232,6 +242,9 @@ func (s *Store) Close() error {
 		case err == nil:
 			defer func() { _ = conn.Close() }() // the pool is closed by then, so this closes the connection
 			held = s.held(ctx, conn)            // no lease is lent from here on
+			if s.keeper != nil && s.intact() == nil {
+				sqlkeep.Purge(s.keeper, func() bool { return purge(ctx, conn) })
+			}
 		case ctx.Err() != nil:
 			held = longestLease
 			errs = append(errs, fmt.Errorf("sqlite: close %q: a transaction has not ended within %v: %w", s.path, closeTimeout, err))

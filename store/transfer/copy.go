@@ -77,6 +77,12 @@ func Copy(ctx context.Context, to, from store.Store, opts ...CopyOption) error {
 // deletion fails, the error says so and both Stores have the session; another
 // Move finishes the work. If both Stores turn out to have the same database, Move
 // fails and deletes nothing.
+//
+// Only store/sqlite removes the bytes of the keys from its files. The files of
+// bolt, the tables and the log of PostgreSQL, and the append-only file of Redis
+// keep them until the database uses the space again; docs/storage.md says what
+// to do. Backups, replicas and copies keep them in any case. If somebody may have
+// read one of these, remove the device on the phone and link anew.
 func Move(ctx context.Context, to, from store.Store, opts ...CopyOption) error {
 	return run(ctx, &copying{to: to, from: from, remove: true}, opts)
 }

@@ -17,9 +17,10 @@
 // WhatsApp accounts. Open creates the file for its owner alone (mode 0600), and
 // takes access to an existing file away from everybody else. Check warns if
 // another user owns the file, or can write to its directory. With [kv.Encrypt] a
-// stolen file is useless. Deleted data may stay in unused parts of the file
-// until bbolt uses them again. The file never gets smaller; bbolt's own
-// "compact" command makes a small copy.
+// stolen file is useless. Deleted data, such as the keys of a session that
+// was deleted or moved, may stay in unused parts of the file until bbolt uses
+// them again. The file never gets smaller; bbolt's own "compact" command makes
+// a small copy without deleted data.
 //
 // Copy the file only after Close: a copy made while a program writes to the
 // file may be useless. Never run two copies: both would be the same device, and

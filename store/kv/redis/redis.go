@@ -17,6 +17,9 @@
 // WhatsApp accounts. Whoever can read the server, its files or its network can
 // act as those accounts. Use [kv.Encrypt], TLS and a password. Check warns of a
 // server that is not on this machine and is reached without TLS that verifies it.
+// Deleted data, such as the keys of a session that was deleted or moved, stays in
+// the append-only file until the server rewrites the file (BGREWRITEAOF), and in
+// snapshots until the next one.
 //
 // Everything is in a few Redis keys. Their names are the prefix in braces and a
 // word, so that a cluster keeps them in one slot. They are: a hash of values; a
