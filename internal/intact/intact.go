@@ -27,7 +27,10 @@ func Of(path string) (File, error) {
 		return File{}, err
 	}
 	info, err := os.Stat(path)
-	return File{path, info}, err
+	if err != nil {
+		return File{}, err
+	}
+	return File{path, info}, nil
 }
 
 // Path returns the absolute path.

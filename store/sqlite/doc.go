@@ -43,11 +43,13 @@
 // walink.db without its -wal file may lack the last writes. Never run two
 // copies: both would be the same device, and WhatsApp disconnects it.
 //
-// Do not delete or replace the file while a program has it open. The Store
-// notices that before it stores a device, when a lease is renewed and in
-// [Store.Check], and stores nothing from then on: Links fail with the remedy,
-// and a Linker disconnects its session. Close puts the -wal file of a file that was
-// replaced aside, as walink.db-wal.replaced.
+// Do not delete or replace the file or its -wal file while a program has it open. The
+// Store notices that before it stores a device, when a lease is renewed and in
+// [Store.Check], and stores no device and no lease from then on: Links fail with the
+// remedy, and a Linker disconnects its session. The Store then puts the -wal file of a
+// file that was replaced aside, as walink.db-wal.replaced, so that a backup that was
+// moved there stays as it is. If the program is killed before it notices, and if the
+// backup is copied into the open file (cp), the backup is damaged: stop the program first.
 //
 // # What a crash may lose
 //

@@ -16,6 +16,7 @@ import (
 	"go.mau.fi/whatsmeow/types"
 	_ "modernc.org/sqlite" // the driver named "sqlite"
 
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/intact"
 	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/internal/sqlkeep"
@@ -52,7 +53,7 @@ type Store struct {
 	path     string
 	lent     bool // the connections are those of a pool of the program
 	file     intact.File
-	wal      os.FileInfo // of the -wal file; nil without one, and for OpenDB
+	wal      intact.File // the -wal file
 	writer   *sql.DB
 	reader   *sql.DB          // nil for a database in memory
 	db       *dbutil.Database // walink's own tables
@@ -90,8 +91,8 @@ func open(ctx context.Context, path string, busy time.Duration) (*Store, error) 
 	return s, nil
 }
 
-// OpenDB is [Open] for a program that has the database open already, with any SQLite
-// driver. The program keeps db, and closes it after the Store: Close of the Store only
+// OpenDB is [Open] for a program that has the database open already. walink's tests use
+// the driver of modernc.org/sqlite. The program keeps db, and closes it after the Store: Close of the Store only
 // gives the connections back, which are five, of which one writes.
 //
 // OpenDB fails if a connection does not have the settings that the Store relies on, and
@@ -116,10 +117,20 @@ func OpenDB(ctx context.Context, db *sql.DB) (*Store, error) {
 	return s, nil
 }
 
-// intact fails if the file was deleted or replaced since it was opened. It is called
-// before each transaction of walink, and so before a device is stored and when a lease is
-// renewed, and before each connection.
-func (s *Store) intact() error { return s.file.Check() }
+// intact fails if the file or its -wal file was deleted or replaced since it was opened.
+// It is called before each transaction of walink, and so before a device is stored and when
+// a lease is renewed, and before each connection.
+func (s *Store) intact() error {
+	if err := s.file.Check(); err != nil {
+		_ = s.putAside() // a system that cannot rename an open file does it in Close
+		return err
+	}
+	if err := s.wal.Check(); err != nil {
+		return hint.New(fmt.Errorf("the -wal file, which has what was stored last: %w", err),
+			"Stop this program in the ordinary way, which brings what it has stored into the database, and start it again.")
+	}
+	return nil
+}
 
 func (s *Store) openDB(ctx context.Context, db *sql.DB) (err error) {
 	if err := checkPool(db); err != nil {
@@ -201,8 +212,8 @@ func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*s
 	if s.file, err = intact.Of(s.path); err != nil {
 		return err
 	}
-	if !s.lent {
-		s.wal, _ = os.Stat(s.file.Path() + "-wal")
+	if s.wal, err = intact.Of(s.file.Path() + "-wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	// Without links, so that all processes find the same file next to it.
 	if s.presence.path, err = filepath.EvalSymlinks(s.file.Path()); err != nil {
@@ -270,19 +281,19 @@ func (s *Store) Close() error {
 
 // putAside renames the -wal file if another file has replaced the database: SQLite
 // leaves it behind, and would bring what is in it into the new file, such as a backup
-// that was restored.
+// that was restored. Open connections do not notice.
 func (s *Store) putAside() error {
-	if err := s.file.Check(); err == nil || errors.Is(err, fs.ErrNotExist) || s.wal == nil {
+	if err := s.file.Check(); err == nil || errors.Is(err, fs.ErrNotExist) || s.wal.Path() == "" || s.wal.Check() != nil {
 		return nil
 	}
 	path := s.file.Path()
-	if now, err := os.Stat(path + "-wal"); err != nil || !os.SameFile(s.wal, now) {
-		return nil //nolint:nilerr // it is gone
-	}
 	if err := os.Remove(path + "-shm"); err != nil && !errors.Is(err, fs.ErrNotExist) { // an index of the -wal file
 		return err
 	}
-	return os.Rename(path+"-wal", path+"-wal.replaced")
+	if err := os.Rename(path+"-wal", path+"-wal.replaced"); err != nil && !errors.Is(err, fs.ErrNotExist) { // another goroutine's
+		return err
+	}
+	return nil
 }
 
 // held returns how long a lease that this Store has lent is still in force.
