@@ -64,9 +64,9 @@ func NewBroker() *Broker {
 // again. If accept returns nil, Serve returns, and the Line is not good any more.
 // walink's Linker.AnswerPasskey is such a function.
 //
-// Serve returns ctx's error if ctx ends. It returns an error if challenge is not a
-// JSON object, which no browser could answer, and if a Serve has accepted an
-// answer to the same challenge before.
+// Serve returns ctx's error if ctx ends. It returns an error if a Serve has accepted
+// an answer to the same challenge before. It returns an error with a method Remedy if
+// challenge is not a JSON object, or its rpId is not "whatsapp.com".
 func (b *Broker) Serve(ctx context.Context, challenge json.RawMessage, accept func(ctx context.Context, answer []byte) error) error {
 	return b.offer(ctx, "serve", challenge, func(answer []byte) error {
 		err := accept(ctx, answer)
@@ -96,8 +96,8 @@ func (b *Broker) Ask(ctx context.Context, challenge json.RawMessage) (json.RawMe
 
 // offer offers challenge until take returns nil for an answer, or ctx ends.
 func (b *Broker) offer(ctx context.Context, op string, challenge json.RawMessage, take func(answer []byte) error) error {
-	if !isObject(challenge) {
-		return fmt.Errorf("passkey: %s: %w", op, errNoObject)
+	if err := check(challenge); err != nil {
+		return fmt.Errorf("passkey: %s: %w", op, err)
 	}
 	o := &offer{b.token(challenge), bytes.Clone(challenge), make(chan try), make(chan struct{})}
 	b.mu.Lock()

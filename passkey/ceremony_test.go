@@ -255,37 +255,26 @@ func TestPagesInTheBrowserAreRefused(t *testing.T) {
 // into the terminal.
 func TestSnippetInTheConsole(t *testing.T) {
 	t.Parallel()
-	for name, before := range map[string]string{
-		"new browser": "",
-		"old browser": "delete PublicKeyCredential.parseRequestOptionsFromJSON; delete PublicKeyCredential.prototype.toJSON",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			chromium := newBrowser(t)
-			program := newProgram(t, walink.Settings{})
-			close(chromium.site.serve)
-			tab := chromium.open(whatsApp)
-			chromium.authenticator(tab, program.phone.Passkey())
-			if before != "" {
-				chromium.do(tab, chromedp.Evaluate[chromedp.Void](before))
-			}
-			required := program.challenged()
-			snippet, err := passkey.Snippet(required.Challenge)
-			if err != nil {
-				t.Fatal(err)
-			}
-			printed := chromium.console(tab, snippet)
-			t.Logf("a line of %d bytes", len(printed))
-			answer, err := passkey.ParsePasted("answer> '" + printed[:80] + "\n" + printed[80:] + "'\n")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := program.linker.AnswerPasskey(t.Context(), answer); err != nil {
-				t.Fatal(err)
-			}
-			program.linked()
-		})
+	chromium := newBrowser(t)
+	program := newProgram(t, walink.Settings{})
+	close(chromium.site.serve)
+	tab := chromium.open(whatsApp)
+	chromium.authenticator(tab, program.phone.Passkey())
+	required := program.challenged()
+	snippet, err := passkey.Snippet(required.Challenge)
+	if err != nil {
+		t.Fatal(err)
 	}
+	printed := chromium.console(tab, snippet)
+	t.Logf("a line of %d bytes", len(printed))
+	answer, err := passkey.ParsePasted("answer> '" + printed[:80] + "\n" + printed[80:] + "'\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := program.linker.AnswerPasskey(t.Context(), answer); err != nil {
+		t.Fatal(err)
+	}
+	program.linked()
 }
 
 func TestSnippetOnAnotherPage(t *testing.T) {

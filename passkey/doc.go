@@ -14,10 +14,10 @@
 //     extensions. The person pastes its output into the terminal. See [Snippet]
 //     and [ParsePasted].
 //
-// The package uses no package outside the standard library but a helper of this
+// The package uses no package outside the standard library but helpers of this
 // module, and does not import walink. It takes the JSON of
 // PublicKeyCredentialRequestOptions and returns the JSON of
-// PublicKeyCredential.toJSON().
+// PublicKeyCredential.toJSON(), without clientExtensionResults.
 //
 // # For a person: the extension
 //
@@ -113,6 +113,11 @@
 //     has a token of 128 bits, which the Broker compares in constant time. The
 //     token travels in a header. In the Line it comes after the #, which browsers do
 //     not send. The browser's history keeps it, but it is of no use after the answer.
+//   - The extension and the snippet ask the authenticator for what linking needs and
+//     nothing else. They use challenge, rpId, allowCredentials, userVerification and
+//     timeout, and refuse an rpId other than whatsapp.com, as the Broker does. They
+//     use no WebAuthn extension, whose results could be a key that outlives the link
+//     (prf), and send no results of one.
 //   - The token is good for one accepted answer. An accepted answer to Serve ends
 //     it for good. Otherwise it ends with Serve, and is good again if the program
 //     serves the same challenge again. After Ask it is good again if the program

@@ -67,7 +67,7 @@ func TestExtensionSaysWhatIsWrong(t *testing.T) {
 	page := chromium.press(tab)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	challenges := []string{challenge, `{}`, `{"challenge":1}`}
+	challenges := []string{challenge, `{"rpId":"whatsapp.com"}`, `{"rpId":"whatsapp.com","challenge":1}`}
 	for _, one := range challenges {
 		go func() {
 			_, err := broker.Ask(ctx, []byte(one))

@@ -213,7 +213,7 @@ func TestPasskeyByExtension(t *testing.T) {
 // next challenge.
 func TestPasskeyWaysFailApart(t *testing.T) {
 	t.Parallel()
-	required := walink.PasskeyRequired{Challenge: []byte(`{"challenge":"YQ"}`), Expires: time.Now().Add(time.Minute)}
+	required := walink.PasskeyRequired{Challenge: []byte(`{"challenge":"YQ","rpId":"whatsapp.com"}`), Expires: time.Now().Add(time.Minute)}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
