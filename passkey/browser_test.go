@@ -22,6 +22,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/extensions"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/cdproto/webauthn"
@@ -265,6 +266,37 @@ func (b *browser) press(tab context.Context) context.Context {
 		b.t.Fatal(err)
 	}
 	return b.tab("page", extensionPage)
+}
+
+// paste pastes a line into the extension's page in place of what is there.
+func (b *browser) paste(page context.Context, line string) {
+	b.t.Helper()
+	b.do(page, chromedp.Evaluate[chromedp.Void](`document.getElementById("line").select(); document.getElementById("line").focus()`))
+	if _, err := chromedp.Call(page, input.InsertText, input.InsertTextParams{Text: line}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// asked waits until the extension's page shows who asks.
+func (b *browser) asked(page context.Context) {
+	b.t.Helper()
+	if _, err := chromedp.Run(page, chromedp.Poll[bool](`!document.getElementById("go").disabled`)); err != nil {
+		b.t.Fatalf("the page shows nobody: %v", err)
+	}
+}
+
+// confirm presses "Use the passkey" when the extension's page shows who asks.
+func (b *browser) confirm(page context.Context) {
+	b.t.Helper()
+	b.asked(page)
+	b.do(page, chromedp.Click(chromedp.CSS("#go")))
+}
+
+// use pastes a line into the extension's page and presses its button there.
+func (b *browser) use(page context.Context, line string) {
+	b.t.Helper()
+	b.paste(page, line)
+	b.confirm(page)
 }
 
 // authenticator gives a tab a virtual authenticator that holds the passkey, and

@@ -14,10 +14,10 @@
 //     extensions. The person pastes its output into the terminal. See [Snippet]
 //     and [ParsePasted].
 //
-// The package uses no package outside the standard library but a helper of this
+// The package uses no package outside the standard library but helpers of this
 // module, and does not import walink. It takes the JSON of
 // PublicKeyCredentialRequestOptions and returns the JSON of
-// PublicKeyCredential.toJSON().
+// PublicKeyCredential.toJSON(), without clientExtensionResults.
 //
 // # For a person: the extension
 //
@@ -34,11 +34,15 @@
 //
 //  1. Open the line that the program shows, http://127.0.0.1:…/#…, in that
 //     browser, and press the extension's button in that tab. Or press the button
-//     in any tab and paste the line.
-//  2. Press "Use the passkey". The extension goes to your tab of
+//     in any tab and paste the line, and nothing else.
+//  2. Read who asks: the program's address, and the name and the last digits of the
+//     number that the program claims. The extension shows them when the program has
+//     proved that it made the line. It cannot check the claims: go on only if you
+//     expect them.
+//  3. Press "Use the passkey". The extension goes to your tab of
 //     web.whatsapp.com, or opens one and closes it afterwards. There the browser
 //     asks for the passkey. You need not be logged in.
-//  3. Look at the program, and at the phone.
+//  4. Look at the program, and at the phone.
 //
 // A challenge can be answered for ten minutes. In the first five the phone trusts
 // the answer without a comparison of codes. If the browser gives no passkey, or
@@ -64,7 +68,7 @@
 // Show the Line and serve the challenge. linker.AnswerPasskey decides on each
 // answer, and the extension shows its error to the person:
 //
-//	broker := passkey.NewBroker()
+//	broker := passkey.NewBroker(passkey.Claim{Program: "Shop desk", Number: settings.Phone})
 //	defer broker.Close()
 //	base, err := broker.Listen(ctx, "127.0.0.1:0")
 //	...
@@ -109,10 +113,28 @@
 //   - Only the extension's origin gets an answer. Every page gets 403, whether it
 //     was opened or asks by a script. The key in the extension's manifest fixes
 //     its id.
-//   - Another program on the computer can forge an Origin. So each challenge also
-//     has a token of 128 bits, which the Broker compares in constant time. The
-//     token travels in a header. In the Line it comes after the #, which browsers do
-//     not send. The browser's history keeps it, but it is of no use after the answer.
+//   - Another program on the computer can forge an Origin, or listen at the port
+//     when the Broker has closed it. So each challenge also has a token of 128 bits,
+//     which nobody sends. In the Line it comes after the #, where browsers keep it to
+//     themselves. The browser's history has it, but it is of no use after the answer.
+//   - The extension asks for a challenge by an id, which is a hash of the token, with
+//     16 random bytes. The Broker seals the challenge and the Claim under a key
+//     derived from the token (HMAC-SHA256, then AES-256-GCM), and binds the random
+//     bytes. Before the seal is checked, the extension shows nothing but an error,
+//     and asks no authenticator. It seals the answer in the same way under another
+//     key. A program that does not know the token gets neither the token nor the
+//     answer, and can send no answer. The Broker takes a sealed answer once.
+//   - The extension and the snippet ask the authenticator for what linking needs and
+//     nothing else. They use challenge, rpId, allowCredentials, userVerification and
+//     timeout, and refuse an rpId other than whatsapp.com, as the Broker does. They
+//     use no WebAuthn extension, whose results could be a key that outlives the link
+//     (prf), and send no results of one.
+//   - What the program says of itself is marked as its claim, and its error texts
+//     come after "The program says:". The extension shows them as one line without
+//     control characters, of at most 200 characters. Of the number it shows the last
+//     four digits; the Broker does not give it more.
+//   - The extension fills a line in only if the address of the tab is that line as a
+//     whole. A website cannot hide a line in its own address.
 //   - The token is good for one accepted answer. An accepted answer to Serve ends
 //     it for good. Otherwise it ends with Serve, and is good again if the program
 //     serves the same challenge again. After Ask it is good again if the program

@@ -13,7 +13,7 @@ import (
 
 func TestListen(t *testing.T) {
 	t.Parallel()
-	b := passkey.NewBroker()
+	b := passkey.NewBroker(passkey.Claim{})
 	base, err := b.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func TestListen(t *testing.T) {
 
 func TestListenOnlyOnLoopback(t *testing.T) {
 	t.Parallel()
-	b := passkey.NewBroker()
+	b := passkey.NewBroker(passkey.Claim{})
 	for _, address := range []string{
 		"", ":0", "0.0.0.0:0", "192.0.2.1:0", "[::]:0", "[::1]:0", "localhost:0", "127.0.0.1", "127.0.0.1:" + strings.Repeat("9\n", 300),
 	} {

@@ -19,7 +19,7 @@ import (
 func TestServe(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := passkey.NewBroker()
+		b := passkey.NewBroker(passkey.Claim{})
 		verdicts := []error{
 			errors.New("it is for another challenge"), errors.New("WhatsApp answered 401"),
 			errors.Join(errors.New(strings.Repeat("a", 500)), errors.New("WhatsApp answered 503")), nil,
@@ -34,7 +34,7 @@ func TestServe(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- b.Serve(t.Context(), json.RawMessage(challenge), accept) }()
 		synctest.Wait()
-		token := tokenOf(b)
+		token := tokenOf(b, challenge)
 		for _, want := range []struct {
 			code int
 			body string
@@ -79,7 +79,7 @@ func TestServe(t *testing.T) {
 func TestServeAcceptsOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := passkey.NewBroker()
+		b := passkey.NewBroker(passkey.Claim{})
 		ctx, cancel := context.WithCancel(t.Context())
 		accepted := 0
 		stopped := make(chan struct{})
@@ -97,7 +97,7 @@ func TestServeAcceptsOnce(t *testing.T) {
 		codes := map[int]int{}
 		results := make(chan int)
 		for range 5 {
-			go func() { results <- serve(b, request("answer", tokenOf(b), assertion)).Code }()
+			go func() { results <- serve(b, request("answer", tokenOf(b, challenge), assertion)).Code }()
 		}
 		for range 5 {
 			codes[<-results]++
@@ -117,7 +117,7 @@ func TestAnswerIsNotLostToTheContext(t *testing.T) {
 	t.Parallel()
 	for range 500 {
 		synctest.Test(t, func(t *testing.T) {
-			b := passkey.NewBroker()
+			b := passkey.NewBroker(passkey.Claim{})
 			ctx, cancel := context.WithCancel(t.Context())
 			token, result := ask(ctx, b)
 			w := &cancelling{httptest.NewRecorder(), cancel}
@@ -147,7 +147,7 @@ func (c *cancelling) WriteHeader(code int) {
 func TestExtensionGetsItsResponseBeforeServeReturns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := passkey.NewBroker()
+		b := passkey.NewBroker(passkey.Claim{})
 		token, result := ask(t.Context(), b)
 		written := make(chan struct{})
 		w := &cancelling{httptest.NewRecorder(), func() {

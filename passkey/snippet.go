@@ -8,6 +8,8 @@ import (
 	"path"
 	"strings"
 	"unicode"
+
+	"github.com/walink/walink/internal/hint"
 )
 
 // snippetFrame goes around the extension's ceremony.js and the challenge. copy is
@@ -29,11 +31,11 @@ else { console.info("Copy the line in braces, and paste it into the terminal.");
 // install the extension, and for browsers that cannot run it.
 //
 // The script holds the challenge as an object literal that cannot break out of
-// the script, nor of an HTML page around it. Snippet returns an error if challenge
-// is not a JSON object.
+// the script, nor of an HTML page around it. Snippet returns an error with a method
+// Remedy if challenge is not a JSON object, or its rpId is not "whatsapp.com".
 func Snippet(challenge json.RawMessage) (string, error) {
-	if !isObject(challenge) {
-		return "", fmt.Errorf("passkey: snippet: %w", errNoObject)
+	if err := check(challenge); err != nil {
+		return "", fmt.Errorf("passkey: snippet: %w", err)
 	}
 	// MarshalIndent also escapes <, >, & and the line separators of JavaScript.
 	literal, err := json.MarshalIndent(challenge, "", "  ")
@@ -47,11 +49,27 @@ func Snippet(challenge json.RawMessage) (string, error) {
 	return fmt.Sprintf(snippetFrame, bytes.TrimSpace(ceremony), literal), nil
 }
 
-// errNoObject does not quote the challenge.
-var errNoObject = errors.New("the challenge is not a JSON object")
+// The errors of check do not quote the challenge.
+var (
+	errNoObject = hint.New(errors.New("the challenge is not a JSON object"),
+		"Give the Challenge of a PasskeyRequired event to this package as it is.")
+	errForeign = hint.New(errors.New("the challenge is for the passkey of another site than whatsapp.com"),
+		"Give the Challenge of a PasskeyRequired event to this package as it is. If this is one, do not answer it: "+
+			"WhatsApp did not make it.")
+)
 
-func isObject(challenge json.RawMessage) bool {
-	return bytes.HasPrefix(bytes.TrimSpace(challenge), []byte("{")) && json.Valid(challenge)
+// check returns an error if challenge cannot be one of WhatsApp's.
+func check(challenge json.RawMessage) error {
+	var options *struct {
+		RPID any `json:"rpId"`
+	}
+	switch err := json.Unmarshal(challenge, &options); {
+	case err != nil || options == nil:
+		return errNoObject
+	case options.RPID != "whatsapp.com":
+		return errForeign
+	}
+	return nil
 }
 
 // ParsePasted finds the answer to a challenge in a text that a person has pasted.

@@ -11,16 +11,6 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// use pastes a line into the extension's page and presses its button there.
-func (b *browser) use(page context.Context, line string) {
-	b.t.Helper()
-	b.do(page,
-		chromedp.Evaluate[chromedp.Void](`document.getElementById("line").value = ""`),
-		chromedp.SendKeys(chromedp.CSS("#line"), line),
-		chromedp.Click(chromedp.CSS("#go")),
-	)
-}
-
 // The program refuses the first answer. The extension shows why, and does not say
 // that the program has the answer. The same line is good for another answer.
 func TestExtensionShowsThatTheAnswerIsRefused(t *testing.T) {
@@ -48,8 +38,9 @@ func TestExtensionShowsThatTheAnswerIsRefused(t *testing.T) {
 		})
 	}()
 	chromium.use(page, broker.Line(base, required.Challenge))
+	chromium.note(page, "The program says: The program has not accepted the answer")
 	chromium.note(page, "not made on a page of whatsapp.com")
-	chromium.do(page, chromedp.Click(chromedp.CSS("#go")))
+	chromium.confirm(page)
 	chromium.note(page, "The program has the answer.")
 	if err := <-answered; err != nil {
 		t.Fatal(err)
@@ -67,7 +58,7 @@ func TestExtensionSaysWhatIsWrong(t *testing.T) {
 	page := chromium.press(tab)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	challenges := []string{challenge, `{}`, `{"challenge":1}`}
+	challenges := []string{challenge, `{"rpId":"whatsapp.com"}`, `{"rpId":"whatsapp.com","challenge":1}`}
 	for _, one := range challenges {
 		go func() {
 			_, err := broker.Ask(ctx, []byte(one))

@@ -152,7 +152,7 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 		}
 	}
 
-	p.desk = newDesk(p.screen.Note, p.extension)
+	p.desk = newDesk(p.screen.Note, settings.Phone, p.extension)
 	defer func() {
 		if err := p.desk.Close(); err != nil {
 			p.printf(p.stderr, "Remove the files of the passkey yourself: %v\n", err)

@@ -49,9 +49,11 @@ type desk struct {
 	ended   chan struct{} // closed by Close
 }
 
-func newDesk(note func(string), extension string) *desk {
+// newDesk returns a desk that says to the person which number is to be linked; "" if that
+// is not known.
+func newDesk(note func(string), number, extension string) *desk {
 	return &desk{
-		broker: passkey.NewBroker(), note: note, extension: extension, serving: func() {},
+		broker: passkey.NewBroker(passkey.Claim{Program: "walink terminal", Number: number}), note: note, extension: extension, serving: func() {},
 		lines: make(chan string), results: make(chan string), ended: make(chan struct{}),
 	}
 }
@@ -112,7 +114,8 @@ func (d *desk) byExtension(ctx context.Context, e walink.PasskeyRequired) (lines
 	}
 	return append(lines,
 		"     Then press the extension's button and paste this line:",
-		"       "+d.broker.Line(d.base, e.Challenge)), nil
+		"       "+d.broker.Line(d.base, e.Challenge),
+		"     Go on there only if the extension shows this address and the name walink terminal."), nil
 }
 
 // writeExtension writes the extension to a folder that stays, because a browser reads

@@ -187,22 +187,22 @@ func TestPasskeyByExtension(t *testing.T) {
 		t.Errorf("the folder is %s", folder)
 	}
 	base, token, _ := strings.Cut(c.shows(`(http://127\.0\.0\.1:\d+/#[\w-]+)`), "#")
-	challenge, err := post(c.ctx, base+"challenge", token, nil)
+	challenge, err := question(c.ctx, base, token)
 	for err != nil && c.ctx.Err() == nil { // the broker serves a moment after the screen shows the line
-		challenge, err = post(c.ctx, base+"challenge", token, nil)
+		challenge, err = question(c.ctx, base, token)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = post(c.ctx, base+"answer", token, []byte(c.assertion(challenge, walinktest.WronglySigned())))
+	err = reply(c.ctx, base, token, c.assertion(challenge, walinktest.WronglySigned()))
 	if err == nil || !strings.Contains(err.Error(), "has not accepted the answer: answer passkey: passkey: WhatsApp answered 401") {
 		t.Errorf("the extension hears %v", err)
 	}
-	if _, err := post(c.ctx, base+"answer", token, []byte(c.assertion(challenge))); err != nil {
+	if err := reply(c.ctx, base, token, c.assertion(challenge)); err != nil {
 		t.Errorf("the extension hears %v", err)
 	}
 	c.shows(`(type yes here)`)
-	if _, err := post(c.ctx, base+"answer", token, []byte(c.assertion(challenge))); err == nil || !strings.Contains(err.Error(), "not good any more") {
+	if err := reply(c.ctx, base, token, c.assertion(challenge)); err == nil || !strings.Contains(err.Error(), "not good any more") {
 		t.Errorf("the extension hears %v", err)
 	}
 	c.types("yes\n")
@@ -213,7 +213,7 @@ func TestPasskeyByExtension(t *testing.T) {
 // next challenge.
 func TestPasskeyWaysFailApart(t *testing.T) {
 	t.Parallel()
-	required := walink.PasskeyRequired{Challenge: []byte(`{"challenge":"YQ"}`), Expires: time.Now().Add(time.Minute)}
+	required := walink.PasskeyRequired{Challenge: []byte(`{"challenge":"YQ","rpId":"whatsapp.com"}`), Expires: time.Now().Add(time.Minute)}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -232,7 +232,7 @@ func TestPasskeyWaysFailApart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var shown []string
-			d := newDesk(func(line string) { shown = append(shown, line) }, test.extension)
+			d := newDesk(func(line string) { shown = append(shown, line) }, "", test.extension)
 			if test.deaf {
 				if err := d.broker.Close(); err != nil {
 					t.Fatal(err)
@@ -259,7 +259,7 @@ func TestPasskeyWaysFailApart(t *testing.T) {
 func TestPasskeyThatNoBrowserCanAnswer(t *testing.T) {
 	t.Parallel()
 	var shown []string
-	d := newDesk(func(line string) { shown = append(shown, line) }, t.TempDir())
+	d := newDesk(func(line string) { shown = append(shown, line) }, "", t.TempDir())
 	if line := d.Ask(t.Context(), nil, walink.PasskeyRequired{Challenge: []byte(`[]`)}); line != "" || len(shown) != 1 || !strings.Contains(shown[0], "cannot be answered") {
 		t.Errorf("%q, shown %q", line, shown)
 	}
@@ -273,7 +273,7 @@ func TestPasteThatIsNotWhole(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
 		var shown []string
-		d := newDesk(func(line string) { shown = append(shown, line) }, t.TempDir())
+		d := newDesk(func(line string) { shown = append(shown, line) }, "", t.TempDir())
 		d.Typed(t.Context(), `{"id":"YQ",`)
 		if len(shown) != 0 {
 			t.Errorf("at once %q", shown)
@@ -320,7 +320,7 @@ func TestSandboxBrowserWithoutAnExtension(t *testing.T) {
 	defer sb.Close()
 	p := program{opts: options{db: filepath.Join(dir, "x.db"), sandbox: true}, stdout: &bytes.Buffer{}, stderr: &bytes.Buffer{}}
 	p.screen = newScreen(p.stdout)
-	p.desk = newDesk(p.screen.Note, dir)
+	p.desk = newDesk(p.screen.Note, "", dir)
 	if err := p.desk.broker.Close(); err != nil {
 		t.Fatal(err)
 	}

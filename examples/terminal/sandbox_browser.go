@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/seal"
 	"github.com/walink/walink/passkey"
 )
 
@@ -42,7 +45,7 @@ func (s *sandbox) answer(ctx context.Context, line string, challenge []byte, lin
 		return linker.AnswerPasskey(ctx, answer)
 	}
 	base, token, _ := strings.Cut(line, "#")
-	challenge, err := post(ctx, base+"challenge", token, nil)
+	challenge, err := question(ctx, base, token)
 	if err != nil {
 		return err
 	}
@@ -50,18 +53,42 @@ func (s *sandbox) answer(ctx context.Context, line string, challenge []byte, lin
 	if err != nil {
 		return err
 	}
-	_, err = post(ctx, base+"answer", token, answer)
+	return reply(ctx, base, token, string(answer))
+}
+
+// question asks the broker for the challenge, as the extension does.
+func question(ctx context.Context, base, token string) (json.RawMessage, error) {
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails
+	sealed, err := post(ctx, base+"challenge", token, nonce)
+	if err != nil {
+		return nil, err
+	}
+	text, err := seal.Open(token, "challenge", sealed, nonce)
+	if err != nil {
+		return nil, fmt.Errorf("the program did not make this line: %w", err)
+	}
+	var said struct {
+		Challenge json.RawMessage `json:"challenge"`
+	}
+	err = json.Unmarshal(text, &said)
+	return said.Challenge, err
+}
+
+// reply sends the broker an answer, as the extension does.
+func reply(ctx context.Context, base, token, answer string) error {
+	_, err := post(ctx, base+"answer", token, seal.Seal(token, "answer", []byte(answer), nil))
 	return err
 }
 
-// post sends a request to the broker, as the extension does.
+// post sends a request to the broker.
 func post(ctx context.Context, address, token string, body []byte) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Origin", "chrome-extension://"+passkey.ExtensionID)
-	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Authorization", "Bearer "+seal.ID(token))
 	request.Close = true
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

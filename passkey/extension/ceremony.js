@@ -6,33 +6,27 @@ async function askForPasskey(options) {
 		Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
 	const encode = (buffer) =>
 		btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
-	const request = () => {
-		try {
-			return PublicKeyCredential.parseRequestOptionsFromJSON(options);
-		} catch { // an older browser, or base64 that the browser does not accept
-			const allowCredentials = (options.allowCredentials ?? []).map((c) => ({ ...c, id: decode(c.id) }));
-			return { ...options, challenge: decode(options.challenge), allowCredentials, extensions: {} };
-		}
-	};
-	const answer = (credential) => {
-		try {
-			return credential.toJSON();
-		} catch { // an older browser, or a password manager's credential
-			const { clientDataJSON, authenticatorData, signature, userHandle } = credential.response;
-			return {
-				id: credential.id,
-				rawId: encode(credential.rawId),
-				type: credential.type,
-				response: {
-					clientDataJSON: encode(clientDataJSON),
-					authenticatorData: encode(authenticatorData),
-					signature: encode(signature),
-					...(userHandle ? { userHandle: encode(userHandle) } : {}),
-				},
-				clientExtensionResults: {},
-			};
-		}
-	};
+	// The request and the answer have what linking needs and nothing else. WebAuthn's
+	// extensions would give the program more: the result of prf is a key that outlives the link.
+	const request = () => ({
+		challenge: decode(options.challenge),
+		rpId: options.rpId,
+		allowCredentials: (options.allowCredentials ?? [])
+			.map(({ type, id, transports }) => ({ type, id: decode(id), transports })),
+		userVerification: options.userVerification,
+		timeout: options.timeout,
+	});
+	const answer = ({ id, rawId, type, response }) => ({
+		id,
+		rawId: encode(rawId),
+		type,
+		response: {
+			clientDataJSON: encode(response.clientDataJSON),
+			authenticatorData: encode(response.authenticatorData),
+			signature: encode(response.signature),
+			...(response.userHandle ? { userHandle: encode(response.userHandle) } : {}),
+		},
+	});
 	const why = (err) => {
 		switch (err?.name) {
 			case "NotAllowedError":
@@ -50,6 +44,9 @@ async function askForPasskey(options) {
 	};
 	if (location.origin !== "https://web.whatsapp.com") {
 		return { error: "Open https://web.whatsapp.com and try again there: this is another page." };
+	}
+	if (options?.rpId !== "whatsapp.com") {
+		return { error: "Do not go on: the program asks for the passkey of another site than whatsapp.com." };
 	}
 	if (!window.PublicKeyCredential || !navigator.credentials) {
 		return { error: "Use another browser: this one has no passkeys." };
