@@ -112,3 +112,18 @@ func TestSessionMasksTheNameInAnError(t *testing.T) {
 		t.Errorf("the error becomes %v", err)
 	}
 }
+
+func TestJoinKeepsEveryErrorAndTheFirstTexts(t *testing.T) {
+	t.Parallel()
+	if err := redact.Join(nil, nil); err != nil {
+		t.Errorf("of nothing: %v", err)
+	}
+	one, two, three := errors.New("one"), errors.New("two"), errors.New("three")
+	if got := redact.Join(one, nil, two, three).Error(); got != "one\ntwo\nthree" {
+		t.Errorf("of three: %q", got)
+	}
+	err := redact.Join(one, two, nil, three, io.EOF, io.ErrUnexpectedEOF)
+	if got := err.Error(); got != "one\ntwo\nthree\nand 2 more" || !errors.Is(err, one) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("of five: %q", got)
+	}
+}

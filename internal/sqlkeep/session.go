@@ -17,6 +17,7 @@ import (
 	waLog "go.mau.fi/whatsmeow/util/log"
 
 	"github.com/walink/walink/internal/keypair"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 )
 
@@ -101,7 +102,7 @@ func (k *Keeper) Sessions(ctx context.Context) ([]store.Session, error) {
 			whole = append(whole, s.Session)
 		}
 	}
-	if err := errors.Join(bad...); err != nil {
+	if err := redact.Join(bad...); err != nil {
 		return whole, k.config.Fail("list sessions", err)
 	}
 	return whole, nil

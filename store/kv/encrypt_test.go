@@ -2,6 +2,7 @@ package kv_test
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"encoding/base64"
 	"encoding/gob"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -272,6 +274,41 @@ func TestRotateGivesADatabaseAnIdentity(t *testing.T) {
 	}
 	if err := unread(t, db, key); !errors.Is(err, kv.ErrKey) {
 		t.Errorf("without the identity: %v, want ErrKey", err)
+	}
+}
+
+// An error goes to logs and terminals.
+func TestErrorAboutMassDamageIsShort(t *testing.T) {
+	t.Parallel()
+	key := kv.NewKey()
+	db, inClear := keep{memory.New()}, memory.New()
+	errs := map[string]error{}
+	for name, into := range map[string]kv.DB{"Sessions": kv.Encrypt(db, key), "Sessions in clear": inClear} {
+		st := reopen(t, into)
+		link(t, st)
+		update(t, into, func(tx kv.Tx) (err error) {
+			for i := range 5000 {
+				err = stdcmp.Or(err, tx.Set(fmt.Appendf(nil, "s\x00damaged %d\x00", i), []byte("damage")))
+			}
+			return err
+		})
+		_, errs[name] = st.Sessions(t.Context())
+	}
+	sealed := dump(t, db)
+	update(t, db, func(tx kv.Tx) (err error) {
+		for name, value := range sealed {
+			if name != "walink" { // the secret that encrypts names
+				err = stdcmp.Or(err, tx.Set([]byte(name), []byte(value+"damage")))
+			}
+		}
+		return err
+	})
+	errs["a scan"] = unread(t, db, key)
+	errs["Rotate"] = kv.Encrypt(db, kv.NewKey(), key).Rotate(t.Context())
+	for name, err := range errs {
+		if text := fmt.Sprint(err); !errors.Is(err, kv.ErrDamaged) || len(text) > 1000 || !regexp.MustCompile(`and [45]\d\d\d more$`).MatchString(text) {
+			t.Errorf("%s: %d bytes: %.1000s", name, len(text), text)
+		}
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // sealedTx is a transaction of an [Encrypted] DB.
@@ -101,7 +103,7 @@ func (t *sealedTx) Scan(prefix []byte, fn func(key, value []byte) error) error {
 			return err
 		}
 	}
-	return errors.Join(append(bad, damagedValues...)...)
+	return redact.Join(append(bad, damagedValues...)...)
 }
 
 // scan calls fn for each name that begins with prefix, in any order, with the

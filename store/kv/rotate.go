@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/redact"
 )
 
 // ErrNotCurrent is in the chain of the error about a write to an encrypted DB
@@ -36,7 +37,7 @@ var errUnfinished error = hint.New(
 // transactions. If Rotate fails, its finished transactions stay, and it can be
 // called again. Until it has ended, the new key alone does not read everything,
 // and errors say so. Rotate skips values that cannot be decrypted, and names
-// them in the error. If another Rotate with another first key begins meanwhile,
+// the first three in the error. If another Rotate with another first key begins meanwhile,
 // Rotate ends with [ErrNotCurrent].
 //
 // As soon as Rotate begins, nobody can write with another first key. A program
@@ -90,7 +91,7 @@ func (e *Encrypted) rotate(ctx context.Context) error {
 	if err == nil {
 		err = e.whileCurrent(ctx, func(tx Tx) error { return tx.Delete([]byte(rotationName)) })
 	}
-	return errors.Join(append(bad, err)...)
+	return redact.Join(append(bad, err)...)
 }
 
 // makeCurrent encrypts the head with the first key, and notes the ids of the others.

@@ -12,6 +12,7 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 )
 
@@ -120,7 +121,7 @@ func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 	if err != nil && !errors.Is(err, ErrDamaged) {
 		return nil, fmt.Errorf("kv: list sessions in %s: %w", s.title(), err)
 	}
-	if err := errors.Join(append(bad, err)...); err != nil {
+	if err := redact.Join(append(bad, err)...); err != nil {
 		return sessions, fmt.Errorf("kv: list sessions in %s: %w", s.title(), err)
 	}
 	slices.SortFunc(sessions, func(a, b store.Session) int { return strings.Compare(a.Name, b.Name) })

@@ -2,7 +2,9 @@ package sqlite_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/walink/walink/internal/storecrash"
@@ -64,5 +66,28 @@ func TestDamageOfSQLite(t *testing.T) {
 				t.Errorf("the LID is %v, %v", lid, err)
 			}
 		})
+	}
+}
+
+// An error goes to logs and terminals.
+func TestErrorAboutMassDamageIsShort(t *testing.T) {
+	t.Parallel()
+	st := open(t, filepath.Join(t.TempDir(), "walink.db"))
+	storetest.Link(t, st, "one", storetest.JID("5511987654321", 1))
+	db := raw(t, st.Path())
+	db.SetMaxOpenConns(1)
+	err := run(t.Context(), db, []string{
+		`CREATE TEMP TABLE many AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000)
+			SELECT whatsmeow_device.* FROM whatsmeow_device, n`,
+		"UPDATE many SET jid=rowid||'@s.whatsapp.net'",
+		"INSERT INTO whatsmeow_device SELECT * FROM many",
+		"INSERT INTO walink_session (name, jid, linked_at) SELECT rowid, jid, 'soon' FROM many",
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	sessions, err := st.Sessions(t.Context())
+	if text := fmt.Sprint(err); len(sessions) != 1 || !errors.Is(err, store.ErrDamaged) || len(text) > 1000 || !strings.HasSuffix(text, "and 2997 more") {
+		t.Errorf("%d sessions, %d bytes: %.1000s", len(sessions), len(text), text)
 	}
 }

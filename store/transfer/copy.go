@@ -47,7 +47,8 @@ func LoginOnly() CopyOption { return func(c *copying) { c.loginOnly = true } }
 // device, is left as it is, so a second Copy continues where the first one
 // ended. If the target has another device under the session's name, or the
 // device under another name, the error wraps [ErrTaken]. After an error Copy
-// continues with the next session, and joins the errors. A session or a LID pair
+// continues with the next session, and joins the errors, of which the text has
+// the first three. A session or a LID pair
 // that is damaged ([store.ErrDamaged]) does not stop the others.
 //
 // A session in use is not copied. Copy leases it in each Store that is a
@@ -135,7 +136,7 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 		if err := copyLIDs(ctx, c.importer, c.exporter); err != nil {
 			errs = append(errs, fmt.Errorf("transfer: copy the LID map: %w", err))
 			if !errors.Is(err, store.ErrDamaged) { // the next Copy may get all of it
-				return errors.Join(errs...)
+				return redact.Join(errs...)
 			}
 		}
 	}
@@ -147,7 +148,7 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 			break
 		}
 	}
-	return errors.Join(errs...)
+	return redact.Join(errs...)
 }
 
 // copyLIDs copies the LID map. Its error wraps [store.ErrDamaged] if all pairs

@@ -3,9 +3,11 @@ package transfer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -254,6 +256,19 @@ func TestCopyOfALargeSession(t *testing.T) {
 	}
 	if err := to.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// An error goes to logs and terminals.
+func TestErrorAboutManySessionsIsShort(t *testing.T) {
+	t.Parallel()
+	names := make([]string, 2000) // none of which is stored
+	for i := range names {
+		names[i] = "shop " + strconv.Itoa(i)
+	}
+	err := transfer.Copy(t.Context(), kv.New(memory.New()), kv.New(memory.New()), transfer.Sessions(names...))
+	if text := fmt.Sprint(err); !errors.Is(err, store.ErrNotFound) || len(text) > 1000 || !strings.HasSuffix(text, "and 1997 more") {
+		t.Errorf("%d bytes: %.1000s", len(text), text)
 	}
 }
 
