@@ -107,11 +107,36 @@ func lastAssertion(text string) json.RawMessage {
 		if start < 0 {
 			return nil
 		}
-		var object json.RawMessage
-		if err := json.NewDecoder(strings.NewReader(text[start:])).Decode(&object); err == nil && isAssertion(object) {
+		if object := objectAt(text[start:]); object != nil && isAssertion(object) {
 			return object
 		}
 		end = start
+	}
+}
+
+// objectAt returns the JSON object at the start of text, or nil if there is none. An object
+// that is deeper than any answer is none: otherwise each level of a deep one would be read
+// once for each level around it.
+func objectAt(text string) json.RawMessage {
+	const deepest = 8
+	tokens := json.NewDecoder(strings.NewReader(text))
+	for depth := 0; ; {
+		token, err := tokens.Token()
+		if err != nil {
+			return nil
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+		switch depth {
+		case 0:
+			return json.RawMessage(text[:tokens.InputOffset()])
+		case deepest:
+			return nil
+		}
 	}
 }
 

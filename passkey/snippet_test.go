@@ -2,6 +2,7 @@ package passkey_test
 
 import (
 	"encoding/json"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -128,4 +129,23 @@ func FuzzParsePasted(f *testing.F) {
 			t.Errorf("broken at %d: %s, %v", at, got, err)
 		}
 	})
+}
+
+// A text that somebody pastes may come from somebody else. The test reads what is allocated
+// instead of a clock.
+func TestParsePastedReadsEachByteAFewTimes(t *testing.T) { //nolint:paralleltest // it counts what the process allocates
+	allocated := func(depth int) uint64 {
+		pasted := strings.Repeat(`{"a":`, depth)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := passkey.ParsePasted(pasted); err == nil {
+			t.Fatal("the text is an answer")
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	allocated(10)
+	if some, twice := allocated(1500), allocated(3000); twice > 3*some {
+		t.Errorf("a text of twice the length takes %d bytes, and not about twice %d", twice, some)
+	}
 }

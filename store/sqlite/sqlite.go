@@ -212,11 +212,11 @@ func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*s
 	if s.file, err = intact.Of(s.path); err != nil {
 		return err
 	}
-	if s.wal, err = intact.Of(s.file.Path() + "-wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	// Without links, as SQLite finds the files next to it.
+	if s.presence.path, err = filepath.EvalSymlinks(s.file.Path()); err != nil {
 		return err
 	}
-	// Without links, so that all processes find the same file next to it.
-	if s.presence.path, err = filepath.EvalSymlinks(s.file.Path()); err != nil {
+	if s.wal, err = intact.Of(s.presence.path + "-wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 
@@ -286,7 +286,7 @@ func (s *Store) putAside() error {
 	if err := s.file.Check(); err == nil || errors.Is(err, fs.ErrNotExist) || s.wal.Path() == "" || s.wal.Check() != nil {
 		return nil
 	}
-	path := s.file.Path()
+	path := s.presence.path
 	if err := os.Remove(path + "-shm"); err != nil && !errors.Is(err, fs.ErrNotExist) { // an index of the -wal file
 		return err
 	}
