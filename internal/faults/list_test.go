@@ -17,16 +17,17 @@ type fault struct {
 	name   string
 	within time.Duration // the Link ends in that time; 0 is a minute
 
-	action  walinktest.Action  // what the server does at the stage
-	forever bool               // it does so every time, and not once
-	frame   tampering          // what happens to the stage's frame
-	stray   *waBinary.Node     // what the client receives one second after the Link's start
-	end     walink.Reason      // the program ends the Link 3 s after its start: ErrCanceled, ErrClosed
-	slow    bool               // the program takes 5 s for each event
-	store   func(*faultyStore) // what the Store does
-	removed bool               // the phone has removed the stored device
-	timeout time.Duration      // Settings.Timeout
-	rest    time.Duration      // before the next Link
+	action  walinktest.Action        // what the server does at the stage
+	forever bool                     // it does so every time, and not once
+	frame   tampering                // what happens to the stage's frame
+	stray   *waBinary.Node           // what the client receives one second after the Link's start
+	server  func(*walinktest.Server) // what else the server does at that time
+	end     walink.Reason            // the program ends the Link 3 s after its start: ErrCanceled, ErrClosed
+	slow    bool                     // the program takes 5 s for each event
+	store   func(*faultyStore)       // what the Store does
+	removed bool                     // the phone has removed the stored device
+	timeout time.Duration            // Settings.Timeout
+	rest    time.Duration            // before the next Link
 }
 
 // allFaults returns every fault that the tables name, in the order of the page.
@@ -97,6 +98,9 @@ func strays() []fault {
 		}}
 		return node
 	}
+	meanwhile := func(name string, does func(*walinktest.Server)) fault {
+		return fault{name: name, action: walinktest.Delay(3 * time.Second), server: does, within: 11 * time.Minute}
+	}
 	refs := []waBinary.Node{{Tag: "ref", Content: []byte("2@another")}}
 	wrongID := stray("wrong id", waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{"from": server, "type": "result", "id": "1.nobody-1"}})
 	wrongID.action, wrongID.within = walinktest.Silence(), 4*time.Minute
@@ -111,6 +115,10 @@ func strays() []fault {
 		stray("unknown pairing stage", reg("unheard_of")),
 		stray("early phone identity", notification("crsc_continuation")),
 		stray("challenge without content", notification("passkey_prologue_request")),
+		meanwhile("code spent", func(srv *walinktest.Server) { srv.RefreshCodes(false) }),
+		meanwhile("code spent, the next by hand", func(srv *walinktest.Server) { srv.RefreshCodes(true) }),
+		meanwhile("registration refreshed", func(srv *walinktest.Server) { srv.RefreshRegistration() }),
+		meanwhile("second pair-device", func(srv *walinktest.Server) { srv.RenewRefs() }),
 	}
 }
 

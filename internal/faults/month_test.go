@@ -68,6 +68,7 @@ type month struct {
 	dark  time.Time // since when the session is offline and the status says that it is linked
 	past  []moment  // of the last 15 minutes
 	alone moment    // the removal since which nobody has been there; zero if somebody has
+	quiet moment    // since when there was no login, no person and no new start of the program
 	done  []string  // what was done, for the report
 }
 
@@ -119,7 +120,7 @@ func (m *month) live(length time.Duration) {
 
 func (m *month) start() {
 	m.Supervise(m.t.Context())
-	m.ended, m.alone = false, moment{}
+	m.ended, m.alone, m.quiet = false, moment{}, m.now()
 }
 
 // watch reads events for a while, and checks what must always hold.
@@ -175,6 +176,15 @@ func (m *month) check() {
 	}
 	if logins := now.logins - m.past[0].logins; logins > 60 {
 		m.t.Errorf("%d logins in 15 minutes", logins)
+	}
+	if made := now.connections - m.past[0].connections; made > 120 {
+		m.t.Errorf("%d connections in 15 minutes", made)
+	}
+	if now.logins != m.quiet.logins {
+		m.quiet = now
+	}
+	if made, hours := now.connections-m.quiet.connections, now.at.Sub(m.quiet.at).Hours(); float64(made) > 60+4*hours {
+		m.t.Errorf("%d connections in %.1f hours without a login and without a person", made, hours)
 	}
 	if m.alone.at.IsZero() || now.at.Sub(m.alone.at) > day {
 		return
@@ -232,7 +242,7 @@ func (m *month) act() {
 		m.server.SetRevision(version[2] - uint32(m.random.IntN(2)))
 	case what == 11:
 		m.note("somebody is there")
-		m.alone = moment{}
+		m.alone, m.quiet = moment{}, m.now()
 		m.Linker.Attend()
 		status := m.Linker.Status()
 		if status.PairingCode != nil {
@@ -306,7 +316,7 @@ func (m *month) heal() {
 
 // linkAgain has somebody be there until the session is linked.
 func (m *month) linkAgain() {
-	m.alone = moment{}
+	m.alone, m.quiet = moment{}, m.now()
 	for range 30 {
 		if m.ended {
 			m.start()

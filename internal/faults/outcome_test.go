@@ -185,6 +185,7 @@ func remedies() []remedy {
 		{"closed", "Make a new Linker."},
 		{"code refused", "Check the number, including its country code, or link by QR code."},
 		{"code refused [phone]", "Enter the new code exactly as it is shown."},
+		{"code refused [by hand]", "Wait a minute for the next code, or ask for it, and enter it exactly as it is shown."},
 		{"forbidden", "Check on the phone that the account may link devices, or link by QR code."},
 		{"logged out", "Link the account again."},
 		{"network", "Check that this machine can reach web.whatsapp.com on port 443, then try again."},

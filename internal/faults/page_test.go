@@ -21,6 +21,7 @@ A cell names the events of a Link, in their order:
 | network, linked | Retrying with ErrNetwork, then Linked |
 | network repeatedly | Retrying with ErrNetwork, at least twice, in at most 31 attempts, each with its codes |
 | code withdrawn: code refused [phone] | Withdrawn with ErrCodeRefused; another code follows without a Retrying |
+| code withdrawn: code refused [by hand] | the same, but the next code waits for Attend, or a minute |
 | failed: closed | Failed with ErrClosed |
 | failed: timeout (network) | Failed with ErrTimeout, whose cause is an ErrNetwork |
 | failed: timeout (network?) | the same, or without the cause: a code that has just been shown clears it |

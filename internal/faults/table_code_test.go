@@ -123,9 +123,10 @@ func codeFlow() *flow {
 			{
 				name: "phone's answer", at: walinktest.StagePrimaryHello, frame: frame{1, 4},
 				want: outcomes{
+					"code withdrawn: code refused [by hand], linked": {"code spent, the next by hand"},
 					"linked": {
 						"3 s late", "overtaken", "unknown node", "refs of another", "primary_hello of another",
-						"refresh_code of another", "unknown pairing stage",
+						"refresh_code of another", "unknown pairing stage", "registration refreshed", "second pair-device",
 					},
 					"network, linked, 2 codes": {
 						"drop", "frame cut", "stream error 515", "slow reader, drop",
@@ -133,9 +134,10 @@ func codeFlow() *flow {
 					"linked, 2 codes, 2 attempts": {
 						"silence", "frame spoilt", "rubbish before the frame",
 					},
-					"code withdrawn: code refused [phone], linked, 2 codes": {"90 s late"},
-					"linked or pairing, linked, 2 codes":                    {"twice"},
-					"stalled, linked, 2 codes":                              {"malformed", "frame twice"},
+					"code withdrawn: code refused [phone], linked, 2 codes":                   {"90 s late"},
+					"code withdrawn: code refused [phone], linked, several codes, 2 attempts": {"code spent"},
+					"linked or pairing, linked, 2 codes":                                      {"twice"},
+					"stalled, linked, 2 codes":                                                {"malformed", "frame twice"},
 					"server, linked, 2 codes": {
 						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
 						"stream error without a code",
@@ -159,7 +161,7 @@ func codeFlow() *flow {
 				want: outcomes{
 					"linked": {
 						"3 s late", "twice", "overtaken", "frame spoilt", "unknown node", "refs of another",
-						"primary_hello of another", "refresh_code of another", "unknown pairing stage",
+						"primary_hello of another", "refresh_code of another", "unknown pairing stage", "registration refreshed", "second pair-device",
 					},
 					"network, linked, 2 codes": {
 						"drop", "frame cut", "stream error 515", "slow reader, drop",
@@ -170,8 +172,9 @@ func codeFlow() *flow {
 					"code withdrawn: code refused [phone], linked, 2 codes": {
 						"refused 400", "refused 401", "refused 402", "refused 403", "refused 405",
 						"refused 406", "refused 409", "refused 429", "rate limit, one hour", "refused 500",
-						"refused 503",
+						"refused 503", "code spent",
 					},
+					"code withdrawn: code refused [by hand], linked": {"code spent, the next by hand"},
 					"server, linked, 2 codes": {
 						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
 						"stream error without a code",
@@ -193,9 +196,11 @@ func codeFlow() *flow {
 			{
 				name: "pair-success", at: walinktest.StagePairSuccess, frame: frame{1, 6},
 				want: outcomes{
+					"code withdrawn: code refused [phone], linked, 2 codes": {"code spent"},
+					"code withdrawn: code refused [by hand], linked":        {"code spent, the next by hand"},
 					"linked": {
 						"3 s late", "twice", "overtaken", "frame twice", "unknown node", "refs of another",
-						"primary_hello of another", "refresh_code of another", "unknown pairing stage",
+						"primary_hello of another", "refresh_code of another", "unknown pairing stage", "registration refreshed", "second pair-device",
 						"save the LID: disk full",
 					},
 					"network, linked, 2 codes": {

@@ -93,6 +93,7 @@ func qrFlow() *flow {
 			{
 				name: "pair-success", at: walinktest.StagePairSuccess, frame: frame{1, 3},
 				want: outcomes{
+					"pairing, linked, several codes": {"registration refreshed"},
 					"linked": {
 						"3 s late", "twice", "overtaken", "frame twice", "unknown node", "early success",
 						"primary_hello of another", "refresh_code of another", "unknown pairing stage",
@@ -101,7 +102,7 @@ func qrFlow() *flow {
 					"network, linked, 2 codes": {
 						"drop", "frame cut", "stream error 515", "slow reader, drop",
 					},
-					"linked, 2 codes": {"silence", "90 s late", "withdrawn secret", "frame spoilt", "refs of another"},
+					"linked, 2 codes": {"second pair-device", "silence", "90 s late", "withdrawn secret", "frame spoilt", "refs of another"},
 					"pairing, linked, 2 codes": {
 						"malformed", "bad HMAC", "bad signature", "pair-success of nobody",
 					},

@@ -39,7 +39,7 @@ func (c *cell) run(t *testing.T) {
 		outcome := tr.outcome()
 		tr.checkEnd()
 		if !c.allows(outcome) {
-			t.Errorf("the outcome is %q, the table demands %q", outcome, c.want)
+			t.Errorf("the outcome is %q, the table demands %q\n%s", outcome, c.want, tr.Story())
 		}
 	})
 }
@@ -109,6 +109,9 @@ func (tr *trial) link() {
 	tr.Link(ctx)
 	if f.stray != nil {
 		time.AfterFunc(time.Second, func() { tr.inject(*f.stray) })
+	}
+	if f.server != nil {
+		time.AfterFunc(time.Second, func() { f.server(tr.Server) })
 	}
 	pause := time.Duration(0)
 	if f.slow {

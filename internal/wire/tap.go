@@ -37,14 +37,13 @@ func (c *Conn) received(node *waBinary.Node) {
 		case "link_code_companion_reg":
 			// whatsmeow does not read the stage; the values are WhatsApp Web's.
 			reg := node.GetChildByTag("link_code_companion_reg")
-			switch reg.Attrs["stage"] {
-			case "primary_hello":
+			switch stage := reg.Attrs["stage"]; {
+			case !c.isCurrent(codeRef(reg)):
+			case stage == "primary_hello":
 				c.post(machine.PhoneAnswered{Epoch: c.epoch})
-			case "refresh_code":
-				if c.isCurrent(codeRef(reg)) {
-					c.post(machine.PhoneRefused{Epoch: c.epoch, Manual: reg.Attrs["force_manual_refresh"] == "true"})
-					c.disagree()
-				}
+			case stage == "refresh_code":
+				c.post(machine.PhoneRefused{Epoch: c.epoch, Manual: reg.Attrs["force_manual_refresh"] == "true"})
+				c.disagree()
 			}
 		case "companion_reg_refresh":
 			c.awaitPairing() // the pairing reads the secret that whatsmeow now replaces
@@ -157,7 +156,7 @@ func codeRef(reg waBinary.Node) string {
 }
 
 // isCurrent reports whether ref names the code that was given last. The server may
-// report a refusal twice, and late.
+// report a refusal twice, and late, and a phone may answer an earlier code late.
 func (c *Conn) isCurrent(ref string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
