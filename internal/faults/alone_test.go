@@ -171,3 +171,19 @@ func TestSuperviseWaitsForAStoreThatFailsWhileAPersonIsPairing(t *testing.T) {
 		rig.Await[walink.Linked](r)
 	})
 }
+
+// The server accepts a new device, and ends each of its connections at once.
+func TestDeviceThatWasJustLinkedMakesNoStormOfLogins(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.Server.Script(walinktest.StageAfterLogin, walinktest.Drop().Always())
+		r.Supervise(t.Context())
+		r.Take(t.Context(), rig.Await[walink.QRCode](r))
+		rig.Await[walink.Paired](r)
+		rig.Drift[walink.Event](r, 15*time.Minute)
+		if logins := r.Server.Stats().Logins; logins > 60 || logins < 10 {
+			t.Errorf("%d logins in 15 minutes", logins)
+		}
+	})
+}

@@ -183,7 +183,7 @@ func (m *Machine) backoff(now time.Time) time.Duration {
 	d := min(ShortestWait<<min(m.faults, 5), longestWait)
 	m.faults++
 	if !m.loginBy.IsZero() {
-		return ShortestWait // the login has 30 s in all
+		return min(d, 2*ShortestWait) // the login has 30 s in all
 	}
 	return max(ShortestWait, d/2+time.Duration(m.cfg.Jitter()*float64(d/2)))
 }
