@@ -183,7 +183,7 @@ func (m *month) check() {
 	if now.logins != m.quiet.logins {
 		m.quiet = now
 	}
-	if made, hours := now.connections-m.quiet.connections, now.at.Sub(m.quiet.at).Hours(); float64(made) > 60+4*hours {
+	if made, hours := now.connections-m.quiet.connections, now.at.Sub(m.quiet.at).Hours(); float64(made) > 120+4*hours {
 		m.t.Errorf("%d connections in %.1f hours without a login and without a person", made, hours)
 	}
 	if m.alone.at.IsZero() || now.at.Sub(m.alone.at) > day {
