@@ -90,8 +90,7 @@ func (d *doctor) checkNoise(ctx context.Context) finding {
 	c := d.link
 	if c.spoke {
 		return good("WhatsApp's server has proved who it is")
-	}
-	if err := wire.Unfit(d.direct); err != nil {
+	} else if err := wire.Unfit(d.direct); err != nil {
 		return d.fail(ctx, "WhatsApp's server cannot prove who it is", walink.ErrInvalidSettings, err, "")
 	}
 	remedy := "Look for a proxy or firewall that changes websocket traffic, and update walink and whatsmeow."

@@ -193,8 +193,8 @@ func (d *doctor) checkLease(ctx context.Context) finding {
 		return d.fail(ctx, "the lease of "+name+" cannot be read", walink.ErrStore, err, "")
 	}
 	detail := fmt.Sprintf("%s is in use by %s since %s", name, d.clean(lease.Holder), lease.Since.UTC().Format(moment))
-	busy := walink.Error{Reason: walink.ErrSessionBusy, Err: &store.BusyError{Lease: lease}} // this program's own lease has its own remedy
-	return wrong(detail, walink.ErrSessionBusy, "two programs of one session throw each other out", busy.Remedy())
+	busy := &walink.Error{Reason: walink.ErrSessionBusy, Err: &store.BusyError{Lease: lease}} // knows this program's own lease
+	return wrong(detail, busy.Reason, "two programs of one session throw each other out", busy.Remedy())
 }
 
 // checkSession says what is stored. A login, which could show whether WhatsApp still knows

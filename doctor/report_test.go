@@ -141,7 +141,8 @@ func TestExamineLease(t *testing.T) {
 			"Stop the other program that uses this session, or choose another session name.",
 		},
 		"in use by this program": {
-			lender{lease: store.Lease{Holder: process.Name(), Since: since}}, doctor.CheckFailed,
+			lender{lease: store.Lease{Holder: process.Name(), Since: since}},
+			doctor.CheckFailed,
 			`session "default" is in use by ` + process.Name() + ` since 1999-12-31 23:00:00 UTC`, walink.ErrSessionBusy,
 			"Close the other Linker of this program that has the session, or wait a moment if the program has just started again.",
 		},

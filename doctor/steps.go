@@ -131,7 +131,7 @@ func newDoctor(st store.Store, settings walink.Settings, faults ...error) *docto
 	d := &doctor{
 		store: st, settings: settings, session: cmp.Or(settings.Session, "default"), version: wastore.GetWAVersion(),
 		now: time.Now, resolve: net.DefaultResolver.LookupHost, getenv: os.Getenv,
-		found: make(map[string]finding),
+		direct: settings.HTTPClient == nil, found: make(map[string]finding),
 	}
 	if absent.Is(st) {
 		d.store = nil
@@ -151,7 +151,6 @@ func newDoctor(st store.Store, settings walink.Settings, faults ...error) *docto
 		d.base = cmp.Or[http.RoundTripper](d.base, d.transport)
 	}
 	d.faults = append([]error{settings.Check(), wire.Unfit(false)}, faults...)
-	d.direct = settings.HTTPClient == nil
 	d.unread = errors.Join(faults...) != nil
 	return d
 }
