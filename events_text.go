@@ -36,7 +36,7 @@ func MarshalEvent(event Event) ([]byte, error) {
 		kind[len(kind)-1] = ','
 		kind = append(kind, fields[1:]...)
 	}
-	return kind, nil
+	return redact.JSON(kind), nil
 }
 
 // valueOf returns the event that a pointer to an event points to, and nil for nil.

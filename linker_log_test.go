@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -143,9 +144,18 @@ func TestNamesOfTheAccountAreShownAndNotObeyed(t *testing.T) {
 		r.Seen = append(r.Seen, resumed.Linked())
 		// Events also come from JSON that another program has written.
 		account.BusinessName = evil
-		r.Seen = append(r.Seen, walink.Linked{Account: account}, walink.Standby{Holder: evil, Err: &walink.Error{Reason: walink.ErrStore, Err: errors.New(evil)}})
+		r.Seen = append(r.Seen, walink.Linked{Account: account})
+		r.Seen = append(r.Seen, walink.Standby{Holder: evil, Err: &walink.Error{Reason: walink.ErrStore, Err: errors.New(evil)}})
+		challenge, _ := json.Marshal(evil)
+		r.Seen = append(r.Seen, walink.PasskeyRequired{Challenge: challenge}, walink.QRCode{Payload: evil})
 		for _, event := range r.Seen {
-			for _, text := range []string{fmt.Sprint(event), fmt.Sprintf("%#v", event), event.(slog.LogValuer).LogValue().String()} {
+			data, err := walink.MarshalEvent(event)
+			status, err2 := json.Marshal(walink.Status{}.Apply(event))
+			if err := errors.Join(err, err2); err != nil {
+				t.Error(err)
+			}
+			logged := event.(slog.LogValuer).LogValue().String()
+			for _, text := range []string{string(data), string(status), fmt.Sprint(event), fmt.Sprintf("%#v", event), logged} {
 				if strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) }) {
 					t.Errorf("%s shows %q", event.Kind(), text)
 				}

@@ -27,9 +27,9 @@ import (
 
 // Settings says how a Linker links. It is plain data, passed by value; the zero
 // value links session "default" by QR code. New checks it. Settings that are printed with
-// a verb of fmt other than %p and %w, logged with slog or given to panic show no password and no whole number,
-// unless they are an unexported field of another struct, whose methods fmt cannot call.
-// Their JSON has both.
+// fmt, logged with slog or given to panic show no password and no whole number. Three
+// things go past that: their JSON, the verbs %p and %w, and an unexported field of
+// another struct, whose methods fmt cannot call.
 type Settings struct {
 	// Session is the name under which the Store keeps this link; "" is "default".
 	Session string `json:"session,omitempty"`

@@ -134,7 +134,8 @@ func (s Status) MarshalJSON() ([]byte, error) {
 	if s.PasskeyConfirmation != nil {
 		out.PasskeyConfirmation = bare(*s.PasskeyConfirmation)
 	}
-	return json.Marshal(out)
+	data, err := json.Marshal(out)
+	return redact.JSON(data), err
 }
 
 // LogValue returns the status with its secrets redacted.

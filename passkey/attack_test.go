@@ -111,6 +111,7 @@ func TestExtensionShowsWhoAsks(t *testing.T) {
 	hostile := saying(t, `{"challenge":`+challenge+`,"address":"http://127.0.0.1:1/","token":"x",`+
 		`"number":"+5511987654321","program":"\u202e<b>Web</b>\r\n\u0000Whats\u2028App `+strings.Repeat("x", 300)+`"}`)
 	silent := saying(t, `{}`)
+	odd := saying(t, `{"challenge":`+challenge+`,"program":{"toString":null,"valueOf":null},"number":{"toString":null}}`)
 	for line, want := range map[string][3]string{
 		broker.Line(base, json.RawMessage(challenge)): {strings.Trim(base, "htp:/"), "Shop desk", "ends in 4321"},
 		hostile.line(): {
@@ -118,6 +119,7 @@ func TestExtensionShowsWhoAsks(t *testing.T) {
 			"<b>Web</b> Whats App " + strings.Repeat("x", 109) + " … " + strings.Repeat("x", 67), "ends in 4321",
 		},
 		silent.line(): {strings.Trim(silent.server.URL, "htp:/"), "not given", "not given"},
+		odd.line():    {strings.Trim(odd.server.URL, "htp:/"), "not given", "not given"},
 	} {
 		chromium.paste(page, line)
 		chromium.asked(page)

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/walink/walink/internal/number"
 	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/internal/seal"
 )
@@ -40,8 +41,8 @@ type Broker struct {
 type Claim struct {
 	// Program is the name of the program, such as "Shop desk".
 	Program string
-	// Number is the number of the account to be linked, in any form. It is empty if
-	// the program does not know it. The Broker keeps the last four digits. A program
+	// Number is the number of the account to be linked, as Settings.Phone takes it. It is
+	// empty if the program does not know it. The Broker keeps the last four digits. A program
 	// that links several accounts makes a Broker for each.
 	Number string
 }
@@ -64,12 +65,12 @@ type try struct {
 // NewBroker returns a Broker that offers no challenge yet. It starts nothing. The
 // extension shows claim to the person; a field of claim may be empty.
 func NewBroker(claim Claim) *Broker {
-	digits := strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return -1
-		}
-		return r
-	}, claim.Number)
+	digits, fault := number.Parse(claim.Number)
+	if fault != nil { // it may be WhatsApp's address of the account
+		user, _, _ := strings.Cut(claim.Number, "@")
+		user, _, _ = strings.Cut(user, ":")
+		digits = number.Digits(user)
+	}
 	claim = Claim{redact.Line(claim.Program), digits[max(0, len(digits)-4):]}
 	b := &Broker{claim: claim, key: make([]byte, sha256.Size), spent: map[string]bool{}, heard: map[string]bool{}}
 	_, _ = rand.Read(b.key) // never fails

@@ -334,6 +334,7 @@ func TestClaimHasTheLastDigits(t *testing.T) {
 	t.Parallel()
 	for number, want := range map[string]string{
 		"": "", "+5511987654321": "4321", "55 (11) 98765-43 21": "4321", "21": "21", "unknown": "", "5511987654321@s.whatsapp.net": "4321",
+		"5511987654321:12@s.whatsapp.net": "4321", "+٥٥١١٩٨٧٦٥٤٣٢١": "4321",
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			b := passkey.NewBroker(passkey.Claim{Number: number})

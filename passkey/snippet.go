@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/redact"
 )
 
 // snippetFrame goes around the extension's ceremony.js and the challenge. copy is
@@ -37,8 +38,20 @@ func Snippet(challenge json.RawMessage) (string, error) {
 	if err := check(challenge); err != nil {
 		return "", fmt.Errorf("passkey: snippet: %w", err)
 	}
+	// The ceremony reads these alone. The others would only be in the person's way.
+	var options struct {
+		Challenge        json.RawMessage `json:"challenge,omitempty"`
+		RPID             json.RawMessage `json:"rpId,omitempty"`
+		AllowCredentials json.RawMessage `json:"allowCredentials,omitempty"`
+		UserVerification json.RawMessage `json:"userVerification,omitempty"`
+		Timeout          json.RawMessage `json:"timeout,omitempty"`
+	}
+	err := json.Unmarshal(challenge, &options)
+	if err != nil {
+		return "", fmt.Errorf("passkey: snippet: %w", errNoObject)
+	}
 	// MarshalIndent also escapes <, >, & and the line separators of JavaScript.
-	literal, err := json.MarshalIndent(challenge, "", "  ")
+	literal, err := json.MarshalIndent(options, "", "  ")
 	if err != nil {
 		return "", fmt.Errorf("passkey: snippet: %w", err)
 	}
@@ -46,7 +59,7 @@ func Snippet(challenge json.RawMessage) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("passkey: snippet: %w", err)
 	}
-	return fmt.Sprintf(snippetFrame, bytes.TrimSpace(ceremony), literal), nil
+	return fmt.Sprintf(snippetFrame, bytes.TrimSpace(ceremony), redact.JSON(literal)), nil
 }
 
 // The errors of check do not quote the challenge.

@@ -15,6 +15,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -124,6 +125,14 @@ func (p *program) run(ctx context.Context, args []string) int {
 
 // open opens the database, starts the sandbox with -sandbox, and links.
 func (p *program) open(ctx context.Context, settings walink.Settings) int {
+	var sb *sandbox
+	if p.opts.sandbox {
+		var err error
+		if sb, err = p.simulate(ctx, settings); err != nil { // before the database is opened, which may change it
+			return p.unusable(ctx, fmt.Errorf("the sandbox cannot use %s: %w", p.database(), err))
+		}
+		defer sb.Close()
+	}
 	st, err := sqlite.Open(ctx, p.opts.db)
 	if err != nil {
 		return p.unusable(ctx, err)
@@ -133,14 +142,7 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 			p.printf(p.stderr, "The database was not closed properly: %v\n", err)
 		}
 	}()
-
-	var sb *sandbox
-	if p.opts.sandbox {
-		sb, err = startSandbox(ctx, st, cmp.Or(settings.Phone, sandboxPhone), p.opts.passkey, cmp.Or(p.thinking, thinking))
-		if err != nil {
-			return p.unusable(ctx, fmt.Errorf("the sandbox cannot use %s: %w", p.database(), err))
-		}
-		defer sb.Close()
+	if sb != nil {
 		settings.HTTPClient = sb.server.HTTPClient()
 		p.screen.Note("Sandbox: WhatsApp and the phone are simulated, nothing real is linked.")
 		switch {
@@ -166,6 +168,18 @@ func (p *program) open(ctx context.Context, settings walink.Settings) int {
 	defer func() { _ = linker.Close() }() // it always returns nil
 	p.desk.linker = linker
 	return p.link(ctx, st, linker, sb)
+}
+
+// simulate starts the sandbox with the sessions of the database, which it does not change.
+func (p *program) simulate(ctx context.Context, settings walink.Settings) (_ *sandbox, err error) {
+	st := p.inspect(ctx)
+	defer func() { err = errors.Join(err, st.Close()) }()
+	if failed, ok := st.(unopened); ok {
+		if _, err := os.Lstat(failed.path); !errors.Is(err, fs.ErrNotExist) {
+			return nil, failed.err
+		}
+	}
+	return p.rehearse(ctx, st, settings)
 }
 
 // link links, shows the events, and returns the exit code.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"net/http"
 	"os"
@@ -323,21 +324,47 @@ func TestUnusableDatabase(t *testing.T) {
 }
 
 // TestSandboxLeavesRealSessionsAlone gives the sandbox a session of another WhatsApp, with
-// a LID of its own or from before there were LIDs. A login to the sandbox would make the
-// session useless there.
+// a LID of its own or from before there were LIDs, or a device that another whatsmeow
+// program has stored. A login to the sandbox would make the session useless there.
 func TestSandboxLeavesRealSessionsAlone(t *testing.T) {
 	t.Parallel()
-	for name, lid := range map[string]types.JID{
-		"with a LID": types.NewADJID("123456789012345", types.LIDDomain, 1), "without a LID": {},
+	lid := types.NewADJID("123456789012345", types.LIDDomain, 1)
+	for name, test := range map[string]struct {
+		lid  types.JID
+		sql  string
+		says string
+	}{
+		"with a LID":          {lid, "", "was not linked to a server of this package"},
+		"without a LID":       {types.JID{}, "", "was not linked to a server of this package"},
+		"without a name":      {lid, "DELETE FROM walink_session", "devices of another whatsmeow program"},
+		"of another program":  {lid, dropTables, "this program will upgrade it"},
+		"not even a database": {lid, "", "not a database"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			testSandboxLeavesAlone(t, lid)
+			testSandboxLeavesAlone(t, test.lid, test.sql, test.says)
 		})
 	}
 }
 
-func testSandboxLeavesAlone(t *testing.T, lid types.JID) {
+const dropTables = "DROP TABLE walink_session; DROP TABLE walink_lease; DROP TABLE walink_code; DROP TABLE walink_version"
+
+// change runs statements on the database at path.
+func change(t *testing.T, path, statements string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.ExecContext(t.Context(), statements); err != nil {
+		t.Error(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func testSandboxLeavesAlone(t *testing.T, lid types.JID, statement, says string) {
 	t.Helper()
 	bubble(t, func(t *testing.T) {
 		dir := t.TempDir()
@@ -355,15 +382,22 @@ func testSandboxLeavesAlone(t *testing.T, lid types.JID) {
 		if err := errors.Join(device.Save(t.Context()), st.Close()); err != nil {
 			t.Fatal(err)
 		}
-		before, err := os.ReadFile(filepath.Join(dir, "sessions.db"))
+		path := filepath.Join(dir, "sessions.db")
+		change(t, path, statement)
+		if says == "not a database" {
+			if err := os.WriteFile(path, []byte("a letter"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, args := range [][]string{{"-sandbox"}, {"-sandbox", "-session", "other"}, {"-sandbox", "-qr"}, {"-sandbox", "-phone", "+49 1512 3456789"}} {
 			r = runIn(t.Context(), t, dir, args...)
-			r.wants(t, exitFailed, r.stderr, "the sandbox cannot use", "was not linked to a server of this package", "-db")
+			r.wants(t, exitFailed, r.stderr, "the sandbox cannot use", says, "-db")
 		}
-		after, err := os.ReadFile(filepath.Join(dir, "sessions.db"))
+		after, err := os.ReadFile(path)
 		if err != nil || !bytes.Equal(before, after) {
 			t.Errorf("the sandbox has changed the file: %v", err)
 		}

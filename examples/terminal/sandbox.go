@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/store"
+	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/walinktest"
 )
 
@@ -78,6 +80,11 @@ func (s *sandbox) restore(ctx context.Context, st store.Store) error {
 	sessions, err := st.Sessions(ctx)
 	if err != nil {
 		return err
+	}
+	if st, ok := st.(*sqlite.Store); ok {
+		if others, err := st.Adoptable(ctx); err != nil || len(others) > 0 {
+			return errors.Join(err, errors.New("it has devices of another whatsmeow program"))
+		}
 	}
 	owners := map[string]*walinktest.Phone{s.phone.JID().User: s.phone}
 	for _, session := range sessions {

@@ -4,6 +4,7 @@
 package redact
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"unicode"
@@ -25,10 +26,10 @@ func Plain(s string) string {
 	last := ' '    // the last character of b
 	for _, r := range s {
 		switch {
-		case unicode.IsControl(r) || r == '\u2028' || r == '\u2029':
-			space = true
-			continue
 		case unicode.Is(unicode.Bidi_Control, r):
+			continue
+		case obeyed(r):
+			space = true
 			continue
 		}
 		if space && last != ' ' && r != ' ' {
@@ -38,6 +39,29 @@ func Plain(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// JSON returns JSON with what a terminal would obey as escapes, which mean the same.
+// encoding/json escapes only some of it.
+func JSON(data []byte) []byte {
+	raw := func(r rune) bool { return r >= 0x7f && obeyed(r) } // a string has no others, and an indent has line breaks
+	if !bytes.ContainsFunc(data, raw) {
+		return data
+	}
+	var b bytes.Buffer
+	for _, r := range string(data) {
+		if raw(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
+}
+
+// obeyed reports whether a terminal obeys r, and does not just show it.
+func obeyed(r rune) bool {
+	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
 }
 
 // Line returns [Plain] of s as one line of at most 500 bytes. A text that is too long

@@ -1,6 +1,7 @@
 package redact_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -125,5 +126,22 @@ func TestJoinKeepsEveryErrorAndTheFirstTexts(t *testing.T) {
 	err := redact.Join(one, two, nil, three, io.EOF, io.ErrUnexpectedEOF)
 	if got := err.Error(); got != "one\ntwo\nthree\nand 2 more" || !errors.Is(err, one) || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("of five: %q", got)
+	}
+}
+
+func TestJSONEscapesWhatATerminalObeys(t *testing.T) {
+	t.Parallel()
+	const text = "a\u009b31m\u007f\u202eb\u2066é👩"
+	data, err := json.Marshal(map[string]json.RawMessage{"x": json.RawMessage(`"` + text + `"`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := redact.JSON(data)
+	if want := `{"x":"a\u009b31m\u007f\u202eb\u2066é👩"}`; string(got) != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	var back map[string]string
+	if err := json.Unmarshal(got, &back); err != nil || back["x"] != text {
+		t.Errorf("back comes %q, %v", back["x"], err)
 	}
 }

@@ -96,7 +96,7 @@ func Unfit(direct bool) error {
 			"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.")
 	}
 	if direct && whatsmeow.WACertPubKey != whatsappKey {
-		return hint.New(errors.New("this process trusts the key of a simulated WhatsApp, and WhatsApp's own no more"), trustRemedy)
+		return hint.New(errors.New("this process trusts the key of a simulated WhatsApp, and no longer WhatsApp's own"), trustRemedy)
 	}
 	return nil
 }

@@ -15,9 +15,9 @@ function read(line) {
 }
 
 // plain makes a text of the program one line without control characters, and cuts out
-// the middle of a long text.
+// the middle of a long text. What is no text becomes "".
 function plain(text) {
-	const line = [...String(text ?? "").replace(/[\p{C}\p{Z}]+/gu, " ").trim()];
+	const line = [...(typeof text === "string" ? text : "").replace(/[\p{C}\p{Z}]+/gu, " ").trim()];
 	return line.length > 200 ? `${line.slice(0, 130).join("")} … ${line.slice(-67).join("")}` : line.join("");
 }
 
@@ -99,16 +99,18 @@ async function look() {
 	}
 }
 
-// meet shows who asks, and takes that program for the asker. null is none.
+// meet shows who asks, and then takes that program for the asker. null is none.
 function meet(program) {
-	asker = program;
-	who.hidden = button.disabled = !program;
+	asker = null;
+	who.hidden = button.disabled = true;
 	if (program) {
 		const { hostname, port } = new URL(program.address);
 		const last = plain(program.number).replace(/\D/g, "").slice(-4);
 		host.textContent = `${hostname}:${port || 80}`;
 		title.textContent = plain(program.program) || "not given";
 		digits.textContent = last ? `ends in ${last}` : "not given";
+		asker = program;
+		who.hidden = button.disabled = false;
 	}
 }
 

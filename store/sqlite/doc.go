@@ -35,9 +35,9 @@
 // the three files. If another process reads an old state of the database at that
 // time, as a backup does, the -wal file keeps the keys, and the Store empties it
 // after its next transaction, such as the renewal of a lease, or in Close or the
-// next Open. Three things stay: what a program without this setting has deleted,
+// next Open. Four things stay: what a program without this setting has deleted,
 // such as another whatsmeow program, until VACUUM is run once; copies of the
-// file; and what the file system or the disk keeps of old blocks.
+// file; walink.db-wal.replaced, until you delete it; and what the file system or the disk keeps of old blocks.
 //
 // Copy the file only after Close, or with SQLite's own backup: a copy of
 // walink.db without its -wal file may lack the last writes. Never run two
