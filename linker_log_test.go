@@ -154,7 +154,7 @@ func TestNamesOfTheAccountAreShownAndNotObeyed(t *testing.T) {
 			if err := errors.Join(err, err2); err != nil {
 				t.Error(err)
 			}
-			logged := event.(slog.LogValuer).LogValue().String()
+			logged := slog.AnyValue(event).Resolve().String()
 			for _, text := range []string{string(data), string(status), fmt.Sprint(event), fmt.Sprintf("%#v", event), logged} {
 				if strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) || unicode.Is(unicode.Bidi_Control, c) }) {
 					t.Errorf("%s shows %q", event.Kind(), text)

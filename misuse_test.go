@@ -126,7 +126,7 @@ func TestProcessThatTrustsASimulatedWhatsAppDoesNotConnectToTheRealOne(t *testin
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer linker.Close()
+		defer func() { _ = linker.Close() }()
 		events, err := linker.Link(t.Context())
 		if err != nil {
 			t.Fatal(err)
