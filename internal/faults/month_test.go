@@ -69,6 +69,7 @@ type month struct {
 	past  []moment  // of the last 15 minutes
 	alone moment    // the removal since which nobody has been there; zero if somebody has
 	quiet moment    // since when there was no login, no person and no new start of the program
+	turns int       // how often WhatsApp has turned the login down since then
 	done  []string  // what was done, for the report
 }
 
@@ -120,7 +121,7 @@ func (m *month) live(length time.Duration) {
 
 func (m *month) start() {
 	m.Supervise(m.t.Context())
-	m.ended, m.alone, m.quiet = false, moment{}, m.now()
+	m.ended, m.alone, m.quiet, m.turns = false, moment{}, m.now(), 0
 }
 
 // watch reads events for a while, and checks what must always hold.
@@ -146,6 +147,10 @@ func (m *month) see(event walink.Event) {
 		m.ended = true
 	case walink.Linked:
 		m.alone = moment{}
+	case walink.Retrying:
+		if e.Err.Op == "log in" && (e.Err.Reason == walink.ErrServer || e.Err.Reason == walink.ErrForbidden) {
+			m.turns++
+		}
 	case walink.Disconnected:
 		if e.Err.Reason == walink.ErrLoggedOut {
 			m.alone = m.now()
@@ -181,10 +186,14 @@ func (m *month) check() {
 		m.t.Errorf("%d connections in 15 minutes", made)
 	}
 	if now.logins != m.quiet.logins {
-		m.quiet = now
+		m.quiet, m.turns = now, 0
 	}
-	if made, hours := now.connections-m.quiet.connections, now.at.Sub(m.quiet.at).Hours(); float64(made) > 120+4*hours {
+	made, hours := now.connections-m.quiet.connections, now.at.Sub(m.quiet.at).Hours()
+	if float64(made) > 120+70*hours { // the network may be back at any time
 		m.t.Errorf("%d connections in %.1f hours without a login and without a person", made, hours)
+	}
+	if float64(m.turns) > 60+4*hours {
+		m.t.Errorf("%d logins that WhatsApp refused in %.1f hours", m.turns, hours)
 	}
 	if m.alone.at.IsZero() || now.at.Sub(m.alone.at) > day {
 		return
@@ -242,7 +251,7 @@ func (m *month) act() {
 		m.server.SetRevision(version[2] - uint32(m.random.IntN(2)))
 	case what == 11:
 		m.note("somebody is there")
-		m.alone, m.quiet = moment{}, m.now()
+		m.alone, m.quiet, m.turns = moment{}, m.now(), 0
 		m.Linker.Attend()
 		status := m.Linker.Status()
 		if status.PairingCode != nil {
@@ -316,7 +325,7 @@ func (m *month) heal() {
 
 // linkAgain has somebody be there until the session is linked.
 func (m *month) linkAgain() {
-	m.alone, m.quiet = moment{}, m.now()
+	m.alone, m.quiet, m.turns = moment{}, m.now(), 0
 	for range 30 {
 		if m.ended {
 			m.start()
