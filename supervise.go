@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/walink/walink/internal/hint"
@@ -307,7 +308,9 @@ type patience struct {
 // shown or requested codes; present says that somebody is there.
 func (p *patience) next(why *Error, stored, offered, present bool) (time.Duration, *Error) {
 	p.failures++
-	local := errors.Is(why, ErrNetwork) || errors.Is(why, ErrProxy) || errors.Is(why, ErrStore)
+	is := func(reason Reason) bool { return errors.Is(why, reason) } // also if something else has cut the Link short
+	local := slices.ContainsFunc([]Reason{ErrNetwork, ErrProxy, ErrStore}, is) &&
+		!slices.ContainsFunc([]Reason{ErrServer, ErrForbidden, ErrClientOutdated}, is)
 	shortest, longest, times, jitter := machine.ShortestWait, longestUntaken, p.failures, 0.5
 	switch {
 	case local && (stored || present):
@@ -322,7 +325,7 @@ func (p *patience) next(why *Error, stored, offered, present bool) (time.Duratio
 		p.refused = time.Time{}
 	} else if p.refused.IsZero() {
 		p.refused = time.Now()
-	} else if since := time.Since(p.refused); since >= refusedLong {
+	} else if since := time.Since(p.refused); since >= refusedLong && why.Reason != ErrStore {
 		e := *why
 		e.Err = hint.New(
 			fmt.Errorf("%w (WhatsApp has refused this session for %d hours)", cmp.Or[error](why.Err, why.Reason), int(since.Hours())),

@@ -187,3 +187,25 @@ func TestDeviceThatWasJustLinkedMakesNoStormOfLogins(t *testing.T) {
 		}
 	})
 }
+
+// A round that a failing Store cuts short does not forget that WhatsApp refuses the session.
+func TestRefusedSessionIsTriedRarelyAlsoIfTheStoreFails(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		st := &faultyStore{fullStore: rig.MemoryStore(t)}
+		r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+		r.SuperviseByQR()
+		r.Server.Script(walinktest.StageLogin, walinktest.Failure(503).Always())
+		fail(callRenew, errDiskFull)(st)
+		r.Server.Restart()
+		rig.Drift[walink.Event](r, 24*time.Hour)
+		before := r.Server.Stats().Connections
+		rig.Drift[walink.Event](r, 24*time.Hour)
+		if made := r.Server.Stats().Connections - before; made < 24 || made > 250 {
+			t.Errorf("%d connections on the second day", made)
+		}
+		r.Server.Script(walinktest.StageLogin)
+		st.heal()
+		rig.Await[walink.Linked](r)
+	})
+}
