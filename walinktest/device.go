@@ -11,16 +11,18 @@ import (
 // Device is a companion that is linked to a phone's account.
 type Device struct {
 	// JID and LID are its addresses, with the device number.
-	JID, LID types.JID
+	JID types.JID `json:"jid"`
+	LID types.JID `json:"lid"`
 	// OS is the device's name for itself, which a phone lists. Platform is the name in the enum, such as "CHROME".
-	OS, Platform string
+	OS       string `json:"os"`
+	Platform string `json:"platform"`
 	// LinkedAt is when the server verified its signature.
-	LinkedAt time.Time
+	LinkedAt time.Time `json:"linkedAt"`
 	// Online is whether it is logged in now. Logins is how often it has logged in.
-	Online bool
-	Logins int
+	Online bool `json:"online"`
+	Logins int  `json:"logins"`
 	// PreKeys is the number of one-time keys that it has uploaded.
-	PreKeys int
+	PreKeys int `json:"preKeys"`
 }
 
 // deviceID names a device as a login does (getLoginPayload of whatsmeow).

@@ -30,6 +30,10 @@
 // another process dials that address instead of web.whatsapp.com and trusts
 // [Server.RootKey]; in Go [RemoteClient] does both.
 //
+// Command walinktest/fakewa is a server in a process of its own. Programs in any
+// language make phones there, enter codes, scan QR codes and script trouble, by JSON
+// over HTTP: see go doc github.com/walink/walink/walinktest/fakewa.
+//
 // # What the server does
 //
 // A companion that registers gets six refs. The first is good for 60 seconds, each

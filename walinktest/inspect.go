@@ -25,13 +25,14 @@ type Companion struct {
 // Stats counts events since the start of the server.
 type Stats struct {
 	// Connections counts websockets. Logins counts successful logins.
-	Connections, Logins int
+	Connections int `json:"connections"`
+	Logins      int `json:"logins"`
 	// CodeRequests counts companion_hello requests, including refused ones.
-	CodeRequests int
+	CodeRequests int `json:"codeRequests"`
 	// VersionRequests counts requests for the page with the client's revision.
-	VersionRequests int
+	VersionRequests int `json:"versionRequests"`
 	// LastVersion is the client version in the latest payload.
-	LastVersion store.WAVersionContainer
+	LastVersion store.WAVersionContainer `json:"lastVersion"`
 }
 
 // Companions returns the companions that wait for a phone, the oldest connection first.

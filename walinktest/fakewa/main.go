@@ -1,0 +1,144 @@
+// Command fakewa is the server of package walinktest in its own process, with phones, for programs in any language.
+// It needs no network and no account. Use it in tests and demonstrations only.
+//
+//	go run github.com/walink/walink/walinktest/fakewa -addr 127.0.0.1:7801 -control 127.0.0.1:7802
+//
+// These addresses are the defaults. With port 0 the system chooses a port. When fakewa serves on both addresses, it
+// prints the word ready, and on the next line:
+//
+//	{"address":"127.0.0.1:7801","rootKey":"5af3…","control":"http://127.0.0.1:7802"}
+//
+// SIGTERM and SIGINT end it, with status 0. It keeps nothing: the next run has another root key, and no devices.
+//
+// A WhatsApp client connects to ws://ADDRESS/ws/chat in place of wss://web.whatsapp.com/ws/chat. It has to trust
+// rootKey, in hex, in place of WhatsApp's root key. In Go [walinktest.RemoteClient] does both. Baileys has the option
+// waWebSocketUrl and the constant WA_CERT_DETAILS.PUBLIC_KEY.
+//
+// # Control
+//
+// The rest is JSON over HTTP, without a password: keep it on a loopback address. GET / answers with the line above.
+//
+// POST /phones makes a phone and its account, and answers 201. The number has its country code. business is the name of
+// a business account. With passkey, companions have to prove a passkey, and no route makes the assertion. hosted gets
+// 501. A second phone for a number is a new installation, which removes the linked devices. The other routes make the
+// phone if there is none.
+//
+//	curl -d '{"number":"+55 11 98765-4321","business":"Corner shop"}' http://127.0.0.1:7802/phones
+//
+// The phone enters a pairing code, or scans a QR code. The answer is 200 with the phone's devices once the companion
+// is linked. Otherwise it is 409, and said is the sentence on the phone's screen. The phone waits for a minute at most,
+// or 11 minutes if the account has a passkey. It gives up when the client ends the request.
+//
+//	curl -d '{"code":"ABCD-EFGH"}' http://127.0.0.1:7802/phones/5511987654321/code
+//	curl -d '{"payload":"https://wa.me/settings/linked_devices#2@…"}' http://127.0.0.1:7802/phones/5511987654321/qr
+//
+// The phone lists its linked devices, and removes one of them, by its jid, or all. A removal answers with what it removed.
+//
+//	curl http://127.0.0.1:7802/phones/5511987654321/devices
+//	curl -X DELETE 'http://127.0.0.1:7802/phones/5511987654321/devices?device=5511987654321:1@s.whatsapp.net'
+//	curl -X DELETE http://127.0.0.1:7802/phones/5511987654321/devices
+//
+// POST /script queues an action for a stage: see [walinktest.Server.Script]. [walinktest.Stage] lists the stages and the
+// actions that each takes. An action is named after its function, such as rate_limit for [walinktest.RateLimit]. Its
+// arguments are code (three digits), backoff, conflict and attrs (an object of strings). times is how many occurrences
+// of the stage get the action: 1 is the default, -1 is for ever. after delays the action. Durations are strings such as
+// "1.5s". Without an action, the queue of the stage becomes empty.
+//
+//	curl -d '{"stage":"companion_hello","action":"rate_limit","backoff":"1h","times":2}' http://127.0.0.1:7802/script
+//	curl -d '{"stage":"login","action":"failure","code":402,"attrs":{"expire":"60"},"after":"2s"}' http://127.0.0.1:7802/script
+//	curl -d '{"stage":"login"}' http://127.0.0.1:7802/script
+//
+// A restart drops every connection, and forgets QR codes and pairing codes. The counts are those of [walinktest.Stats].
+//
+//	curl -X POST http://127.0.0.1:7802/restart
+//	curl http://127.0.0.1:7802/stats
+//
+// Other answers have a reason for programs and an error for people: 400 bad_request (unknown fields too), 404 not_found
+// and unknown_device, 405 method_not_allowed, 409 refused, 413 too_large (64 KiB), 501 hosted_unsupported, 503 stopped.
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/walink/walink/walinktest"
+)
+
+// endTimeout is how long requests may take once the program is to end.
+const endTimeout = 2 * time.Second
+
+// line is what a client has to know.
+type line struct {
+	Address string `json:"address"`
+	RootKey string `json:"rootKey"`
+	Control string `json:"control"`
+}
+
+func main() {
+	address := flag.String("addr", "127.0.0.1:7801", "the `address` for clients of WhatsApp")
+	control := flag.String("control", "127.0.0.1:7802", "the `address` of the control interface")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	err := run(ctx, *address, *control, os.Stdout)
+	if stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "fakewa:", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx ends, which is no error.
+func run(ctx context.Context, address, controlAddress string, stdout io.Writer) error {
+	srv, err := walinktest.Start()
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	whatsapp, err := srv.Listen(address)
+	if err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", controlAddress)
+	if err != nil {
+		return err
+	}
+	rootKey := srv.RootKey()
+	self := line{whatsapp, hex.EncodeToString(rootKey[:]), "http://" + listener.Addr().String()}
+	server := &http.Server{
+		Handler:           (&control{srv: srv, line: self, phones: make(map[string]*walinktest.Phone)}).handler(),
+		ReadHeaderTimeout: sendTimeout,
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // its end ends every wait
+	}
+	ended := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(ended)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+		defer cancel()
+		_ = server.Shutdown(grace)
+		_ = server.Close() // breaks off what is left
+	})
+	text, _ := json.Marshal(self)
+	if _, err := fmt.Fprintf(stdout, "ready\n%s\n", text); err != nil { // the listeners queue connections already
+		return errors.Join(err, listener.Close())
+	}
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	<-ended
+	return nil
+}
