@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"unicode"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -55,4 +57,83 @@ func TestCheckWarnsOfAServerThatIsNotVerified(t *testing.T) {
 			}
 		})
 	}
+}
+
+// obeyed is what a terminal or a log would obey.
+const obeyed = "\x1b]52;c;ZXZpbA==\a\x1b[2J\u202e\r\n2026 forged"
+
+// answer is an error of a server.
+type answer string
+
+func (a answer) Error() string { return string(a) }
+
+// RedisError implements [goredis.Error].
+func (answer) RedisError() {}
+
+// saying is a hook that answers for the server once it is on: the second call of a script
+// with a list, and all else with an error.
+type saying struct{ on, lists atomic.Bool }
+
+func (*saying) DialHook(next goredis.DialHook) goredis.DialHook { return next }
+
+func (s *saying) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+	return func(ctx context.Context, cmd goredis.Cmder) error {
+		list, ok := cmd.(*goredis.Cmd)
+		switch {
+		case ok && s.lists.Load() && cmd.Name() == "evalsha":
+			list.SetVal([]any{"get" + obeyed, "12" + obeyed})
+			return nil
+		case s.on.Load():
+			cmd.SetErr(answer("WRONGPASS " + obeyed))
+			return cmd.Err()
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (s *saying) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+	return next
+}
+
+func TestNoTextOfTheServerIsObeyed(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	says := new(saying)
+	dial := func() *goredis.Client {
+		client := goredis.NewClient(&goredis.Options{Network: "unix", Addr: s.Socket, MaxRetries: -1})
+		client.AddHook(says)
+		return client
+	}
+	db, err := redis.OpenClient(t.Context(), dial(), "walink")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	read := func(tx kv.Tx) error { _, err := tx.Get([]byte("a")); return err }
+	calls := map[string]func() error{
+		"Open":  func() error { _, err := redis.OpenClient(t.Context(), dial(), "walink"); return err },
+		"Check": func() error { return db.Check(t.Context()) },
+		"Now":   func() error { _, err := db.Now(t.Context()); return err },
+		"read":  func() error { return db.Txn(t.Context(), false, read) },
+		"write": func() error { return db.Txn(t.Context(), true, read) },
+	}
+	test := func(names ...string) {
+		for _, name := range names {
+			err := calls[name]()
+			if err == nil {
+				t.Errorf("%s succeeded", name)
+				continue
+			}
+			for _, text := range []string{err.Error(), remedyOf(err)} {
+				if text == "" || strings.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) || r == '\u202e' }) {
+					t.Errorf("%s: %q, with the remedy %q", name, err, remedyOf(err))
+				}
+			}
+		}
+	}
+	says.on.Store(true)
+	test("Open", "Check", "Now", "read", "write")
+	says.on.Store(false)
+	says.lists.Store(true)
+	test("Open", "Check")
 }
