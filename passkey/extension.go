@@ -26,7 +26,9 @@ var extensionFiles embed.FS
 // Whoever can change the files can act as the person in that browser. So
 // WriteExtension writes nothing, and returns an error with a remedy, if dir or a
 // file to be written is a symbolic link, belongs to another user or can be
-// written by others.
+// written by others. It does so too if a folder above dir, or a symbolic link on the
+// way to dir, belongs to another user than root, or if others can write to such a
+// folder and it is not sticky as /tmp is.
 func WriteExtension(dir string) error {
 	files, err := fs.Sub(extensionFiles, extensionFolder)
 	if err == nil {

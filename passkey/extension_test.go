@@ -60,6 +60,25 @@ func TestManifest(t *testing.T) {
 	}
 }
 
+// Links of this user, and folders like /tmp in which nobody can replace what is another's,
+// are on the way to many a folder.
+func TestWriteExtensionFollowsWhatItsUserMade(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("links need rights here")
+	}
+	folder, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.Chmod(folder, 0o777|fs.ModeSticky), os.Symlink(folder, link)); err != nil {
+		t.Fatal(err)
+	}
+	if err := passkey.WriteExtension(filepath.Join(link, "a", "b")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(folder, "a", "b", "manifest.json")); err != nil {
+		t.Error(err)
+	}
+}
+
 // A browser may be reading the files, so WriteExtension touches only those that differ.
 func TestWriteExtensionTouchesOnlyWhatDiffers(t *testing.T) {
 	t.Parallel()
@@ -144,6 +163,25 @@ func TestWriteExtensionWritesNothingWhereOthersCanWrite(t *testing.T) {
 			return dir, errors.Join(os.Chown(dir, 0, 65534), os.Chmod(dir, 0o770))
 		},
 		"the folder is another user's": func(t *testing.T, dir, _ string) (string, error) { t.Helper(); return dir, give(t, dir) },
+		"all can write to a folder above": func(_ *testing.T, dir, _ string) (string, error) {
+			return filepath.Join(dir, "a", "b", "c"), errors.Join(os.MkdirAll(filepath.Join(dir, "a", "b"), 0o700), os.Chmod(dir, 0o777))
+		},
+		"a folder above is another user's": func(t *testing.T, dir, _ string) (string, error) {
+			t.Helper()
+			return filepath.Join(dir, "a", "b"), errors.Join(os.Mkdir(filepath.Join(dir, "a"), 0o700), give(t, dir))
+		},
+		"a folder above is another user's link": func(t *testing.T, dir, elsewhere string) (string, error) {
+			t.Helper()
+			return filepath.Join(dir, "a", "b"), errors.Join(os.Remove(dir), os.Symlink(elsewhere, dir), give(t, dir))
+		},
+		"a link of this user leads over another user's": func(t *testing.T, dir, elsewhere string) (string, error) {
+			t.Helper()
+			link := filepath.Join(filepath.Dir(dir), "link")
+			return filepath.Join(link, "a"), errors.Join(os.Remove(dir), os.Symlink(elsewhere, dir), give(t, dir), os.Symlink("extension/.", link))
+		},
+		"the folders above go round in a circle": func(_ *testing.T, dir, _ string) (string, error) {
+			return filepath.Join(dir, "a"), errors.Join(os.Remove(dir), os.Symlink(dir, dir))
+		},
 		"a file is a link to a file": func(_ *testing.T, dir, elsewhere string) (string, error) {
 			return dir, os.Symlink(filepath.Join(elsewhere, "victim"), filepath.Join(dir, file))
 		},

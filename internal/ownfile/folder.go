@@ -2,7 +2,6 @@ package ownfile
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -17,8 +16,9 @@ import (
 // makes dir with mode 0700 if dir does not exist. A file that differs is replaced in one
 // step, and one that is the same is not touched.
 //
-// Copy writes nothing if dir is a symbolic link, belongs to another user or can be
-// written by others, nor over a file for which that is so.
+// Copy makes and writes nothing if dir is a symbolic link, belongs to another user or can
+// be written by others, if a file to be written does, or if the folders above dir are not
+// [Trusted].
 func Copy(dir string, files fs.FS) error {
 	root, err := folder(filepath.Clean(dir)) // a link with a slash at its end would be followed
 	if err != nil {
@@ -48,14 +48,15 @@ func Copy(dir string, files fs.FS) error {
 	return nil
 }
 
-// folder opens the folder dir.
+// folder opens the folder dir, and makes it if it does not exist.
 func folder(dir string) (*os.Root, error) {
-	failed := os.MkdirAll(dir, 0o700) // it fails too if dir is a link to nothing
-	info, err := os.Lstat(dir)
-	if err == nil {
-		err = own(info, dir)
+	info, err := ownFolder(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			info, err = ownFolder(dir) // another user may have been faster
+		}
 	}
-	if err := cmp.Or(err, failed); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	root, err := os.OpenRoot(dir)
@@ -66,6 +67,19 @@ func folder(dir string) (*os.Root, error) {
 		return nil, errors.Join(fmt.Errorf("%q was replaced meanwhile", dir), err, root.Close())
 	}
 	return root, nil
+}
+
+// ownFolder returns why files must not be written to the folder dir, and what was found
+// there.
+func ownFolder(dir string) (fs.FileInfo, error) {
+	if told := Trusted(filepath.Dir(dir)); told != nil {
+		return nil, told
+	}
+	info, err := os.Lstat(dir)
+	if err == nil {
+		err = own(info, dir)
+	}
+	return info, err
 }
 
 // own returns why a file or folder that was found must not be written.

@@ -1,7 +1,8 @@
 // Package ownfile makes and examines the files that walink writes. It sees to it that no
 // other user of the machine chooses where such a file goes, reads the file or replaces
 // it. The users that it trusts are that of this program and root. On a system without
-// owners and modes in the manner of Unix only symbolic links are refused.
+// owners and modes in the manner of Unix only symbolic links at the place of a file or of
+// its folder are refused.
 package ownfile
 
 import (
@@ -17,7 +18,7 @@ import (
 const (
 	remedyPath = "Give the path of a file, which need not exist yet, in a directory that does."
 	remedyDir  = "Make the directory, or correct the path."
-	remedyMove = "Use a directory with mode 0700 that belongs to the user that this program runs as."
+	remedyMove = "Use a directory with mode 0700 that belongs to the user that this program runs as, below directories that no other user can change."
 )
 
 // Dir returns the directory of the file at path, which need not exist. It fails if there
@@ -140,40 +141,6 @@ func MakePrivate(path string) error {
 			fmt.Errorf("others than its owner may use it (mode %04o): run chmod 600 as its owner, or make this user its owner: %w", info.Mode().Perm(), err),
 			"Run chmod 600 on the file as its owner, or make the user that this program runs as its owner.",
 		)
-	}
-	return nil
-}
-
-// Trusted returns an error, which is only a warning, if a user who is not trusted can read
-// or replace the file at path: if the file or its directory belongs to such a user, or if
-// others can write to the directory and it is not sticky. The group of a directory does
-// not count as others if its number is that of the owner, as for a user who has a group
-// alone. Trusted returns nil if all is well.
-func Trusted(path string) *hint.Error {
-	target, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return hint.New(fmt.Errorf("the owner of the file is not known: %w", err), remedyMove)
-	}
-	info, err := os.Stat(target)
-	if err != nil {
-		return hint.New(fmt.Errorf("the owner of the file is not known: %w", err), remedyMove)
-	}
-	if foreign(info) {
-		return hint.New(
-			fmt.Errorf("%s belongs to %s, and neither to the user that this program runs as nor to root, so that user can read it", info.Name(), ownerOf(info)),
-			"Make the user that this program runs as the owner of "+info.Name()+" (chown), or run this program as its owner.",
-		)
-	}
-	for _, name := range []string{path, target} {
-		dir, info, err := Dir(name)
-		switch {
-		case err != nil:
-			return hint.New(err, remedyDir)
-		case foreign(info):
-			return hint.New(fmt.Errorf("the directory %q belongs to %s, who can replace the files in it", dir, ownerOf(info)), remedyMove)
-		case open(info) && info.Mode()&fs.ModeSticky == 0:
-			return hint.New(fmt.Errorf("others can write to the directory %q (mode %04o), and replace the files in it", dir, info.Mode().Perm()), remedyMove)
-		}
 	}
 	return nil
 }

@@ -3,8 +3,8 @@ package kv
 import (
 	"context"
 	"errors"
-	"fmt"
 
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 )
 
@@ -20,7 +20,7 @@ type Checker interface {
 func (s *Store) Check(ctx context.Context) error {
 	err := s.check(ctx)
 	if err != nil {
-		return fmt.Errorf("kv: check %s: %w", s.title(), err)
+		return redact.Errorf("kv: check %s: %w", s.title(), err)
 	}
 	return nil
 }

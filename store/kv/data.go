@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	wastore "go.mau.fi/whatsmeow/store"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // The kinds of data of a device. The comment says what follows the kind in the
@@ -110,7 +112,7 @@ func (d *data) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("kv: session %q in %s: %w", d.session, d.store.title(), err)
+	return redact.Errorf("kv: session %q in %s: %w", d.session, d.store.title(), err)
 }
 
 // get reads the value of a key in its own transaction. It does not call use if

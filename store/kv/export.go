@@ -15,6 +15,7 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/transfer"
 )
@@ -170,7 +171,7 @@ func (s *Store) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, er
 		})
 		err = cmp.Or(err, broken)
 		if err != nil && !errors.Is(err, errStop) {
-			yield(wastore.LIDMapping{}, fmt.Errorf("kv: export the LID map of %s: %w", s.title(), err))
+			yield(wastore.LIDMapping{}, redact.Errorf("kv: export the LID map of %s: %w", s.title(), err))
 		}
 	}
 }

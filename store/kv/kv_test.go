@@ -8,9 +8,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
@@ -275,5 +277,51 @@ func TestKeysWithAnyBytes(t *testing.T) {
 	}
 	if got, err := one.AppState.GetAppStateMutationMAC(t.Context(), "regular", all[7]); err != nil || got != nil {
 		t.Errorf("GetAppStateMutationMAC: %x, %v, want nothing", got, err)
+	}
+}
+
+// hostile is a DB whose server writes to the terminal, once it is on.
+type hostile struct {
+	kv.DB
+	on bool
+}
+
+var errObeyed = errors.New("\x1b[2J\u202e\r\n2026 forged")
+
+func (h *hostile) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
+	if h.on {
+		return errObeyed
+	}
+	return h.DB.Txn(ctx, write, fn)
+}
+
+func (h *hostile) Close() error { return errObeyed }
+
+func TestNoTextOfTheDatabaseIsObeyed(t *testing.T) {
+	t.Parallel()
+	db := &hostile{DB: memory.New()}
+	st := kv.New(db)
+	one, _ := link(t, st)
+	db.on = true
+	ctx, now := t.Context(), time.Now()
+	_, device := st.Device(ctx, "one")
+	_, sessions := st.Sessions(ctx)
+	_, take := st.TakeCode(ctx, "5511987654321", now, 3, time.Hour)
+	_, refuse := st.RefuseCode(ctx, "5511987654321", now, time.Hour)
+	_, _, peek := st.PeekCode(ctx, "5511987654321", now, 3, time.Hour)
+	_, lid := one.LIDs.GetPNForLID(ctx, types.NewJID("1", types.HiddenUserServer))
+	var export error
+	for _, err := range st.ExportLIDs(ctx) {
+		export = err
+	}
+	for name, err := range map[string]error{
+		"Device": device, "Sessions": sessions, "TakeCode": take, "RefuseCode": refuse, "PeekCode": peek,
+		"GetPNForLID": lid, "ExportLIDs": export,
+		"Check": st.Check(ctx), "Delete": st.Delete(ctx, "one"), "PutSession": one.Sessions.PutSession(ctx, "1:0", nil),
+		"Rotate": kv.Encrypt(db, kv.NewKey()).Rotate(ctx), "Close": st.Close(),
+	} {
+		if !errors.Is(err, errObeyed) || strings.ContainsFunc(err.Error(), func(r rune) bool { return unicode.IsControl(r) || r == '\u202e' }) {
+			t.Errorf("%s: %q", name, err)
+		}
 	}
 }

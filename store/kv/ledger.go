@@ -3,10 +3,10 @@ package kv
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 )
 
@@ -101,7 +101,7 @@ func (s *Store) TakeCode(ctx context.Context, number string, now time.Time, limi
 		}
 	})
 	if err != nil {
-		return time.Time{}, fmt.Errorf("kv: record a pairing code in %s: %w", s.title(), err)
+		return time.Time{}, redact.Errorf("kv: record a pairing code in %s: %w", s.title(), err)
 	}
 	return next, nil
 }
@@ -113,7 +113,7 @@ func (s *Store) RefuseCode(ctx context.Context, number string, now time.Time, wa
 		p.refusals = append(p.refusals, refusal{now.UnixNano(), until.UnixNano()})
 	})
 	if err != nil {
-		return time.Time{}, fmt.Errorf("kv: record a refusal in %s: %w", s.title(), err)
+		return time.Time{}, redact.Errorf("kv: record a refusal in %s: %w", s.title(), err)
 	}
 	return until, nil
 }
@@ -182,7 +182,7 @@ func (s *Store) PeekCode(ctx context.Context, number string, now time.Time, limi
 		return nil
 	})
 	if err != nil {
-		return 0, time.Time{}, fmt.Errorf("kv: read the pairing codes in %s: %w", s.title(), err)
+		return 0, time.Time{}, redact.Errorf("kv: read the pairing codes in %s: %w", s.title(), err)
 	}
 	return left, next, nil
 }

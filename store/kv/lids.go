@@ -6,6 +6,8 @@ import (
 
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
+
+	"github.com/walink/walink/internal/redact"
 )
 
 // lids is the map of LIDs and phone numbers, which all devices share. It stores
@@ -43,7 +45,7 @@ func (l lids) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("kv: LIDs in %s: %w", l.store.title(), err)
+	return redact.Errorf("kv: LIDs in %s: %w", l.store.title(), err)
 }
 
 func (l lids) get(ctx context.Context, jid types.JID) (types.JID, error) {

@@ -58,7 +58,7 @@ func (e *Encrypted) Rotate(ctx context.Context) error {
 		return fmt.Errorf("kv: rotate the key of %s: %w", e, ErrZeroKey)
 	}
 	if err := e.rotate(ctx); err != nil {
-		return fmt.Errorf("kv: rotate the key of %s: %w", e, err)
+		return redact.Errorf("kv: rotate the key of %s: %w", e, err)
 	}
 	return nil
 }

@@ -119,7 +119,7 @@ func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
 		})
 	})
 	if err != nil && !errors.Is(err, ErrDamaged) {
-		return nil, fmt.Errorf("kv: list sessions in %s: %w", s.title(), err)
+		return nil, redact.Errorf("kv: list sessions in %s: %w", s.title(), err)
 	}
 	if err := redact.Join(append(bad, err)...); err != nil {
 		return sessions, fmt.Errorf("kv: list sessions in %s: %w", s.title(), err)

@@ -70,7 +70,7 @@ func (s *Store) Close() error {
 			return
 		}
 		if err := closer.Close(); err != nil {
-			s.closeErr = fmt.Errorf("kv: close %s: %w", s.title(), err)
+			s.closeErr = redact.Errorf("kv: close %s: %w", s.title(), err)
 		}
 	})
 	return s.closeErr

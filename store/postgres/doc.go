@@ -28,7 +28,8 @@
 // contacts and the secrets of their messages. They are not encrypted: whoever
 // can read the tables, a backup or a replica can read and write messages as
 // those accounts. Give the program its own database and role. Check warns if
-// another role owns the tables or may use them. Deleted data, such as the keys of
+// another role owns the tables or may use them, also as a member of such a role, of a
+// superuser, of pg_read_all_data or of pg_write_all_data. Deleted data, such as the keys of
 // a session that was deleted or moved, stays in the tables until VACUUM FULL, and
 // in the write-ahead log and backups as long as those are kept.
 //

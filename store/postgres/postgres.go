@@ -221,8 +221,11 @@ func (s *Store) LeaseAlarm() <-chan struct{} { return s.presence.alarm() }
 // Check implements [store.Checker]. It tests whether the database answers, is
 // no read-only standby, keeps what it has confirmed, has all tables, and is
 // writable. The error is a [*store.Advice] if another role owns one of the tables or
-// may use it, except for superusers and roles of which the current role is a member,
-// or if the server is not on this machine and sslmode is not verify-full.
+// may use it, also as a member of a role that may, except for superusers and roles of
+// which the current role is a member, or if the server is not on this machine and
+// sslmode is not verify-full. Check does not see who can give themselves more, as by
+// CREATEROLE before PostgreSQL 16, who may read the server's files or run programs on it
+// (pg_read_server_files and its like), and who may replicate.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
 		return s.fail("check", err)

@@ -20,9 +20,9 @@ func (s *Store) checkTrust(ctx context.Context) error {
 			Fix: "Put sslmode=verify-full into the URL, and the certificate of the server's authority into sslrootcert.",
 		}
 	}
-	var table, role string
+	var table, role, group string
 	var owner bool
-	err := s.db.QueryRow(ctx, strangerQuery).Scan(&table, &role, &owner)
+	err := s.db.QueryRow(ctx, strangerQuery).Scan(&table, &role, &owner, &group)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
@@ -32,6 +32,11 @@ func (s *Store) checkTrust(ctx context.Context) error {
 		return &store.Advice{
 			Err: fmt.Errorf("the table %s belongs to the role %q, which is not that of this program, so whoever has that role can read it", table, role),
 			Fix: "Make the role of this program the owner of the tables (ALTER TABLE ... OWNER TO), or connect as their owner.",
+		}
+	case group != "":
+		return &store.Advice{
+			Err: fmt.Errorf("the role %q is a member of %q, so whoever has that role can use the table %s", role, group, table),
+			Fix: "End that membership (REVOKE ... FROM ...), or that in a role between the two, unless the role may use the accounts.",
 		}
 	}
 	return &store.Advice{
@@ -54,15 +59,22 @@ func unverified(config *pgconn.Config) string {
 }
 
 // strangerQuery returns a table, a role that owns it or may use it or some of its
-// columns, and whether the role is the owner. It returns nothing if there are only roles
-// that are trusted: the current one, superusers, and the roles of which the current one
-// is a member. A superuser counts as a member of no role.
+// columns, whether the role is the owner, and the group if the role may do so only as a
+// member of a group, directly or not. It returns nothing if there are only roles that are
+// trusted: the current one, superusers, and the roles of which the current one is a
+// member. A superuser counts as a member of no role. Whoever is in pg_read_all_data or
+// pg_write_all_data, which PostgreSQL 13 does not have, or in a superuser can use all
+// tables.
 const strangerQuery = `
-	WITH me AS (
+	WITH RECURSIVE me AS (
 		SELECT oid, rolsuper FROM pg_roles WHERE rolname = current_user
+	), powerful AS (
+		SELECT oid FROM pg_roles WHERE rolsuper OR rolname IN ('pg_read_all_data', 'pg_write_all_data')
 	), trusted AS (
+		SELECT oid FROM powerful
+		UNION ALL
 		SELECT role.oid FROM pg_roles role, me
-		WHERE role.oid = me.oid OR role.rolsuper OR NOT me.rolsuper AND pg_has_role(me.oid, role.oid, 'MEMBER')
+		WHERE role.oid = me.oid OR NOT me.rolsuper AND pg_has_role(me.oid, role.oid, 'MEMBER')
 	), tables AS (
 		SELECT class.oid, class.relname::text AS name, class.relowner AS owner, class.relacl AS acl
 		FROM pg_class class JOIN pg_class device ON device.oid = to_regclass('whatsmeow_device') AND device.relnamespace = class.relnamespace
@@ -75,8 +87,15 @@ const strangerQuery = `
 		SELECT name, owner AS role, true AS owns FROM tables
 		UNION ALL
 		SELECT name, grantee, false FROM lists, aclexplode(acl) WHERE grantee <> owner
+		UNION ALL
+		SELECT 'whatsmeow_device', oid, false FROM powerful
+	), ways AS (
+		SELECT name, role, owns, 0::oid AS through FROM roles
+		UNION
+		SELECT name, member, false, CASE through WHEN 0 THEN role ELSE through END FROM ways JOIN pg_auth_members ON roleid = role
 	)
-	SELECT name, CASE role WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(role)::text END, owns
-	FROM roles WHERE role NOT IN (SELECT oid FROM trusted)
-	ORDER BY owns DESC, name, role LIMIT 1
+	SELECT name, CASE role WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(role)::text END, owns,
+		CASE through WHEN 0 THEN '' ELSE pg_get_userbyid(through)::text END
+	FROM ways WHERE role NOT IN (SELECT oid FROM trusted)
+	ORDER BY owns DESC, through <> 0, name, role LIMIT 1
 `

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/walink/walink/internal/pgserver"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/postgres"
 )
@@ -95,6 +96,21 @@ func TestCheckSaysWhichRoleMayUseTheTables(t *testing.T) {
 		"another role may read all, as the one of the program": {
 			[]string{`GRANT ALL ON ALL TABLES IN SCHEMA public TO NAME, NAME_other`}, true, `_other" may use the table`, "REVOKE",
 		},
+		"another role is a member of the owner": {
+			[]string{`ALTER TABLE whatsmeow_device OWNER TO NAME`, `GRANT ALL ON ALL TABLES IN SCHEMA public TO NAME`, `GRANT NAME TO NAME_other`},
+			true, `_other" is a member of "`, "REVOKE",
+		},
+		"another role is a member of a member": {
+			[]string{`GRANT ALL ON ALL TABLES IN SCHEMA public TO NAME`, `CREATE ROLE NAME_between ROLE NAME_other`, `GRANT NAME TO NAME_between`},
+			true, `_other" is a member of "`, "REVOKE",
+		},
+		"another role is a member of a role that may use them, as the one of the program": {
+			[]string{`CREATE ROLE NAME_team ROLE NAME, NAME_other`, `GRANT ALL ON ALL TABLES IN SCHEMA public TO NAME_team`},
+			true, `_other" is a member of "`, "REVOKE",
+		},
+		"another role is a member of a role that may not use them": {
+			[]string{`CREATE ROLE NAME_team ROLE NAME, NAME_other`, `GRANT ALL ON ALL TABLES IN SCHEMA public TO NAME`}, true, "", "",
+		},
 		"a superuser owns all":           {[]string{`GRANT ALL ON ALL TABLES IN SCHEMA public TO NAME`}, true, "", ""},
 		"a role of which it is a member": {[]string{`GRANT ALL ON ALL TABLES IN SCHEMA public TO NAME_other`, `GRANT NAME_other TO NAME`}, true, "", ""},
 		"a table of another program": {
@@ -122,5 +138,42 @@ func TestCheckSaysWhichRoleMayUseTheTables(t *testing.T) {
 				t.Errorf("Check: %v", err)
 			}
 		})
+	}
+}
+
+// The memberships hold for all databases of a server, so that the test has its own one.
+func TestCheckSaysWhichRoleIsAMemberOfWhatMayReadAll(t *testing.T) {
+	t.Parallel()
+	running(t) // skips
+	pg, err := pgserver.Init(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pg.Close(context.WithoutCancel(t.Context())) })
+	if err := pg.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := &server{Server: pg}
+	st := open(t, s.url("postgres"))
+	if err := errors.Join(st.Check(t.Context()), s.exec(t.Context(), "postgres", `CREATE ROLE other`, `CREATE ROLE boss SUPERUSER`)); err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range []string{"pg_read_all_data", "pg_write_all_data", "postgres", "boss"} {
+		for _, role := range []string{"other", "boss"} {
+			if role == group {
+				continue
+			}
+			if err := s.exec(t.Context(), "postgres", `GRANT `+group+` TO `+role); err != nil {
+				t.Fatal(err)
+			}
+			if role == "other" {
+				wantAdvice(t, st, `"other" is a member of "`+group+`"`, "REVOKE")
+			} else if err := st.Check(t.Context()); err != nil {
+				t.Errorf("a superuser in %s: Check: %v", group, err)
+			}
+			if err := s.exec(t.Context(), "postgres", `REVOKE `+group+` FROM `+role); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

@@ -21,7 +21,8 @@ import (
 // pragma is set, and a transaction that changes nothing reaches the disk. The error
 // is a [*store.Advice] if only the file that shows who is alive cannot be used, or if
 // another user than that of this program and root can read or replace the file: the
-// file or its directory belongs to that user, or others can write to the directory.
+// file, a directory above it or a symbolic link on the way to it belongs to that user,
+// or others can write to such a directory and it is not sticky.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
 		return fmt.Errorf("sqlite: check %q: %w", s.path, explain(err))

@@ -26,8 +26,9 @@
 // link at the path that belongs to somebody else or leads to nothing, a file of
 // somebody else in a directory that others can write to, and next to the database
 // a link or a file of somebody else where a file of SQLite or the Store belongs.
-// [Store.Check] only warns of another file of somebody else, and of a directory
-// that others can write to, because both are common in containers.
+// [Store.Check] only warns of another file of somebody else, of a directory that
+// others can write to, and of a directory or link of somebody else on the way from / to
+// the file, because these are common in containers. Open does not look at that way.
 //
 // SQLite overwrites with zeros what is deleted or replaced (secure_delete).
 // After a device was deleted, by Delete, [transfer.Move] or the end of its

@@ -172,6 +172,7 @@ func TestOpenRefusesWhatAnotherUserCanHavePutThere(t *testing.T) {
 
 func TestCheckSaysWhoCanReadOrReplaceTheFile(t *testing.T) {
 	t.Parallel()
+	above := func(path string) string { return filepath.Dir(filepath.Dir(path)) }
 	for name, test := range map[string]struct {
 		harm   func(t *testing.T, path string) error
 		says   string // nothing is wrong if empty
@@ -190,6 +191,22 @@ func TestCheckSaysWhoCanReadOrReplaceTheFile(t *testing.T) {
 			return nil
 		}, "belongs to user 65534", "Use a directory with mode 0700"},
 		"everybody": {func(_ *testing.T, path string) error { return os.Chmod(filepath.Dir(path), 0o777) }, "(mode 0777)", "Use a directory with mode 0700"},
+		"the owner of a directory above": {func(t *testing.T, path string) error {
+			t.Helper()
+			give(t, above(path))
+			return nil
+		}, `/a" belongs to user 65534`, "Use a directory with mode 0700"},
+		"everybody in a directory above":        {func(_ *testing.T, path string) error { return os.Chmod(above(path), 0o777) }, `/a" (mode 0777)`, "Use a directory with mode 0700"},
+		"nobody in a directory above like /tmp": {func(_ *testing.T, path string) error { return os.Chmod(above(path), 0o777|fs.ModeSticky) }, "", ""},
+		"the owner of a link above": {func(t *testing.T, path string) error {
+			t.Helper()
+			err := errors.Join(os.Rename(above(path), above(path)+"2"), os.Symlink("a2", above(path)))
+			give(t, above(path))
+			return err
+		}, `/a" belongs to user 65534`, "Use a directory with mode 0700"},
+		"a link above of this user": {func(_ *testing.T, path string) error {
+			return errors.Join(os.Rename(above(path), above(path)+"2"), os.Symlink("../"+filepath.Base(filepath.Dir(above(path)))+"/a2", above(path)))
+		}, "", ""},
 		"a group": {func(t *testing.T, path string) error {
 			t.Helper()
 			if os.Geteuid() != 0 {
@@ -208,7 +225,10 @@ func TestCheckSaysWhoCanReadOrReplaceTheFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			path := filepath.Join(t.TempDir(), "walink.db")
+			path := filepath.Join(t.TempDir(), "a", "b", "walink.db")
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
 			st := open(t, path)
 			if err := test.harm(t, path); err != nil {
 				t.Fatal(err)

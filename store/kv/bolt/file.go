@@ -48,7 +48,8 @@ func makePrivate(path string) error {
 
 // Check implements [kv.Checker]. It tests whether the file is still the one
 // that was opened, is writable, and is private. The error is a [*store.Advice] if
-// another user than that of this program and root can read or replace the file.
+// another user than that of this program and root can read or replace the file, also by
+// way of a directory above it or of a symbolic link on the way to it.
 func (db *DB) Check(ctx context.Context) error {
 	return explain(db.check(ctx))
 }

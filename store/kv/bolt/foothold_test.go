@@ -98,6 +98,13 @@ func TestCheckSaysWhoCanReadOrReplaceTheFile(t *testing.T) {
 	for says, harm := range map[string]func(t *testing.T, path string) error{
 		"walink.bolt belongs to user 65534": func(t *testing.T, path string) error { t.Helper(); give(t, path); return nil },
 		"others can write to the directory": func(_ *testing.T, path string) error { return os.Chmod(filepath.Dir(path), 0o777) },
+		"who can make it lead elsewhere": func(t *testing.T, path string) error {
+			t.Helper()
+			dir := filepath.Dir(path)
+			err := errors.Join(os.Rename(dir, dir+".moved"), os.Symlink(dir+".moved", dir))
+			give(t, dir)
+			return err
+		},
 	} {
 		t.Run(says, func(t *testing.T) {
 			t.Parallel()

@@ -3,7 +3,6 @@ package redis
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -20,8 +19,8 @@ import (
 // master. It does not test what the user of the server may not see. Check also
 // tests whether the user may call every command that the package needs, and the
 // error names those that it may not. The error is a [*store.Advice] for a server that
-// is not on this machine and is reached without TLS that verifies it, and for one with
-// snapshots alone.
+// is not on this machine and is reached without TLS that verifies it, for a client that
+// does not show which servers it reaches, and for a server with snapshots alone.
 func (db *DB) Check(ctx context.Context) error {
 	end, err := db.enter()
 	if err != nil {
@@ -40,36 +39,44 @@ func (db *DB) check(ctx context.Context) error {
 	if missing := db.checkPermissions(ctx); missing != nil {
 		return missing
 	}
-	return cmp.Or(checkTLS(db.client), err)
+	return cmp.Or(checkTLS(ctx, db.client), err)
 }
 
 // checkTLS returns a [*store.Advice] if a server that is not on this machine is reached
-// without TLS that verifies the server.
-func checkTLS(client redis.UniversalClient) error {
-	var addresses []string
-	var config *tls.Config
+// without TLS that verifies the server, or if the client does not show that. Of a cluster
+// and a ring it looks at each server that is up.
+func checkTLS(ctx context.Context, client redis.UniversalClient) error {
 	switch client := client.(type) {
-	case *redis.Client:
-		if client.Options().Network == "unix" {
-			return nil
-		}
-		addresses, config = []string{client.Options().Addr}, client.Options().TLSConfig
-	case *redis.ClusterClient:
-		addresses, config = client.Options().Addrs, client.Options().TLSConfig
+	case interface{ Options() *redis.Options }:
+		return checkConnection(client.Options())
+	case interface {
+		ForEachShard(context.Context, func(context.Context, *redis.Client) error) error
+	}:
+		return client.ForEachShard(ctx, func(_ context.Context, shard *redis.Client) error {
+			return checkConnection(shard.Options())
+		})
 	}
-	for _, address := range addresses {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			host = address // such as the name that go-redis gives to what a sentinel finds
-		}
-		if !remote.Verified(host, config) {
-			return &store.Advice{
-				Err: fmt.Errorf("the connection to %q has no TLS that verifies the server, so whoever is between can read the password, and read and change what is stored", host),
-				Fix: "Write rediss:// and no skip_verify in the URL, or give the client a TLSConfig that verifies the server.",
-			}
-		}
+	return &store.Advice{
+		Err: fmt.Errorf("the client %T shows no options, so whether TLS verifies its servers is not known", client),
+		Fix: "Give OpenClient a client of go-redis itself, or give this one an Options method that returns *redis.Options.",
 	}
-	return nil
+}
+
+func checkConnection(options *redis.Options) error {
+	if options.Network == "unix" {
+		return nil
+	}
+	host, _, err := net.SplitHostPort(options.Addr)
+	if err != nil {
+		host = options.Addr // such as the name that go-redis gives to what a sentinel finds
+	}
+	if remote.Verified(host, options.TLSConfig) {
+		return nil
+	}
+	return &store.Advice{
+		Err: fmt.Errorf("the connection to %q has no TLS that verifies the server, so whoever is between can read the password, and read and change what is stored", host),
+		Fix: "Write rediss:// and no skip_verify in the URL, or give the client a TLSConfig that verifies the server.",
+	}
 }
 
 func (db *DB) checkServers(ctx context.Context) error {

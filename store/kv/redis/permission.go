@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/redact"
 )
 
 // permitScript calls every command of the other scripts, and returns the names
@@ -68,7 +69,7 @@ func (db *DB) checkPermissions(ctx context.Context) error {
 	if err != nil || len(names) == 0 {
 		return err
 	}
-	list := strings.Join(names, ", ")
+	list := redact.Line(strings.Join(names, ", "))
 	return hint.New(fmt.Errorf("the user %w: %s", errDenied, list), "Let the user call "+list+" also in scripts (ACL SETUSER).")
 }
 

@@ -227,7 +227,7 @@ func (db *DB) Now(ctx context.Context) (time.Time, error) {
 	}
 	seconds, err := strconv.ParseInt(parts[0], 10, 64)
 	micros, err2 := strconv.ParseInt(parts[1], 10, 64)
-	return time.Unix(seconds, micros*1000), errors.Join(err, err2)
+	return time.Unix(seconds, micros*1000), explain(errors.Join(err, err2))
 }
 
 // enter keeps the connections open until end is called.

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store/kv/internal/group"
 )
 
@@ -17,9 +18,14 @@ var errURL = errors.New("the URL is not a valid redis://, rediss:// or unix:// U
 
 const remedyURL = "Write it like rediss://user:password@host:6379/0, with special characters percent-encoded." //nolint:gosec // no password
 
-// explain adds the remedy to an error of Redis, if the remedy is known.
+// explain returns err with a text of one line, because the server has chosen the text, and
+// with the remedy if it is known.
 func explain(err error) error {
-	if err == nil || hint.Known(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil {
+		return nil
+	}
+	err = redact.Errorf("%w", err)
+	if hint.Known(err) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	remedy := ""
