@@ -120,7 +120,7 @@ func wantNoNewConnection(t *testing.T, st *sqlite.Store, remedy string) {
 			}
 			return
 		}
-		defer func() { _ = conn.Close() }()
+		t.Cleanup(func() { _ = conn.Close() })
 	}
 	t.Error("the Store connects to the file that has replaced its own")
 }

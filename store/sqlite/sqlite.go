@@ -284,7 +284,7 @@ func (s *Store) Close() error {
 // that was restored. Open connections do not notice.
 func (s *Store) putAside() error {
 	if err := s.file.Check(); err == nil || errors.Is(err, fs.ErrNotExist) || s.wal.Path() == "" || s.wal.Check() != nil {
-		return nil
+		return nil //nolint:nilerr // nothing has to be done
 	}
 	path := s.presence.path
 	if err := os.Remove(path + "-shm"); err != nil && !errors.Is(err, fs.ErrNotExist) { // an index of the -wal file
