@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -112,6 +113,12 @@ func callsOf(t *testing.T, st *sqlite.Store) map[string]func() error {
 // does when all are busy.
 func wantNoNewConnection(t *testing.T, st *sqlite.Store, remedy string) {
 	t.Helper()
+	var busy []*sql.Conn
+	defer func() {
+		for _, conn := range busy {
+			_ = conn.Close()
+		}
+	}()
 	for range 4 {
 		conn, err := sqlite.Reader(st).Conn(t.Context())
 		if err != nil {
@@ -120,7 +127,7 @@ func wantNoNewConnection(t *testing.T, st *sqlite.Store, remedy string) {
 			}
 			return
 		}
-		t.Cleanup(func() { _ = conn.Close() })
+		busy = append(busy, conn)
 	}
 	t.Error("the Store connects to the file that has replaced its own")
 }
