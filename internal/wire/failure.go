@@ -50,7 +50,7 @@ func connectFailed(err error, proxy *url.URL) (failure *machine.Failure, tries i
 	case viaProxy(err):
 		return &machine.Failure{Reason: machine.ReasonProxy, Op: op, Err: err}, 0
 	}
-	return &machine.Failure{Reason: machine.ReasonNetwork, Op: op, Err: certificateFailed(err, whatsmeow.WACertPubKey != whatsappKey)}, 0
+	return &machine.Failure{Reason: machine.ReasonNetwork, Op: op, Err: certificateFailed(err)}, 0
 }
 
 // tooManyConnections is a 429 that is not about a pairing code.
@@ -61,17 +61,14 @@ func tooManyConnections(op string, cause error) *machine.Failure {
 // certificateFailed gives err a remedy if a certificate is at fault: that of TLS, or
 // that of WhatsApp's own handshake inside TLS. The errors of the latter have no type
 // (verifyServerCert in whatsmeow's handshake.go), so certificateFailed compares texts.
-// Delete the texts when whatsmeow exports errors. other says that whatsmeow trusts another
-// key than WhatsApp's.
-func certificateFailed(err error, other bool) error {
+// Delete the texts when whatsmeow exports errors.
+func certificateFailed(err error) error {
 	text := err.Error()
 	noise := strings.Contains(text, "failed to verify server cert")
 	invalid, isInvalid := errors.AsType[x509.CertificateInvalidError](err)
 	_, isUnknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, isOther := errors.AsType[x509.HostnameError](err)
 	switch {
-	case noise && other && strings.Contains(text, "failed to verify intermediate cert signature"):
-		return hint.New(err, trustRemedy)
 	case isInvalid && invalid.Reason == x509.Expired,
 		noise && (strings.Contains(text, "certificate expired") || strings.Contains(text, "certificate not valid yet")):
 		return hint.New(err, "Set the clock of this machine: by that clock WhatsApp's certificate is not valid now.")
@@ -86,8 +83,6 @@ func certificateFailed(err error, other bool) error {
 //nolint:gochecknoglobals // whatsmeow has it in a variable, which walinktest replaces later
 var whatsappKey = whatsmeow.WACertPubKey
 
-const trustRemedy = "Run what links real accounts in another process than the simulated WhatsApp of package walinktest."
-
 // Unfit returns why this process cannot connect to WhatsApp, whatever the network, or nil.
 // direct says that the connection leads to WhatsApp itself.
 func Unfit(direct bool) error {
@@ -96,7 +91,8 @@ func Unfit(direct bool) error {
 			"Leave http.DefaultTransport as it is, and set Settings.HTTPClient.")
 	}
 	if direct && whatsmeow.WACertPubKey != whatsappKey {
-		return hint.New(errors.New("this process trusts the key of a simulated WhatsApp, and no longer WhatsApp's own"), trustRemedy)
+		return hint.New(errors.New("this process trusts the key of a simulated WhatsApp, and no longer WhatsApp's own"),
+			"Run what links real accounts in another process than the simulated WhatsApp of package walinktest.")
 	}
 	return nil
 }

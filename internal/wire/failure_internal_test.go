@@ -16,7 +16,7 @@ import (
 
 func TestCertificatesHaveRemediesOfTheirOwn(t *testing.T) {
 	t.Parallel()
-	const clock, intercepted, plain, fake = "clock", "intercepts", "", "walinktest"
+	const clock, intercepted, plain = "clock", "intercepts", ""
 	for _, test := range []struct {
 		err  error
 		want string // of the remedy
@@ -30,16 +30,10 @@ func TestCertificatesHaveRemediesOfTheirOwn(t *testing.T) {
 		{x509.HostnameError{Certificate: &x509.Certificate{}, Host: "web.whatsapp.com"}, intercepted},
 		{errors.New("connection refused"), plain},
 	} {
-		for _, other := range []bool{false, true} {
-			want := test.want
-			if other && strings.Contains(test.err.Error(), "cert signature") {
-				want = fake
-			}
-			err := certificateFailed(fmt.Errorf("dial: %w", test.err), other)
-			hinted, ok := errors.AsType[*hint.Error](err)
-			if ok != (want != plain) || ok && !strings.Contains(hinted.Remedy(), want) {
-				t.Errorf("%v, with another key %t: %+v", test.err, other, err)
-			}
+		failure, _ := connectFailed(fmt.Errorf("dial: %w", test.err), nil)
+		hinted, ok := errors.AsType[*hint.Error](failure.Err)
+		if failure.Reason != machine.ReasonNetwork || ok != (test.want != plain) || ok && !strings.Contains(hinted.Remedy(), test.want) {
+			t.Errorf("%v: %+v", test.err, failure)
 		}
 	}
 }

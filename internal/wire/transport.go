@@ -377,7 +377,7 @@ func NewHTTPClient(own *http.Client, proxy *url.URL) (client *http.Client, direc
 	case proxy != nil:
 		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert,errcheck // as whatsmeow's NewClient does
 		transport.Proxy = http.ProxyURL(proxy)
-		return &http.Client{Transport: transport}, false
+		return &http.Client{Transport: transport}, true
 	default:
 		return &http.Client{}, true
 	}
