@@ -154,9 +154,7 @@ type tx struct {
 
 func (t *tx) Get(key []byte) ([]byte, error) { return bytes.Clone(t.state[string(key)]), t.ended }
 
-func (t *tx) Set(key, value []byte) error {
-	return t.change(key, value, len(key) > 0 && len(value) > 0)
-}
+func (t *tx) Set(key, value []byte) error { return t.change(key, value, min(len(key), len(value)) > 0) }
 
 func (t *tx) Delete(key []byte) error { return t.change(key, nil, true) }
 
