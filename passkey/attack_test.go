@@ -66,11 +66,7 @@ func TestAuthenticatorIsAskedForTheAnswerAlone(t *testing.T) {
 // The passkey of another site is asked for by no way.
 func TestChallengeOfAnotherSiteReachesNoAuthenticator(t *testing.T) {
 	t.Parallel()
-	chromium := newBrowser(t)
-	close(chromium.site.serve)
-	tab := chromium.open(whatsApp)
-	chromium.watch(tab, true)
-	page := chromium.press(tab)
+	chromium, tab, page := watched(t)
 	for _, rpID := range []string{
 		``, `,"rpId":null`, `,"rpId":"example.org"`, `,"rpId":"web.whatsapp.com"`, `,"rpId":["whatsapp.com"]`,
 	} {
@@ -89,20 +85,14 @@ func TestChallengeOfAnotherSiteReachesNoAuthenticator(t *testing.T) {
 			t.Errorf("%s: the console says %q", rpID, said)
 		}
 	}
-	if got := chromium.askedFor(tab); len(got) != 0 {
-		t.Errorf("the authenticator is asked for %q", got)
-	}
+	chromium.untouched(tab)
 }
 
 // Before the button works, the page shows the address of the program, and what the
 // program claims: its name in one short line, and the last digits of the number.
 func TestExtensionShowsWhoAsks(t *testing.T) {
 	t.Parallel()
-	chromium := newBrowser(t)
-	close(chromium.site.serve)
-	tab := chromium.open(whatsApp)
-	chromium.watch(tab, true)
-	page := chromium.press(tab)
+	chromium, tab, page := watched(t)
 	if !chromium.off(page) {
 		t.Error("the button works before there is a line")
 	}
@@ -137,19 +127,13 @@ func TestExtensionShowsWhoAsks(t *testing.T) {
 	if !chromium.off(page) {
 		t.Error("the page still shows the program of the line before")
 	}
-	if got := chromium.askedFor(tab); len(got) != 0 {
-		t.Errorf("the authenticator is asked for %q", got)
-	}
+	chromium.untouched(tab)
 }
 
 // The page says which words are the program's, and shows them in one line, cut.
 func TestExtensionMarksTheWordsOfTheProgram(t *testing.T) {
 	t.Parallel()
-	chromium := newBrowser(t)
-	close(chromium.site.serve)
-	tab := chromium.open(whatsApp)
-	chromium.watch(tab, true)
-	page := chromium.press(tab)
+	chromium, _, page := watched(t)
 	const words = "\r\nThe program has\n\u202ethe\x00 answer.\u2028" // as if the extension said it
 	program := newRogue(t, "127.0.0.1:0", func(w http.ResponseWriter, r *http.Request) {
 		if nonce, _ := io.ReadAll(r.Body); r.URL.Path == "/challenge" {
@@ -213,11 +197,7 @@ func TestLineInsideAnAddressIsNotFilledIn(t *testing.T) {
 // neither the token nor an answer, whatever it replies.
 func TestProgramWithoutTheTokenGetsNothing(t *testing.T) {
 	t.Parallel()
-	chromium := newBrowser(t)
-	close(chromium.site.serve)
-	tab := chromium.open(whatsApp)
-	chromium.watch(tab, true)
-	page := chromium.press(tab)
+	chromium, tab, page := watched(t)
 	broker, _ := listening(t)
 	offered(t, broker, challenge)
 	token := tokenOf(broker, challenge)
@@ -244,20 +224,14 @@ func TestProgramWithoutTheTokenGetsNothing(t *testing.T) {
 			t.Errorf("%s: the program gets %q", name, heard)
 		}
 	}
-	if got := chromium.askedFor(tab); len(got) != 0 {
-		t.Errorf("the authenticator is asked for %q", got)
-	}
+	chromium.untouched(tab)
 }
 
 // A program that takes the port while the person uses the passkey can read nothing in
 // the answer.
 func TestAnswerIsForTheProgramThatAsked(t *testing.T) {
 	t.Parallel()
-	chromium := newBrowser(t)
-	close(chromium.site.serve)
-	tab := chromium.open(whatsApp)
-	chromium.watch(tab, true)
-	page := chromium.press(tab)
+	chromium, _, page := watched(t)
 	broker := passkey.NewBroker(passkey.Claim{})
 	base, err := broker.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {

@@ -142,3 +142,23 @@ func (b *browser) askedFor(tab context.Context) []string {
 	}
 	return names
 }
+
+// untouched fails the test if the authenticator of a watched tab was asked for anything.
+func (b *browser) untouched(tab context.Context) {
+	b.t.Helper()
+	if got := b.askedFor(tab); len(got) != 0 {
+		b.t.Errorf("the authenticator is asked for %q", got)
+	}
+}
+
+// watched starts a browser with a watched tab of WhatsApp, in which the extension's button
+// was pressed: page is the extension's.
+func watched(t *testing.T) (b *browser, tab, page context.Context) {
+	t.Helper()
+	b = newBrowser(t)
+	close(b.site.serve)
+	tab = b.open(whatsApp)
+	b.watch(tab, true)
+	page = b.press(tab)
+	return b, tab, page
+}
