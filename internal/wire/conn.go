@@ -103,7 +103,7 @@ func New(base context.Context, cfg *Config, p Params) *Conn {
 		secret: p.Device.AdvSecretKey, manual: p.Supervised,
 	}
 	c.life, c.cancel = context.WithCancel(c.base)
-	c.http, c.transport = track(cfg.HTTP, p.Held, &cfg.pace, c.socketClosed)
+	c.http, c.transport = track(cfg.HTTP, p.Held, c.isLinked, &cfg.pace, c.socketClosed)
 	c.guard(p.Patient)
 	return c
 }

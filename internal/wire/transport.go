@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -31,7 +32,8 @@ type transport struct {
 	base   http.RoundTripper
 	held   func() bool // reports whether the session is still ours; if not, nothing passes
 	pace   *pace
-	closed func() // is called when whatsmeow has closed a connection
+	linked func() bool // reports whether the next connection logs a device in
+	closed func()      // is called when whatsmeow has closed a connection
 
 	mu      sync.Mutex
 	blocked bool // nothing may be opened, until the next begin
@@ -58,7 +60,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case !t.held():
 		return nil, errLapsed
 	}
-	if err := t.pace.take(own); err != nil {
+	if err := t.pace.await(req.Context(), own, t.linked()); err != nil {
 		return nil, err
 	}
 	resp, err := t.base.RoundTrip(req)
@@ -384,11 +386,8 @@ func NewHTTPClient(own *http.Client, proxy *url.URL) (client *http.Client, direc
 }
 
 // track returns a copy of c with its own transport, whose fields the parameters are.
-func track(c *http.Client, held func() bool, pace *pace, closed func()) (*http.Client, *transport) {
-	t := &transport{base: c.Transport, held: held, pace: pace, closed: closed}
-	if t.base == nil {
-		t.base = http.DefaultTransport
-	}
+func track(c *http.Client, held, linked func() bool, pace *pace, closed func()) (*http.Client, *transport) {
+	t := &transport{base: cmp.Or(c.Transport, http.DefaultTransport), held: held, linked: linked, pace: pace, closed: closed}
 	out := *c
 	out.Transport = t
 	return &out, t
