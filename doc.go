@@ -225,10 +225,11 @@
 // If the Store is a [store.Leaser], as store/sqlite is, one Linker at a time has a
 // session, in this process or another one. No code is shown, and no session logs in,
 // before the lease is taken. If another program has the session, Link and Unlink end with
-// [ErrSessionBusy], which names that program, and [Linker.Supervise] waits. A lease
-// lasts 24 s and is renewed every 8 s. If renewals fail, the connection ends 5 s before
-// another program can have the lease. With a Store without leases, run one
-// process for a session at a time: two throw each other out ([ErrReplaced]).
+// [ErrSessionBusy], which names that program, and [Linker.Supervise] waits. The process
+// renews all its leases with one small write every 1.25 s. If renewals fail for 9.75 s,
+// the connections end, and 0.75 s later another program can have the sessions. With a
+// Store without leases, run one process for a session at a time: two throw each other
+// out ([ErrReplaced]).
 //
 // # The client, and OnClient
 //

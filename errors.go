@@ -182,7 +182,7 @@ func remedies() []advice {
 		{ErrLoggedOut, "", atUnlink, false, "Check the name of the session: nothing is stored under it."},
 		{ErrLoggedOut, "", anywhere, false, "Link the account again."},
 		{ErrSessionBusy, "", atThisProgram, true, "Close the other Linker of this program that has the session, or wait a moment if the program has just started again."},
-		{ErrSessionBusy, "", anywhere, true, "Stop the other program that uses this session, or choose another session name."},
+		{ErrSessionBusy, "", anywhere, true, "Stop the other program that uses this session (wait %s if it was killed), or choose another session name."},
 		{ErrInvalidSettings, "", anywhere, true, "Correct the settings that the error names."},
 		{ErrInvalidPhone, "", anywhere, false, "Write the account's number with its country code, such as +55 11 98765-4321."},
 		{ErrInProgress, "", anywhere, true, "Wait until the running Link has ended, or cancel its context."},
@@ -272,7 +272,8 @@ func (e *Error) Remedy() string {
 // advice returns the row of the table that fits, with the time to wait filled in.
 func (e *Error) advice() advice {
 	at := e.at
-	if busy, ok := errors.AsType[*store.BusyError](e.Err); ok && busy.Lease.Holder == process.Name() {
+	busy, ok := errors.AsType[*store.BusyError](e.Err)
+	if ok && (strings.HasPrefix(busy.Lease.HolderID, process.ID()) || busy.Lease.Holder == process.Name()) { // or it was started again
 		at = atThisProgram
 	}
 	for _, a := range remedies() {

@@ -29,7 +29,7 @@ func TestEveryRowOfTheTableOfRemedies(t *testing.T) {
 	for i, row := range table {
 		e := &Error{Reason: row.reason, Op: row.op, at: row.at}
 		if row.at == atThisProgram {
-			e.Err = &store.BusyError{Lease: store.Lease{Holder: process.Name()}}
+			e.Err = &store.BusyError{Lease: store.Lease{HolderID: process.ID()}}
 		}
 		want := strings.Replace(row.text, "%s", "a while", 1)
 		if got := e.Remedy(); got != want {

@@ -220,10 +220,10 @@ func lose(t *testing.T, st store.Store) {
 	if err != nil {
 		return // the Linker is closed
 	}
-	if err := leaser.ReleaseLease(t.Context(), lease); err != nil {
+	if err := leaser.EndHolder(t.Context(), store.Holder{ID: lease.HolderID}); err != nil {
 		t.Error(err)
 	}
-	if _, err := leaser.TakeLease(t.Context(), "default", "another", 1<<40); err != nil {
+	if _, err := leaser.TakeLease(t.Context(), "default", store.Holder{ID: "another"}, 1<<40); err != nil {
 		t.Error(err)
 	}
 }
@@ -327,10 +327,11 @@ func TestErrorsAreShortWhateverTheInput(t *testing.T) {
 	for name, st := range map[string]store.Store{"sqlite": file, "kv": keys} {
 		inputs[name] = st.Delete(t.Context(), long)
 		leaser, _ := st.(store.Leaser)
-		if _, err := leaser.TakeLease(t.Context(), long, long, time.Hour); err != nil {
+		holder := store.Holder{ID: long, Name: long}
+		if _, err := leaser.TakeLease(t.Context(), long, holder, time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		_, inputs[name+", TakeLease"] = leaser.TakeLease(t.Context(), long, long, time.Hour)
+		_, inputs[name+", TakeLease"] = leaser.TakeLease(t.Context(), long, holder, time.Hour)
 	}
 	inputs["Copy"] = transfer.Copy(t.Context(), keys, file, transfer.Sessions(long))
 	inputs["BusyError"] = &store.BusyError{Lease: store.Lease{Holder: long}}

@@ -63,7 +63,7 @@ const (
 // expects the same account: it refuses any other one as it refuses a wrong number.
 //
 // If another program has the session, Supervise says [Standby], waits, and logs the
-// session in when it is free: at most half a minute after the other program has died.
+// session in when it is free: within 12 seconds after the other program has died.
 // That needs a Store with leases ([store.Leaser]). Supervise does not link anew what
 // the other program had and has unlinked: it ends with [ErrLoggedOut].
 //
@@ -268,9 +268,12 @@ func (s *supervisor) standBy(ctx context.Context, why *Error) {
 	l := s.linker
 	leaser, _ := l.store.(store.Leaser) // the failure comes from its lease
 	for ctx.Err() == nil {
-		s.sleep(ctx, tenure.Poll/2+time.Duration(rand.Float64()*float64(tenure.Poll/2))) //nolint:gosec // jitter
+		s.sleep(ctx, tenure.Poll-time.Duration(rand.Float64()*float64(tenure.Poll/4))) //nolint:gosec // jitter
 		if l.seen.expected() == "" {
 			l.look(ctx)
+		}
+		if tenure.Busy(ctx, leaser, l.set.session) {
+			continue
 		}
 		lease := tenure.New(context.WithoutCancel(ctx), leaser, l.set.session, l.evicted)
 		if lease.Take(ctx) != nil {

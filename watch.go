@@ -109,6 +109,7 @@ func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
+	case lease.Released(): // what runs now has another lease
 	case l.running != nil:
 		l.running.inbox.Put(machine.Stop{Err: why})
 	case l.lease != lease:

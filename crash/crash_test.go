@@ -211,7 +211,7 @@ func (l *lab) round(t *testing.T, n, inARow int) (kills int) {
 	phone := l.phone(flow, number)
 	file := t.TempDir() + "/walink.db"
 	whole := l.whole[flow]
-	for range inARow {
+	for i := range inARow {
 		c := l.start(t, phone, flow, number, file)
 		switch l.random.IntN(4) {
 		case 0, 1: // at any moment
@@ -228,8 +228,14 @@ func (l *lab) round(t *testing.T, n, inARow int) (kills int) {
 		if window != "linked" {
 			kills++
 		}
+		st := reopen(t, file)
+		if i == inARow-1 {
+			l.examine(t, phone, st)
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
 	}
-	l.examine(t, phone, file)
 	return kills
 }
 

@@ -14,19 +14,28 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// examine makes the demands of the package comment on a file.
-func (l *lab) examine(t *testing.T, phone *walinktest.Phone, file string) {
+// reopen opens the file of a child that was killed, and ends its leases, which would be in
+// force for some seconds more.
+func reopen(t *testing.T, file string) *sqlite.Store {
 	t.Helper()
 	st, err := sqlite.Open(t.Context(), file) // which recovers the transactions that the child has left in the WAL
 	if err != nil {
 		t.Fatal(err)
 	}
 	integrity(t, file)
-	defer func() {
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	leases, err := st.Leases(t.Context())
+	for _, lease := range leases {
+		err = errors.Join(err, st.ReleaseLease(t.Context(), lease))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
+}
+
+// examine makes the demands of the package comment on a Store.
+func (l *lab) examine(t *testing.T, phone *walinktest.Phone, st *sqlite.Store) {
+	t.Helper()
 	stored := 0
 	listed := len(phone.LinkedDevices())
 	sessions, err := st.Sessions(t.Context())

@@ -138,7 +138,7 @@ func TestExamineLease(t *testing.T) {
 			lender{lease: store.Lease{Holder: "bot-1, process 42, +55 11 98765-4321", Since: since}},
 			doctor.CheckFailed,
 			`session "default" is in use by bot-1, process 42, [redacted] since 1999-12-31 23:00:00 UTC`, walink.ErrSessionBusy,
-			"Stop the other program that uses this session, or choose another session name.",
+			"Stop the other program that uses this session (wait a while if it was killed), or choose another session name.",
 		},
 		"in use by this program": {
 			lender{lease: store.Lease{Holder: process.Name(), Since: since}},

@@ -9,85 +9,86 @@ import (
 	"github.com/walink/walink/internal/redact"
 )
 
-// ErrLeaseLost is returned, wrapped, when the caller renews a lease that was
-// released, or that another holder took after it had expired.
+// ErrLeaseLost is returned, wrapped, for a holder that was ended, by itself or
+// by another one that took a session after the holder had run out.
 var ErrLeaseLost = errors.New("the lease is lost")
 
 // Leaser is an optional interface of a [Store]. A Leaser lends each session to
 // one holder at a time, across processes and machines, so that no two clients
 // of a session are connected at once. WhatsApp lets such clients disconnect
-// each other for ever.
+// each other for ever. A holder is a process, or a part of one. It shows that it
+// is alive with one call, however many sessions it has.
 //
-// A lease is in force until its Until by the clock of the Store, which all who
-// share the Store have in common, or until the Store knows that the holder is
-// dead. A lease with a ttl of zero or less expires at once: another holder can
-// take the session, and until then the lease can still be renewed. If that clock
-// is set back by more than a minute, a lease that nobody renews any more is in
-// force for as long as it was renewed for, from when somebody asks for it.
+// The contract, clause by clause:
 //
-// Any string is a session, whether it is stored or not. Deleting a session does
-// not touch its lease. Close releases no lease: release all leases before
-// Close, or they are lost like those of a killed process.
-//
-// The calls take effect one after the other, and are as durable as a session. A
-// Store whose data does not survive a crash loses its leases with the data.
-// Tokens grow, and are not consecutive. The Stores of this repository use the
-// time in microseconds if that is greater than the last token, so that tokens
-// do not start again after all data was lost. In a Store where they can start
-// again, Holder and Since also tell one lease from another.
+//  1. A lease is in force until it is released, and as long as its holder is. A
+//     holder is in force from the TakeLease that begins it until its Until, by
+//     the clock of the Store, which all who share the Store have in common.
+//  2. While a lease is in force, TakeLease of its session returns a [*BusyError]
+//     with the lease, also if the holder is the same, and begins no holder.
+//  3. TakeLease of a session whose holder has run out lends the session, and
+//     ends that holder in the same transaction. So a holder keeps all its
+//     sessions or loses all of them: RenewHolder of it returns an error that
+//     wraps [ErrLeaseLost] from then on, and so does TakeLease with it.
+//  4. RenewHolder of a holder that has run out and that nobody has ended brings
+//     it back, with all its leases.
+//  5. The token of a lease is greater than that of every earlier lease of the
+//     session, whoever had it. Tokens are not consecutive. The Stores of this
+//     repository use the time in microseconds if that is greater than the last
+//     token, so that tokens do not start again after all data was lost.
+//  6. ReleaseLease ends one lease, and EndHolder all leases of a holder. The
+//     sessions can be lent at once. It is no error if they ended before, or never
+//     existed. They touch no other lease, not even one of the same session.
+//  7. A clock that is set back by more than a minute does not leave a holder in
+//     force for longer: from when somebody asks for one of its sessions, it is in
+//     force for as long as it was renewed for.
+//  8. The calls take effect one after the other, obey ctx, and are as durable as
+//     a session. Any string is a session, whether it is stored or not. Deleting
+//     a session does not touch its lease. Close ends no holder.
 type Leaser interface {
-	// TakeLease lends session to holder for ttl. While another lease of the
-	// session is in force, the error is a [*BusyError], even if its holder has
-	// the same name.
-	TakeLease(ctx context.Context, session, holder string, ttl time.Duration) (Lease, error)
-	// RenewLease sets the end of lease to ttl from now, and returns the lease
-	// with its new Until. An expired lease can still be renewed if nobody has
-	// taken the session since. The error wraps [ErrLeaseLost] if the session
-	// was lent again, if lease was released, or if Session, Holder, Token and
-	// Since are not those of one lease.
-	RenewLease(ctx context.Context, lease Lease, ttl time.Duration) (Lease, error)
-	// ReleaseLease ends lease, so that the session can be lent at once. It is
-	// not an error if lease ended before, or never existed.
+	// TakeLease lends session to holder. If the Until of holder is zero,
+	// TakeLease begins the holder, for ttl, in the same transaction. Otherwise
+	// the holder must be there, and TakeLease does not renew it.
+	TakeLease(ctx context.Context, session string, holder Holder, ttl time.Duration) (Lease, error)
+	// RenewHolder sets the Until of holder to ttl from now, and returns the
+	// holder with it.
+	RenewHolder(ctx context.Context, holder Holder, ttl time.Duration) (Holder, error)
+	// ReleaseLease ends lease.
 	ReleaseLease(ctx context.Context, lease Lease) error
+	// EndHolder ends holder and all its leases.
+	EndHolder(ctx context.Context, holder Holder) error
 	// PeekLease returns the lease of session that is in force. If there is
 	// none, the error wraps [ErrNotFound].
 	PeekLease(ctx context.Context, session string) (Lease, error)
+	// Leases returns all leases in force, sorted by session, byte by byte.
+	Leases(ctx context.Context) ([]Lease, error)
 }
 
-// LeaseGrace is how long a [Leaser] with a [LeaseAlarm] does not lend a session
-// whose holder seems to be dead. A holder that has not renewed its lease for
-// that long must not use the session any more, whatever its Until says.
-const LeaseGrace = 13 * time.Second
-
-// LeaseAlarm is an optional interface of a [Leaser] that notices when a holder
-// seems to be dead, and lends its session [LeaseGrace] later.
-type LeaseAlarm interface {
-	// LeaseAlarm returns a channel that is closed when this Store can no longer
-	// show others that it is alive, for example because its connection to the
-	// database ended. The holder of a lease should then renew the lease at
-	// once, after which LeaseAlarm returns another channel. A nil channel means
-	// that there is nothing to lose. The Store may miss the loss, so a holder
-	// must renew its lease well within LeaseGrace in any case.
-	LeaseAlarm() <-chan struct{}
-}
-
-// Lease says who may connect a session, and until when.
+// Holder is who has leases. A holder that was ended does not come back: begin
+// another one, with another ID.
 //
 // A holder counts ttl from before its call, by its own clock. The end that the
 // Store has recorded is then never earlier than the end that the holder knows.
-type Lease struct {
-	Session string
-	Holder  string    // who holds the session, for people, such as a host and a process
-	Token   uint64    // the fencing token: greater than that of every earlier lease of the session
-	Since   time.Time // when it was taken, in UTC
-	Until   time.Time // when it ends unless it is renewed, in UTC
+type Holder struct {
+	ID    string    // this holder's and no other's, ever: make it at random; an empty one is never in force
+	Name  string    // for people, such as a host and a process
+	Until time.Time // when it ends unless it is renewed, in UTC; zero before it has begun
 }
 
-// BusyError is the error for a session that is lent to another holder.
+// Lease says who may connect a session, and until when. Session, HolderID and
+// Token tell a lease from all others.
+type Lease struct {
+	Session  string
+	Holder   string    // the name of the holder
+	HolderID string    // the ID of the holder
+	Token    uint64    // the fencing token: greater than that of every earlier lease of the session
+	Since    time.Time // when it was taken, in UTC
+	Until    time.Time // the Until of the holder
+}
+
+// BusyError is the error for a session that is lent already.
 type BusyError struct {
-	// Lease is the lease in force. Its Until is earlier than the holder knows
-	// if the Store believes that the holder is dead.
-	Lease Lease
+	Lease Lease // the lease in force
 }
 
 // Error names the holder. It does not name the session, whose name may be a

@@ -130,9 +130,9 @@ func TestAttendIsNeverLost(t *testing.T) {
 // slowRelease is a Store that takes 20 ms to release a lease.
 type slowRelease struct{ rig.Memory }
 
-func (s slowRelease) ReleaseLease(ctx context.Context, lease store.Lease) error {
+func (s slowRelease) EndHolder(ctx context.Context, holder store.Holder) error {
 	time.Sleep(20 * time.Millisecond)
-	return s.Memory.ReleaseLease(ctx, lease)
+	return s.Memory.EndHolder(ctx, holder)
 }
 
 // A hiccup of the Store does not turn a person into nobody.

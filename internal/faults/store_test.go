@@ -129,27 +129,27 @@ func (s *faultyStore) RefuseCode(ctx context.Context, number string, now time.Ti
 }
 
 // TakeLease implements store.Leaser.
-func (s *faultyStore) TakeLease(ctx context.Context, session, holder string, ttl time.Duration) (store.Lease, error) {
+func (s *faultyStore) TakeLease(ctx context.Context, session string, holder store.Holder, ttl time.Duration) (store.Lease, error) {
 	if err := s.meet(ctx, callTake); err != nil {
 		return store.Lease{}, err
 	}
 	return s.fullStore.TakeLease(ctx, session, holder, ttl)
 }
 
-// RenewLease implements store.Leaser.
-func (s *faultyStore) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
+// RenewHolder implements store.Leaser.
+func (s *faultyStore) RenewHolder(ctx context.Context, holder store.Holder, ttl time.Duration) (store.Holder, error) {
 	if err := s.meet(ctx, callRenew); err != nil {
-		return store.Lease{}, err
+		return store.Holder{}, err
 	}
-	return s.fullStore.RenewLease(ctx, lease, ttl)
+	return s.fullStore.RenewHolder(ctx, holder, ttl)
 }
 
-// ReleaseLease implements store.Leaser.
-func (s *faultyStore) ReleaseLease(ctx context.Context, lease store.Lease) error {
+// EndHolder implements store.Leaser. It is what releases the only lease.
+func (s *faultyStore) EndHolder(ctx context.Context, holder store.Holder) error {
 	if err := s.meet(ctx, callRelease); err != nil {
 		return err
 	}
-	return s.fullStore.ReleaseLease(ctx, lease)
+	return s.fullStore.EndHolder(ctx, holder)
 }
 
 // wrap puts what can fail into a device that is stored.

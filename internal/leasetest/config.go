@@ -8,9 +8,10 @@ import (
 )
 
 // Sized returns the Config with two programs and one kill. If WALINK_LEASES is
-// set, it returns the Config with three programs and that many kills. For every
-// fourth kill, a program is stopped too, and if there is a Cut, one is cut off;
-// each takes half a minute.
+// set, it returns the Config with three programs, two hundred sessions for each of
+// them, and that many kills. For every fourth kill, a program is stopped too, one is cut
+// off if there is a Cut, and the database is restarted if there is a Restart; each takes
+// a quarter of a minute.
 func (c Config) Sized(t *testing.T) Config {
 	t.Helper()
 	c.Children, c.Sessions, c.Kills = 2, 3, 1
@@ -22,9 +23,12 @@ func (c Config) Sized(t *testing.T) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Children, c.Sessions, c.Kills, c.Stops = 3, 12, n, (n+3)/4
+	c.Children, c.Sessions, c.Kills, c.Stops = 3, 200, n, (n+3)/4
 	if c.Cut != nil {
 		c.Cuts = c.Stops
+	}
+	if c.Restart != nil {
+		c.Restarts = c.Stops
 	}
 	return c
 }

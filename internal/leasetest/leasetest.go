@@ -29,15 +29,22 @@ type Config struct {
 	Children, Sessions int
 	// Kills and Stops are how often a program is killed, and stopped until
 	// others have its leases. Cuts is how often one is cut off from the Store,
-	// by Cut. The restore that Cut returns ends that.
-	Kills, Stops, Cuts int
-	Cut                func(child int) (restore func())
+	// by Cut. The restore that Cut returns ends that. Restarts is how often the
+	// server of the Store is restarted, by Restart.
+	Kills, Stops, Cuts, Restarts int
+	Cut                          func(child int) (restore func())
+	Restart                      func() error
 }
 
-// takeover is how long sessions may be without a program: the time of a lease,
-// the time until another program asks for the lease, and the time to log in on
-// a busy machine.
-const takeover = 45 * time.Second
+const (
+	// takeover is how long sessions may be without a program: the time of a lease,
+	// the time until another program asks for the lease, and the time to log in on
+	// a busy machine.
+	takeover = 30 * time.Second
+	// aftermath is how long after a restart of the server of the Store a program would
+	// give its sessions up if it had not renewed its leases.
+	aftermath = 12 * time.Second
+)
 
 // Run starts programs that all supervise the same sessions. It kills, stops and
 // cuts off one after the other. The test fails if a session is ever connected
@@ -46,7 +53,7 @@ func Run(t *testing.T, config Config) {
 	t.Helper()
 	r := &run{
 		t: t, config: config, srv: walinktest.NewServer(t),
-		holders: map[int]*child{}, changed: make(chan struct{}, 1),
+		holders: map[int]*child{}, changed: make(chan struct{}, 1), slowest: map[string]time.Duration{},
 	}
 	var err error
 	if r.address, err = r.srv.Listen("127.0.0.1:0"); err != nil {
@@ -58,11 +65,14 @@ func Run(t *testing.T, config Config) {
 	}
 	t.Cleanup(func() {
 		for _, c := range r.children {
+			r.mu.Lock()
+			c.away = true // the others take its sessions
+			r.mu.Unlock()
 			c.end()
 		}
 	})
 	r.settle("at the start")
-	for i := range max(config.Kills, config.Stops, config.Cuts) {
+	for i := range max(config.Kills, config.Stops, config.Cuts, config.Restarts) {
 		if i < config.Kills {
 			r.kill()
 		}
@@ -72,11 +82,14 @@ func Run(t *testing.T, config Config) {
 		if i < config.Cuts {
 			r.cut()
 		}
+		if i < config.Restarts {
+			r.restart()
+		}
 		if t.Failed() {
 			return
 		}
 	}
-	t.Logf("%d sessions passed from one program to another, the slowest after %v", r.passed, r.slowest.Round(time.Millisecond))
+	t.Logf("%d sessions passed from one program to another, the slowest after these times: %v", r.passed, r.slowest)
 }
 
 type run struct {
@@ -91,7 +104,7 @@ type run struct {
 	changed chan struct{}  // has a token when a child has said something
 
 	passed  int
-	slowest time.Duration
+	slowest map[string]time.Duration // by what was done to a program
 }
 
 // link links all sessions.
@@ -140,7 +153,7 @@ type child struct {
 	proxy  *Proxy // to WhatsApp
 	reader sync.WaitGroup
 
-	away bool           // stopped or killed; guarded by the run's mu
+	away bool           // stopped, killed or ending; guarded by the run's mu
 	lost map[int]string // sessions that it has reported as lost since then, with the reason
 }
 
@@ -191,7 +204,7 @@ func (r *run) hear(c *child, line string) {
 	defer r.mu.Unlock()
 	switch words[0] {
 	case "linked", "back":
-		if other := r.holders[session]; other != nil && other != c && !c.away {
+		if other := r.holders[session]; other != nil && other != c && !other.away && !c.away {
 			r.t.Errorf("session %d is connected in program %d and in program %d", session, other.number, c.number)
 		}
 		if !c.away {
@@ -258,9 +271,9 @@ func (r *run) leave() (c *child, sessions []int) {
 	return c, sessions
 }
 
-func (r *run) count(sessions []int, took time.Duration) {
+func (r *run) count(what string, sessions []int, took time.Duration) {
 	r.passed += len(sessions)
-	r.slowest = max(r.slowest, took)
+	r.slowest[what] = max(r.slowest[what], took.Round(time.Millisecond))
 }
 
 // kill kills a program, and starts another in its place.
@@ -269,7 +282,7 @@ func (r *run) kill() {
 	_ = c.cmd.Process.Kill()
 	c.end()
 	r.children[c.number] = r.start(c.number)
-	r.count(sessions, r.settle("after a program was killed"))
+	r.count("killed", sessions, r.settle("after a program was killed"))
 }
 
 // stop stops a program until others have its sessions. When the program
@@ -279,7 +292,7 @@ func (r *run) stop() {
 	if err := pause(c.cmd.Process); err != nil {
 		r.t.Fatal(err)
 	}
-	r.count(sessions, r.settle("after a program was stopped"))
+	r.count("stopped", sessions, r.settle("after a program was stopped"))
 	before := map[*link]int64{}
 	for _, l := range c.proxy.open() {
 		before[l] = l.sent.Load()
@@ -316,46 +329,4 @@ func (r *run) stop() {
 		}
 	}
 	r.settle("after a stopped program continued")
-}
-
-// cut cuts a program off from the Store. The program must give up its sessions
-// before others get them.
-func (r *run) cut() {
-	r.mu.Lock()
-	var c *child
-	for _, holder := range r.holders {
-		c = holder
-	}
-	clear(c.lost)
-	sessions := []int{}
-	for session, holder := range r.holders {
-		if holder == c {
-			sessions = append(sessions, session)
-		}
-	}
-	r.mu.Unlock()
-	start := time.Now()
-	restore := r.config.Cut(c.number)
-	timer := time.NewTimer(takeover)
-	defer timer.Stop()
-	for {
-		r.mu.Lock()
-		passed := 0
-		for _, session := range sessions {
-			if holder := r.holders[session]; holder != nil && holder != c {
-				passed++
-			}
-		}
-		r.mu.Unlock()
-		if passed == len(sessions) || r.t.Failed() {
-			break
-		}
-		select {
-		case <-r.changed:
-		case <-timer.C:
-			r.t.Fatalf("%d of the %d sessions of a program that was cut off from the store have passed to others", passed, len(sessions))
-		}
-	}
-	restore()
-	r.count(sessions, time.Since(start))
 }

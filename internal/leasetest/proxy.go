@@ -16,7 +16,6 @@ type Proxy struct {
 	mu    sync.Mutex
 	cond  *sync.Cond
 	cut   bool
-	keep  bool
 	conns map[*link]bool
 }
 
@@ -70,20 +69,6 @@ func (p *Proxy) Cut() {
 	p.cut = true
 }
 
-// Keep makes the proxy leave a connection to the program open when the server
-// ends it, as if the message about the end got lost.
-func (p *Proxy) Keep() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.keep = true
-}
-
-func (p *Proxy) keeps() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.keep
-}
-
 // Restore ends what Cut began.
 func (p *Proxy) Restore() {
 	p.mu.Lock()
@@ -125,12 +110,7 @@ func (p *Proxy) serve(near net.Conn) {
 	p.mu.Unlock()
 	var group sync.WaitGroup
 	group.Go(func() { p.copy(l.far, l.near, &l.sent); l.close() })
-	group.Go(func() {
-		p.copy(l.near, l.far, nil)
-		if !p.keeps() {
-			l.close()
-		}
-	})
+	group.Go(func() { p.copy(l.near, l.far, nil); l.close() })
 	group.Wait()
 	p.mu.Lock()
 	delete(p.conns, l)

@@ -1,11 +1,13 @@
-// Package process names this program for people, for example in the error of
-// another program that finds a session in use.
+// Package process names this program: for people, for example in the error of another
+// program that finds a session in use, and in the leases of the sessions that it uses.
 package process
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // Name returns the name of the program, its process number and the host.
@@ -16,3 +18,7 @@ func Name() string {
 	}
 	return fmt.Sprintf("%s, process %d on %s", filepath.Base(os.Args[0]), os.Getpid(), host)
 }
+
+// ID returns a random text that no other process has, ever. The IDs of the holders of this
+// process begin with it.
+var ID = sync.OnceValue(rand.Text) //nolint:gochecknoglobals // it belongs to the process

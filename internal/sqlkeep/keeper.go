@@ -46,14 +46,6 @@ type Config struct {
 	// Snapshot begins a transaction for long reads. It sees one state of the
 	// database, and blocks no writer.
 	Snapshot func(ctx context.Context) (*sql.Tx, error)
-	// Mark returns a text from which others can tell whether this Store is
-	// alive, or an empty string if they cannot.
-	Mark func(ctx context.Context) (string, error)
-	// Dead reports whether the Store with that mark is known to be dead.
-	Dead func(ctx context.Context, mark string) bool
-	// Grace is how long a Store must be dead before its leases are lent to
-	// others. Within that time the Store can show that it is alive after all.
-	Grace time.Duration
 }
 
 // Keeper implements [store.Store] except Close, [store.Ledger], [store.Leaser],
@@ -149,11 +141,6 @@ func (k *Keeper) locked(ctx context.Context, kind, name string, fn func(ctx cont
 // fail adds the operation, the session and the database to err.
 func (k *Keeper) fail(op, session string, err error) error {
 	return k.config.Fail(fmt.Sprintf("%s %q", op, session), err)
-}
-
-// dead reports whether the Store with that mark is known to be dead.
-func (k *Keeper) dead(ctx context.Context, mark string) bool {
-	return mark != "" && k.config.Dead(ctx, mark)
 }
 
 // name returns a session name, or another string of any bytes, as the value of

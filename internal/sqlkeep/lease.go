@@ -7,20 +7,19 @@ import (
 	"fmt"
 	"time"
 
+	"go.mau.fi/util/dbutil"
+
 	"github.com/walink/walink/store"
 )
 
 // TakeLease implements [store.Leaser].
-func (k *Keeper) TakeLease(ctx context.Context, session, holder string, ttl time.Duration) (lease store.Lease, err error) {
-	mark, err := k.config.Mark(ctx)
+func (k *Keeper) TakeLease(ctx context.Context, session string, holder store.Holder, ttl time.Duration) (lease store.Lease, err error) {
 	var busy *store.BusyError
-	if err == nil {
-		err = k.locked(ctx, "lease", session, func(ctx context.Context) error {
-			lease, busy, err = k.take(ctx, session, holder, mark, ttl)
-			return err
-		})
-	}
-	if err == nil && busy != nil { // not inside the transaction, which must store doubt
+	err = k.locked(ctx, "lease", session, func(ctx context.Context) error {
+		lease, busy, err = k.take(ctx, session, holder, ttl)
+		return err
+	})
+	if err == nil && busy != nil { // not inside the transaction, which must store a correction
 		err = busy
 	}
 	if err != nil {
@@ -29,95 +28,128 @@ func (k *Keeper) TakeLease(ctx context.Context, session, holder string, ttl time
 	return lease, nil
 }
 
-// record is a lease as it is stored.
+// record is a lease as it is stored, with the row of its holder. Without a holder
+// until is zero.
 type record struct {
 	store.Lease
-	renewed time.Time // when it was taken or last renewed; the Unix epoch if that is not known
-	mark    string    // shows whether the holder is alive
-	doubt   time.Time // when the holder was first found dead; the Unix epoch if it never was
+	until, renewed int64 // of the holder; renewed is when it began or was last renewed
 }
 
-// corrected returns a lease that was renewed in the future, before the clock was set
-// back, as if it were renewed now. A holder that lives renews the lease by the new clock.
+// corrected returns the lease of a holder that was renewed in the future, before the
+// clock was set back, as if the holder were renewed now. A holder that lives renews by
+// the new clock.
 func (r record) corrected(now time.Time) record {
-	now = milli(now)
-	if ahead := r.renewed.Sub(now); ahead > clockSlack && r.Until.After(now) {
-		r.renewed, r.Until = now, r.Until.Add(-ahead)
+	if ahead := r.renewed - now.UnixMilli(); ahead > clockSlack.Milliseconds() && r.until > now.UnixMilli() {
+		r.renewed, r.until = now.UnixMilli(), r.until-ahead
+		r.Until = time.UnixMilli(r.until).UTC()
 	}
 	return r
 }
 
-// take lends the session, or says who holds it.
-func (k *Keeper) take(ctx context.Context, session, holder, mark string, ttl time.Duration) (lease store.Lease, busy *store.BusyError, err error) {
+func (r record) inForce(now time.Time) bool { return r.until > now.UnixMilli() }
+
+// take lends the session, or says who has it.
+func (k *Keeper) take(ctx context.Context, session string, holder store.Holder, ttl time.Duration) (store.Lease, *store.BusyError, error) {
 	now, err := k.config.Now(ctx)
 	if err != nil {
-		return lease, nil, err
+		return store.Lease{}, nil, err
 	}
 	stored, err := k.last(ctx, session)
 	if err != nil {
-		return lease, nil, err
+		return store.Lease{}, nil, err
 	}
-	held := stored.corrected(now)
-	if held != stored {
-		_, err := k.db.Exec(ctx, `UPDATE walink_lease SET renewed=$1, until=$2 WHERE session=$3`,
-			held.renewed.UnixMilli(), held.Until.UnixMilli(), k.name(session))
+	if held := stored.corrected(now); held.inForce(now) {
+		if held != stored {
+			_, err = k.db.Exec(ctx, `UPDATE walink_holder SET renewed=$1, until=$2 WHERE id=$3 AND renewed=$4`,
+				held.renewed, held.until, k.name(held.HolderID), stored.renewed)
+		}
+		return store.Lease{}, &store.BusyError{Lease: held.Lease}, err
+	}
+	if stored.until != 0 && stored.HolderID != holder.ID {
+		ended, err := k.change(ctx, `DELETE FROM walink_holder WHERE id=$1 AND renewed=$2 AND until=$3`,
+			k.name(stored.HolderID), stored.renewed, stored.until)
+		if err == nil && !ended { // it was renewed or ended at this moment
+			return k.take(ctx, session, holder, ttl)
+		}
 		if err != nil {
-			return lease, nil, err
+			return store.Lease{}, nil, err
 		}
 	}
-	if held.inForce(now) {
-		if !k.dead(ctx, held.mark) {
-			return lease, &store.BusyError{Lease: held.Lease}, nil
-		}
-		if held.doubt.UnixMilli() == 0 || held.doubt.After(now) {
-			held.doubt = now
-			_, err := k.db.Exec(ctx, `UPDATE walink_lease SET doubt=$1 WHERE session=$2`, now.UnixMilli(), k.name(session))
-			if err != nil {
-				return lease, nil, err
-			}
-		}
-		if free := held.doubt.Add(k.config.Grace); free.After(now) {
-			held.Until = milli(free)
-			return lease, &store.BusyError{Lease: held.Lease}, nil
+	if holder.Until.IsZero() && holder.ID != "" {
+		_, err := k.db.Exec(ctx, `INSERT INTO walink_holder (id, name, until, renewed) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+			k.name(holder.ID), k.name(holder.Name), now.Add(ttl).UnixMilli(), now.UnixMilli())
+		if err != nil {
+			return store.Lease{}, nil, err
 		}
 	}
 	// The token is the time, so that tokens grow even if the database has lost
 	// the last one.
-	token := max(held.Token+1, uint64(max(now.UnixMicro(), 0)))
-	lease = store.Lease{Session: session, Holder: holder, Token: token, Since: milli(now), Until: milli(now.Add(ttl))}
-	_, err = k.db.Exec(ctx, `
-		INSERT INTO walink_lease (session, holder, token, since, until, renewed, mark, doubt) VALUES ($1, $2, $3, $4, $5, $4, $6, 0)
-		ON CONFLICT (session) DO UPDATE
-		SET holder=excluded.holder, token=excluded.token, since=excluded.since, until=excluded.until,
-		    renewed=excluded.renewed, mark=excluded.mark, doubt=0
-	`, k.name(session), k.name(holder), int64(lease.Token), lease.Since.UnixMilli(), lease.Until.UnixMilli(), mark) //nolint:gosec // a count
-	return lease, nil, err
+	token := max(stored.Token+1, uint64(max(now.UnixMicro(), 0)))
+	own, err := k.pinned(ctx, holder.ID)
+	if err == nil {
+		_, err = k.db.Exec(ctx, `
+			INSERT INTO walink_lease (session, holder, token, since) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (session) DO UPDATE SET holder=excluded.holder, token=excluded.token, since=excluded.since
+		`, k.name(session), k.name(holder.ID), int64(token), now.UnixMilli()) //nolint:gosec // a count
+	}
+	return store.Lease{
+		Session: session, Holder: own.Name, HolderID: own.ID, Token: token, Since: milli(now), Until: own.Until,
+	}, nil, err
 }
 
-// RenewLease implements [store.Leaser].
-func (k *Keeper) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
-	mark, err := k.config.Mark(ctx)
+// pinned returns the holder with that ID, which nobody can end before the end of the
+// transaction.
+func (k *Keeper) pinned(ctx context.Context, id string) (store.Holder, error) {
+	query := `SELECT name, until FROM walink_holder WHERE id=$1`
+	if k.db.Dialect == dbutil.Postgres {
+		query += ` FOR KEY SHARE`
+	}
+	var name []byte
+	var until int64
+	err := k.db.QueryRow(ctx, query, k.name(id)).Scan(&name, &until)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = store.ErrLeaseLost
+	}
+	return store.Holder{ID: id, Name: string(name), Until: time.UnixMilli(until).UTC()}, err
+}
+
+// RenewHolder implements [store.Leaser].
+func (k *Keeper) RenewHolder(ctx context.Context, holder store.Holder, ttl time.Duration) (store.Holder, error) {
+	err := k.intact()
+	var now time.Time
 	if err == nil {
-		// Under the lock, because TakeLease reads what update changes here.
-		err = k.locked(ctx, "lease", lease.Session, func(ctx context.Context) error {
-			now, err := k.config.Now(ctx)
-			if err != nil {
-				return err
-			}
-			lease.Until = milli(now.Add(ttl))
-			return k.update(ctx, lease, `until=$6, renewed=$7, mark=$8, doubt=0`, lease.Until.UnixMilli(), now.UnixMilli(), mark)
-		})
+		now, err = k.config.Now(ctx)
+	}
+	if err == nil {
+		holder.Until = milli(now.Add(ttl))
+		var renewed bool
+		renewed, err = k.change(ctx, `UPDATE walink_holder SET until=$1, renewed=$2 WHERE id=$3`,
+			holder.Until.UnixMilli(), now.UnixMilli(), k.name(holder.ID))
+		if err == nil && !renewed {
+			err = store.ErrLeaseLost
+		}
 	}
 	if err != nil {
-		return store.Lease{}, k.fail("renew the lease of session", lease.Session, err)
+		return store.Holder{}, k.config.Fail("renew the leases", err)
 	}
-	return lease, nil
+	return holder, nil
 }
 
-// ReleaseLease implements [store.Leaser].
+// ReleaseLease implements [store.Leaser]. The row stays, so that tokens continue to
+// grow.
 func (k *Keeper) ReleaseLease(ctx context.Context, lease store.Lease) error {
-	if err := k.update(ctx, lease, `until=$6`, released); err != nil && !errors.Is(err, store.ErrLeaseLost) {
+	_, err := k.db.Exec(ctx, `UPDATE walink_lease SET holder='' WHERE session=$1 AND token=$2 AND holder=$3`,
+		k.name(lease.Session), int64(lease.Token), k.name(lease.HolderID)) //nolint:gosec // a count
+	if err != nil {
 		return k.fail("release the lease of session", lease.Session, err)
+	}
+	return nil
+}
+
+// EndHolder implements [store.Leaser].
+func (k *Keeper) EndHolder(ctx context.Context, holder store.Holder) error {
+	if _, err := k.db.Exec(ctx, `DELETE FROM walink_holder WHERE id=$1`, k.name(holder.ID)); err != nil {
+		return k.config.Fail("release the leases", err)
 	}
 	return nil
 }
@@ -130,7 +162,7 @@ func (k *Keeper) PeekLease(ctx context.Context, session string) (store.Lease, er
 		held, err = k.last(ctx, session)
 		held = held.corrected(now)
 	}
-	if err == nil && (!held.inForce(now) || k.dead(ctx, held.mark) && !held.doubted(now, k.config.Grace)) {
+	if err == nil && !held.inForce(now) {
 		err = fmt.Errorf("it has no lease in force: %w", store.ErrNotFound)
 	}
 	if err != nil {
@@ -139,64 +171,62 @@ func (k *Keeper) PeekLease(ctx context.Context, session string) (store.Lease, er
 	return held.Lease, nil
 }
 
-// Held returns when the last lease with that mark ends, or a time long ago if
-// there is none.
-func Held(ctx context.Context, conn *sql.Conn, mark string) (until time.Time, err error) {
-	var end int64
-	err = conn.QueryRowContext(ctx, `SELECT COALESCE(MAX(until), 0) FROM walink_lease WHERE mark=$1`, mark).Scan(&end)
-	return time.UnixMilli(end), err
-}
-
-// released is the until of a lease that was released. The row stays, so that
-// tokens continue to grow.
-const released = -1
-
-// update changes the row of a lease, unless the lease was released or the
-// session was lent again. It compares holder and since too, because a database
-// that has lost its data may have given another lease the same token.
-func (k *Keeper) update(ctx context.Context, lease store.Lease, set string, values ...any) error {
-	args := append([]any{
-		k.name(lease.Session), int64(lease.Token), released, k.name(lease.Holder), lease.Since.UnixMilli(), //nolint:gosec // a count
-	}, values...)
-	result, err := k.db.Exec(ctx, `
-		UPDATE walink_lease SET `+set+` WHERE session=$1 AND token=$2 AND until<>$3 AND holder=$4 AND since=$5
-	`, args...)
+// Leases implements [store.Leaser].
+func (k *Keeper) Leases(ctx context.Context) ([]store.Lease, error) {
+	now, err := k.config.Now(ctx)
+	var all []store.Lease
+	if err == nil {
+		rows, queryErr := k.db.Query(ctx, leaseQuery+` WHERE walink_holder.until > 0 ORDER BY session`)
+		err = dbutil.NewRowIterWithError(rows, scanRecord, queryErr).Iter(func(held record) (bool, error) {
+			if held = held.corrected(now); held.inForce(now) {
+				all = append(all, held.Lease)
+			}
+			return true, nil
+		})
+	}
 	if err != nil {
-		return err
+		return nil, k.config.Fail("list the leases", err)
 	}
-	changed, err := result.RowsAffected()
-	if err == nil && changed == 0 {
-		err = store.ErrLeaseLost
-	}
-	return err
+	return all, nil
 }
 
 // last returns the last lease of session, in force or not, or a zero record if
 // there was none.
-func (k *Keeper) last(ctx context.Context, session string) (held record, err error) {
-	var holder []byte
-	var token, since, until, renewed, doubt int64
-	err = k.db.QueryRow(ctx, `SELECT holder, token, since, until, renewed, mark, doubt FROM walink_lease WHERE session=$1`, k.name(session)).
-		Scan(&holder, &token, &since, &until, &renewed, &held.mark, &doubt)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
+func (k *Keeper) last(ctx context.Context, session string) (record, error) {
+	held, err := scanRecord(k.db.QueryRow(ctx, leaseQuery+` WHERE session=$1`, k.name(session)))
+	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, nil
-	case err != nil:
+	}
+	return held, err
+}
+
+const leaseQuery = `
+	SELECT session, holder, token, since, name, COALESCE(until, 0), COALESCE(renewed, 0)
+	FROM walink_lease LEFT JOIN walink_holder ON id=holder
+`
+
+func scanRecord(row dbutil.Scannable) (held record, err error) {
+	var session, id, name []byte
+	var token, since int64
+	if err := row.Scan(&session, &id, &token, &since, &name, &held.until, &held.renewed); err != nil {
 		return record{}, err
 	}
-	held.Session, held.Holder, held.Token = session, string(holder), uint64(token) //nolint:gosec // a count
-	held.Since, held.Until = time.UnixMilli(since).UTC(), time.UnixMilli(until).UTC()
-	held.renewed, held.doubt = time.UnixMilli(renewed), time.UnixMilli(doubt)
+	held.Lease = store.Lease{
+		Session: string(session), Holder: string(name), HolderID: string(id), Token: uint64(token), //nolint:gosec // a count
+		Since: time.UnixMilli(since).UTC(), Until: time.UnixMilli(held.until).UTC(),
+	}
 	return held, nil
 }
 
-// doubted reports whether a holder that was found dead can still show that it
-// is alive.
-func (r record) doubted(now time.Time, grace time.Duration) bool {
-	return grace > 0 && (r.doubt.UnixMilli() == 0 || r.doubt.Add(grace).After(now))
+// change executes a statement, and reports whether it has changed a row.
+func (k *Keeper) change(ctx context.Context, statement string, args ...any) (bool, error) {
+	result, err := k.db.Exec(ctx, statement, args...)
+	if err != nil {
+		return false, err
+	}
+	changed, err := result.RowsAffected()
+	return changed > 0, err
 }
-
-func (r record) inForce(now time.Time) bool { return r.Token > 0 && r.Until.After(now) }
 
 // milli returns t with the precision of the database.
 func milli(t time.Time) time.Time { return time.UnixMilli(t.UnixMilli()).UTC() }

@@ -13,7 +13,7 @@ const VersionTable = "walink_version"
 
 // The foreign key deletes a session name with its device, even if a program
 // that does not know walink deletes the device. Times are Unix milliseconds in
-// linked_at and in walink_lease, and Unix nanoseconds otherwise.
+// linked_at, walink_lease and walink_holder, and Unix nanoseconds otherwise.
 const schemaV1 = `
 CREATE TABLE walink_session (
 	name      NAME   NOT NULL PRIMARY KEY,
@@ -51,6 +51,23 @@ CREATE TABLE walink_lease (
 
 const schemaV4 = `ALTER TABLE walink_lease ADD COLUMN renewed BIGINT NOT NULL DEFAULT 0`
 
+// Each lease of before gets a holder of its own, with the name of the session as its ID,
+// so that a program that cannot renew it any more has the time to give the session up.
+const schemaV5 = `
+CREATE TABLE walink_holder (
+	id      NAME   NOT NULL PRIMARY KEY,
+	name    NAME   NOT NULL,
+	until   BIGINT NOT NULL,
+	renewed BIGINT NOT NULL
+);
+INSERT INTO walink_holder (id, name, until, renewed) SELECT session, holder, until, renewed FROM walink_lease WHERE until > 0;
+UPDATE walink_lease SET holder=session;
+ALTER TABLE walink_lease DROP COLUMN until;
+ALTER TABLE walink_lease DROP COLUMN renewed;
+ALTER TABLE walink_lease DROP COLUMN mark;
+ALTER TABLE walink_lease DROP COLUMN doubt;
+`
+
 // UpgradeTable returns the migrations of walink's tables.
 func UpgradeTable() dbutil.UpgradeTable {
 	migrate := func(schema string) func(ctx context.Context, db *dbutil.Database) error {
@@ -68,6 +85,7 @@ func UpgradeTable() dbutil.UpgradeTable {
 		WithRaw(1, 2, 1, "Refusals of pairing codes", dbutil.TxnModeOn, migrate(schemaV2)).
 		WithRaw(2, 3, 1, "Leases", dbutil.TxnModeOn, migrate(schemaV3)).
 		WithRaw(3, 4, 1, "When a lease was renewed", dbutil.TxnModeOn, migrate(schemaV4)).
+		WithRaw(4, 5, 5, "Leases of holders", dbutil.TxnModeOn, migrate(schemaV5)).
 		Finish()
 }
 

@@ -1,87 +1,90 @@
-// Package tenure holds the lease of one session for as long as a Linker uses it.
+// Package tenure holds the leases of the sessions that the Linkers of this process use.
+// The process is one holder for each Store. As long as the holder is in force, all its
+// sessions are.
 package tenure
 
 import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/machine"
-	"github.com/walink/walink/internal/process"
 	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 )
 
-// The times of a lease. If its holder has died, another program has the session
-// within ttl and [Poll] together.
+// The times of leases. If a holder has died, another program has its sessions within ttl
+// and [Poll] together, and the time to log in: 12 seconds.
 const (
-	ttl     = 24 * time.Second // how long a lease is in force if nobody renews it
-	retry   = time.Second      // how soon a failed renewal is tried again
-	alarmed = 6 * time.Second  // how long a renewal may take after an alarm of the Store
-	askTime = time.Second / 2  // how long the Store may take to name the next holder
+	// renewTime is how often a holder is renewed: less than one small write a second,
+	// however many sessions the process has.
+	renewTime = 1250 * time.Millisecond
+	// retryTime is how soon a failed renewal is tried again: soon enough for a database
+	// that is back in the last moment.
+	retryTime = 250 * time.Millisecond
+	// tryTime is how long one renewal may take: a database may be busy for that long, and
+	// a connection that hangs leaves time for a second try.
+	tryTime = 4 * time.Second
+	// limit is how long after a renewal the sessions may be used. So nobody notices a
+	// database that is away for 8 seconds, for example because it is restarted:
+	// renewTime + 8 s + retryTime is less.
+	limit = 9750 * time.Millisecond
+	// ttl is how long the Store lends the sessions after a renewal: limit, and the time
+	// to disconnect all of them.
+	ttl = 10500 * time.Millisecond
 
-	// Poll is how often a Supervise asks for a lease that another program has.
-	Poll = 5 * time.Second
+	askTime     = time.Second / 2 // how long the Store may take to name the next holders
+	releaseTime = time.Second     // how long the Store may take to release a lease
+
+	// Poll is how often a Supervise asks for a session that another program has. To ask
+	// is to read.
+	Poll = time.Second
 )
 
-// pace is how a lease is kept.
-type pace struct {
-	reach  time.Duration // how long after a renewal the session may be used
-	renew  time.Duration // how often the lease is renewed
-	margin time.Duration // how long before the end of reach the connection is given up
-}
-
-// paceOf returns the pace that a Store needs. A Store with an alarm may wrongly take a
-// holder for dead: the server has seen the holder's connection end, and the holder has
-// not. Then the holder has only the grace of the Store.
-func paceOf(leaser store.Leaser) pace {
-	if _, alarming := leaser.(store.LeaseAlarm); alarming {
-		return pace{reach: store.LeaseGrace, renew: 5 * time.Second, margin: 2 * time.Second}
-	}
-	return pace{reach: ttl, renew: 8 * time.Second, margin: 5 * time.Second}
-}
-
-// Tenure is one lease, from before it is taken until it is released or lost. One
-// goroutine takes and renews it. Whether the lease is in force is judged by this
-// process's own clocks, which also show that the process was stopped for a while.
+// Tenure is one lease, from before it is taken until it is released or lost. Whether the
+// lease is in force is judged by this process's own clocks, which also show that the
+// process was stopped for a while.
 //
 // A nil *Tenure belongs to a Store without leases: it holds for ever.
 type Tenure struct {
+	group   *keepers
 	leaser  store.Leaser
-	pace    pace
 	session string
+	life    context.Context //nolint:containedctx // its values are for the calls of the Store
 	evicted func(*Tenure, *machine.Failure)
 
-	begin sync.Once
-	taken chan struct{}      // closed when it is known whether the lease could be taken
-	done  chan struct{}      // closed when nothing renews the lease any more
-	life  context.Context    //nolint:containedctx // of the goroutine
-	stop  context.CancelFunc // ends life
+	begin    sync.Once
+	taken    chan struct{} // closed when it is known whether the lease could be taken
+	released atomic.Bool   // Release was called
+	keeper   *keeper       // set before taken is closed
+	lease    store.Lease   // guarded by group.mu
+	held     bool          // the lease was taken; guarded by group.mu
 
-	mu    sync.Mutex
-	lease store.Lease
-	asked time.Time // when the last successful call began, from which reach counts; zero before the first
-	lost  *machine.Failure
+	mu   sync.Mutex
+	lost *machine.Failure
 }
 
-// New returns a Tenure whose lease has not been taken. If the lease is lost later, the
-// goroutine that renews the lease calls evicted, once. The calls of the Store get the
-// values of life; the end of life does not end the lease.
+// New returns a Tenure whose lease has not been taken. If the lease is lost later, evicted
+// is called once, in its own goroutine. The calls of the Store get the values of life; the
+// end of life does not end the lease.
 func New(life context.Context, leaser store.Leaser, session string, evicted func(*Tenure, *machine.Failure)) *Tenure {
-	t := &Tenure{
-		leaser: leaser, pace: paceOf(leaser), session: session, evicted: evicted,
-		taken: make(chan struct{}), done: make(chan struct{}),
+	return &Tenure{
+		group: all, leaser: leaser, session: session, life: context.WithoutCancel(life), evicted: evicted, taken: make(chan struct{}),
 	}
-	t.life, t.stop = context.WithCancel(context.WithoutCancel(life))
-	return t
 }
 
 // Start begins to take the lease, and returns at once.
 func (t *Tenure) Start() {
 	if t != nil {
-		t.begin.Do(func() { go t.take() })
+		t.begin.Do(func() {
+			go func() {
+				t.note(t.take())
+				close(t.taken)
+			}()
+		})
 	}
 }
 
@@ -99,180 +102,58 @@ func (t *Tenure) Take(ctx context.Context) *machine.Failure {
 	case <-t.taken:
 		return t.Failure()
 	case <-ctx.Done():
-		return t.storeFailed(opTake, ctx.Err())
+		return storeFailed(opTake, t.session, ctx.Err())
 	}
 }
 
 const opTake = "lease session"
 
-// take takes the lease, and starts the goroutine that keeps it. That is another
-// goroutine, because the call of a Store leaves a large stack behind.
-func (t *Tenure) take() {
-	asked := time.Now()
+// take takes the lease. It returns nil, or why the session cannot be had.
+func (t *Tenure) take() *machine.Failure {
+	for other := t.group.join(t); other != nil; other = t.group.join(t) {
+		<-other.taken
+		if other.Failure() == nil {
+			return sessionBusy(opTake, other.kept())
+		}
+	}
 	// Release does not cancel the call: the lease might be stored all the same, and
 	// nobody would know.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.life), ttl)
+	ctx, cancel := context.WithTimeout(t.life, limit)
 	defer cancel()
-	lease, err := t.leaser.TakeLease(ctx, t.session, process.Name(), ttl)
-	if busy, ok := errors.AsType[*store.BusyError](err); ok && unused.has(t.leaser, busy.Lease) {
-		// Nobody waits for this process: it still has the lease that it gave up.
+	lease, err := t.keeper.take(ctx, t.session)
+	if busy, ok := errors.AsType[*store.BusyError](err); ok && t.group.isLeftOver(busy.Lease, t) {
 		if err = t.leaser.ReleaseLease(ctx, busy.Lease); err == nil {
-			unused.remove(t.leaser, busy.Lease)
-			asked = time.Now()
-			lease, err = t.leaser.TakeLease(ctx, t.session, process.Name(), ttl)
+			lease, err = t.keeper.take(ctx, t.session)
 		}
 	}
-	t.mu.Lock()
-	switch busy, isBusy := errors.AsType[*store.BusyError](err); {
-	case isBusy:
-		t.lost = sessionBusy(opTake, busy.Lease)
-	case err != nil:
-		t.lost = t.storeFailed(opTake, err)
-	default:
-		t.lease, t.asked = lease, asked
-		if time.Since(asked) >= t.pace.reach-t.pace.margin { // it may be another's soon
-			t.lost = t.storeFailed(opTake, errNoRenewal)
+	if err != nil {
+		if _, last := t.keeper.leave(t); last {
+			t.end(t.keeper.end)
 		}
-	}
-	lost := t.lost
-	t.mu.Unlock()
-	close(t.taken)
-	if lost != nil {
-		close(t.done)
-		return
-	}
-	go func() {
-		defer close(t.done)
-		t.keep(t.life)
-	}()
-}
-
-func (t *Tenure) storeFailed(op string, err error) *machine.Failure {
-	return &machine.Failure{Reason: machine.ReasonStore, Op: op, Err: redact.Session(err, t.session)}
-}
-
-// sessionBusy returns the failure for a session that another program holds.
-func sessionBusy(op string, lease store.Lease) *machine.Failure {
-	return &machine.Failure{
-		Reason: machine.ReasonSessionBusy, Op: op, Err: &store.BusyError{Lease: lease},
-		RetryAfter: min(max(time.Until(lease.Until), retry), ttl),
-	}
-}
-
-// keep renews the lease until ctx ends or the lease is lost.
-func (t *Tenure) keep(ctx context.Context) {
-	usual := t.pace.reach - t.pace.margin
-	limit, wait := usual, retry // how old the lease may become, and the wait after a failed renewal
-	heard := false              // there was an alarm, and no renewal has succeeded since
-	timer := time.NewTimer(t.pace.renew - t.age())
-	defer timer.Stop()
-	alarm := t.alarm()
-	for {
-		switch {
-		case heard:
-			alarm = nil
-		case alarm == nil:
-			alarm = t.alarm()
+		if busy, ok := errors.AsType[*store.BusyError](err); ok {
+			return sessionBusy(opTake, busy.Lease)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		case <-alarm:
-			heard, limit, wait = true, min(usual, t.age()+alarmed), retry/4
-		}
-		// Read the alarm before the renewal: an alarm that comes during the renewal may
-		// be about what the renewal relies on.
-		alarm = silent(t.alarm())
-		err := t.renew(ctx, limit)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err == nil:
-			heard, limit, wait = false, usual, retry
-			timer.Reset(t.pace.renew)
-		case !errors.Is(err, store.ErrLeaseLost) && t.age() < limit:
-			timer.Reset(wait)
-		default:
-			t.evicted(t, t.lose(ctx, err))
-			return
-		}
+		return storeFailed(opTake, t.session, err)
 	}
-}
-
-// alarm returns the alarm of the Store, or nil.
-func (t *Tenure) alarm() <-chan struct{} {
-	if alarming, ok := t.leaser.(store.LeaseAlarm); ok {
-		return alarming.LeaseAlarm()
+	t.group.mu.Lock()
+	t.lease, t.held = lease, true
+	t.group.mu.Unlock()
+	if t.keeper.age() >= limit { // it may be another's soon
+		return storeFailed(opTake, t.session, errors.Join(ErrNotRenewed, errNoRenewal))
 	}
 	return nil
 }
 
-// silent returns an alarm that has not been given yet, and otherwise nil.
-func silent(alarm <-chan struct{}) <-chan struct{} {
-	select {
-	case <-alarm:
-		return nil
-	default:
-		return alarm
-	}
+func storeFailed(op, session string, err error) *machine.Failure {
+	return &machine.Failure{Reason: machine.ReasonStore, Op: op, Err: redact.Session(err, session)}
 }
 
-// renew renews the lease. It returns when the age of the lease has reached limit, even
-// if the Store ignores its context.
-func (t *Tenure) renew(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, max(limit-t.age(), retry/4))
-	defer cancel()
-	t.mu.Lock()
-	held, asked := t.lease, time.Now()
-	t.mu.Unlock()
-	lease, answered, err := bound.Call(ctx, 0, func(ctx context.Context) (store.Lease, error) {
-		return t.leaser.RenewLease(ctx, held, ttl)
-	})
-	switch {
-	case !answered:
-		return errNoRenewal
-	case err == nil:
-		t.mu.Lock()
-		t.lease, t.asked = lease, asked
-		t.mu.Unlock()
+// sessionBusy returns the failure for a session that another holder has.
+func sessionBusy(op string, lease store.Lease) *machine.Failure {
+	return &machine.Failure{
+		Reason: machine.ReasonSessionBusy, Op: op, Err: &store.BusyError{Lease: lease},
+		RetryAfter: min(max(time.Until(lease.Until), Poll), ttl),
 	}
-	return err
-}
-
-// lose notes that the lease is lost, and returns why.
-func (t *Tenure) lose(ctx context.Context, err error) *machine.Failure {
-	const op = "renew lease"
-	lost := t.storeFailed(op, errors.Join(ErrNotRenewed, err))
-	t.noteLost(lost) // from here on nothing passes on the connection
-	if !errors.Is(err, store.ErrLeaseLost) {
-		return lost
-	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	lost = &machine.Failure{Reason: machine.ReasonSessionBusy, Op: op, Err: err}
-	other, _, err := bound.Call(ctx, 0, func(ctx context.Context) (store.Lease, error) { return t.leaser.PeekLease(ctx, t.session) })
-	if err == nil {
-		lost = sessionBusy(op, other)
-	}
-	t.noteLost(lost)
-	return lost
-}
-
-func (t *Tenure) noteLost(err *machine.Failure) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lost = err
-}
-
-// age returns how long ago the lease was last known to be ours, by the clock that has
-// run further. The wall clock also counts the time in which the machine slept. The
-// monotonic clock also counts what a change of the wall clock hides.
-func (t *Tenure) age() time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	now := time.Now()
-	return max(now.Sub(t.asked), now.Round(0).Sub(t.asked.Round(0)))
 }
 
 // Holds reports whether the session may be used, because no other program can have it.
@@ -287,7 +168,7 @@ func (t *Tenure) Holds() bool {
 	}
 	select {
 	case <-t.taken:
-		return t.age() < t.pace.reach
+		return t.keeper.age() < limit
 	default:
 		return true
 	}
@@ -304,44 +185,85 @@ func (t *Tenure) Failure() *machine.Failure {
 	return t.lost
 }
 
+// note notes why the lease is lost, if it is.
+func (t *Tenure) note(why *machine.Failure) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.lost == nil {
+		t.lost = why
+	}
+}
+
+// lose notes that the lease is lost, and says so to the owner, unless that has released
+// it.
+func (t *Tenure) lose(why *machine.Failure) {
+	t.note(why)
+	if !t.Released() {
+		t.evicted(t, why)
+	}
+}
+
+// Released reports whether Release was called.
+func (t *Tenure) Released() bool { return t != nil && t.released.Load() }
+
 // Release ends the lease. Call it once nothing of the session is connected any
 // more. A lease that is still being taken is released as soon as it is there.
 func (t *Tenure) Release() {
 	if t == nil {
 		return
 	}
-	t.stop()
+	t.released.Store(true)
 	begun := true
 	t.begin.Do(func() { begun = false })
 	if !begun {
 		return
 	}
-	timer := time.NewTimer(retry)
+	timer := time.NewTimer(releaseTime)
 	defer timer.Stop()
 	select {
-	case <-t.done: // most often at once, so that the next Link finds the session free
+	case <-t.taken: // most often at once, so that the next Link finds the session free
 		t.release()
 	case <-timer.C:
 		go func() {
-			<-t.done
+			<-t.taken
 			t.release()
 		}()
 	}
 }
 
+// release ends the lease, or the holder if no session is in use any more.
 func (t *Tenure) release() {
-	if t.asked.IsZero() {
-		return // it was never taken
+	if t.keeper == nil {
+		return // another Tenure of this process has the session
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.life), retry)
+	switch was, last := t.keeper.leave(t); {
+	case last:
+		t.end(t.keeper.end)
+	case was:
+		t.end(func(ctx context.Context) error { return t.leaser.ReleaseLease(ctx, t.kept()) })
+	}
+}
+
+// end makes a call of the Store that ends something. If it fails, the next Tenure that
+// meets the lease releases it, or the lease ends with its time.
+func (t *Tenure) end(call func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(t.life, releaseTime)
 	defer cancel()
-	unused.add(t.leaser, t.lease)
-	_, answered, err := bound.Call(ctx, 0, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, t.leaser.ReleaseLease(ctx, t.lease)
-	})
-	if answered && err == nil {
-		unused.remove(t.leaser, t.lease)
-	}
+	_, _, _ = bound.Call(ctx, 0, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+}
+
+func (t *Tenure) kept() store.Lease {
+	t.group.mu.Lock()
+	defer t.group.mu.Unlock()
+	return t.lease
+}
+
+// Busy reports whether somebody has the session, or the Store does not say so in time.
+func Busy(ctx context.Context, leaser store.Leaser, session string) bool {
+	ctx, cancel := context.WithTimeout(ctx, Poll)
+	defer cancel()
+	_, answered, err := bound.Call(ctx, 0, func(ctx context.Context) (store.Lease, error) { return leaser.PeekLease(ctx, session) })
+	return !answered || !errors.Is(err, store.ErrNotFound)
 }
 
 var (

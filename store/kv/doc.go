@@ -52,18 +52,20 @@
 // hexadecimal. The kind "long" of the device has the whole part under that
 // hash.
 //
-//	f                                 the version of the layout: 1
+//	f                                 the version of the layout: 2
 //	s 0 session                       the entry of a session
 //	j 0 JID                           the same entry
 //	d device                          the device; its name is random and used once
 //	l LID user                        the user of the phone number
 //	n phone number user               the user of the LID
+//	h holder                          the holder of leases, unless it was ended
+//	o 0 session                       the last lease
 //	p 0 number                        pairing codes and refusals
-//	t session                         the last lease
 //	x device kind ...                 the data of the device
 //
 // So all data of a device has one prefix, and is deleted together. A value is a
 // byte 1 and then its fields. Numbers are unsigned and signed varints as in
 // [encoding/binary]; bytes have their length before them, as an unsigned
-// varint. A value must end with its last field.
+// varint. A value must end with its last field. In layout 1, leases were under
+// t; the first transaction that writes deletes them.
 package kv

@@ -40,7 +40,7 @@ func TestEmptiedUnderARunningProgram(t *testing.T) {
 				}
 				return nil
 			})
-			_, leaseErr := st.TakeLease(t.Context(), "one", "me", time.Hour)
+			_, leaseErr := st.TakeLease(t.Context(), "one", holder("me"), time.Hour)
 			for what, err := range map[string]error{
 				"TakeLease": leaseErr, "PutSession": one.Sessions.PutSession(t.Context(), "1:0", []byte("the session")),
 				"Check": st.Check(t.Context()),
@@ -74,7 +74,7 @@ func TestUpgradedUnderARunningProgram(t *testing.T) {
 	t.Parallel()
 	st, db := open(t)
 	one, _ := link(t, st)
-	update(t, db, func(tx kv.Tx) error { return tx.Set([]byte("f"), []byte("\x01\x02")) })
+	update(t, db, func(tx kv.Tx) error { return tx.Set([]byte("f"), []byte("\x01\x03")) })
 	if err := one.Sessions.PutSession(t.Context(), "1:0", []byte("x")); !errors.Is(err, kv.ErrNewer) {
 		t.Errorf("PutSession: %v, want ErrNewer", err)
 	}

@@ -38,7 +38,7 @@ var ErrEmptied error = hint.New(
 )
 
 // layout is the version of the layout that this package reads and writes.
-const layout = 1
+const layout = 2
 
 // checkFormat fails unless the DB has walink's layout or is empty, and reports
 // which of the two. The first transaction that writes stores the version of the
@@ -78,6 +78,11 @@ func checkFormat(tx Tx, write, before bool) (known bool, err error) {
 		return false, damaged(key, d.err)
 	case version > layout:
 		return false, fmt.Errorf("it has layout %d, and this program knows %d: %w", version, layout, ErrNewer)
+	case version < layout && write:
+		if err := clearPrefix(tx, []byte("t")); err != nil { // the leases of layout 1
+			return false, err
+		}
+		return true, tx.Set(key, newEncoder(1).uint(layout).b)
 	}
 	return true, nil
 }

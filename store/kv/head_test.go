@@ -53,7 +53,7 @@ func TestTruncatedHead(t *testing.T) {
 			st := kv.New(encrypted)
 			_, device := st.Device(t.Context(), "one")
 			_, sessions := st.Sessions(t.Context())
-			_, lease := st.TakeLease(t.Context(), "one", "holder", time.Minute)
+			_, lease := st.TakeLease(t.Context(), "one", holder("holder"), time.Minute)
 			for what, err := range map[string]error{
 				"Device": device, "Sessions": sessions, "TakeLease": lease,
 				"Check": st.Check(t.Context()), "Rotate": encrypted.Rotate(t.Context()),
@@ -78,7 +78,7 @@ func TestRotatedByAnother(t *testing.T) {
 	if err := one.Sessions.PutSession(t.Context(), long, []byte("the session")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.TakeLease(t.Context(), "one", "holder", time.Minute); err != nil {
+	if _, err := st.TakeLease(t.Context(), "one", holder("holder"), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	both := reopen(t, kv.Encrypt(db, first, second))
@@ -139,7 +139,7 @@ func TestZeroKey(t *testing.T) {
 			encrypted := encrypt(db)
 			st := kv.New(encrypted)
 			_, sessions := st.Sessions(t.Context())
-			_, lease := st.TakeLease(t.Context(), "one", "holder", time.Minute)
+			_, lease := st.TakeLease(t.Context(), "one", holder("holder"), time.Minute)
 			for what, err := range map[string]error{
 				"Sessions": sessions, "TakeLease": lease, "Check": st.Check(t.Context()), "Rotate": encrypted.Rotate(t.Context()),
 			} {

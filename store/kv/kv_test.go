@@ -27,7 +27,7 @@ func TestLayoutIsRefused(t *testing.T) {
 		key, value string
 		want       error
 	}{
-		{"of a newer program", "f", "\x01\x02and more", kv.ErrNewer},
+		{"of a newer program", "f", "\x01\x03and more", kv.ErrNewer},
 		{"that cannot be read", "f", "\x01", kv.ErrDamaged},
 		{"of another program", "users:1", "{}", kv.ErrForeign},
 	} {
@@ -38,7 +38,7 @@ func TestLayoutIsRefused(t *testing.T) {
 			before := dump(t, db)
 			_, deviceErr := st.Device(t.Context(), "default")
 			_, sessionsErr := st.Sessions(t.Context())
-			_, leaseErr := st.TakeLease(t.Context(), "default", "me", 0)
+			_, leaseErr := st.TakeLease(t.Context(), "default", holder("me"), 0)
 			for what, err := range map[string]error{
 				"Device": deviceErr, "Sessions": sessionsErr, "TakeLease": leaseErr,
 				"Check": st.Check(t.Context()), "Delete": st.Delete(t.Context(), "default"),

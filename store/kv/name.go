@@ -15,12 +15,13 @@ import (
 const (
 	spaceDevice  = "d"     // device id: the device itself
 	spaceFormat  = "f"     // the version of the layout
+	spaceHolder  = "h"     // holder ID: the holder of leases
 	spaceJID     = "j\x00" // JID: the id and the session of its device
 	spaceLID     = "l"     // LID user: phone number
 	spaceNumber  = "n"     // phone number: LID user
+	spaceLease   = "o\x00" // session name: its last lease
 	spaceLedger  = "p\x00" // number: its requests for pairing codes, and refusals
 	spaceSession = "s\x00" // session name: its device
-	spaceLease   = "t"     // session name: its lease
 	spaceData    = "x"     // device id, kind, names: the data of a device
 )
 

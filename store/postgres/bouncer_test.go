@@ -26,14 +26,6 @@ func TestBehindPgBouncer(t *testing.T) {
 		return "postgres:///" + database + "?host=" + dir + "&port=6432&user=postgres&pool_max_conns=8"
 	}
 
-	st := open(t, behind(s.database(t)))
-	if _, err := st.TakeLease(t.Context(), "default", "one", time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if st.LeaseAlarm() != nil {
-		t.Error("a pooled connection is taken for one that shows who is alive")
-	}
-
 	var urls sync.Map // by Store
 	opened := func(t *testing.T, url string) store.Store {
 		t.Helper()

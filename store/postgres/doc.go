@@ -63,16 +63,10 @@
 // # Leases
 //
 // The Store lends each session to one holder at a time ([store.Leaser]), by the
-// clock of the database. A connection outside the pool holds an advisory lock
-// as long as the program lives. If the database sees that connection end, it
-// lends the sessions to others 13 seconds later. A program that is still alive
-// learns of this when it renews its leases, at the latest, and then takes
-// another lock in time or gives up its sessions. After a restart of the server,
-// and if the network fails so that the server sees nothing, a lease ends when
-// it expires.
-//
-// This needs one connection in addition to those of the pool, and one more
-// while the Store is opened. If there is none, leases end when they expire.
+// clock of the database. A holder is one row, which a Linker's process updates in
+// a transaction of its own, less than once a second. If the process dies or loses
+// its network, others can have its sessions 11 seconds later. A restart of the
+// server that takes less than eight seconds changes nothing.
 //
 // After a failover to a standby with asynchronous replication, the last
 // renewals may be lost: then a lease can be lent to another before it expires.
@@ -80,8 +74,7 @@
 // # PgBouncer
 //
 // Session pooling and transaction pooling both work. Behind a pooler the Store
-// prepares no statements, and has no connection for an advisory lock, so a
-// lease always ends when it expires. A pool that is given to [OpenPool] must
-// not prepare statements there. Statement pooling does not work, because
-// the Store needs transactions.
+// prepares no statements. A pool that is given to [OpenPool] must not prepare
+// statements there. Statement pooling does not work, because the Store needs
+// transactions.
 package postgres

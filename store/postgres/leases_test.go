@@ -9,16 +9,16 @@ import (
 
 // TestLeases has several programs share the sessions of one database. They are
 // killed, stopped, and cut off from the database, whose server sees nothing of
-// that. One kill is the default; WALINK_LEASES asks for so many, and for a
-// program that is stopped and one that is cut off for every fourth of them,
-// which takes half a minute each.
+// that, and the server is restarted. One kill is the default; WALINK_LEASES asks for
+// more.
 func TestLeases(t *testing.T) {
 	t.Parallel()
-	s := running(t)
-	database := s.database(t)
+	s := own(t)
 	socket := filepath.Join(s.Dir, ".s.PGSQL.5432")
-	config := leasetest.Config{Open: openStore}.Through(t, "unix", socket, func(address string) string {
-		return "postgres://postgres@" + address + "/" + database + "?sslmode=disable&pool_max_conns=8"
+	config := leasetest.Config{
+		Open: openStore, Restart: func() error { return s.Crash(t.Context()) },
+	}.Through(t, "unix", socket, func(address string) string {
+		return "postgres://postgres@" + address + "/postgres?sslmode=disable&pool_max_conns=8"
 	})
 	leasetest.Run(t, config.Sized(t))
 }

@@ -131,18 +131,17 @@ func TestServerThatIsRestarted(t *testing.T) {
 	s := own(t)
 	st, other := open(t, s.url("postgres")), open(t, s.url("postgres"))
 	device := storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
-	lease, err := st.TakeLease(t.Context(), "default", "one", time.Hour)
+	one := store.Holder{ID: "one"}
+	lease, err := st.TakeLease(t.Context(), "default", one, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	alarm := armed(t, st, lease)
 	if err := s.Crash(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	<-alarm
 	// The others do not take the holder for dead because the server was.
 	for answered := 0; answered < 2; { // calls on connections of before fail
-		_, err = other.TakeLease(t.Context(), "default", "two", time.Hour)
+		_, err = other.TakeLease(t.Context(), "default", store.Holder{ID: "two"}, time.Hour)
 		if busy, ok := errors.AsType[*store.BusyError](err); ok {
 			answered++
 			if busy.Lease != lease {
@@ -158,12 +157,7 @@ func TestServerThatIsRestarted(t *testing.T) {
 	if err := device.Sessions.PutSession(t.Context(), "1:0", []byte("session")); err != nil {
 		t.Errorf("PutSession: %v", err)
 	}
-	if _, err := st.RenewLease(t.Context(), lease, time.Hour); err != nil {
-		t.Errorf("RenewLease: %v", err)
-	}
-	select {
-	case <-st.LeaseAlarm():
-		t.Error("the alarm goes on")
-	default:
+	if _, err := st.RenewHolder(t.Context(), one, time.Hour); err != nil {
+		t.Errorf("RenewHolder: %v", err)
 	}
 }

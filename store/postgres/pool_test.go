@@ -1,15 +1,13 @@
 package postgres_test
 
 import (
-	"context"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/postgres"
 	"github.com/walink/walink/store/storetest"
 )
@@ -82,30 +80,6 @@ func TestOpenPoolLeavesThePoolOpen(t *testing.T) {
 	}
 }
 
-// A pool may get its passwords from BeforeConnect, one for each connection.
-func TestOpenPoolUsesBeforeConnect(t *testing.T) {
-	t.Parallel()
-	s := running(t)
-	database := s.database(t)
-	var asked atomic.Int64
-	pool := newPool(t, s.url(database), func(config *pgxpool.Config) {
-		config.ConnConfig.User = "nobody"
-		config.BeforeConnect = func(_ context.Context, one *pgx.ConnConfig) error {
-			asked.Add(1)
-			one.User = "postgres"
-			return nil
-		}
-	})
-	st := openPool(t, pool)
-	before := asked.Load()
-	if _, err := st.TakeLease(t.Context(), "default", "one", time.Hour); err != nil {
-		t.Fatal(err)
-	}
-	if st.LeaseAlarm() == nil || asked.Load() == before {
-		t.Error("nothing shows that the Store is alive")
-	}
-}
-
 func TestOpenPoolNamesTheRemedy(t *testing.T) {
 	t.Parallel()
 	if _, err := postgres.OpenPool(t.Context(), nil); err == nil {
@@ -124,7 +98,7 @@ func TestOpenPoolNamesTheRemedy(t *testing.T) {
 	}
 	st := openPool(t, newPool(t, behind+"&default_query_exec_mode=exec", nil))
 	storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
-	if _, err := st.TakeLease(t.Context(), "default", "one", time.Hour); err != nil || st.LeaseAlarm() != nil {
-		t.Errorf("TakeLease behind PgBouncer: %v, alarm %v", err, st.LeaseAlarm())
+	if _, err := st.TakeLease(t.Context(), "default", store.Holder{ID: "one"}, time.Hour); err != nil {
+		t.Errorf("TakeLease behind PgBouncer: %v", err)
 	}
 }

@@ -35,12 +35,11 @@ type keeper = sqlkeep.Keeper
 // [OpenPool].
 type Store struct {
 	*keeper
-	where    string // the host and the database, for errors
-	pool     *pgxpool.Pool
-	lent     bool    // the pool belongs to the program
-	sql      *sql.DB // the same pool
-	db       *dbutil.Database
-	presence *presence
+	where string // the host and the database, for errors
+	pool  *pgxpool.Pool
+	lent  bool    // the pool belongs to the program
+	sql   *sql.DB // the same pool
+	db    *dbutil.Database
 }
 
 var (
@@ -49,7 +48,6 @@ var (
 	_ store.Leaser      = (*Store)(nil)
 	_ transfer.Exporter = (*Store)(nil)
 	_ transfer.Importer = (*Store)(nil)
-	_ store.LeaseAlarm  = (*Store)(nil)
 	_ store.Checker     = (*Store)(nil)
 )
 
@@ -79,9 +77,7 @@ func Open(ctx context.Context, url string) (*Store, error) {
 // and pool.Close does.
 //
 // The tables are in the schema that is first in the search_path of the pool's
-// connections, which is the same for all of them. The connection that shows that the
-// Store is alive is not one of the pool. It is made with the pool's BeforeConnect, if
-// there is one.
+// connections, which is the same for all of them.
 //
 // Behind a pooler such as PgBouncer the pool must not prepare statements: OpenPool
 // fails unless its DefaultQueryExecMode is [pgx.QueryExecModeExec] or
@@ -100,10 +96,7 @@ func OpenPool(ctx context.Context, pool *pgxpool.Pool) (*Store, error) {
 
 func newStore(config *pgxpool.Config) *Store {
 	at := config.ConnConfig
-	return &Store{
-		where:    net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))) + "/" + at.Database,
-		presence: newPresence(config),
-	}
+	return &Store{where: net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))) + "/" + at.Database}
 }
 
 func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
@@ -113,12 +106,12 @@ func (s *Store) open(ctx context.Context, config *pgxpool.Config) error {
 	if err != nil {
 		return err
 	}
-	s.presence.useless, err = behindPooler(ctx, conn)
+	pooled, err := behindPooler(ctx, conn)
 	_ = conn.Close(ctx) // its only result is known
 	if err != nil {
 		return err
 	}
-	if s.presence.useless {
+	if pooled {
 		// A prepared statement belongs to a connection, and each transaction
 		// may get another connection.
 		config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
@@ -134,13 +127,13 @@ func (s *Store) openPool(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.presence.useless, err = behindPooler(ctx, conn.Conn())
+	pooled, err := behindPooler(ctx, conn.Conn())
 	mode := conn.Conn().Config().DefaultQueryExecMode
 	conn.Release()
 	switch {
 	case err != nil:
 		return err
-	case s.presence.useless && mode != pgx.QueryExecModeExec && mode != pgx.QueryExecModeSimpleProtocol:
+	case pooled && mode != pgx.QueryExecModeExec && mode != pgx.QueryExecModeSimpleProtocol:
 		return hint.New(errPrepares, remedyPrepares)
 	}
 	return s.begin(ctx)
@@ -157,7 +150,7 @@ func (s *Store) begin(ctx context.Context) error {
 	s.db = devices.Child(sqlkeep.VersionTable, sqlkeep.UpgradeTable(), nil)
 	s.keeper = sqlkeep.New(sqlkeep.Config{
 		DB: s.db, Container: sqlstore.NewWithWrappedDB(devices, nil), Fail: s.fail,
-		Now: s.now, Lock: s.lock, Snapshot: s.snapshot, Mark: s.mark, Dead: s.dead, Grace: store.LeaseGrace,
+		Now: s.now, Lock: s.lock, Snapshot: s.snapshot,
 	})
 	if err := s.checkElsewhere(ctx); err != nil {
 		return err
@@ -215,9 +208,6 @@ func (s *Store) snapshot(ctx context.Context) (*sql.Tx, error) {
 	return s.sql.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 }
 
-// LeaseAlarm implements [store.LeaseAlarm].
-func (s *Store) LeaseAlarm() <-chan struct{} { return s.presence.alarm() }
-
 // Check implements [store.Checker]. It tests whether the database answers, is
 // no read-only standby, keeps what it has confirmed, has all tables, and is
 // writable. The error is a [*store.Advice] if another role owns one of the tables or
@@ -255,13 +245,11 @@ func (s *Store) check(ctx context.Context) error {
 	return s.checkTrust(ctx)
 }
 
-// Close closes the connections. It waits up to four seconds for the connection
-// that shows that the Store is alive, and then up to five for running queries.
+// Close closes the connections. It waits up to five seconds for running queries.
 // If one takes longer, Close returns an error. A second Close does nothing.
 // Calls after Close return an error, even those through a device of the Store. A
 // pool that was given to [OpenPool] stays open.
 func (s *Store) Close() error {
-	s.presence.close()
 	if s.sql == nil {
 		return nil
 	}

@@ -14,7 +14,7 @@ import (
 
 // checkTrust returns a [*store.Advice] if others can read or change what is stored.
 func (s *Store) checkTrust(ctx context.Context) error {
-	if host := unverified(&s.presence.config.ConnConfig.Config); host != "" {
+	if host := unverified(&s.pool.Config().ConnConfig.Config); host != "" {
 		return &store.Advice{
 			Err: fmt.Errorf("the connection to %q has no TLS that verifies the server, so whoever is between can read and change what is stored", host),
 			Fix: "Put sslmode=verify-full into the URL, and the certificate of the server's authority into sslrootcert.",

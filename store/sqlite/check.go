@@ -19,10 +19,9 @@ import (
 // the file is still the one that was opened, the file and its directory are
 // writable, nobody else can read the file or SQLite's files next to it, every
 // pragma is set, and a transaction that changes nothing reaches the disk. The error
-// is a [*store.Advice] if only the file that shows who is alive cannot be used, or if
-// another user than that of this program and root can read or replace the file: the
-// file, a directory above it or a symbolic link on the way to it belongs to that user,
-// or others can write to such a directory and it is not sticky.
+// is a [*store.Advice] if another user than that of this program and root can read or
+// replace the file: the file, a directory above it or a symbolic link on the way to it
+// belongs to that user, or others can write to such a directory and it is not sticky.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
 		return fmt.Errorf("sqlite: check %q: %w", s.path, explain(err))
@@ -50,7 +49,7 @@ func (s *Store) check(ctx context.Context) error {
 			return &store.Advice{Err: told, Fix: told.Remedy()}
 		}
 	}
-	return s.presence.check() // only a warning
+	return nil
 }
 
 func (s *Store) checkPragmas(ctx context.Context) error {

@@ -79,12 +79,8 @@
 //
 // The Store lends each session to one holder at a time ([store.Leaser]), so
 // that two processes do not connect the same session. The clock is that of the
-// machine. On Linux an empty file walink.db-lease next to the database shows
-// which holders are alive. Each Store with a lease holds a lock in this file.
-// The system releases the lock when the process ends, so the leases of a killed
-// process can be lent to others at once. On other systems, and if the file
-// was deleted or belongs to another user, a lease ends when it expires. So does a lease that was not
-// released before Close, because its Linker may still be connected.
+// machine. If a process is killed, others can have its sessions when its leases
+// expire, which those of a Linker do within 11 seconds.
 //
 // # Opening
 //

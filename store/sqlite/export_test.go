@@ -33,7 +33,3 @@ func Ask(ctx context.Context, s *Store, query string, args ...any) (n int, err e
 	err = s.db.QueryRow(ctx, query, args...).Scan(&n)
 	return n, err
 }
-
-// Die releases the lock that shows that the Store is open, as the end of its
-// process does.
-func Die(s *Store) error { return s.presence.close(0) }

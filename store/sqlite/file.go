@@ -50,7 +50,7 @@ func checkBeside(path string) error {
 		return err
 	}
 	info, _ := os.Stat(path)
-	for _, name := range append(names[1:], names[0]+presenceSuffix) {
+	for _, name := range names[1:] {
 		if err := ownfile.Beside(name, info); err != nil {
 			return err
 		}

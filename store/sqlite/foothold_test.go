@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
@@ -31,7 +30,7 @@ func give(t *testing.T, path string) {
 
 func TestOpenMakesNothingWhereADanglingLinkLeads(t *testing.T) {
 	t.Parallel()
-	for _, ending := range []string{"", "-wal", "-shm", "-journal", "-lease"} {
+	for _, ending := range []string{"", "-wal", "-shm", "-journal"} {
 		for _, exists := range []bool{false, true} { // the database
 			if exists && ending == "" {
 				continue
@@ -49,8 +48,7 @@ func TestOpenMakesNothingWhereADanglingLinkLeads(t *testing.T) {
 			}
 			st, err := sqlite.Open(t.Context(), path)
 			if err == nil {
-				_, leased := st.TakeLease(t.Context(), "default", "one", time.Hour)
-				t.Errorf("%q: Open succeeded, and TakeLease: %v", ending, errors.Join(leased, st.Close()))
+				t.Errorf("%q: Open succeeded: %v", ending, st.Close())
 			} else if !strings.Contains(err.Error(), path) || !strings.Contains(strings.ToLower(remedyOf(err)), "remove") {
 				t.Errorf("%q: Open: %v, with the remedy %q", ending, err, remedyOf(err))
 			}
@@ -67,29 +65,10 @@ func TestOpenMakesNothingWhereADanglingLinkLeads(t *testing.T) {
 	}
 }
 
-// A link that stands there when a Store opens the file that shows who is alive.
-func TestALeaseMakesNothingWhereADanglingLinkLeads(t *testing.T) {
-	t.Parallel()
-	elsewhere, path := t.TempDir(), filepath.Join(t.TempDir(), "walink.db")
-	st := open(t, path)
-	if err := os.Symlink(filepath.Join(elsewhere, "planted"), path+"-lease"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := st.TakeLease(t.Context(), "default", "one", time.Hour); err == nil || !strings.Contains(remedyOf(err), "remove") {
-		t.Errorf("TakeLease: %v, with the remedy %q", err, remedyOf(err))
-	}
-	if err := st.Check(t.Context()); err == nil || !strings.Contains(remedyOf(err), "remove") {
-		t.Errorf("Check: %v, with the remedy %q", err, remedyOf(err))
-	}
-	if made := list(t, elsewhere); len(made) != 0 {
-		t.Errorf("%q was made elsewhere", made)
-	}
-}
-
 // Whoever may write to the folder must not choose a file whose mode changes.
 func TestOpenChangesNoFileToWhichALinkLeads(t *testing.T) {
 	t.Parallel()
-	for _, ending := range []string{"-wal", "-shm", "-journal", "-lease"} {
+	for _, ending := range []string{"-wal", "-shm", "-journal"} {
 		elsewhere, path := filepath.Join(t.TempDir(), "victim"), filepath.Join(t.TempDir(), "walink.db")
 		if err := errors.Join(os.WriteFile(elsewhere, nil, 0o644), os.Symlink(elsewhere, path+ending)); err != nil {
 			t.Fatal(err)
@@ -113,7 +92,6 @@ func TestOpenFollowsALinkOfItsUser(t *testing.T) {
 	}
 	st := open(t, path)
 	storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
-	take(t, st, "one")
 	if err := st.Check(t.Context()); err != nil {
 		t.Errorf("Check: %v", err)
 	}
@@ -142,12 +120,6 @@ func TestOpenRefusesWhatAnotherUserCanHavePutThere(t *testing.T) {
 			t.Helper()
 			err := os.WriteFile(path+"-wal", nil, 0o666)
 			give(t, path+"-wal")
-			return err
-		},
-		"a -lease file": func(t *testing.T, path string) error {
-			t.Helper()
-			err := os.WriteFile(path+"-lease", nil, 0o666)
-			give(t, path+"-lease")
 			return err
 		},
 	} {

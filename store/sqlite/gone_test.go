@@ -118,7 +118,7 @@ func TestKeysThatWereDeletedUnderAReaderAreGoneAfterIt(t *testing.T) {
 	for name, next := range map[string]func(t *testing.T, path string, st *sqlite.Store) string{
 		"the next write": func(t *testing.T, path string, st *sqlite.Store) string {
 			t.Helper()
-			if _, err := st.TakeLease(t.Context(), "other", "a holder", time.Second); err != nil {
+			if _, err := st.TakeCode(t.Context(), "5511987654321", time.Now(), 1, time.Hour); err != nil {
 				t.Fatal(err)
 			}
 			return path

@@ -2,10 +2,7 @@ package sqlite_test
 
 import (
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -17,199 +14,99 @@ const ttl = time.Minute
 
 func take(t *testing.T, st *sqlite.Store, holder string) store.Lease {
 	t.Helper()
-	lease, err := st.TakeLease(t.Context(), "default", holder, ttl)
+	lease, err := st.TakeLease(t.Context(), "default", store.Holder{ID: "the ID of " + holder, Name: holder}, ttl)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return lease
 }
 
-func busy(t *testing.T, st *sqlite.Store, want store.Lease) {
+// busy returns the lease that is in force.
+func busy(t *testing.T, st *sqlite.Store) store.Lease {
 	t.Helper()
-	_, err := st.TakeLease(t.Context(), "default", "another", ttl)
-	if held, ok := errors.AsType[*store.BusyError](err); !ok || held.Lease != want {
-		t.Errorf("the lease of %s is in force, and taking another returns %v", want.Holder, err)
+	_, err := st.TakeLease(t.Context(), "default", store.Holder{ID: "another"}, ttl)
+	held, ok := errors.AsType[*store.BusyError](err)
+	if !ok {
+		t.Fatalf("a lease that may be a living holder's is not in force: %v", err)
 	}
-}
-
-// TestLeaseOfTheDead takes the lease of a killed process.
-func TestLeaseOfTheDead(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS != "linux" {
-		t.Skip("only Linux lets go of a lock with the open file")
-	}
-	path := filepath.Join(t.TempDir(), "walink.db")
-	one, two, three := open(t, path), open(t, path), open(t, path)
-	first := take(t, one, "one")
-	busy(t, two, first)
-	busy(t, one, first) // the holder does not get another lease either
-	if held, err := two.PeekLease(t.Context(), "default"); err != nil || held != first {
-		t.Errorf("PeekLease: %+v, %v, want %+v", held, err, first)
-	}
-	if err := sqlite.Die(one); err != nil {
-		t.Fatal(err)
-	}
-	watching := open(t, path) // it has no lease itself
-	if held, err := watching.PeekLease(t.Context(), "default"); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("the dead holder has %+v, %v", held, err)
-	}
-	second := take(t, two, "two")
-	if second.Token <= first.Token {
-		t.Errorf("token %d after %d", second.Token, first.Token)
-	}
-	busy(t, three, second)
-
-	// A Store with another file cannot know who is alive, and has to wait.
-	if err := os.Remove(path + "-lease"); err != nil {
-		t.Fatal(err)
-	}
-	four := open(t, path)
-	busy(t, four, second)
-	if err := sqlite.Die(two); err != nil {
-		t.Fatal(err)
-	}
-	busy(t, four, second)
-	take(t, three, "three")
+	return held.Lease
 }
 
 // A Store that is closed under a Linker, which is connected for some time yet.
-func TestLeaseOfAClosedStore(t *testing.T) {
+func TestLeaseOfAClosedStoreGoesOn(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "walink.db")
 	one, two := open(t, path), open(t, path)
 	first := take(t, one, "one")
-	if _, err := one.TakeLease(t.Context(), "short", "one", 200*time.Millisecond); err != nil {
-		t.Fatal(err)
-	}
 	if err := one.Close(); err != nil {
 		t.Fatal(err)
 	}
-	busy(t, two, first)
-	for { // until its time is up
-		_, err := two.TakeLease(t.Context(), "short", "two", ttl)
-		if err == nil {
-			break
-		}
-		if _, ok := errors.AsType[*store.BusyError](err); !ok {
-			t.Fatal(err)
-		}
+	if held := busy(t, two); held != first {
+		t.Errorf("%+v is in force, want %+v", held, first)
 	}
 }
 
-// A lease that waits for the database while it is being closed is lent for its
-// time, or not at all.
-func TestLeaseBesideClose(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "walink.db")
-	two := open(t, path)
-	for range 20 {
-		one := open(t, path)
-		if _, err := one.TakeLease(t.Context(), "first", "one", 0); err != nil { // which makes the file
-			t.Fatal(err)
-		}
-		tx, err := sqlite.Writer(one).BeginTx(t.Context(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		lent, closed := make(chan error, 1), make(chan error, 1)
-		go func() { _, err := one.TakeLease(t.Context(), "default", "one", ttl); lent <- err }()
-		go func() { closed <- one.Close() }()
-		if err := tx.Rollback(); err != nil {
-			t.Fatal(err)
-		}
-		lentErr := <-lent
-		if err := <-closed; err != nil {
-			t.Fatal(err)
-		}
-		if lentErr != nil {
-			continue
-		}
-		if lease, err := two.TakeLease(t.Context(), "default", "two", ttl); err == nil {
-			t.Fatalf("%+v was lent beside another", lease)
-		}
-		return
-	}
-	t.Log("Close was always first")
-}
-
-func TestLeaseFileIsForTheOwnerAlone(t *testing.T) {
-	t.Parallel()
-	if runtime.GOOS != "linux" {
-		t.Skip("there is no such file")
-	}
-	path := filepath.Join(t.TempDir(), "walink.db")
-	st := open(t, path)
-	if _, err := os.Stat(path + "-lease"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("there is one before the first lease (%v)", err)
-	}
-	take(t, st, "one")
-	info, err := os.Stat(path + "-lease")
-	if err != nil || info.Mode().Perm() != 0o600 || info.Size() != 0 {
-		t.Errorf("%v, %v", info, err)
-	}
-}
-
-func TestLeaseInMemory(t *testing.T) {
-	t.Parallel()
-	st := open(t, ":memory:")
-	first := take(t, st, "one")
-	busy(t, st, first)
-	if err := st.ReleaseLease(t.Context(), first); err != nil {
-		t.Fatal(err)
-	}
-	if second := take(t, st, "two"); second.Token <= first.Token {
-		t.Errorf("token %d after %d", second.Token, first.Token)
-	}
-	if _, err := os.Stat(":memory:-lease"); !errors.Is(err, fs.ErrNotExist) {
-		t.Error("a database in memory has a file")
-	}
-}
-
-// A lease that was renewed an hour ahead is what a clock that was set back by an hour leaves.
-// No holder renews it any more, so it must not be in force for that hour.
+// A holder that was renewed an hour ahead is what a clock that was set back by an hour
+// leaves. Nobody renews it any more, so it must not be in force for that hour.
 func TestLeaseOfADeadHolderEndsAfterTheClockWasSetBack(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "walink.db")
 	one, two := open(t, path), open(t, path)
 	first := take(t, one, "one")
 	const hour = "3600000"
-	execSQL(t, one, "UPDATE walink_lease SET since=since+"+hour+", until=until+"+hour+", renewed=renewed+"+hour)
+	execSQL(t, one, "UPDATE walink_holder SET until=until+"+hour+", renewed=renewed+"+hour)
 	var until time.Time
 	for i := range 2 {
 		peeked, err := two.PeekLease(t.Context(), "default")
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = two.TakeLease(t.Context(), "default", "two", ttl)
-		held, ok := errors.AsType[*store.BusyError](err)
-		if !ok {
-			t.Fatalf("a lease that may be a living holder's is not in force: %v", err)
-		}
-		if left := time.Until(held.Lease.Until); left > ttl || left < ttl/2 || held.Lease.Until.Sub(peeked.Until).Abs() > ttl/2 {
+		held := busy(t, two)
+		if left := time.Until(held.Until); left > ttl || left < ttl/2 || held.Until.Sub(peeked.Until).Abs() > ttl/2 {
 			t.Errorf("it is in force for %v, and PeekLease says until %v", left, peeked.Until)
 		}
-		if i > 0 && !held.Lease.Until.Equal(until) {
-			t.Errorf("it ends at %v, and then at %v", until, held.Lease.Until)
+		if i > 0 && !held.Until.Equal(until) {
+			t.Errorf("it ends at %v, and then at %v", until, held.Until)
 		}
-		until = held.Lease.Until
+		until = held.Until
 	}
 	// The holder may be alive after all.
-	first.Since = first.Since.Add(time.Hour)
-	if renewed, err := one.RenewLease(t.Context(), first, ttl); err != nil || renewed.Until.Before(until) {
-		t.Errorf("RenewLease: %+v, %v", renewed, err)
+	if renewed, err := one.RenewHolder(t.Context(), store.Holder{ID: first.HolderID}, ttl); err != nil || renewed.Until.Before(until) {
+		t.Errorf("RenewHolder: %+v, %v", renewed, err)
 	}
 }
 
-// The tables of walink 0.1 do not say when a lease was renewed.
-func TestLeaseOfAnOlderProgramStaysInForce(t *testing.T) {
+// The programs that go on with the tables of before cannot renew their leases any more, and
+// have the time to give their sessions up.
+func TestLeasesOfOlderProgramsStayInForce(t *testing.T) {
 	t.Parallel()
-	path := filepath.Join(t.TempDir(), "walink.db")
-	old := open(t, path)
-	lease := take(t, old, "one")
-	execSQL(t, old, "ALTER TABLE walink_lease DROP COLUMN renewed; UPDATE walink_version SET version=3")
-	st := open(t, path)
-	busy(t, st, lease)
-	if _, err := st.RenewLease(t.Context(), lease, ttl); err != nil {
-		t.Error(err)
+	columns := ", until BIGINT NOT NULL, mark TEXT NOT NULL, doubt BIGINT NOT NULL"
+	for _, version := range []string{"3", "4"} {
+		path := filepath.Join(t.TempDir(), "walink.db")
+		if version == "4" {
+			columns += ", renewed BIGINT NOT NULL DEFAULT 0"
+		}
+		execSQL(t, open(t, path), `
+			DROP TABLE walink_holder; DROP TABLE walink_lease;
+			CREATE TABLE walink_lease (session TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, token BIGINT NOT NULL, since BIGINT NOT NULL`+columns+`);
+			INSERT INTO walink_lease (session, holder, token, since, until, mark, doubt) VALUES
+				('default', 'one', 7, 1000, 1e15, '', 0), ('over', 'one', 8, 1000, 2000, '', 0), ('released', 'one', 9, 1000, -1, '', 0);
+			UPDATE walink_version SET version=`+version+`, compat=1`)
+		st := open(t, path)
+		want := store.Lease{
+			Session: "default", Holder: "one", HolderID: "default", Token: 7, Since: time.UnixMilli(1000).UTC(), Until: time.UnixMilli(1e15).UTC(),
+		}
+		if held := busy(t, st); held != want {
+			t.Errorf("version %s: %+v is in force, want %+v", version, held, want)
+		}
+		for _, session := range []string{"over", "released"} {
+			if lease, err := st.TakeLease(t.Context(), session, store.Holder{ID: "another " + session}, ttl); err != nil || lease.Token <= 9 {
+				t.Errorf("version %s: TakeLease of the session %q: %+v, %v", version, session, lease, err)
+			}
+		}
+		if err := st.ReleaseLease(t.Context(), want); err != nil {
+			t.Error(err)
+		}
+		take(t, st, "two")
 	}
 }

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/sqlite"
@@ -85,17 +87,20 @@ func callsOf(t *testing.T, st *sqlite.Store) map[string]func() error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lease, err := st.TakeLease(t.Context(), "linked", "one", time.Hour)
-	if err != nil {
+	one := store.Holder{ID: rand.Text()}
+	if _, err := st.TakeLease(t.Context(), "linked", one, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	source := kv.New(memory.New())
 	storetest.Link(t, source, "moved", storetest.JID("5511987654322", 1))
 	return map[string]func() error{
-		"Save":       func() error { storetest.Pair(fresh, storetest.JID("5511987654323", 1)); return fresh.Save(t.Context()) },
-		"Save again": func() error { return linked.Save(t.Context()) },
-		"RenewLease": func() error { _, err := st.RenewLease(t.Context(), lease, time.Hour); return err },
-		"TakeLease":  func() error { _, err := st.TakeLease(t.Context(), "other", "one", time.Hour); return err },
+		"Save":        func() error { storetest.Pair(fresh, storetest.JID("5511987654323", 1)); return fresh.Save(t.Context()) },
+		"Save again":  func() error { return linked.Save(t.Context()) },
+		"RenewHolder": func() error { _, err := st.RenewHolder(t.Context(), one, time.Hour); return err },
+		"TakeLease": func() error {
+			_, err := st.TakeLease(t.Context(), "other", store.Holder{ID: rand.Text()}, time.Hour)
+			return err
+		},
 		"TakeCode": func() error {
 			_, err := st.TakeCode(t.Context(), "5511987654321", time.Now(), 5, time.Hour)
 			return err

@@ -35,10 +35,6 @@ const busyTimeout = 5 * time.Second
 // closeTimeout is how long Close waits for the current transaction.
 const closeTimeout = 5 * time.Second
 
-// longestLease is the longest that Close assumes of a lease. A Linker's lease
-// has 24 seconds.
-const longestLease = time.Minute
-
 // readers is the number of connections that read. Reads are short, and must not
 // wait for all devices that want to write.
 const readers = 4
@@ -50,14 +46,14 @@ type keeper = sqlkeep.Keeper
 // its optional interfaces. It is safe for concurrent use. Use [Open] or [OpenDB].
 type Store struct {
 	*keeper
-	path     string
-	lent     bool // the connections are those of a pool of the program
-	file     intact.File
-	wal      intact.File // the -wal file
-	writer   *sql.DB
-	reader   *sql.DB          // nil for a database in memory
-	db       *dbutil.Database // walink's own tables
-	presence presence
+	path   string
+	lent   bool // the connections are those of a pool of the program
+	file   intact.File
+	target string      // the path of the file, without links; empty in memory
+	wal    intact.File // the -wal file
+	writer *sql.DB
+	reader *sql.DB          // nil for a database in memory
+	db     *dbutil.Database // walink's own tables
 }
 
 var (
@@ -198,8 +194,6 @@ func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*s
 		},
 		Intact: s.intact,
 		Purge:  purge,
-		Mark:   func(context.Context) (string, error) { return s.presence.mark() },
-		Dead:   func(_ context.Context, mark string) bool { return s.presence.dead(mark) },
 	})
 	if !asItIs {
 		if err := s.upgrade(ctx); err != nil {
@@ -213,10 +207,10 @@ func (s *Store) begin(ctx context.Context, asItIs bool, connectReader func() (*s
 		return err
 	}
 	// Without links, as SQLite finds the files next to it.
-	if s.presence.path, err = filepath.EvalSymlinks(s.file.Path()); err != nil {
+	if s.target, err = filepath.EvalSymlinks(s.file.Path()); err != nil {
 		return err
 	}
-	if s.wal, err = intact.Of(s.presence.path + "-wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if s.wal, err = intact.Of(s.target + "-wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 
@@ -238,11 +232,9 @@ func (s *Store) Path() string { return s.path }
 // return an error, even those through a device of the Store.
 //
 // Close the Linkers first. A lease that they have not released ends when it
-// expires. Until then, and for a minute at most, this process keeps the file
-// open that shows that the lease is in force.
+// expires.
 func (s *Store) Close() error {
 	var errs []error
-	var held time.Duration
 	if s.writer != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout) //nolint:forbidigo // io.Closer has no ctx
 		defer cancel()
@@ -252,12 +244,10 @@ func (s *Store) Close() error {
 		switch {
 		case err == nil:
 			defer func() { _ = conn.Close() }() // the pool is closed by then, so this closes the connection
-			held = s.held(ctx, conn)            // no lease is lent from here on
 			if s.keeper != nil && s.intact() == nil {
 				sqlkeep.Purge(s.keeper, func() bool { return purge(ctx, conn) })
 			}
 		case ctx.Err() != nil:
-			held = longestLease
 			errs = append(errs, fmt.Errorf("sqlite: close %q: a transaction has not ended within %v: %w", s.path, closeTimeout, err))
 		}
 	}
@@ -271,10 +261,8 @@ func (s *Store) Close() error {
 			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
 		}
 	}
-	for _, err := range []error{s.putAside(), s.presence.close(held)} {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
-		}
+	if err := s.putAside(); err != nil {
+		errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
 	}
 	return errors.Join(errs...)
 }
@@ -286,27 +274,13 @@ func (s *Store) putAside() error {
 	if err := s.file.Check(); err == nil || errors.Is(err, fs.ErrNotExist) || s.wal.Path() == "" || s.wal.Check() != nil {
 		return nil //nolint:nilerr // nothing has to be done
 	}
-	path := s.presence.path
-	if err := os.Remove(path + "-shm"); err != nil && !errors.Is(err, fs.ErrNotExist) { // an index of the -wal file
+	if err := os.Remove(s.target + "-shm"); err != nil && !errors.Is(err, fs.ErrNotExist) { // an index of the -wal file
 		return err
 	}
-	if err := os.Rename(path+"-wal", path+"-wal.replaced"); err != nil && !errors.Is(err, fs.ErrNotExist) { // another goroutine's
+	if err := os.Rename(s.target+"-wal", s.target+"-wal.replaced"); err != nil && !errors.Is(err, fs.ErrNotExist) { // another goroutine's
 		return err
 	}
 	return nil
-}
-
-// held returns how long a lease that this Store has lent is still in force.
-func (s *Store) held(ctx context.Context, conn *sql.Conn) time.Duration {
-	mark := s.presence.marked()
-	if mark == "" {
-		return 0
-	}
-	until, err := sqlkeep.Held(ctx, conn, mark)
-	if err != nil {
-		return longestLease // not known
-	}
-	return min(time.Until(until), longestLease)
 }
 
 // fail adds the operation and the database to err.

@@ -193,7 +193,7 @@ func copyBusy(t *testing.T, to, from store.Store) {
 		if !ok {
 			continue
 		}
-		lease := take(t, leaser, "default", "a bot", long)
+		lease := begin(t, leaser, "default", holder("a bot"), long)
 		err := transfer.Copy(t.Context(), to, from)
 		busy, ok := errors.AsType[*store.BusyError](err)
 		if !ok || busy.Lease.Holder != "a bot" {
@@ -209,7 +209,7 @@ func copyBusy(t *testing.T, to, from store.Store) {
 	}
 	for _, st := range []store.Store{from, to} { // and the lease was released
 		if leaser, ok := st.(store.Leaser); ok {
-			release(t, leaser, take(t, leaser, "default", "a bot", long))
+			end(t, leaser, begin(t, leaser, "default", holder("a bot"), long))
 		}
 	}
 }

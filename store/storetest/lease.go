@@ -1,16 +1,15 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
-	"strings"
-	"sync"
-	"sync/atomic"
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/walink/walink/store"
 )
@@ -19,7 +18,8 @@ import (
 const long = time.Hour
 
 // RunLeaser runs the cases of a [store.Leaser] alone, for a Leaser that is no
-// Store. Each call of open must return an empty one.
+// Store. Each call of open must return an empty one. Clause 7 is not tested here,
+// because the clock of a Leaser cannot be set back from outside.
 func RunLeaser(t *testing.T, open func(t *testing.T) store.Leaser) {
 	t.Helper()
 	for name, test := range leaseCases() {
@@ -32,48 +32,68 @@ func RunLeaser(t *testing.T, open func(t *testing.T) store.Leaser) {
 
 func leaseCases() map[string]func(tb testing.TB, leaser store.Leaser) {
 	return map[string]func(tb testing.TB, leaser store.Leaser){
-		"a session is lent to one at a time, and a name opens nothing": leaseExclusive,
-		"tokens grow with each lending":                                leaseTokens,
-		"a lease says since when and until when, in UTC":               leaseTimes,
-		"a lease whose time is up can be taken, and is then lost":      leaseTaken,
-		"a lease whose time is up and that nobody took is renewed":     leaseRenewed,
-		"a lease ends by itself":                                       leasePasses,
-		"a lease is more than its token":                               leaseWhole,
-		"the longest ttl is in force":                                  leaseLongest,
-		"releasing ends a lease, once, and no other":                   leaseReleased,
-		"any string is a session":                                      leaseNames,
-		"ctx is obeyed and nothing is lent":                            leaseContext,
-		"one of many wins":                                             leaseAtomic,
+		"clause 1: a lease says since when and until when, in UTC":         leaseTimes,
+		"clause 1: a lease ends with its holder":                           leasePasses,
+		"clause 1: the longest ttl is in force":                            leaseLongest,
+		"clause 1: Leases are those in force":                              leaseList,
+		"clause 2: a session is lent to one at a time":                     leaseExclusive,
+		"clause 2: who does not get a session has not begun":               leaseBusy,
+		"clause 3: a holder loses all its sessions with the first":         leaseTaken,
+		"clause 3: a holder that is not there gets nothing":                leaseUnknown,
+		"clause 3: a renewal and a takeover at once: one of them succeeds": leaseRace,
+		"clause 4: a holder whose time is up and that nobody ended":        leaseRenewed,
+		"clause 5: tokens grow with each lending":                          leaseTokens,
+		"clause 6: releasing ends a lease, once, and no other":             leaseReleased,
+		"clause 6: the end of a holder is that of its leases":              leaseEnded,
+		"clause 8: any string is a session":                                leaseNames,
+		"clause 8: ctx is obeyed and nothing is lent":                      leaseContext,
+		"clause 8: one of many wins":                                       leaseAtomic,
+		"clause 8: a holder takes many sessions at once":                   leaseMany,
 	}
 }
 
 func leaseExclusive(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
-	first := take(tb, leaser, "default", "one", long)
-	if first.Session != "default" || first.Holder != "one" {
-		tb.Errorf("TakeLease gave a lease of %q to %q", first.Session, first.Holder)
+	one := holder("one")
+	first := begin(tb, leaser, "default", one, long)
+	if first.Session != "default" || first.Holder != "one" || first.HolderID != one.ID {
+		tb.Errorf("TakeLease gave %+v to %+v", first, one)
 	}
-	for _, holder := range []string{"two", "one"} {
-		_, err := leaser.TakeLease(tb.Context(), "default", holder, long)
+	one.Until = first.Until
+	for _, other := range []store.Holder{holder("two"), holder("one"), one} {
+		_, err := leaser.TakeLease(tb.Context(), "default", other, long)
 		wantBusy(tb, err, first)
 	}
 	wantLease(tb, leaser, first)
-	other := take(tb, leaser, "other", "one", long)
+	other := take(tb, leaser, "other", one)
 	wantLease(tb, leaser, other)
 	wantLease(tb, leaser, first)
+}
+
+func leaseBusy(tb testing.TB, leaser store.Leaser) {
+	tb.Helper()
+	first := begin(tb, leaser, "default", holder("one"), long)
+	two := holder("two")
+	_, err := leaser.TakeLease(tb.Context(), "default", two, long)
+	wantBusy(tb, err, first)
+	wantLost(tb, leaser, two)
 }
 
 func leaseTokens(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
 	var last uint64
 	for i, ttl := range []time.Duration{long, 0, -long, long, 0, long} {
-		lease := take(tb, leaser, "default", "one", ttl)
+		lease := begin(tb, leaser, "default", holder("one"), ttl)
 		if lease.Token <= last {
 			tb.Errorf("lease %d has token %d after %d", i, lease.Token, last)
 		}
 		last = lease.Token
-		if ttl > 0 {
+		switch {
+		case ttl <= 0:
+		case i == 0:
 			release(tb, leaser, lease)
+		default:
+			end(tb, leaser, lease)
 		}
 	}
 }
@@ -83,96 +103,104 @@ func leaseTimes(tb testing.TB, leaser store.Leaser) {
 	// The Store may use the clock of another machine.
 	const skew = time.Minute
 	before := time.Now().Add(-skew)
-	lease := take(tb, leaser, "default", "one", long)
+	one := holder("one")
+	lease := begin(tb, leaser, "default", one, long)
 	if lease.Since.Before(before) || lease.Since.After(time.Now().Add(skew)) {
 		tb.Errorf("Since %v, want now", lease.Since)
 	}
+	if lease.Since.Location() != time.UTC || lease.Until.Location() != time.UTC {
+		tb.Errorf("from %v until %v, want UTC", lease.Since, lease.Until)
+	}
 	for _, ttl := range []time.Duration{long, 3 * long, 2 * long} {
-		renewed := renew(tb, leaser, lease, ttl)
-		if renewed.Until.Before(before.Add(ttl)) || renewed.Until.After(time.Now().Add(skew+ttl)) {
+		renewed := renew(tb, leaser, one, ttl)
+		if renewed.Until.Before(before.Add(ttl)) || renewed.Until.After(time.Now().Add(skew+ttl)) || renewed.Until.Location() != time.UTC {
 			tb.Errorf("Until %v, want it %v from now", renewed.Until, ttl)
 		}
-		if renewed.Since.Location() != time.UTC || renewed.Until.Location() != time.UTC {
-			tb.Errorf("from %v until %v, want UTC", renewed.Since, renewed.Until)
+		lease.Until, one.Until = renewed.Until, renewed.Until
+		if diff := gocmp.Diff(one, renewed); diff != "" {
+			tb.Errorf("the renewed holder (-want +got):\n%s", diff)
 		}
-		lease.Until = renewed.Until
-		if diff := cmp.Diff(lease, renewed); diff != "" {
-			tb.Errorf("the renewed lease (-want +got):\n%s", diff)
+		wantLease(tb, leaser, lease)
+		if other := take(tb, leaser, "other", one); !other.Until.Equal(one.Until) {
+			tb.Errorf("another lease of the holder ends at %v, want %v", other.Until, one.Until)
+		} else {
+			release(tb, leaser, other)
 		}
-		wantLease(tb, leaser, renewed)
 	}
 }
 
 func leaseTaken(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
 	for _, ttl := range []time.Duration{0, -long} {
-		first := take(tb, leaser, "default", "one", ttl)
+		one := holder("one")
+		first := begin(tb, leaser, "default", one, ttl)
 		if first.Until.After(first.Since) {
 			tb.Errorf("with a ttl of %v the lease is from %v until %v", ttl, first.Since, first.Until)
 		}
+		one.Until = first.Until
+		also := take(tb, leaser, "other", one)
 		wantNoLease(tb, leaser, "default")
-		second := take(tb, leaser, "default", "two", long)
-		if _, err := leaser.RenewLease(tb.Context(), first, long); !errors.Is(err, store.ErrLeaseLost) {
-			tb.Errorf("RenewLease of the first: %v, want ErrLeaseLost", err)
-		}
+		two := holder("two")
+		second := begin(tb, leaser, "default", two, long)
+		wantLost(tb, leaser, one)
 		release(tb, leaser, first)
+		end(tb, leaser, also)
 		wantLease(tb, leaser, second)
 		release(tb, leaser, second)
-		if _, err := leaser.RenewLease(tb.Context(), first, long); !errors.Is(err, store.ErrLeaseLost) {
-			tb.Errorf("RenewLease of the first when the second has ended: %v, want ErrLeaseLost", err)
-		}
+		wantLost(tb, leaser, one)
 		wantNoLease(tb, leaser, "default")
+		wantNoLease(tb, leaser, "other")
+		renew(tb, leaser, two, long)
 	}
+}
+
+func leaseUnknown(tb testing.TB, leaser store.Leaser) {
+	tb.Helper()
+	two := holder("two")
+	wantLost(tb, leaser, two)
+	wantLost(tb, leaser, store.Holder{Name: "one without an ID"})
+	one := holder("one")
+	lease := begin(tb, leaser, "default", one, long)
+	end(tb, leaser, lease)
+	one.Until = lease.Until
+	wantLost(tb, leaser, one)
+	wantNoLease(tb, leaser, "default")
 }
 
 func leaseRenewed(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
-	lease := take(tb, leaser, "default", "one", 0)
-	renewed := renew(tb, leaser, lease, long)
-	if renewed.Token != lease.Token || !renewed.Since.Equal(lease.Since) {
-		tb.Errorf("renewed: token %d since %v, want %d since %v", renewed.Token, renewed.Since, lease.Token, lease.Since)
-	}
-	wantLease(tb, leaser, renewed)
-	_, err := leaser.TakeLease(tb.Context(), "default", "two", long)
-	wantBusy(tb, err, renewed)
-
-	over := renew(tb, leaser, renewed, 0)
-	wantNoLease(tb, leaser, "default")
-	wantLease(tb, leaser, renew(tb, leaser, over, long))
-}
-
-// A Store that has lost its data may give another holder the same token.
-func leaseWhole(tb testing.TB, leaser store.Leaser) {
-	tb.Helper()
-	lease := take(tb, leaser, "default", "one", long)
-	for _, change := range []func(*store.Lease){
-		func(l *store.Lease) { l.Holder = "two" },
-		func(l *store.Lease) { l.Since = l.Since.Add(-time.Hour) },
-		func(l *store.Lease) { l.Token-- },
-		func(l *store.Lease) { l.Session = "other" },
-	} {
-		other := lease
-		change(&other)
-		if _, err := leaser.RenewLease(tb.Context(), other, 2*long); !errors.Is(err, store.ErrLeaseLost) {
-			tb.Errorf("RenewLease of %v: %v, want ErrLeaseLost", other, err)
-		}
-		release(tb, leaser, other)
+	one := holder("one")
+	lease := begin(tb, leaser, "default", one, 0)
+	one.Until = lease.Until
+	other := take(tb, leaser, "other", one) // which is in force once the holder is
+	wantNoLease(tb, leaser, "other")
+	renewed := renew(tb, leaser, one, long)
+	lease.Until, other.Until = renewed.Until, renewed.Until
+	for _, lease := range []store.Lease{lease, other} {
 		wantLease(tb, leaser, lease)
+		_, err := leaser.TakeLease(tb.Context(), lease.Session, holder("two"), long)
+		wantBusy(tb, err, lease)
 	}
+	renew(tb, leaser, one, 0)
+	wantNoLease(tb, leaser, "default")
+	lease.Until = renew(tb, leaser, one, long).Until
+	wantLease(tb, leaser, lease)
 }
 
 func leaseLongest(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
-	lease := take(tb, leaser, "default", "one", math.MaxInt64)
+	one := holder("one")
+	lease := begin(tb, leaser, "default", one, math.MaxInt64)
 	wantLease(tb, leaser, lease)
-	_, err := leaser.TakeLease(tb.Context(), "default", "two", math.MaxInt64)
+	_, err := leaser.TakeLease(tb.Context(), "default", holder("two"), math.MaxInt64)
 	wantBusy(tb, err, lease)
-	wantLease(tb, leaser, renew(tb, leaser, lease, math.MaxInt64))
+	lease.Until = renew(tb, leaser, one, math.MaxInt64).Until
+	wantLease(tb, leaser, lease)
 }
 
 func leasePasses(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
-	first := take(tb, leaser, "default", "one", 10*time.Millisecond)
+	first := begin(tb, leaser, "default", holder("one"), 10*time.Millisecond)
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
 	for {
@@ -187,26 +215,79 @@ func leasePasses(tb testing.TB, leaser store.Leaser) {
 		}
 		<-poll.C
 	}
-	wantLease(tb, leaser, take(tb, leaser, "default", "two", long))
+	wantLease(tb, leaser, begin(tb, leaser, "default", holder("two"), long))
 }
 
 func leaseReleased(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
-	first := take(tb, leaser, "default", "one", long)
+	one := holder("one")
+	first := begin(tb, leaser, "default", one, long)
+	one.Until = first.Until
+	other := take(tb, leaser, "other", one)
+	// A Store that has lost its data may give another holder the same token.
+	for _, change := range []func(*store.Lease){
+		func(l *store.Lease) { l.HolderID = holder("two").ID },
+		func(l *store.Lease) { l.HolderID = "" },
+		func(l *store.Lease) { l.Token-- },
+		func(l *store.Lease) { l.Session = "a third" },
+	} {
+		changed := first
+		change(&changed)
+		release(tb, leaser, changed)
+		wantLease(tb, leaser, first)
+	}
 	for range 2 {
 		release(tb, leaser, first)
 		wantNoLease(tb, leaser, "default")
-		if _, err := leaser.RenewLease(tb.Context(), first, long); !errors.Is(err, store.ErrLeaseLost) {
-			tb.Errorf("RenewLease of a released lease: %v, want ErrLeaseLost", err)
-		}
 	}
-	second := take(tb, leaser, "default", "one", long)
+	wantLease(tb, leaser, other)
+	second := take(tb, leaser, "default", one)
 	release(tb, leaser, first)
 	wantLease(tb, leaser, second)
 	// A renewed lease is the same lease: its earlier value can release it.
-	renew(tb, leaser, second, 2*long)
+	renew(tb, leaser, one, 2*long)
 	release(tb, leaser, second)
 	wantNoLease(tb, leaser, "default")
+	// Without leases a holder goes on.
+	release(tb, leaser, other)
+	renew(tb, leaser, one, long)
+	wantLease(tb, leaser, begin(tb, leaser, "default", holder("two"), long))
+}
+
+func leaseEnded(tb testing.TB, leaser store.Leaser) {
+	tb.Helper()
+	one := holder("one")
+	first := begin(tb, leaser, "default", one, long)
+	one.Until = first.Until
+	take(tb, leaser, "other", one)
+	kept := begin(tb, leaser, "kept", holder("two"), long)
+	end(tb, leaser, store.Lease{HolderID: holder("nobody").ID})
+	wantLease(tb, leaser, first)
+	for range 2 {
+		end(tb, leaser, first)
+		wantNoLease(tb, leaser, "default")
+		wantNoLease(tb, leaser, "other")
+		wantLost(tb, leaser, one)
+	}
+	wantLease(tb, leaser, kept)
+	second := begin(tb, leaser, "default", holder("three"), long)
+	end(tb, leaser, first)
+	wantLease(tb, leaser, second)
+}
+
+func leaseList(tb testing.TB, leaser store.Leaser) {
+	tb.Helper()
+	wantLeases(tb, leaser)
+	one := holder("one")
+	b := begin(tb, leaser, "b", one, long)
+	one.Until = b.Until
+	a, released := take(tb, leaser, "a", one), take(tb, leaser, "released", one)
+	release(tb, leaser, released)
+	begin(tb, leaser, "over", holder("two"), 0)
+	c := begin(tb, leaser, "c", holder("three"), long)
+	wantLeases(tb, leaser, a, b, c)
+	end(tb, leaser, a)
+	wantLeases(tb, leaser, c)
 }
 
 func leaseNames(tb testing.TB, leaser store.Leaser) {
@@ -214,7 +295,7 @@ func leaseNames(tb testing.TB, leaser store.Leaser) {
 	wantNoLease(tb, leaser, "nobody")
 	var leases []store.Lease
 	for _, session := range oddKeys() {
-		leases = append(leases, take(tb, leaser, session, "holder of "+session[:min(len(session), 10)], long))
+		leases = append(leases, begin(tb, leaser, session, holder("holder of "+session[:min(len(session), 10)]), long))
 	}
 	for i, lease := range leases {
 		wantLease(tb, leaser, lease)
@@ -222,25 +303,32 @@ func leaseNames(tb testing.TB, leaser store.Leaser) {
 			release(tb, leaser, lease)
 		}
 	}
+	var left []store.Lease
 	for i, lease := range leases {
 		if i%2 == 0 {
 			wantNoLease(tb, leaser, lease.Session)
 		} else {
 			wantLease(tb, leaser, lease)
+			left = append(left, lease)
 		}
 	}
+	slices.SortFunc(left, func(a, b store.Lease) int { return cmp.Compare(a.Session, b.Session) })
+	wantLeases(tb, leaser, left...)
 }
 
 func leaseContext(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
-	lease := take(tb, leaser, "default", "one", long)
+	one := holder("one")
+	lease := begin(tb, leaser, "default", one, long)
 	ctx, cancel := context.WithCancel(tb.Context())
 	cancel()
-	_, takeErr := leaser.TakeLease(ctx, "other", "one", long)
-	_, renewErr := leaser.RenewLease(ctx, lease, 2*long)
+	_, takeErr := leaser.TakeLease(ctx, "other", holder("two"), long)
+	_, renewErr := leaser.RenewHolder(ctx, one, 2*long)
 	_, peekErr := leaser.PeekLease(ctx, "default")
+	_, listErr := leaser.Leases(ctx)
 	for what, err := range map[string]error{
-		"TakeLease": takeErr, "RenewLease": renewErr, "PeekLease": peekErr, "ReleaseLease": leaser.ReleaseLease(ctx, lease),
+		"TakeLease": takeErr, "RenewHolder": renewErr, "PeekLease": peekErr, "Leases": listErr,
+		"ReleaseLease": leaser.ReleaseLease(ctx, lease), "EndHolder": leaser.EndHolder(ctx, one),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			tb.Errorf("%s: %v, want context.Canceled", what, err)
@@ -248,83 +336,4 @@ func leaseContext(tb testing.TB, leaser store.Leaser) {
 	}
 	wantLease(tb, leaser, lease)
 	wantNoLease(tb, leaser, "other")
-}
-
-func leaseAtomic(tb testing.TB, leaser store.Leaser) {
-	tb.Helper()
-	// Nobody has leased the first session, and the lease of the second has
-	// expired.
-	take(tb, leaser, "over", "before", 0)
-	for _, session := range []string{"new", "over"} {
-		var won atomic.Int32
-		var group sync.WaitGroup
-		for i := range 20 {
-			group.Go(func() {
-				_, err := leaser.TakeLease(tb.Context(), session, strings.Repeat("x", i+1), long)
-				var busy *store.BusyError
-				switch {
-				case err == nil:
-					won.Add(1)
-				case !errors.As(err, &busy):
-					tb.Errorf("TakeLease: %v, want a *BusyError", err)
-				}
-			})
-		}
-		group.Wait()
-		if got := won.Load(); got != 1 {
-			tb.Errorf("%d holders of the session %q, want 1", got, session)
-		}
-	}
-}
-
-func take(tb testing.TB, leaser store.Leaser, session, holder string, ttl time.Duration) store.Lease {
-	tb.Helper()
-	lease, err := leaser.TakeLease(tb.Context(), session, holder, ttl)
-	if err != nil {
-		tb.Fatalf("TakeLease of %.40q: %v", session, err)
-	}
-	return lease
-}
-
-func renew(tb testing.TB, leaser store.Leaser, lease store.Lease, ttl time.Duration) store.Lease {
-	tb.Helper()
-	lease, err := leaser.RenewLease(tb.Context(), lease, ttl)
-	if err != nil {
-		tb.Fatalf("RenewLease: %v", err)
-	}
-	return lease
-}
-
-func release(tb testing.TB, leaser store.Leaser, lease store.Lease) {
-	tb.Helper()
-	if err := leaser.ReleaseLease(tb.Context(), lease); err != nil {
-		tb.Fatalf("ReleaseLease: %v", err)
-	}
-}
-
-// wantLease fails the test unless lease is in force.
-func wantLease(tb testing.TB, leaser store.Leaser, lease store.Lease) {
-	tb.Helper()
-	got, err := leaser.PeekLease(tb.Context(), lease.Session)
-	if err != nil {
-		tb.Errorf("PeekLease of %.40q: %v", lease.Session, err)
-	} else if diff := cmp.Diff(lease, got); diff != "" {
-		tb.Errorf("PeekLease (-want +got):\n%s", diff)
-	}
-}
-
-func wantNoLease(tb testing.TB, leaser store.Leaser, session string) {
-	tb.Helper()
-	if got, err := leaser.PeekLease(tb.Context(), session); !errors.Is(err, store.ErrNotFound) {
-		tb.Errorf("PeekLease of %.40q: %v, %v, want ErrNotFound", session, got, err)
-	}
-}
-
-func wantBusy(tb testing.TB, err error, with store.Lease) {
-	tb.Helper()
-	if busy, ok := errors.AsType[*store.BusyError](err); !ok {
-		tb.Errorf("TakeLease: %v, want a *BusyError", err)
-	} else if diff := cmp.Diff(with, busy.Lease); diff != "" {
-		tb.Errorf("the lease of the BusyError (-want +got):\n%s", diff)
-	}
 }

@@ -3,7 +3,9 @@ package storetest_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,44 +18,77 @@ import (
 
 func TestRunLeaser(t *testing.T) {
 	t.Parallel()
-	storetest.RunLeaser(t, func(*testing.T) store.Leaser { return &leaser{leases: map[string]store.Lease{}} })
+	storetest.RunLeaser(t, func(*testing.T) store.Leaser { return newLeaser("") })
 }
 
 // leaser is a Leaser in memory, with something wrong if wrong is not empty.
 type leaser struct {
-	wrong  string
-	mu     sync.Mutex
-	token  uint64
-	leases map[string]store.Lease
+	wrong   string
+	mu      sync.Mutex
+	token   uint64
+	leases  map[string]store.Lease
+	holders map[string]store.Holder
 }
 
 var _ store.Leaser = (*leaser)(nil)
 
-func (l *leaser) TakeLease(ctx context.Context, session, holder string, ttl time.Duration) (store.Lease, error) {
+func newLeaser(wrong string) *leaser {
+	return &leaser{wrong: wrong, leases: map[string]store.Lease{}, holders: map[string]store.Holder{}}
+}
+
+// held returns a lease with what is known of its holder, and whether it is in force.
+func (l *leaser) held(key string) (store.Lease, bool) {
+	lease := l.leases[key]
+	holder, ok := l.holders[lease.HolderID]
+	lease.Holder, lease.Until = holder.Name, holder.Until
+	return lease, ok && (time.Now().Before(holder.Until) || l.wrong == "for ever")
+}
+
+func (l *leaser) TakeLease(ctx context.Context, session string, holder store.Holder, ttl time.Duration) (store.Lease, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now().UTC().Round(0)
 	if err := ctx.Err(); err != nil && l.wrong != "no ctx" {
 		return store.Lease{}, err
 	}
-	if lease, ok := l.leases[l.key(session)]; ok && (now.Before(lease.Until) || l.wrong == "for ever") {
+	own, begun := l.holders[holder.ID]
+	if l.wrong == "begins too early" && !begun && holder.Until.IsZero() {
+		l.holders[holder.ID] = store.Holder{ID: holder.ID, Name: holder.Name, Until: now.Add(ttl)}
+	}
+	before, busy := l.held(l.key(session))
+	if busy {
 		switch {
 		case l.wrong == "busy is no BusyError":
 			return store.Lease{}, errOther
 		case l.wrong == "busy is empty":
 			return store.Lease{}, &store.BusyError{}
-		case l.wrong != "reentrant" || lease.Holder != holder:
-			return store.Lease{}, fmt.Errorf("take: %w", &store.BusyError{Lease: lease})
+		case l.wrong != "reentrant" || before.HolderID != holder.ID:
+			return store.Lease{}, fmt.Errorf("take: %w", &store.BusyError{Lease: before})
 		}
+	}
+	switch {
+	case begun && l.wrong == "taking renews":
+		own.Until = now.Add(ttl)
+	case begun:
+	case l.wrong != "anybody begins" && (!holder.Until.IsZero() || holder.ID == ""):
+		return store.Lease{}, store.ErrLeaseLost
+	default:
+		own = store.Holder{ID: holder.ID, Name: holder.Name, Until: now.Add(ttl)}
+	}
+	if l.wrong == "longest is over" && ttl > 1<<62 {
+		own.Until = now
+	}
+	if before.HolderID != holder.ID && l.wrong != "nobody is ended" {
+		delete(l.holders, before.HolderID)
 	}
 	l.token++
 	if l.wrong == "tokens start again" {
 		l.token = l.leases[session].Token + 1
+		if l.leases[session].HolderID == "" {
+			l.token = 1
+		}
 	}
-	lease := store.Lease{Session: session, Holder: holder, Token: l.token, Since: now, Until: now.Add(ttl)}
-	if l.wrong == "longest is over" && ttl > 1<<62 {
-		lease.Until = now
-	}
+	lease := store.Lease{Session: session, Holder: own.Name, HolderID: own.ID, Token: l.token, Since: now, Until: own.Until}
 	if l.wrong == "local time" {
 		lease.Since = lease.Since.In(time.FixedZone("", 3600))
 	}
@@ -62,30 +97,30 @@ func (l *leaser) TakeLease(ctx context.Context, session, holder string, ttl time
 		runtime.Gosched()
 		l.mu.Lock()
 	}
-	l.leases[l.key(session)] = lease
+	l.leases[l.key(session)], l.holders[holder.ID] = lease, own
 	return lease, nil
 }
 
-func (l *leaser) RenewLease(ctx context.Context, lease store.Lease, ttl time.Duration) (store.Lease, error) {
+func (l *leaser) RenewHolder(ctx context.Context, holder store.Holder, ttl time.Duration) (store.Holder, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := ctx.Err(); err != nil {
-		return store.Lease{}, err
+		return store.Holder{}, err
 	}
-	held, ok := l.leases[l.key(lease.Session)]
+	own, ok := l.holders[holder.ID]
 	now := time.Now().UTC().Round(0)
 	switch {
 	case l.wrong == "any renewal":
-		held = lease
-	case !ok, !l.same(held, lease), l.wrong == "late is lost" && !now.Before(held.Until):
-		return store.Lease{}, fmt.Errorf("renew: %w", store.ErrLeaseLost)
+		own = holder
+	case !ok, l.wrong == "late is lost" && !now.Before(own.Until):
+		return store.Holder{}, fmt.Errorf("renew: %w", store.ErrLeaseLost)
 	}
-	held.Until = now.Add(ttl)
+	own.Until = now.Add(ttl)
 	if l.wrong == "renewal adds" {
-		held.Until = lease.Until.Add(ttl)
+		own.Until = l.holders[holder.ID].Until.Add(ttl)
 	}
-	l.leases[l.key(lease.Session)] = held
-	return held, nil
+	l.holders[holder.ID] = own
+	return own, nil
 }
 
 func (l *leaser) ReleaseLease(ctx context.Context, lease store.Lease) error {
@@ -94,10 +129,34 @@ func (l *leaser) ReleaseLease(ctx context.Context, lease store.Lease) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if l.same(l.leases[l.key(lease.Session)], lease) || l.wrong == "any release" {
-		delete(l.leases, l.key(lease.Session))
-	} else if l.wrong == "release once" {
+	held := l.leases[l.key(lease.Session)]
+	switch {
+	case l.wrong == "release ends all":
+		delete(l.holders, lease.HolderID)
+	case held.Token == lease.Token && (held.HolderID == lease.HolderID || l.wrong == "token alone"), l.wrong == "any release":
+		held.HolderID = ""
+		l.leases[l.key(lease.Session)] = held
+	case l.wrong == "release once":
 		return store.ErrLeaseLost
+	}
+	return nil
+}
+
+func (l *leaser) EndHolder(ctx context.Context, holder store.Holder) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	own, ok := l.holders[holder.ID]
+	switch {
+	case l.wrong == "end is expiry" && ok:
+		own.Until = time.Now().UTC()
+		l.holders[holder.ID] = own
+	case l.wrong == "end once" && !ok:
+		return store.ErrLeaseLost
+	default:
+		delete(l.holders, holder.ID)
 	}
 	return nil
 }
@@ -108,15 +167,29 @@ func (l *leaser) PeekLease(ctx context.Context, session string) (store.Lease, er
 	if err := ctx.Err(); err != nil {
 		return store.Lease{}, err
 	}
-	lease, ok := l.leases[l.key(session)]
-	if !ok || !time.Now().Before(lease.Until) && l.wrong != "over is in force" {
+	lease, ok := l.held(l.key(session))
+	if !ok && (l.wrong != "over is in force" || lease.Token == 0) {
 		return store.Lease{}, fmt.Errorf("peek: %w", store.ErrNotFound)
 	}
 	return lease, nil
 }
 
-func (l *leaser) same(held, lease store.Lease) bool {
-	return held.Token == lease.Token && (l.wrong == "token alone" || held.Holder == lease.Holder && held.Since.Equal(lease.Since))
+func (l *leaser) Leases(ctx context.Context) ([]store.Lease, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var all []store.Lease
+	for _, key := range slices.Sorted(maps.Keys(l.leases)) {
+		if lease, ok := l.held(key); ok || l.wrong == "all are listed" {
+			all = append(all, lease)
+		}
+	}
+	if l.wrong == "backwards" {
+		slices.Reverse(all)
+	}
+	return all, nil
 }
 
 func (l *leaser) key(session string) string {
@@ -129,23 +202,32 @@ func (l *leaser) key(session string) string {
 func TestLeaserCasesFindWhatIsBroken(t *testing.T) {
 	t.Parallel()
 	for wrong, by := range map[string]string{
-		"reentrant":            "a session is lent to one at a time, and a name opens nothing",
-		"busy is no BusyError": "a session is lent to one at a time, and a name opens nothing",
-		"busy is empty":        "a session is lent to one at a time, and a name opens nothing",
-		"tokens start again":   "tokens grow with each lending",
-		"local time":           "a lease says since when and until when, in UTC",
-		"renewal adds":         "a lease says since when and until when, in UTC",
-		"for ever":             "a lease whose time is up can be taken, and is then lost",
-		"any renewal":          "a lease whose time is up can be taken, and is then lost",
-		"late is lost":         "a lease whose time is up and that nobody took is renewed",
-		"over is in force":     "a lease whose time is up can be taken, and is then lost",
-		"any release":          "releasing ends a lease, once, and no other",
-		"token alone":          "a lease is more than its token",
-		"longest is over":      "the longest ttl is in force",
-		"release once":         "releasing ends a lease, once, and no other",
-		"names without case":   "any string is a session",
-		"no ctx":               "ctx is obeyed and nothing is lent",
-		"not atomic":           "one of many wins",
+		"reentrant":            "clause 2: a session is lent to one at a time",
+		"busy is no BusyError": "clause 2: a session is lent to one at a time",
+		"busy is empty":        "clause 2: a session is lent to one at a time",
+		"begins too early":     "clause 2: who does not get a session has not begun",
+		"tokens start again":   "clause 5: tokens grow with each lending",
+		"local time":           "clause 1: a lease says since when and until when, in UTC",
+		"renewal adds":         "clause 1: a lease says since when and until when, in UTC",
+		"taking renews":        "clause 1: a lease says since when and until when, in UTC",
+		"for ever":             "clause 3: a holder loses all its sessions with the first",
+		"longest is over":      "clause 1: the longest ttl is in force",
+		"all are listed":       "clause 1: Leases are those in force",
+		"backwards":            "clause 1: Leases are those in force",
+		"any renewal":          "clause 3: a holder loses all its sessions with the first",
+		"nobody is ended":      "clause 3: a holder loses all its sessions with the first",
+		"over is in force":     "clause 3: a holder loses all its sessions with the first",
+		"anybody begins":       "clause 3: a holder that is not there gets nothing",
+		"late is lost":         "clause 4: a holder whose time is up and that nobody ended",
+		"any release":          "clause 6: releasing ends a lease, once, and no other",
+		"token alone":          "clause 6: releasing ends a lease, once, and no other",
+		"release once":         "clause 6: releasing ends a lease, once, and no other",
+		"release ends all":     "clause 6: releasing ends a lease, once, and no other",
+		"end is expiry":        "clause 6: the end of a holder is that of its leases",
+		"end once":             "clause 6: the end of a holder is that of its leases",
+		"names without case":   "clause 8: any string is a session",
+		"no ctx":               "clause 8: ctx is obeyed and nothing is lent",
+		"not atomic":           "clause 8: one of many wins",
 	} {
 		t.Run(wrong, func(t *testing.T) {
 			t.Parallel()
@@ -155,7 +237,7 @@ func TestLeaserCasesFindWhatIsBroken(t *testing.T) {
 			}
 			if !fails(t, func(tb testing.TB) {
 				tb.Helper()
-				test(tb, &leaser{wrong: wrong, leases: map[string]store.Lease{}})
+				test(tb, newLeaser(wrong))
 			}) {
 				t.Errorf("%q found nothing", by)
 			}

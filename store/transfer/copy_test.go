@@ -2,6 +2,7 @@ package transfer_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -201,10 +202,10 @@ func TestCopyThatLosesItsLease(t *testing.T) {
 	target := failingStore{to, func() error {
 		lease, err := from.PeekLease(t.Context(), "shop")
 		if err == nil {
-			err = from.ReleaseLease(t.Context(), lease)
+			err = from.EndHolder(t.Context(), store.Holder{ID: lease.HolderID})
 		}
 		if err == nil {
-			_, err = from.TakeLease(t.Context(), "shop", "another", time.Hour)
+			_, err = from.TakeLease(t.Context(), "shop", store.Holder{ID: rand.Text(), Name: "another"}, time.Hour)
 		}
 		return err
 	}}

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"time"
 
@@ -14,11 +15,11 @@ const (
 	releaseTime = 5 * time.Second // how long the release of a lease may take
 )
 
-// held is the lease of a session. It is renewed until it is released. A nil
-// *held is that of a Store that is no Leaser.
+// held is a holder with the lease of one session. It is renewed until it is
+// released. A nil *held is that of a Store that is no Leaser.
 type held struct {
 	leaser store.Leaser
-	lease  store.Lease // as it was taken: renewal does not look at its Until
+	holder store.Holder
 	stop   context.CancelFunc
 	done   chan struct{} // closed when keep has returned
 }
@@ -29,11 +30,10 @@ func hold(ctx context.Context, st store.Store, session string, lost context.Canc
 	if !ok {
 		return nil, nil
 	}
-	lease, err := leaser.TakeLease(ctx, session, "a copy, "+process.Name(), leaseTime)
-	if err != nil {
+	h := &held{leaser: leaser, holder: store.Holder{ID: rand.Text(), Name: "a copy, " + process.Name()}, done: make(chan struct{})}
+	if _, err := leaser.TakeLease(ctx, session, h.holder, leaseTime); err != nil {
 		return nil, err
 	}
-	h := &held{leaser: leaser, lease: lease, done: make(chan struct{})}
 	ctx, h.stop = context.WithCancel(ctx)
 	go h.keep(ctx, lost)
 	return h, nil
@@ -58,13 +58,13 @@ func (h *held) keep(ctx context.Context, lost context.CancelCauseFunc) {
 	}
 }
 
-// renew fails if another holder has had the session since it was leased,
-// however long ago that was.
+// renew fails if another holder has taken the session since it was leased, however
+// long ago that was.
 func (h *held) renew(ctx context.Context) error {
 	if h == nil {
 		return nil
 	}
-	_, err := h.leaser.RenewLease(ctx, h.lease, leaseTime)
+	_, err := h.leaser.RenewHolder(ctx, h.holder, leaseTime)
 	return err
 }
 
@@ -77,5 +77,5 @@ func (h *held) release(ctx context.Context) {
 	<-h.done
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
-	_ = h.leaser.ReleaseLease(ctx, h.lease) // if this fails the lease expires
+	_ = h.leaser.EndHolder(ctx, h.holder) // if this fails the lease expires
 }

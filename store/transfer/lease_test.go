@@ -2,6 +2,7 @@ package transfer_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"iter"
 	"path/filepath"
@@ -34,10 +35,10 @@ func steal(t *testing.T, st *kv.Store) {
 	t.Helper()
 	lease, err := st.PeekLease(t.Context(), "shop")
 	if err == nil {
-		err = st.ReleaseLease(t.Context(), lease)
+		err = st.EndHolder(t.Context(), store.Holder{ID: lease.HolderID})
 	}
 	if err == nil {
-		_, err = st.TakeLease(t.Context(), "shop", "another", time.Hour)
+		_, err = st.TakeLease(t.Context(), "shop", store.Holder{ID: rand.Text(), Name: "another"}, time.Hour)
 	}
 	if err != nil {
 		t.Error(err)
@@ -62,7 +63,7 @@ func TestCopyKeepsItsLeases(t *testing.T) {
 		err := transfer.Move(t.Context(), lateStore{to, func(context.Context) {
 			<-time.After(time.Hour)
 			for _, st := range []*kv.Store{from, to} {
-				lease, err := st.TakeLease(t.Context(), "shop", "another", time.Hour)
+				lease, err := st.TakeLease(t.Context(), "shop", store.Holder{ID: rand.Text(), Name: "another"}, time.Hour)
 				if _, ok := errors.AsType[*store.BusyError](err); !ok {
 					t.Errorf("another gets the lease: %v, %v", lease, err)
 				}
@@ -75,7 +76,7 @@ func TestCopyKeepsItsLeases(t *testing.T) {
 			t.Errorf("the source has %d sessions", got)
 		}
 		for _, st := range []*kv.Store{from, to} {
-			if _, err := st.TakeLease(t.Context(), "shop", "another", time.Hour); err != nil {
+			if _, err := st.TakeLease(t.Context(), "shop", store.Holder{ID: rand.Text(), Name: "another"}, time.Hour); err != nil {
 				t.Errorf("after the copy: %v", err)
 			}
 		}

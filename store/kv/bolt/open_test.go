@@ -14,6 +14,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/bolt"
 	"github.com/walink/walink/store/storetest"
@@ -311,15 +312,15 @@ func TestNothingIsStoredInAFileThatWasReplaced(t *testing.T) {
 			}
 			defer func() { _ = db.Close() }()
 			st := kv.New(db)
-			lease, err := st.TakeLease(t.Context(), "default", "one", time.Hour)
-			if err != nil {
+			one := store.Holder{ID: "one"}
+			if _, err := st.TakeLease(t.Context(), "default", one, time.Hour); err != nil {
 				t.Fatal(err)
 			}
 			if err := harm(path); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := st.RenewLease(t.Context(), lease, time.Hour); !strings.Contains(remedyOf(err), "estart this program") {
-				t.Errorf("RenewLease: %v, remedy %q", err, remedyOf(err))
+			if _, err := st.RenewHolder(t.Context(), one, time.Hour); !strings.Contains(remedyOf(err), "estart this program") {
+				t.Errorf("RenewHolder: %v, remedy %q", err, remedyOf(err))
 			}
 			if err := st.Check(t.Context()); !strings.Contains(remedyOf(err), "estart this program") {
 				t.Errorf("Check: %v, remedy %q", err, remedyOf(err))

@@ -10,6 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/kvtest"
 	"github.com/walink/walink/store/kv/redis"
@@ -92,7 +93,7 @@ func TestCluster(t *testing.T) {
 			if sessions, err := st.Sessions(t.Context()); err != nil || len(sessions) != 1 || sessions[0].JID != *device.ID {
 				t.Errorf("sessions %v, %v", sessions, err)
 			}
-			if lease, err := st.TakeLease(t.Context(), "default", "one", time.Minute); err != nil || time.Until(lease.Until) <= 0 {
+			if lease, err := st.TakeLease(t.Context(), "default", store.Holder{ID: "one"}, time.Minute); err != nil || time.Until(lease.Until) <= 0 {
 				t.Errorf("lease %+v, %v", lease, err)
 			}
 			if err := st.Check(t.Context()); err != nil {

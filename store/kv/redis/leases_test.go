@@ -1,20 +1,21 @@
 package redis_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/walink/walink/internal/leasetest"
 )
 
 // TestLeases has several programs share the sessions of one server. They are
-// killed, stopped, and cut off from the server, which sees nothing of that. One
-// kill is the default; WALINK_LEASES asks for so many, and for a program that
-// is stopped and one that is cut off for every fourth of them, which takes half
-// a minute each.
+// killed, stopped, and cut off from the server, which sees nothing of that, and the
+// server is restarted. One kill is the default; WALINK_LEASES asks for more.
 func TestLeases(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	config := leasetest.Config{Open: openStore}.Through(t, "unix", s.Socket, func(address string) string {
+	config := leasetest.Config{
+		Open: openStore, Restart: func() error { return s.Crash(context.WithoutCancel(t.Context())) },
+	}.Through(t, "unix", s.Socket, func(address string) string {
 		return "redis://" + address + "/0"
 	})
 	leasetest.Run(t, config.Sized(t))

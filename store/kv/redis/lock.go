@@ -11,9 +11,10 @@ import (
 )
 
 // lockTime is how long the lock of a process that died blocks others. queueTime
-// is how long its place in the queue does.
+// is how long its place in the queue does. Both together are shorter than what a holder of
+// leases survives without a renewal.
 const (
-	lockTime  = 10 * time.Second
+	lockTime  = 5 * time.Second
 	queueTime = 2 * time.Second
 )
 

@@ -55,12 +55,12 @@ func TestTheLockIsRenewed(t *testing.T) {
 	db := s.open(t, "walink")
 	t.Cleanup(func() { _ = db.Close() })
 	err := db.Txn(t.Context(), true, func(tx kv.Tx) error {
-		s.cli(t, "pexpire", "{walink}:lock", "6000")
+		s.cli(t, "pexpire", "{walink}:lock", "3000")
 		ticker := time.NewTicker(50 * time.Millisecond)
 		defer ticker.Stop()
 		for range 100 {
 			<-ticker.C
-			if left, _ := strconv.Atoi(s.cli(t, "pttl", "{walink}:lock")); left > 6000 {
+			if left, _ := strconv.Atoi(s.cli(t, "pttl", "{walink}:lock")); left > 3000 {
 				return tx.Set([]byte("a"), []byte("1"))
 			}
 		}

@@ -56,7 +56,7 @@
 // until they notice: choose "always".
 //
 // While the server is down, calls fail; they work again once the server is up.
-// After a crash of the server, calls that write may have to wait ten seconds
+// After a crash of the server, calls that write may have to wait five seconds
 // for a lock. If the disk of the server is full, a server with "everysec"
 // refuses to write, and one with "always" stops, until there is room. TestCrash
 // kills a writing program, and TestCrashOfTheServer the server under load,
@@ -69,7 +69,7 @@
 // Transactions of one process that wait for each other share the lock and one
 // commit. Processes get the lock in the order in which they asked. A process
 // renews the lock as long as its transaction runs. If the process dies, the
-// lock ends after ten seconds. A process that was stopped for longer gets an
+// lock ends after five seconds. A process that was stopped for longer gets an
 // error that wraps [ErrLockLost], and has stored nothing. If the network fails
 // during a commit, the package sends the commit again, which does no harm; if
 // there is still no answer, the error says that the outcome is not known.
