@@ -40,7 +40,7 @@ type Config struct {
 	Intact func() error
 	// Purge removes from the log of the database what was deleted, and returns
 	// false if it could not. A Keeper calls Purge after the first transaction, after
-	// each one that has deleted a device, and after all others until Purge returns
+	// each one that has deleted a device or an entry, and after all others until Purge returns
 	// true. Purge is nil if the log is none of the Keeper's business.
 	Purge func(ctx context.Context) bool
 	// Snapshot begins a transaction for long reads. It sees one state of the
@@ -49,18 +49,19 @@ type Config struct {
 }
 
 // Keeper implements [store.Store] except Close, [store.Ledger], [store.Leaser],
-// [transfer.Exporter] and [transfer.Importer].
+// [store.Registry], [transfer.Exporter] and [transfer.Importer].
 type Keeper struct {
 	db        *dbutil.Database
 	container *sqlstore.Container
 	config    Config
-	deletions atomic.Int64 // how many devices were deleted, and one for a Keeper before this one
+	deletions atomic.Int64 // how many devices and entries were deleted, and one for a Keeper before this one
 	purged    atomic.Int64 // how many of them Purge has removed from the log
 }
 
 var (
 	_ store.Ledger      = (*Keeper)(nil)
 	_ store.Leaser      = (*Keeper)(nil)
+	_ store.Registry    = (*Keeper)(nil)
 	_ transfer.Exporter = (*Keeper)(nil)
 	_ transfer.Importer = (*Keeper)(nil)
 )
@@ -109,7 +110,7 @@ func (k *Keeper) txn(ctx context.Context, fn func(ctx context.Context) error) er
 	return nil
 }
 
-// Purge calls purge if a device was deleted since a purge last returned true.
+// Purge calls purge if a device or an entry was deleted since a purge last returned true.
 func Purge(k *Keeper, purge func() bool) {
 	// Read before purge, so that a deletion during the purge leads to the next one.
 	if n := k.deletions.Load(); k.config.Purge != nil && n != k.purged.Load() && purge() {

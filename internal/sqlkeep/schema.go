@@ -66,6 +66,10 @@ ALTER TABLE walink_lease DROP COLUMN until;
 ALTER TABLE walink_lease DROP COLUMN renewed;
 ALTER TABLE walink_lease DROP COLUMN mark;
 ALTER TABLE walink_lease DROP COLUMN doubt;
+CREATE TABLE walink_entry (
+	session NAME  NOT NULL PRIMARY KEY,
+	value   BYTEA NOT NULL
+);
 `
 
 // UpgradeTable returns the migrations of walink's tables.
@@ -85,7 +89,7 @@ func UpgradeTable() dbutil.UpgradeTable {
 		WithRaw(1, 2, 1, "Refusals of pairing codes", dbutil.TxnModeOn, migrate(schemaV2)).
 		WithRaw(2, 3, 1, "Leases", dbutil.TxnModeOn, migrate(schemaV3)).
 		WithRaw(3, 4, 1, "When a lease was renewed", dbutil.TxnModeOn, migrate(schemaV4)).
-		WithRaw(4, 5, 5, "Leases of holders", dbutil.TxnModeOn, migrate(schemaV5)).
+		WithRaw(4, 5, 5, "Leases of holders, and entries", dbutil.TxnModeOn, migrate(schemaV5)).
 		Finish()
 }
 

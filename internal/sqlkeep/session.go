@@ -87,57 +87,51 @@ func (k *Keeper) Sessions(ctx context.Context) ([]store.Session, error) {
 		FROM walink_session s JOIN whatsmeow_device d ON d.jid=s.jid
 		ORDER BY s.name
 	`)
+	return list(k, "list sessions", scanSession, rows, err)
+}
+
+// list reads rows, each of which belongs to a session. If some are damaged, list
+// returns the others and an error that names the sessions of the damaged ones.
+func list[T any](
+	k *Keeper, op string, scan func(row dbutil.Scannable) (session string, item T, err error), rows dbutil.Rows, err error,
+) ([]T, error) {
+	var whole []T
 	var bad []error
-	sessions, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (listed, error) {
-		s, broken, err := scanSession(row)
-		bad = append(bad, broken)
-		return listed{s, broken == nil}, err
-	}, err).AsList()
-	if err != nil {
-		return nil, k.config.Fail("list sessions", err)
-	}
-	var whole []store.Session
-	for _, s := range sessions {
-		if s.whole {
-			whole = append(whole, s.Session)
+	err = dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (struct{}, error) {
+		session, item, err := scan(row)
+		if err == nil {
+			whole = append(whole, item)
+		} else if err = damaged(err); errors.Is(err, store.ErrDamaged) {
+			bad = append(bad, fmt.Errorf("session %q: %w", session, err))
+			err = nil
 		}
+		return struct{}{}, err
+	}, err).Iter(func(struct{}) (bool, error) { return true, nil })
+	if err != nil {
+		return nil, k.config.Fail(op, err)
 	}
 	if err := redact.Join(bad...); err != nil {
-		return whole, k.config.Fail("list sessions", err)
+		return whole, k.config.Fail(op, err)
 	}
 	return whole, nil
 }
 
-// listed is a session, and whether all of it was readable.
-type listed struct {
-	store.Session
-	whole bool
-}
-
-// scanSession reads a session. If part of it cannot be read, scanSession
-// returns the rest of the session, with its name, and the reason in broken.
-func scanSession(row dbutil.Scannable) (session store.Session, broken, err error) {
+// scanSession reads a session. The name is known even if the rest cannot be read.
+func scanSession(row dbutil.Scannable) (session string, found store.Session, err error) {
 	var linkedAt int64
 	var name []byte
 	var jid, lid sql.NullString
-	err = row.Scan(&name, &jid, &lid, &linkedAt)
-	session.Name, session.LinkedAt = string(name), time.UnixMilli(linkedAt).UTC()
-	if err != nil {
-		if err = damaged(err); errors.Is(err, store.ErrDamaged) {
-			return session, fmt.Errorf("session %q: %w", session.Name, err), nil
-		}
-		return session, nil, err
+	if err := row.Scan(&name, &jid, &lid, &linkedAt); err != nil {
+		return string(name), found, err
 	}
-	var errJID, errLID error
-	session.JID, errJID = parseJID(jid.String)
-	session.LID, errLID = parseJID(lid.String)
-	switch {
-	case errJID != nil:
-		broken = fmt.Errorf("session %q: %w: its JID cannot be read", session.Name, store.ErrDamaged)
-	case errLID != nil:
-		broken = fmt.Errorf("session %q: %w: its LID cannot be read", session.Name, store.ErrDamaged)
+	found.Name, found.LinkedAt = string(name), time.UnixMilli(linkedAt).UTC()
+	if found.JID, err = parseJID(jid.String); err != nil {
+		return found.Name, found, fmt.Errorf("%w: its JID cannot be read", store.ErrDamaged)
 	}
-	return session, broken, nil
+	if found.LID, err = parseJID(lid.String); err != nil {
+		return found.Name, found, fmt.Errorf("%w: its LID cannot be read", store.ErrDamaged)
+	}
+	return found.Name, found, nil
 }
 
 // parseJID reads a column, which is empty if there is no JID.

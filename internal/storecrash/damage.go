@@ -3,6 +3,7 @@ package storecrash
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -121,6 +122,49 @@ func Damage(t *testing.T, sql SQL) {
 				t.Errorf("the other session suffers: %v", err)
 			}
 		})
+	}
+	t.Run("an entry that is too long", func(t *testing.T) {
+		t.Parallel()
+		st := sql.Open(t)
+		damageEntry(t, st, func() { sql.Set(t, st, "walink_entry", "value", "session='one'", make([]byte, store.MaxEntry+1)) })
+	})
+}
+
+// damageEntry stores entries of two sessions, and calls damage for that of the session
+// "one". Its errors must be as those of other damage, the other entry must not be
+// affected, and storing and deleting the entry must repair it.
+func damageEntry(t *testing.T, st store.Store, damage func()) {
+	t.Helper()
+	const secret = "what the program keeps"
+	registry, ok := st.(store.Registry)
+	if !ok {
+		t.Fatalf("%T is no Registry", st)
+	}
+	put := func(session string) error {
+		return registry.PutEntry(t.Context(), store.Entry{Session: session, Value: []byte(secret)})
+	}
+	for entries, repair := range []func() error{func() error { return registry.DeleteEntry(t.Context(), "one") }, func() error { return put("one") }} {
+		if err := errors.Join(put("one"), put("two")); err != nil {
+			t.Fatal(err)
+		}
+		damage()
+		_, err := registry.Entry(t.Context(), "one")
+		all, listErr := registry.Entries(t.Context())
+		if len(all) != 1 || all[0].Session != "two" || string(all[0].Value) != secret {
+			t.Errorf("Entries: %q, want the other one", all)
+		}
+		for _, err := range []error{err, listErr} {
+			damaged(t, err)
+			if text := fmt.Sprint(err); !strings.Contains(text, "one") || strings.Contains(text, secret[:5]) {
+				t.Errorf("%v, want the session, and not the value", err)
+			}
+		}
+		if err := repair(); err != nil {
+			t.Error(err)
+		}
+		if all, err := registry.Entries(t.Context()); err != nil || len(all) != 1+entries {
+			t.Errorf("Entries after the repair: %d, %v, want %d", len(all), err, 1+entries)
+		}
 	}
 }
 

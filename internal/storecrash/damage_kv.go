@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -70,6 +71,24 @@ func DamageKV(t *testing.T, db, above kv.DB) {
 	}
 	if err := st.Delete(t.Context(), "one"); err != nil {
 		t.Errorf("Delete: %v", err)
+	}
+	clear(before)
+	for _, session := range []string{"two", "one"} {
+		maps.Copy(before, dump(t, db))
+		if err := st.PutEntry(t.Context(), store.Entry{Session: session}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key := range dump(t, db) {
+		if _, of := before[key]; of {
+			continue
+		}
+		for cut := range 3 {
+			damageEntry(t, st, func() {
+				value := dump(t, db)[key]
+				set(t, db, key, value[:[]int{1, len(value) / 2, len(value) - 1}[cut]])
+			})
+		}
 	}
 	if err := st.Close(); err != nil {
 		t.Error(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"testing"
 
 	wastore "go.mau.fi/whatsmeow/store"
@@ -44,6 +45,9 @@ func (b *book) examine(t *testing.T, st store.Store) {
 	}
 	for number := range writers {
 		b.examineWriter(t, number, device(writerName(number)))
+		if registry, ok := st.(store.Registry); ok {
+			b.examineEntry(t, number, registry)
+		}
 	}
 	for number := range linkers {
 		b.examineLink(t, number, device(linkerName(number)))
@@ -101,6 +105,18 @@ func (b *book) examineWriter(t *testing.T, number int, device *wastore.Device) {
 		if stored != secrets && (stored != 0 || b.rounds[number][r]) {
 			t.Errorf("%s: round %d has %d of %d message secrets", writerName(number), r, stored, secrets)
 		}
+	}
+}
+
+func (b *book) examineEntry(t *testing.T, number int, registry store.Registry) {
+	t.Helper()
+	entry, err := registry.Entry(t.Context(), writerName(number))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	round := roundOf(entry.Value)
+	if round < b.last[number] || round > 0 && !bytes.Equal(entry.Value, sessionOf(round)) {
+		t.Errorf("%s: the entry has %d bytes of round %d, and it reported %d", writerName(number), len(entry.Value), round, b.last[number])
 	}
 }
 

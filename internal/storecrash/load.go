@@ -45,7 +45,8 @@ func (l *load) steps() (steps []func(ctx context.Context) error) {
 func (l *load) sayf(format string, args ...any) error { return l.say(fmt.Sprintf(format, args...)) }
 
 // write does what a message does: it changes the Signal sessions and the
-// identity of a contact in one transaction, and stores secrets of messages.
+// identity of a contact in one transaction, and stores secrets of messages. Then it
+// stores an entry.
 func (l *load) write(ctx context.Context, number int) error {
 	device, err := l.st.Device(ctx, writerName(number))
 	if err != nil {
@@ -77,6 +78,11 @@ func (l *load) write(ctx context.Context, number int) error {
 	}
 	if err := device.MsgSecrets.PutMessageSecrets(ctx, secretsOf(round)); err != nil {
 		return err
+	}
+	if registry, ok := l.st.(store.Registry); ok {
+		if err := registry.PutEntry(ctx, store.Entry{Session: writerName(number), Value: sessionOf(round)}); err != nil {
+			return err
+		}
 	}
 	return l.sayf("round %d %d", number, round)
 }

@@ -4,7 +4,7 @@
 //
 // [Kill] kills a program that writes, and [Restart] the server that a program
 // writes to. The load is the same. Several goroutines write what a message
-// changes in one DoDecryptionTxn, and secrets of messages. They link sessions
+// changes in one DoDecryptionTxn, secrets of messages, and entries. They link sessions
 // with the 812 prekeys of a first login in one commit, and delete them again.
 // They report what is stored once the call has returned. Afterwards the tests
 // require:

@@ -1,7 +1,7 @@
 // Package kv keeps links in a key-value database. Use it for any database that
 // is not SQL. A [DB] is one method, and its transaction has four more. [New]
 // makes a whole walink Store of a DB, with all of whatsmeow's interfaces, the
-// ledger of pairing codes, and leases.
+// ledger of pairing codes, leases, and the registry of entries.
 //
 //	st := kv.New(memory.New())
 //	defer st.Close()
@@ -16,7 +16,8 @@
 //
 // A DB holds the keys of WhatsApp accounts' companion devices, their contacts
 // and the secrets of their messages. Whoever can read the keys can read and
-// write messages as those accounts. Without [Encrypt] everything is stored in
+// write messages as those accounts. A DB also holds what the program keeps for
+// its sessions ([store.Registry]). Without [Encrypt] everything is stored in
 // clear.
 //
 // # What a crash may lose
@@ -53,11 +54,12 @@
 // hash.
 //
 //	f                                 the version of the layout: 2
-//	s 0 session                       the entry of a session
-//	j 0 JID                           the same entry
+//	s 0 session                       the name and the device of a session
+//	j 0 JID                           the same
 //	d device                          the device; its name is random and used once
 //	l LID user                        the user of the phone number
 //	n phone number user               the user of the LID
+//	e 0 session                       the store.Entry of a session
 //	h holder                          the holder of leases, unless it was ended
 //	o 0 session                       the last lease
 //	p 0 number                        pairing codes and refusals

@@ -53,15 +53,53 @@ func TestNothingCanBeReadWithoutTheKey(t *testing.T) {
 	if _, err := st.TakeLease(t.Context(), "one", holder("the holder"), 0); err != nil {
 		t.Fatal(err)
 	}
+	if err := st.PutEntry(t.Context(), store.Entry{Session: "one", Value: []byte("the value")}); err != nil {
+		t.Fatal(err)
+	}
 	for key, value := range dump(t, db) {
 		for _, word := range []string{
-			"one", "5511987654321", "4915112345678", "Ana", "the session", "the holder", "android",
+			"the value", "one", "5511987654321", "4915112345678", "Ana", "the session", "the holder", "android",
 			"session", "contact", string(one.NoiseKey.Priv[:]), string(one.AdvSecretKey), string(one.Account.Details),
 		} {
 			if strings.Contains(key, word) || strings.Contains(value, word) {
 				t.Errorf("%q stands in %q", word, key)
 			}
 		}
+	}
+}
+
+func TestSealedEntryOpensOnlyForItsSession(t *testing.T) {
+	t.Parallel()
+	db := keep{memory.New()}
+	st := reopen(t, kv.Encrypt(db, kv.NewKey()))
+	if err := st.PutEntry(t.Context(), store.Entry{Session: "gone"}); err != nil {
+		t.Fatal(err)
+	}
+	before := dump(t, db)
+	for _, session := range []string{"one", "two"} {
+		if err := st.PutEntry(t.Context(), store.Entry{Session: session, Value: []byte("of " + session)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var keys []string
+	stored := dump(t, db)
+	for key := range stored {
+		if _, of := before[key]; !of {
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) != 2 {
+		t.Fatalf("%d keys, want one for each entry", len(keys))
+	}
+	damage(t, db, keys[0], stored[keys[1]])
+	damage(t, db, keys[1], stored[keys[0]])
+	for _, session := range []string{"one", "two"} {
+		if entry, err := st.Entry(t.Context(), session); !errors.Is(err, kv.ErrDamaged) {
+			t.Errorf("Entry of %q: %q, %v, want ErrDamaged", session, entry.Value, err)
+		}
+	}
+	if all, err := st.Entries(t.Context()); !errors.Is(err, kv.ErrDamaged) || len(all) != 1 {
+		t.Errorf("Entries: %q, %v, want the third and ErrDamaged", all, err)
 	}
 }
 

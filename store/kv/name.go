@@ -14,6 +14,7 @@ import (
 // [Encrypt], a scan covers the whole parts of its prefix.
 const (
 	spaceDevice  = "d"     // device id: the device itself
+	spaceEntry   = "e\x00" // session name: its store.Entry
 	spaceFormat  = "f"     // the version of the layout
 	spaceHolder  = "h"     // holder ID: the holder of leases
 	spaceJID     = "j\x00" // JID: the id and the session of its device

@@ -104,28 +104,38 @@ func (s *Store) Device(ctx context.Context, session string) (*wastore.Device, er
 // entry is damaged, Sessions returns the others and an error that names its
 // key.
 func (s *Store) Sessions(ctx context.Context) ([]store.Session, error) {
-	var sessions []store.Session
+	sessions, err := list(ctx, s, "sessions", spaceSession, func(key, value []byte) (store.Session, error) {
+		e, err := decodeEntry(key, value)
+		return store.Session{Name: e.name, JID: e.jid, LID: e.lid, LinkedAt: time.UnixMilli(e.linkedAt).UTC()}, err
+	})
+	slices.SortFunc(sessions, func(a, b store.Session) int { return strings.Compare(a.Name, b.Name) })
+	return sessions, err
+}
+
+// list reads all values of a space. If some are damaged, list returns the others
+// and an error that names the keys of the damaged ones.
+func list[T any](ctx context.Context, s *Store, what, space string, read func(key, value []byte) (T, error)) ([]T, error) {
+	var all []T
 	var bad []error
 	err := s.txn(ctx, false, func(tx Tx) error {
-		sessions, bad = nil, nil
-		return tx.Scan([]byte(spaceSession), func(key, value []byte) error {
-			e, err := decodeEntry(key, value)
+		all, bad = nil, nil
+		return tx.Scan([]byte(space), func(key, value []byte) error {
+			item, err := read(key, value)
 			if err != nil {
 				bad = append(bad, err)
 				return nil
 			}
-			sessions = append(sessions, store.Session{Name: e.name, JID: e.jid, LID: e.lid, LinkedAt: time.UnixMilli(e.linkedAt).UTC()})
+			all = append(all, item)
 			return nil
 		})
 	})
 	if err != nil && !errors.Is(err, ErrDamaged) {
-		return nil, redact.Errorf("kv: list sessions in %s: %w", s.title(), err)
+		return nil, redact.Errorf("kv: list %s in %s: %w", what, s.title(), err)
 	}
 	if err := redact.Join(append(bad, err)...); err != nil {
-		return sessions, fmt.Errorf("kv: list sessions in %s: %w", s.title(), err)
+		return all, fmt.Errorf("kv: list %s in %s: %w", what, s.title(), err)
 	}
-	slices.SortFunc(sessions, func(a, b store.Session) int { return strings.Compare(a.Name, b.Name) })
-	return sessions, nil
+	return all, nil
 }
 
 // byJID returns the entry of the device with a JID, with an empty id if there

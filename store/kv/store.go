@@ -17,8 +17,8 @@ import (
 )
 
 // Store keeps sessions in a [DB]. It implements [store.Store], [store.Ledger],
-// [store.Leaser], [store.Checker], [transfer.Exporter] and [transfer.Importer].
-// It is safe for concurrent use. Use [New].
+// [store.Leaser], [store.Registry], [store.Checker], [transfer.Exporter] and
+// [transfer.Importer]. It is safe for concurrent use. Use [New].
 type Store struct {
 	db    DB
 	known atomic.Bool // the DB was found to have walink's layout
@@ -33,6 +33,7 @@ var (
 	_ store.Ledger      = (*Store)(nil)
 	_ store.Checker     = (*Store)(nil)
 	_ store.Leaser      = (*Store)(nil)
+	_ store.Registry    = (*Store)(nil)
 	_ transfer.Exporter = (*Store)(nil)
 	_ transfer.Importer = (*Store)(nil)
 )

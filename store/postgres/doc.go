@@ -25,7 +25,8 @@
 // # What the database holds, and its danger
 //
 // The database holds the keys of WhatsApp accounts' companion devices, their
-// contacts and the secrets of their messages. They are not encrypted: whoever
+// contacts and the secrets of their messages. The database also holds what the
+// program keeps for its sessions ([store.Registry]). Nothing is encrypted: whoever
 // can read the tables, a backup or a replica can read and write messages as
 // those accounts. Give the program its own database and role. Check warns if
 // another role owns the tables or may use them, also as a member of such a role, of a

@@ -12,7 +12,7 @@ func TestLeasesOfOlderProgramsStayInForce(t *testing.T) {
 	t.Parallel()
 	s := running(t)
 	database := s.database(t)
-	err := s.exec(t.Context(), database, `DROP TABLE walink_holder`, `DROP TABLE walink_lease`, `
+	err := s.exec(t.Context(), database, `DROP TABLE walink_entry`, `DROP TABLE walink_holder`, `DROP TABLE walink_lease`, `
 		CREATE TABLE walink_lease (
 			session BYTEA NOT NULL PRIMARY KEY, holder BYTEA NOT NULL, token BIGINT NOT NULL, since BIGINT NOT NULL, until BIGINT NOT NULL,
 			mark TEXT NOT NULL, doubt BIGINT NOT NULL, renewed BIGINT NOT NULL DEFAULT 0

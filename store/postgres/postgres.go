@@ -46,6 +46,7 @@ var (
 	_ store.Store       = (*Store)(nil)
 	_ store.Ledger      = (*Store)(nil)
 	_ store.Leaser      = (*Store)(nil)
+	_ store.Registry    = (*Store)(nil)
 	_ transfer.Exporter = (*Store)(nil)
 	_ transfer.Importer = (*Store)(nil)
 	_ store.Checker     = (*Store)(nil)

@@ -38,8 +38,9 @@ func TestDamage(t *testing.T) {
 func TestDamageOfSQLite(t *testing.T) {
 	t.Parallel()
 	for name, statement := range map[string]string{
-		"a time that is none": "UPDATE walink_session SET linked_at='soon' WHERE name='one'",
-		"half a pair":         "INSERT INTO whatsmeow_lid_map (lid, pn) VALUES (NULL, '491')",
+		"a time that is none":   "UPDATE walink_session SET linked_at='soon' WHERE name='one'",
+		"an entry that is text": "INSERT INTO walink_entry (session, value) VALUES ('one', 'text')",
+		"half a pair":           "INSERT INTO whatsmeow_lid_map (lid, pn) VALUES (NULL, '491')",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

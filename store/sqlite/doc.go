@@ -18,7 +18,8 @@
 // owner alone (mode 0600), and takes access to an existing file away from
 // everybody else. SQLite gives the same mode to walink.db-wal and walink.db-shm
 // next to it. Keep the file out of repositories, images and shared folders, and
-// protect backups like the file. A number for which a pairing code was
+// protect backups like the file. The file also holds what the program keeps for
+// its sessions ([store.Registry]). A number for which a pairing code was
 // requested stays in the file for a day, and then until the next code is
 // requested or the file is opened again.
 //
@@ -33,7 +34,8 @@
 // SQLite overwrites with zeros what is deleted or replaced (secure_delete).
 // After a device was deleted, by Delete, [transfer.Move] or the end of its
 // link, the Store also empties the -wal file, so that the keys are in none of
-// the three files. If another process reads an old state of the database at that
+// the three files. So it does after DeleteEntry, for all values that the entry
+// had. If another process reads an old state of the database at that
 // time, as a backup does, the -wal file keeps the keys, and the Store empties it
 // after its next transaction, such as the renewal of a lease, or in Close or the
 // next Open. Four things stay: what a program without this setting has deleted,

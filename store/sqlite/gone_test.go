@@ -12,8 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"go.mau.fi/whatsmeow/store"
+	wastore "go.mau.fi/whatsmeow/store"
 
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/sqlite"
@@ -23,7 +24,7 @@ import (
 
 // keysOf links a session, stores what changes while messages come in, and returns
 // every secret that was ever stored.
-func keysOf(t *testing.T, st *sqlite.Store) (device *store.Device, secrets map[string][]byte) {
+func keysOf(t *testing.T, st *sqlite.Store) (device *wastore.Device, secrets map[string][]byte) {
 	t.Helper()
 	device = storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
 	secrets = map[string][]byte{
@@ -73,16 +74,16 @@ func left(t *testing.T, path string, secrets map[string][]byte) (names []string)
 
 func TestKeysThatWereDeletedOrMovedAreGoneFromTheFiles(t *testing.T) {
 	t.Parallel()
-	for name, remove := range map[string]func(*testing.T, *sqlite.Store, *store.Device) error{
-		"Delete": func(t *testing.T, st *sqlite.Store, _ *store.Device) error {
+	for name, remove := range map[string]func(*testing.T, *sqlite.Store, *wastore.Device) error{
+		"Delete": func(t *testing.T, st *sqlite.Store, _ *wastore.Device) error {
 			t.Helper()
 			return st.Delete(t.Context(), "default")
 		},
-		"Move": func(t *testing.T, st *sqlite.Store, _ *store.Device) error {
+		"Move": func(t *testing.T, st *sqlite.Store, _ *wastore.Device) error {
 			t.Helper()
 			return transfer.Move(t.Context(), kv.New(kv.Encrypt(memory.New(), kv.NewKey())), st)
 		},
-		"an end of the link": func(t *testing.T, _ *sqlite.Store, device *store.Device) error {
+		"an end of the link": func(t *testing.T, _ *sqlite.Store, device *wastore.Device) error {
 			t.Helper()
 			return device.Delete(t.Context())
 		},
@@ -107,6 +108,30 @@ func TestKeysThatWereDeletedOrMovedAreGoneFromTheFiles(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestEntriesThatWereDeletedAreGoneFromTheFiles(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "walink.db")
+	st := open(t, path)
+	secrets := map[string][]byte{}
+	for i := range 20 { // of different lengths, as above
+		value := make([]byte, 50+i*3700%20_000)
+		_, _ = rand.Read(value)
+		secrets[fmt.Sprint("value ", i)] = value
+		if err := st.PutEntry(t.Context(), store.Entry{Session: "default", Value: value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found := left(t, path, secrets); len(found) == 0 {
+		t.Fatal("no value is found while it is stored")
+	}
+	if err := st.DeleteEntry(t.Context(), "default"); err != nil {
+		t.Fatal(err)
+	}
+	if found := left(t, path, secrets); len(found) > 0 {
+		t.Errorf("%d are left: %q", len(found), found[:min(5, len(found))])
 	}
 }
 

@@ -87,7 +87,7 @@ func TestLeasesOfOlderProgramsStayInForce(t *testing.T) {
 			columns += ", renewed BIGINT NOT NULL DEFAULT 0"
 		}
 		execSQL(t, open(t, path), `
-			DROP TABLE walink_holder; DROP TABLE walink_lease;
+			DROP TABLE walink_entry; DROP TABLE walink_holder; DROP TABLE walink_lease;
 			CREATE TABLE walink_lease (session TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, token BIGINT NOT NULL, since BIGINT NOT NULL`+columns+`);
 			INSERT INTO walink_lease (session, holder, token, since, until, mark, doubt) VALUES
 				('default', 'one', 7, 1000, 1e15, '', 0), ('over', 'one', 8, 1000, 2000, '', 0), ('released', 'one', 9, 1000, -1, '', 0);

@@ -263,8 +263,8 @@ func TestOpenRefusesAndLeavesAlone(t *testing.T) {
 		{name: "newer whatsmeow", make: execute(newer), reason: "whatsmeow_version is 99", is: dbutil.ErrUnsupportedDatabaseVersion},
 		{name: "newer whatsmeow in WAL mode", make: execute("PRAGMA journal_mode=WAL", newer), reason: "whatsmeow_version is 99", is: dbutil.ErrUnsupportedDatabaseVersion},
 		{name: "newer walink", make: execute(
-			"CREATE TABLE walink_version (version INTEGER, compat INTEGER)", "INSERT INTO walink_version VALUES (7, 6)",
-		), reason: "walink_version is 7, which needs a program that knows 6", is: dbutil.ErrUnsupportedDatabaseVersion},
+			"CREATE TABLE walink_version (version INTEGER, compat INTEGER)", "INSERT INTO walink_version VALUES (99, 99)",
+		), reason: "walink_version is 99, which needs a program that knows 99", is: dbutil.ErrUnsupportedDatabaseVersion},
 		{name: "locked", make: locked("BEGIN EXCLUSIVE"), reason: "database is locked", code: 5},
 		{name: "locked in WAL mode", make: locked("PRAGMA journal_mode=WAL", "BEGIN IMMEDIATE"), reason: "database is locked", code: 5},
 	} {

@@ -34,6 +34,7 @@ func RunCopy(t *testing.T, open func(t *testing.T) (to, from store.Store)) {
 		"Move leaves one":                                   copyMove,
 		"sessions are chosen by name, and one is not there": copyNamed,
 		"the LID map of the target stays":                   copyLIDs,
+		"the entry of a session goes along":                 copyEntries,
 	} {
 		t.Run("Copy: "+name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,9 @@ import (
 // failures.
 var LeaseCases = leaseCases
 
+// RegistryCases returns the cases of a Registry, likewise.
+var RegistryCases = registryCases
+
 // Compare makes the calls of one comparison with sqlstore, and not fewer under
 // the race detector. It stops at the first difference.
 func Compare(t *testing.T, name string, st store.Store, seed uint64) error {

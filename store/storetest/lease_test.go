@@ -251,6 +251,8 @@ type recorder struct {
 	failed atomic.Bool
 }
 
+func (r *recorder) Error(...any) { r.failed.Store(true) }
+
 func (r *recorder) Errorf(string, ...any) { r.failed.Store(true) }
 
 func (r *recorder) Fatalf(string, ...any) {

@@ -8,7 +8,9 @@
 //	}
 //
 // The names of the subtests begin with the clause in the documentation of
-// [store.Store]. An optional interface is tested if the Store has it.
+// [store.Store]. An optional interface ([store.Ledger], [store.Leaser],
+// [store.Registry], [store.Checker], and those of package transfer) is tested if
+// the Store has it.
 //
 // The suite compares whatsmeow's stores of the devices with whatsmeow's own
 // sqlstore: it makes random sequences of calls to both, whose answers must be
@@ -94,6 +96,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store, opts ...Option) {
 	}
 	runCases(t, opened, o)
 	runLease(t, opened, reopened)
+	runRegistry(t, opened, reopened)
 	RunCopy(t, func(t *testing.T) (to, from store.Store) {
 		t.Helper()
 		return open(t), open(t)

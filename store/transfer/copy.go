@@ -67,6 +67,10 @@ func LoginOnly() CopyOption { return func(c *copying) { c.loginOnly = true } }
 // other connects, and one cannot decrypt what the other has received. [Move]
 // leaves a single copy.
 //
+// If both Stores are a [store.Registry], Copy stores the entry of a session in the
+// target after the session, unless the target has one. Entries of names that have
+// no device are not copied.
+//
 // The history of pairing code requests ([store.Ledger]) does not belong to a
 // session, and is not copied. Leases are not copied either.
 func Copy(ctx context.Context, to, from store.Store, opts ...CopyOption) error {
@@ -78,6 +82,9 @@ func Copy(ctx context.Context, to, from store.Store, opts ...CopyOption) error {
 // deletion fails, the error says so and both Stores have the session; another
 // Move finishes the work. If both Stores turn out to have the same database, Move
 // fails and deletes nothing.
+//
+// Move also deletes the entry of the session from the source, unless the target had
+// another value for it. If one of the Stores is no [store.Registry], the entry stays.
 //
 // Only store/sqlite removes the bytes of the keys from its files. The files of
 // bolt, the tables and the log of PostgreSQL, and the append-only file of Redis
@@ -220,12 +227,22 @@ func (c *copying) session(ctx context.Context, name string) (err error) {
 	default:
 		err = c.login(ctx, existing, device, source)
 	}
-	if err != nil || !c.remove {
+	if err != nil {
 		return err
+	}
+	entered, err := c.entry(ctx, name)
+	if err != nil {
+		return fmt.Errorf("the target has the session, but not its entry: %w", err)
+	}
+	if !c.remove {
+		return nil
 	}
 	// If another holder has had one of the leases since, it may have changed
 	// the session there: the source may be the better copy, or the only one.
 	err = errors.Join(source.renew(ctx), target.renew(ctx))
+	if err == nil && entered != nil {
+		err = entered.DeleteEntry(ctx, name)
+	}
 	if err == nil {
 		err = c.from.Delete(ctx, name)
 	}
@@ -233,6 +250,30 @@ func (c *copying) session(ctx context.Context, name string) (err error) {
 		return fmt.Errorf("the target has the session, but the source still has it too: %w", err)
 	}
 	return nil
+}
+
+// entry copies the entry of a session, if there is one and the target has none. It
+// returns the source if both Stores have the same entry then.
+func (c *copying) entry(ctx context.Context, name string) (store.Registry, error) {
+	from, readable := c.from.(store.Registry)
+	to, writable := c.to.(store.Registry)
+	if !readable || !writable {
+		return nil, nil
+	}
+	entry, err := from.Entry(ctx, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	there, err := to.Entry(ctx, name)
+	if errors.Is(err, store.ErrNotFound) {
+		there, err = entry, to.PutEntry(ctx, entry)
+	}
+	if err != nil || !bytes.Equal(there.Value, entry.Value) {
+		return nil, err
+	}
+	return from, nil
 }
 
 var errNoDevice = errors.New("the store returned nil for a device")
