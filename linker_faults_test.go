@@ -153,38 +153,6 @@ func TestConnectionThatTheServerRefuses(t *testing.T) {
 	}
 }
 
-func TestLinkOvercomesTroubleAtEveryStage(t *testing.T) {
-	t.Parallel()
-	stages := []walinktest.Stage{
-		walinktest.StageUpgrade, walinktest.StageHandshake, walinktest.StagePairDevice, walinktest.StageCompanionHello,
-		walinktest.StagePrimaryHello, walinktest.StageCompanionFinish, walinktest.StagePairSuccess,
-		walinktest.StagePairDeviceSign, walinktest.StageLoginReconnect, walinktest.StageLogin, walinktest.StageAfterLogin,
-	}
-	for _, stage := range stages {
-		for name, action := range map[string]walinktest.Action{
-			"drop": walinktest.Drop(), "silence": walinktest.Silence(),
-			"503": walinktest.Refuse(503), "stream error": walinktest.StreamError(500, ""),
-		} {
-			t.Run(string(stage)+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				rig.Bubble(t, func(t *testing.T) {
-					settings := walink.Settings{CodeBudget: 10}
-					switch stage {
-					case walinktest.StageCompanionHello, walinktest.StagePrimaryHello, walinktest.StageCompanionFinish:
-						settings.Phone, settings.LinkingMode = rig.Number, walink.ModePairing
-					default:
-					}
-					r := rig.New(t, settings)
-					r.Server.Script(stage, action)
-					r.Link(t.Context())
-					r.TakeUntilLinked()
-					r.CheckUsable()
-				})
-			})
-		}
-	}
-}
-
 func TestPains17FirstPairingFailsAndTheSecondLinks(t *testing.T) {
 	t.Parallel()
 	for name, action := range map[string]walinktest.Action{

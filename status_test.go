@@ -21,7 +21,7 @@ import (
 // Whatever happens, Status is what the events so far say.
 func TestStatusIsTheFoldOfTheEvents(t *testing.T) {
 	t.Parallel()
-	for range 16 {
+	for range 8 {
 		seed := rand.Uint64()
 		t.Run("", func(t *testing.T) {
 			t.Parallel()

@@ -10,7 +10,6 @@ import (
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/kvtest"
-	"github.com/walink/walink/store/kv/memory"
 	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/store/storetest"
 )
@@ -117,15 +116,6 @@ func TestMain(m *testing.M) {
 		return
 	}
 	os.Exit(m.Run())
-}
-
-func TestCopyToAnotherStore(t *testing.T) {
-	t.Parallel()
-	var j journals
-	storetest.RunCopy(t, func(t *testing.T) (to, from store.Store) {
-		t.Helper()
-		return kv.New(memory.New()), j.store(t, nil)
-	})
 }
 
 func TestCopyFromSQLite(t *testing.T) {

@@ -33,9 +33,7 @@ func TestPains28CodesThatNobodyTakesBecomeRare(t *testing.T) {
 			t.Parallel()
 			rig.Bubble(t, func(t *testing.T) {
 				test.settings.Phone = rig.Number
-				r := rig.New(t, test.settings)
-				r.Supervise(t.Context())
-				linked := r.TakeFirst()
+				r, linked := superviseLinked(t, test.settings)
 				time.Sleep(time.Hour)
 				codes, connections := r.Server.CodeRequests(rig.Number), r.Server.Stats().Connections
 				if test.trouble != nil {
@@ -74,6 +72,17 @@ func TestPains28CodesThatNobodyTakesBecomeRare(t *testing.T) {
 	}
 }
 
+// superviseLinked supervises a session that was linked by QR code before: pairing codes take
+// much time to compute.
+func superviseLinked(t *testing.T, settings walink.Settings, options ...rig.Option) (*rig.Rig, walink.Linked) {
+	t.Helper()
+	r := rig.New(t, walink.Settings{}, options...)
+	r.LinkByQR()
+	r = r.Again(settings)
+	r.Supervise(t.Context())
+	return r, rig.Await[walink.Linked](r)
+}
+
 func always(stage walinktest.Stage, action walinktest.Action) func(*walinktest.Server) {
 	return func(s *walinktest.Server) { s.Script(stage, action.Always()) }
 }
@@ -82,9 +91,7 @@ func always(stage walinktest.Stage, action walinktest.Action) func(*walinktest.S
 func TestAttendDuringARoundGivesItTheTimeOfAPerson(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
-		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing})
-		r.Supervise(t.Context())
-		linked := r.TakeFirst()
+		r, linked := superviseLinked(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing})
 		r.Phone.Remove(linked.Account.JID)
 		for drifted := time.Duration(0); drifted < 24*time.Hour; drifted += time.Hour {
 			rig.Drift[walink.Retrying](r, time.Hour)
@@ -110,9 +117,7 @@ func TestAttendIsNeverLost(t *testing.T) {
 	for late := time.Duration(0); late < 40*time.Millisecond; late += 10 * time.Millisecond {
 		rig.Bubble(t, func(t *testing.T) {
 			settings := walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}
-			r := rig.New(t, settings, rig.WithStore(slowRelease{rig.MemoryStore(t)}))
-			r.Supervise(t.Context())
-			linked := r.TakeFirst()
+			r, linked := superviseLinked(t, settings, rig.WithStore(slowRelease{rig.MemoryStore(t)}))
 			r.Phone.Remove(linked.Account.JID)
 			rig.Drift[walink.Event](r, 15*time.Minute)
 			alone := rig.Await[walink.PairingCode](r)
@@ -140,9 +145,7 @@ func TestPersonStaysAPersonWhenTheStoreFailsForAMoment(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
 		st := &faultyStore{fullStore: rig.MemoryStore(t)}
-		r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}, rig.WithStore(st))
-		r.Supervise(t.Context())
-		linked := r.TakeFirst()
+		r, linked := superviseLinked(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}, rig.WithStore(st))
 		r.Phone.Remove(linked.Account.JID)
 		rig.Drift[walink.Event](r, 24*time.Hour)
 		fail(callCode, errDiskFull)(st)

@@ -122,12 +122,12 @@ func SameSession(t *testing.T, session string, to, from store.Store) {
 	if diff := cmp.Diff(transfer.Bare(want), transfer.Bare(got), cmp.Transformer("fields", accountFields)); diff != "" {
 		t.Errorf("device of %q (-from +to):\n%s", session, diff)
 	}
-	if diff := cmp.Diff(dump(t.Context(), want), dump(t.Context(), got), cmpopts.EquateEmpty()); diff != "" {
+	if diff := different(dump(t.Context(), want), dump(t.Context(), got), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("session %q (-from +to):\n%s", session, diff)
 	}
 	before, _ := recordsOf(t, from, session)
 	after, _ := recordsOf(t, to, session)
-	if diff := cmp.Diff(before, after); diff != "" {
+	if diff := different(before, after); diff != "" {
 		t.Errorf("records of %q (-from +to):\n%s", session, diff)
 	}
 }
@@ -291,7 +291,7 @@ func copyMove(t *testing.T, to, from store.Store) {
 	if err := transfer.Move(ctx, to, from, transfer.Sessions("default")); err != nil {
 		t.Fatalf("Move: %v", err)
 	}
-	if diff := cmp.Diff(want, dump(ctx, get(t, to, "default")), cmpopts.EquateEmpty()); diff != "" {
+	if diff := different(want, dump(ctx, get(t, to, "default")), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("the session (-from +to):\n%s", diff)
 	}
 	// As after a Move that was interrupted between the two steps.

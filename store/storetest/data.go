@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	wastore "go.mau.fi/whatsmeow/store"
 )
 
@@ -66,7 +65,7 @@ func write(t *testing.T, device *wastore.Device) {
 // check compares the content of the stores of device.
 func check(t *testing.T, device *wastore.Device, want data) {
 	t.Helper()
-	if diff := cmp.Diff(want, read(t, device)); diff != "" {
+	if diff := different(want, read(t, device)); diff != "" {
 		t.Errorf("the stores of the device (-want +got):\n%s", diff)
 	}
 }
