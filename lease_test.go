@@ -38,11 +38,13 @@ func (l *lending) trouble() error {
 	return nil
 }
 
-func (l *lending) TakeLease(ctx context.Context, session string, holder store.Holder, ttl time.Duration) (store.Lease, error) {
+func (l *lending) TakeLeases(
+	ctx context.Context, sessions []string, holder store.Holder, ttl time.Duration,
+) (taken, busy []store.Lease, err error) {
 	if err := l.trouble(); err != nil {
-		return store.Lease{}, err
+		return nil, nil, err
 	}
-	return l.Store.TakeLease(ctx, session, holder, ttl)
+	return l.Store.TakeLeases(ctx, sessions, holder, ttl)
 }
 
 func (l *lending) RenewHolder(ctx context.Context, holder store.Holder, ttl time.Duration) (store.Holder, error) {
@@ -281,7 +283,7 @@ func TestErrorOfALostLeaseNamesTheNewHolder(t *testing.T) {
 		if err := st.EndHolder(t.Context(), store.Holder{ID: held.HolderID}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := st.TakeLease(t.Context(), "default", store.Holder{ID: "another", Name: "the one in the cellar"}, time.Hour); err != nil {
+		if _, _, err := st.TakeLeases(t.Context(), []string{"default"}, store.Holder{ID: "another", Name: "the one in the cellar"}, time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Second)

@@ -223,7 +223,7 @@ func lose(t *testing.T, st store.Store) {
 	if err := leaser.EndHolder(t.Context(), store.Holder{ID: lease.HolderID}); err != nil {
 		t.Error(err)
 	}
-	if _, err := leaser.TakeLease(t.Context(), "default", store.Holder{ID: "another"}, 1<<40); err != nil {
+	if _, _, err := leaser.TakeLeases(t.Context(), []string{"default"}, store.Holder{ID: "another"}, 1<<40); err != nil {
 		t.Error(err)
 	}
 }
@@ -327,11 +327,8 @@ func TestErrorsAreShortWhateverTheInput(t *testing.T) {
 	for name, st := range map[string]store.Store{"sqlite": file, "kv": keys} {
 		inputs[name] = st.Delete(t.Context(), long)
 		leaser, _ := st.(store.Leaser)
-		holder := store.Holder{ID: long, Name: long}
-		if _, err := leaser.TakeLease(t.Context(), long, holder, time.Hour); err != nil {
-			t.Fatal(err)
-		}
-		_, inputs[name+", TakeLease"] = leaser.TakeLease(t.Context(), long, holder, time.Hour)
+		holder := store.Holder{ID: long, Name: long, Until: time.Now()} // which has not begun
+		_, _, inputs[name+", TakeLeases"] = leaser.TakeLeases(t.Context(), []string{long}, holder, time.Hour)
 	}
 	inputs["Copy"] = transfer.Copy(t.Context(), keys, file, transfer.Sessions(long))
 	inputs["BusyError"] = &store.BusyError{Lease: store.Lease{Holder: long}}

@@ -22,14 +22,16 @@ var ErrLeaseLost = errors.New("the lease is lost")
 // The contract, clause by clause:
 //
 //  1. A lease is in force until it is released, and as long as its holder is. A
-//     holder is in force from the TakeLease that begins it until its Until, by
+//     holder is in force from the TakeLeases that begins it until its Until, by
 //     the clock of the Store, which all who share the Store have in common.
-//  2. While a lease is in force, TakeLease of its session returns a [*BusyError]
-//     with the lease, also if the holder is the same, and begins no holder.
-//  3. TakeLease of a session whose holder has run out lends the session, and
+//  2. While a lease is in force, TakeLeases lends its session to nobody, not even
+//     to the same holder, and returns the lease among those that are busy. A call
+//     that lends no session begins no holder.
+//  3. TakeLeases of a session whose holder has run out lends the session, and
 //     ends that holder in the same transaction. So a holder keeps all its
 //     sessions or loses all of them: RenewHolder of it returns an error that
-//     wraps [ErrLeaseLost] from then on, and so does TakeLease with it.
+//     wraps [ErrLeaseLost] from then on, and so does TakeLeases with it, unless
+//     all sessions are busy. After an error TakeLeases has lent nothing.
 //  4. RenewHolder of a holder that has run out and that nobody has ended brings
 //     it back, with all its leases.
 //  5. The token of a lease is greater than that of every earlier lease of the
@@ -45,11 +47,18 @@ var ErrLeaseLost = errors.New("the lease is lost")
 //  8. The calls take effect one after the other, obey ctx, and are as durable as
 //     a session. Any string is a session, whether it is stored or not. Deleting
 //     a session does not touch its lease. Close ends no holder.
+//  9. Holders shows what has changed: once a lease was taken or has ended, its
+//     holder has another number of leases or another Mark than before, or is new
+//     or gone. A renewal changes the Until alone.
 type Leaser interface {
-	// TakeLease lends session to holder. If the Until of holder is zero,
-	// TakeLease begins the holder, for ttl, in the same transaction. Otherwise
-	// the holder must be there, and TakeLease does not renew it.
-	TakeLease(ctx context.Context, session string, holder Holder, ttl time.Duration) (Lease, error)
+	// TakeLeases lends those of the sessions that are free to holder, in one
+	// transaction. It returns their leases, and those in force of the other
+	// sessions, both in the order of sessions. A session that is named twice counts
+	// once. If the Until of holder is zero, TakeLeases begins the holder, for ttl, in
+	// the same transaction. Otherwise the holder must be there, and TakeLeases does
+	// not renew it. A call for hundreds of sessions keeps other calls waiting, and
+	// PostgreSQL a lock for each of them.
+	TakeLeases(ctx context.Context, sessions []string, holder Holder, ttl time.Duration) (taken, busy []Lease, err error)
 	// RenewHolder sets the Until of holder to ttl from now, and returns the
 	// holder with it.
 	RenewHolder(ctx context.Context, holder Holder, ttl time.Duration) (Holder, error)
@@ -62,6 +71,9 @@ type Leaser interface {
 	PeekLease(ctx context.Context, session string) (Lease, error)
 	// Leases returns all leases in force, sorted by session, byte by byte.
 	Leases(ctx context.Context) ([]Lease, error)
+	// Holders returns the holders in force that have leases, sorted by ID, byte by
+	// byte. It costs much less than Leases if there are many.
+	Holders(ctx context.Context) ([]HolderLeases, error)
 }
 
 // Holder is who has leases. A holder that was ended does not come back: begin
@@ -75,6 +87,14 @@ type Holder struct {
 	Until time.Time // when it ends unless it is renewed, in UTC; zero before it has begun
 }
 
+// HolderLeases says how many leases a holder has. Whoever remembers it can tell later,
+// without reading all leases, whether they are the same.
+type HolderLeases struct {
+	Holder
+	Leases int    // how many it has
+	Mark   uint64 // of these leases, such as the sum of their tokens
+}
+
 // Lease says who may connect a session, and until when. Session, HolderID and
 // Token tell a lease from all others.
 type Lease struct {
@@ -86,7 +106,8 @@ type Lease struct {
 	Until    time.Time // the Until of the holder
 }
 
-// BusyError is the error for a session that is lent already.
+// BusyError is the error of walink and of package transfer for a session that is lent
+// already.
 type BusyError struct {
 	Lease Lease // the lease in force
 }

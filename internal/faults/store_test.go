@@ -128,12 +128,14 @@ func (s *faultyStore) RefuseCode(ctx context.Context, number string, now time.Ti
 	return s.fullStore.RefuseCode(ctx, number, now, wait)
 }
 
-// TakeLease implements store.Leaser.
-func (s *faultyStore) TakeLease(ctx context.Context, session string, holder store.Holder, ttl time.Duration) (store.Lease, error) {
+// TakeLeases implements store.Leaser.
+func (s *faultyStore) TakeLeases(
+	ctx context.Context, sessions []string, holder store.Holder, ttl time.Duration,
+) (taken, busy []store.Lease, err error) {
 	if err := s.meet(ctx, callTake); err != nil {
-		return store.Lease{}, err
+		return nil, nil, err
 	}
-	return s.fullStore.TakeLease(ctx, session, holder, ttl)
+	return s.fullStore.TakeLeases(ctx, sessions, holder, ttl)
 }
 
 // RenewHolder implements store.Leaser.

@@ -8,8 +8,8 @@ import (
 )
 
 // Sized returns the Config with two programs and one kill. If WALINK_LEASES is
-// set, it returns the Config with three programs, two hundred sessions for each of
-// them, and that many kills. For every fourth kill, a program is stopped too, one is cut
+// set, it returns the Config with three programs that share two hundred sessions, and
+// that many kills. For every fourth kill, a program is stopped too, one is cut
 // off if there is a Cut, and the database is restarted if there is a Restart; each takes
 // a quarter of a minute.
 func (c Config) Sized(t *testing.T) Config {

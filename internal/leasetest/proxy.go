@@ -1,6 +1,7 @@
 package leasetest
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -17,6 +18,13 @@ type Proxy struct {
 	cond  *sync.Cond
 	cut   bool
 	conns map[*link]bool
+	next  *hold // what to keep back
+}
+
+// hold keeps back what is sent on one connection after text was sent.
+type hold struct {
+	text           []byte
+	held, released chan struct{}
 }
 
 // link is one connection of the program.
@@ -77,6 +85,29 @@ func (p *Proxy) Restore() {
 	p.cond.Broadcast()
 }
 
+// HoldAfter keeps back what a program sends on a connection on which it has sent text, as a
+// network does that loses packets. The channel is closed once something is kept back, and
+// release lets it through. Call release before the test ends.
+func (p *Proxy) HoldAfter(text string) (held <-chan struct{}, release func()) {
+	h := &hold{text: []byte(text), held: make(chan struct{}), released: make(chan struct{})}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.next = h
+	return h.held, sync.OnceFunc(func() { close(h.released) })
+}
+
+// holdAfter returns the hold that begins after what was sent, or nil.
+func (p *Proxy) holdAfter(sent []byte) *hold {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.next
+	if h == nil || !bytes.Contains(sent, h.text) {
+		return nil
+	}
+	p.next = nil
+	return h
+}
+
 // open returns the connections that have not ended.
 func (p *Proxy) open() []*link {
 	p.mu.Lock()
@@ -124,10 +155,17 @@ func (l *link) close() {
 
 func (p *Proxy) copy(to io.Writer, from io.Reader, count *atomic.Int64) {
 	buffer := make([]byte, 32<<10)
+	var after *hold
 	for {
 		n, err := from.Read(buffer)
+		if after != nil {
+			close(after.held)
+			<-after.released
+			after = nil
+		}
 		if count != nil {
 			count.Add(int64(n))
+			after = p.holdAfter(buffer[:n])
 		}
 		p.wait()
 		if n > 0 {

@@ -31,7 +31,7 @@ func (k *Keeper) Adoptable(ctx context.Context) ([]types.JID, error) {
 // Adopt stores a session name for the stored device jid. It never deletes
 // anything.
 func (k *Keeper) Adopt(ctx context.Context, session string, jid types.JID) error {
-	err := k.locked(ctx, "session", session, func(ctx context.Context) error {
+	err := k.locked(ctx, "session", []string{session}, func(ctx context.Context) error {
 		held, _, err := k.holder(ctx, session)
 		switch {
 		case err != nil:

@@ -71,7 +71,7 @@ func (c container) put(ctx context.Context, device *wastore.Device) error {
 // keys.
 func (c container) insert(ctx context.Context, device *wastore.Device) error {
 	k := c.keeper
-	return k.locked(ctx, "session", c.session, func(ctx context.Context) error {
+	return k.locked(ctx, "session", []string{c.session}, func(ctx context.Context) error {
 		old, _, err := k.holder(ctx, c.session)
 		if err != nil {
 			return err
@@ -92,7 +92,7 @@ func (c container) insert(ctx context.Context, device *wastore.Device) error {
 // that has lost its session must not take it back. It may have lost the session
 // to a device with the same JID, so update compares the keys too.
 func (c container) update(ctx context.Context, device *wastore.Device) error {
-	return c.keeper.locked(ctx, "session", c.session, func(ctx context.Context) error {
+	return c.keeper.locked(ctx, "session", []string{c.session}, func(ctx context.Context) error {
 		held, key, err := c.keeper.holder(ctx, c.session)
 		if err != nil {
 			return err
@@ -122,7 +122,7 @@ func (k *Keeper) record(ctx context.Context, session string, jid types.JID, link
 func (c container) DeleteDevice(ctx context.Context, device *wastore.Device) error {
 	err := sqlstore.ErrDeviceIDMustBeSet
 	if device.ID != nil && !device.ID.IsEmpty() {
-		err = c.keeper.locked(ctx, "session", c.session, func(ctx context.Context) error {
+		err = c.keeper.locked(ctx, "session", []string{c.session}, func(ctx context.Context) error {
 			var stored bool
 			err := c.keeper.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM whatsmeow_device WHERE jid=$1 AND noise_key=$2)`,
 				*device.ID, device.NoiseKey.Priv[:]).Scan(&stored)

@@ -17,7 +17,7 @@ import (
 
 // Import implements [transfer.Importer].
 func (k *Keeper) Import(ctx context.Context, session string, records iter.Seq2[transfer.Record, error]) error {
-	err := k.locked(ctx, "session", session, func(ctx context.Context) error {
+	err := k.locked(ctx, "session", []string{session}, func(ctx context.Context) error {
 		var w *writer
 		for record, err := range records {
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -32,9 +33,11 @@ type Config struct {
 	Fail func(op string, err error) error
 	// Now is the clock that everybody who uses the database has in common.
 	Now func(ctx context.Context) (time.Time, error)
-	// Lock takes the lock id until the transaction of ctx ends. Lock is nil for
-	// a database in which one transaction at a time writes.
-	Lock func(ctx context.Context, id int64) error
+	// Lock takes the locks ids, in that order, until the transaction of ctx ends.
+	// A brief transaction does nothing but call the database, which may end it
+	// after seconds without a call. Lock is nil for a database in which one
+	// transaction at a time writes.
+	Lock func(ctx context.Context, ids []int64, brief bool) error
 	// Intact returns why nothing may be stored, for example because the file of
 	// the database is gone. Intact is nil if nothing can be wrong.
 	Intact func() error
@@ -125,13 +128,18 @@ func (k *Keeper) intact() error {
 	return k.config.Intact()
 }
 
-// locked is txn under a lock for name, which is separate for each kind.
-func (k *Keeper) locked(ctx context.Context, kind, name string, fn func(ctx context.Context) error) error {
+// locked is txn under a lock for each of the names, which is separate for each kind.
+func (k *Keeper) locked(ctx context.Context, kind string, names []string, fn func(ctx context.Context) error) error {
 	return k.txn(ctx, func(ctx context.Context) error {
 		if k.config.Lock != nil {
-			id := fnv.New64a()
-			_, _ = fmt.Fprintf(id, "walink %s %s", kind, name)
-			if err := k.config.Lock(ctx, int64(id.Sum64())); err != nil { //nolint:gosec // any number is good
+			var ids []int64
+			for _, name := range names {
+				id := fnv.New64a()
+				_, _ = fmt.Fprintf(id, "walink %s %s", kind, name)
+				ids = append(ids, int64(id.Sum64())) //nolint:gosec // any number is good
+			}
+			slices.Sort(ids) // so that no two transactions wait for each other
+			if err := k.config.Lock(ctx, ids, kind == "lease"); err != nil {
 				return err
 			}
 		}

@@ -18,7 +18,7 @@ const clockSlack = time.Minute
 // same database as the accounts that they belong to. Requests of more than a
 // day ago are deleted by the next call, or when the database is opened.
 func (k *Keeper) TakeCode(ctx context.Context, number string, now time.Time, limit int, window time.Duration) (next time.Time, err error) {
-	err = k.locked(ctx, "codes", number, func(ctx context.Context) error {
+	err = k.locked(ctx, "codes", []string{number}, func(ctx context.Context) error {
 		if err := k.forgetCodes(ctx, now, window); err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (k *Keeper) TakeCode(ctx context.Context, number string, now time.Time, lim
 
 // RefuseCode implements [store.Ledger].
 func (k *Keeper) RefuseCode(ctx context.Context, number string, now time.Time, wait time.Duration) (until time.Time, err error) {
-	err = k.locked(ctx, "codes", number, func(ctx context.Context) error {
+	err = k.locked(ctx, "codes", []string{number}, func(ctx context.Context) error {
 		if err := k.forgetCodes(ctx, now, 0); err != nil {
 			return err
 		}

@@ -51,8 +51,8 @@ CREATE TABLE walink_lease (
 
 const schemaV4 = `ALTER TABLE walink_lease ADD COLUMN renewed BIGINT NOT NULL DEFAULT 0`
 
-// Each lease of before gets a holder of its own, with the name of the session as its ID,
-// so that a program that cannot renew it any more has the time to give the session up.
+// Each lease of before gets a holder of its own, whose ID has the name of the session, so
+// that a program that cannot renew it any more has the time to give the session up.
 const schemaV5 = `
 CREATE TABLE walink_holder (
 	id      NAME   NOT NULL PRIMARY KEY,
@@ -60,12 +60,13 @@ CREATE TABLE walink_holder (
 	until   BIGINT NOT NULL,
 	renewed BIGINT NOT NULL
 );
-INSERT INTO walink_holder (id, name, until, renewed) SELECT session, holder, until, renewed FROM walink_lease WHERE until > 0;
-UPDATE walink_lease SET holder=session;
+INSERT INTO walink_holder (id, name, until, renewed) SELECT 'of ' || session, holder, until, renewed FROM walink_lease WHERE until > 0;
+UPDATE walink_lease SET holder='of ' || session;
 ALTER TABLE walink_lease DROP COLUMN until;
 ALTER TABLE walink_lease DROP COLUMN renewed;
 ALTER TABLE walink_lease DROP COLUMN mark;
 ALTER TABLE walink_lease DROP COLUMN doubt;
+CREATE INDEX walink_lease_holder ON walink_lease (holder, token);
 CREATE TABLE walink_entry (
 	session NAME  NOT NULL PRIMARY KEY,
 	value   BYTEA NOT NULL
@@ -98,7 +99,7 @@ func UpgradeTable() dbutil.UpgradeTable {
 // leaves the old schema or the new one. If after is not nil, Upgrade calls it
 // at the end of the transaction.
 func Upgrade(ctx context.Context, k *Keeper, after func(ctx context.Context) error) error {
-	return k.locked(ctx, "schema", "", func(ctx context.Context) error {
+	return k.locked(ctx, "schema", []string{""}, func(ctx context.Context) error {
 		if err := k.container.Upgrade(ctx); err != nil {
 			return err
 		}

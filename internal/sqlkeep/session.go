@@ -145,7 +145,7 @@ func parseJID(text string) (types.JID, error) {
 // Delete deletes session and everything stored for its device. For an unknown
 // session the error wraps [store.ErrNotFound].
 func (k *Keeper) Delete(ctx context.Context, session string) error {
-	err := k.locked(ctx, "session", session, func(ctx context.Context) error {
+	err := k.locked(ctx, "session", []string{session}, func(ctx context.Context) error {
 		jid, _, err := k.holder(ctx, session)
 		if err != nil {
 			return err

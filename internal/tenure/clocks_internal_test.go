@@ -21,7 +21,8 @@ var worlds = flag.Int("worlds", 10, "how many worlds TestNoTwoProcessesHaveOneSe
 
 // Three processes share the sessions of one Store. Their clocks and that of the Store drift
 // and jump, the processes and their machines stop, their calls are slow, get lost, or are
-// done long after anybody waits for them. At no time do two processes have one session.
+// done long after anybody waits for them. At no time do two processes have one session, and
+// no session is long without a process.
 //
 // Two things are left out, because no clock shows them: a clock of the Store that jumps
 // ahead, and a machine that sleeps while its wall clock is set back.
@@ -38,19 +39,27 @@ func TestNoTwoProcessesHaveOneSession(t *testing.T) {
 
 const worldSessions = 3
 
+// How long a session may be without a process, all of which want it.
+const (
+	calmIdle = time.Minute
+	idle     = 4 * time.Minute // all processes may be away at once
+)
+
 // world is a Store and the processes that share it. Time in the bubble is the real one.
 type world struct {
 	t     *testing.T
 	start time.Time
 	store clockModel
 	procs []*proc
+	calm  bool // only calls fail, and each process has one more session all the time, so that its holder stays
 	group sync.WaitGroup
 
 	mu     sync.Mutex
 	random *rand.Rand
-	last   [worldSessions]*proc // who had a session last
-	passed int                  // how often a session passed from one process to another
-	lost   int                  // how often a process has lost a session
+	last   [worldSessions]*proc     // who had a session last
+	idle   [worldSessions]time.Time // since when nobody has it
+	passed int                      // how often a session passed from one process to another
+	lost   int                      // how often a process has lost a session
 }
 
 // clockModel is a clock. It runs at its own rate, and jumps.
@@ -97,7 +106,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := &world{t: t, start: time.Now(), random: rand.New(rand.NewPCG(seed, 0))}
 	drift := func() float64 { return 0.985 + w.random.Float64()*0.03 }
-	w.store.rate = drift()
+	w.store.rate, w.calm = drift(), w.random.Float64() < 0.3
 	st := kv.New(db{memory.New(), w})
 	for i := range 3 {
 		p := &proc{Store: st, world: w, clock: clockModel{rate: drift()}, sleeps: w.random.Float64() < 0.5}
@@ -117,11 +126,18 @@ func (w *world) roll(chance float64, longest time.Duration) (bool, time.Duration
 func (w *world) live(length time.Duration) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), length)
 	defer cancel()
-	for _, p := range w.procs {
+	for i, p := range w.procs {
 		for session := range worldSessions {
-			w.group.Go(func() { p.use(ctx, session) })
+			w.idle[session] = w.start
+			w.group.Go(func() {
+				p.use(ctx, fmt.Sprint("session ", session), time.Minute, func(tenure *Tenure) { p.set(session, tenure) })
+			})
 		}
-		w.group.Go(func() { p.suffer(ctx) })
+		if w.calm {
+			w.group.Go(func() { p.use(ctx, fmt.Sprint("session of ", i), length, func(*Tenure) {}) })
+		} else {
+			w.group.Go(func() { p.suffer(ctx) })
+		}
 	}
 	for ctx.Err() == nil && !w.t.Failed() {
 		w.look()
@@ -130,7 +146,7 @@ func (w *world) live(length time.Duration) {
 	cancel()
 	w.group.Wait()
 	time.Sleep(2 * time.Minute) // what was begun ends
-	if !w.t.Failed() && (w.passed < 10 || w.lost < 3) {
+	if !w.t.Failed() && (w.passed < 10 || w.lost < 3 && !w.calm) {
 		w.t.Errorf("nothing happened: sessions passed from one process to another %d times, and %d were lost", w.passed, w.lost)
 	}
 }
@@ -149,6 +165,16 @@ func (w *world) look() {
 		}
 		if len(holders) > 1 {
 			w.t.Errorf("after %v, %d processes have session %d", time.Since(w.start), len(holders), session)
+		}
+		if len(holders) > 0 {
+			w.idle[session] = time.Now()
+		}
+		most := idle
+		if w.calm {
+			most = calmIdle
+		}
+		if idle := time.Since(w.idle[session]); idle > most {
+			w.t.Errorf("after %v, session %d is without a process for %v", time.Since(w.start), session, idle)
 		}
 		if len(holders) == 1 {
 			w.mu.Lock()
@@ -181,16 +207,18 @@ func (p *proc) now() moment {
 	return moment{running: clockModel{rate: p.clock.rate}.read(elapsed - p.slept), wall: p.clock.read(elapsed)}
 }
 
-// use takes a session again and again, and uses it for a while.
-func (p *proc) use(ctx context.Context, session int) {
+// use takes a session again and again, and uses it for a while. If another process has it,
+// the process stands by until it has the session, as Supervise does.
+func (p *proc) use(ctx context.Context, session string, longest time.Duration, note func(*Tenure)) {
+	standby := false
 	for ctx.Err() == nil {
 		evicted := make(chan struct{})
-		tenure := newIn(ctx, p.keepers, p, fmt.Sprint("session ", session), func(*Tenure, *machine.Failure) { close(evicted) })
+		tenure := newIn(ctx, p.keepers, p, session, func(*Tenure, *machine.Failure) { close(evicted) })
 		failure := tenure.Take(ctx)
 		p.awake()
 		if failure == nil {
-			p.set(session, tenure)
-			_, length := p.world.roll(0, time.Minute)
+			note(tenure)
+			_, length := p.world.roll(0, longest)
 			timer := time.NewTimer(length)
 			select {
 			case <-timer.C:
@@ -202,11 +230,15 @@ func (p *proc) use(ctx context.Context, session int) {
 			}
 			timer.Stop()
 			p.awake()
-			p.set(session, nil)
+			note(nil)
 		}
 		tenure.Release()
 		_, pause := p.world.roll(0, 2*time.Second)
 		time.Sleep(pause)
+		standby = failure != nil && (standby || failure.Reason == machine.ReasonSessionBusy)
+		for standby && ctx.Err() == nil && Busy(ctx, p, session) {
+			time.Sleep(Poll)
+		}
 	}
 }
 
@@ -282,8 +314,14 @@ func call[T any](ctx context.Context, p *proc, do func(context.Context) (T, erro
 	return value, err
 }
 
-func (p *proc) TakeLease(ctx context.Context, session string, holder store.Holder, ttl time.Duration) (store.Lease, error) {
-	return call(ctx, p, func(ctx context.Context) (store.Lease, error) { return p.Store.TakeLease(ctx, session, holder, ttl) })
+func (p *proc) TakeLeases(
+	ctx context.Context, sessions []string, holder store.Holder, ttl time.Duration,
+) (taken, busy []store.Lease, err error) {
+	both, err := call(ctx, p, func(ctx context.Context) (both [2][]store.Lease, err error) {
+		both[0], both[1], err = p.Store.TakeLeases(ctx, sessions, holder, ttl)
+		return both, err
+	})
+	return both[0], both[1], err
 }
 
 func (p *proc) RenewHolder(ctx context.Context, holder store.Holder, ttl time.Duration) (store.Holder, error) {
@@ -302,4 +340,8 @@ func (p *proc) EndHolder(ctx context.Context, holder store.Holder) error {
 
 func (p *proc) Leases(ctx context.Context) ([]store.Lease, error) {
 	return call(ctx, p, p.Store.Leases)
+}
+
+func (p *proc) PeekLease(ctx context.Context, session string) (store.Lease, error) {
+	return call(ctx, p, func(ctx context.Context) (store.Lease, error) { return p.Store.PeekLease(ctx, session) })
 }

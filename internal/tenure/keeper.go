@@ -1,11 +1,13 @@
 package tenure
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"reflect"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +47,8 @@ type keeper struct {
 
 	holder   store.Holder       // guarded by group.mu until begun is closed
 	sessions map[string]*Tenure // who uses them, or is about to; guarded by group.mu
+	sweeping bool               // a goroutine releases what is not in use; guarded by group.mu
+	late     time.Time          // until then the Store may lend sessions that nobody waits for; guarded by group.mu
 }
 
 // join makes t the user of its session, and gives it the keeper of its Store. It returns
@@ -97,20 +101,80 @@ func (k *keeper) retire() {
 	}
 }
 
-// isLeftOver reports whether a lease that t has met is one that this process has given up,
-// and that the Store has not released, for example because the database was away.
-func (g *keepers) isLeftOver(lease store.Lease, t *Tenure) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !strings.HasPrefix(lease.HolderID, g.own) {
-		return false
-	}
-	k := g.holders[lease.HolderID]
-	return k == nil || k.sessions[lease.Session] == nil || k.sessions[lease.Session] == t
+// most is how many sessions one call of a Store takes at the most.
+const most = 64
+
+// answer is what the Store says of a session: its lease, or why it cannot be had.
+type answer struct {
+	lease store.Lease
+	err   error
 }
 
-// take takes the lease of a session, and begins the holder with the first.
-func (k *keeper) take(ctx context.Context, session string) (store.Lease, error) {
+// takeAll takes the leases of Tenures that have joined k, some at a time.
+func (k *keeper) takeAll(list []*Tenure) {
+	for part := range slices.Chunk(list, most) {
+		k.take(part)
+	}
+}
+
+// take takes the leases of Tenures that have joined k with one call of the Store, and
+// settles them. The call gets the values of the first one's life.
+func (k *keeper) take(list []*Tenure) {
+	// Release does not cancel the call: a lease might be stored all the same, and
+	// nobody would know.
+	ctx, cancel := context.WithTimeout(list[0].life, limit)
+	defer cancel()
+	answers := k.ask(ctx, list)
+	var again []*Tenure // which have met what this process has left
+	for _, t := range list {
+		busy, ok := errors.AsType[*store.BusyError](answers[t.session].err)
+		if !ok {
+			continue
+		}
+		release := k.group.leftOver(k.leaser, busy.Lease, t)
+		if release == nil {
+			continue
+		}
+		if err := release(ctx); err != nil {
+			answers[t.session] = answer{err: err}
+		} else {
+			again = append(again, t)
+		}
+	}
+	if len(again) > 0 {
+		maps.Copy(answers, k.ask(ctx, again))
+	}
+	var lost []*Tenure
+	for _, t := range list {
+		if t.settle(answers[t.session]) {
+			lost = append(lost, t)
+		}
+	}
+	joinAll(lost)
+}
+
+// ask asks the Store for the leases of Tenures, and returns its answers by session.
+func (k *keeper) ask(ctx context.Context, list []*Tenure) map[string]answer {
+	sessions := make([]string, len(list))
+	for i, t := range list {
+		sessions[i] = t.session
+	}
+	taken, busy, err := k.call(ctx, sessions)
+	answers := map[string]answer{}
+	for _, session := range sessions {
+		answers[session] = answer{err: cmp.Or(err, errNoAnswer)}
+	}
+	for _, lease := range taken {
+		answers[lease.Session] = answer{lease: lease}
+	}
+	for _, lease := range busy {
+		answers[lease.Session] = answer{err: &store.BusyError{Lease: lease}}
+	}
+	return answers
+}
+
+// call takes the leases of sessions, and begins the holder with the first.
+func (k *keeper) call(ctx context.Context, sessions []string) (taken, busy []store.Lease, err error) {
 	select {
 	case <-k.begun:
 	case k.one <- struct{}{}:
@@ -119,30 +183,30 @@ func (k *keeper) take(ctx context.Context, session string) (store.Lease, error) 
 			<-k.one
 		default:
 			defer func() { <-k.one }()
-			return k.begin(ctx, session)
+			return k.begin(ctx, sessions)
 		}
 	case <-ctx.Done():
-		return store.Lease{}, ctx.Err()
+		return nil, nil, ctx.Err()
 	}
-	return k.leaser.TakeLease(ctx, session, k.holder, ttl)
+	return k.leaser.TakeLeases(ctx, sessions, k.holder, ttl)
 }
 
 // begin begins a holder with a new ID. After an error the Store may have begun the
 // holder of before all the same, which nobody renews.
-func (k *keeper) begin(ctx context.Context, session string) (store.Lease, error) {
+func (k *keeper) begin(ctx context.Context, sessions []string) (taken, busy []store.Lease, err error) {
 	holder := store.Holder{ID: k.group.own + rand.Text(), Name: process.Name()}
 	k.name(holder)
 	asked := k.group.clock()
-	lease, err := k.leaser.TakeLease(ctx, session, holder, ttl)
-	if err != nil {
-		return store.Lease{}, err
+	taken, busy, err = k.leaser.TakeLeases(ctx, sessions, holder, ttl)
+	if err != nil || len(taken) == 0 {
+		return nil, busy, err
 	}
-	holder.Until = lease.Until
+	holder.Until = taken[0].Until
 	k.name(holder)
 	k.asked.Store(&asked)
 	close(k.begun)
 	go k.keep()
-	return lease, nil
+	return taken, busy, nil
 }
 
 func (k *keeper) name(holder store.Holder) {
@@ -164,7 +228,7 @@ func (k *keeper) end(ctx context.Context) error {
 
 // keep renews the holder until no session is in use, or the holder is lost.
 func (k *keeper) keep() {
-	timer := time.NewTimer(renewTime)
+	timer := time.NewTimer(max(renewTime-k.age(), 0)) // the first answer may have come late
 	defer timer.Stop()
 	var err error // of the last renewal
 	for {
@@ -194,7 +258,7 @@ func (k *keeper) keep() {
 // context. A process that was stopped for long tries too: if nobody has ended the holder
 // meanwhile, the sessions are ours.
 func (k *keeper) renew() error {
-	asked := k.group.clock()
+	last, asked := k.asked.Load(), k.group.clock()
 	ctx, cancel := context.WithTimeout(k.life, max(min(tryTime, limit-k.age()), retryTime))
 	defer cancel()
 	_, answered, err := bound.Call(ctx, 0, func(ctx context.Context) (store.Holder, error) {
@@ -203,8 +267,8 @@ func (k *keeper) renew() error {
 	switch {
 	case !answered:
 		return errNoRenewal
-	case err == nil:
-		k.asked.Store(&asked)
+	case err == nil && last != nil:
+		k.asked.CompareAndSwap(last, &asked) // unless the holder was lost meanwhile
 	}
 	return err
 }
@@ -229,21 +293,29 @@ func now() moment {
 	return moment{t, t.Round(0)}
 }
 
-// lose ends the use of all sessions, and says who has them if others do.
+// lose ends the use of all sessions, and says who has them if others do. It returns at once,
+// and may be called again.
 func (k *keeper) lose(err error) {
 	k.group.mu.Lock()
-	k.asked.Store(nil) // from here on nothing passes on the connections
+	defer k.group.mu.Unlock()
+	if k.asked.Swap(nil) == nil { // from here on nothing passes on the connections
+		return
+	}
 	k.retire()
+	k.stop()
 	var lost []*Tenure
 	for _, t := range k.sessions {
 		if t.held {
 			lost = append(lost, t)
 		}
 	}
-	k.group.mu.Unlock()
+	go k.evict(lost, err)
+}
+
+func (k *keeper) evict(lost []*Tenure, err error) {
 	others := map[string]store.Lease{}
 	if errors.Is(err, store.ErrLeaseLost) {
-		ctx, cancel := context.WithTimeout(k.life, askTime)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(k.life), askTime)
 		defer cancel()
 		leases, _, _ := bound.Call(ctx, 0, k.leaser.Leases) // without an answer nobody is named
 		for _, lease := range leases {

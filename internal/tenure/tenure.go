@@ -26,11 +26,12 @@ const (
 	// that is back in the last moment.
 	retryTime = 250 * time.Millisecond
 	// tryTime is how long one renewal may take: a database may be busy for that long, and
-	// a connection that hangs leaves time for a second try.
-	tryTime = 4 * time.Second
+	// calls that get no answer leave time for three more.
+	tryTime = 2 * time.Second
 	// limit is how long after a renewal the sessions may be used. So nobody notices a
-	// database that is away for 8 seconds, for example because it is restarted:
-	// renewTime + 8 s + retryTime is less.
+	// database that is away for 8 seconds and refuses calls, for example because it is
+	// restarted: renewTime + 8 s + retryTime is less. If calls get no answer meanwhile, it
+	// is 6 seconds, because the last of them ends tryTime later.
 	limit = 9750 * time.Millisecond
 	// ttl is how long the Store lends the sessions after a renewal: limit, and the time
 	// to disconnect all of them.
@@ -38,6 +39,8 @@ const (
 
 	askTime     = time.Second / 2 // how long the Store may take to name the next holders
 	releaseTime = time.Second     // how long the Store may take to release a lease
+	sweepTime   = 5 * time.Second // how soon a failed release is tried again
+	lateTime    = 2 * time.Minute // how long after its end a call may still reach the Store, as TCP sends it again
 
 	// Poll is how often a Supervise asks for a session that another program has. To ask
 	// is to read.
@@ -60,6 +63,7 @@ type Tenure struct {
 	taken    chan struct{} // closed when it is known whether the lease could be taken
 	released atomic.Bool   // Release was called
 	keeper   *keeper       // set before taken is closed
+	again    bool          // the holder of the first keeper was lost
 	lease    store.Lease   // guarded by group.mu
 	held     bool          // the lease was taken; guarded by group.mu
 
@@ -77,14 +81,32 @@ func New(life context.Context, leaser store.Leaser, session string, evicted func
 }
 
 // Start begins to take the lease, and returns at once.
-func (t *Tenure) Start() {
-	if t != nil {
-		t.begin.Do(func() {
-			go func() {
-				t.note(t.take())
-				close(t.taken)
-			}()
-		})
+func (t *Tenure) Start() { StartAll([]*Tenure{t}) }
+
+// StartAll is Start for each of the Tenures, with few calls of their Stores. Take
+// waits for one of them.
+func StartAll(list []*Tenure) {
+	var first []*Tenure
+	for _, t := range list {
+		if t != nil {
+			t.begin.Do(func() { first = append(first, t) })
+		}
+	}
+	joinAll(first)
+}
+
+// joinAll has the current keepers take the leases, and returns at once.
+func joinAll(list []*Tenure) {
+	joined := map[*keeper][]*Tenure{}
+	for _, t := range list {
+		if other := t.group.join(t); other != nil {
+			go t.follow(other)
+		} else {
+			joined[t.keeper] = append(joined[t.keeper], t)
+		}
+	}
+	for k, list := range joined {
+		go k.takeAll(list)
 	}
 }
 
@@ -108,40 +130,52 @@ func (t *Tenure) Take(ctx context.Context) *machine.Failure {
 
 const opTake = "lease session"
 
-// take takes the lease. It returns nil, or why the session cannot be had.
-func (t *Tenure) take() *machine.Failure {
-	for other := t.group.join(t); other != nil; other = t.group.join(t) {
+// follow takes the lease if other, which uses the session, does not get it.
+func (t *Tenure) follow(other *Tenure) {
+	for ; other != nil; other = t.group.join(t) {
 		<-other.taken
 		if other.Failure() == nil {
-			return sessionBusy(opTake, other.kept())
+			t.note(sessionBusy(opTake, other.kept()))
+			close(t.taken)
+			return
 		}
 	}
-	// Release does not cancel the call: the lease might be stored all the same, and
-	// nobody would know.
-	ctx, cancel := context.WithTimeout(t.life, limit)
-	defer cancel()
-	lease, err := t.keeper.take(ctx, t.session)
-	if busy, ok := errors.AsType[*store.BusyError](err); ok && t.group.isLeftOver(busy.Lease, t) {
-		if err = t.leaser.ReleaseLease(ctx, busy.Lease); err == nil {
-			lease, err = t.keeper.take(ctx, t.session)
+	t.keeper.take([]*Tenure{t})
+}
+
+// settle notes what the Store has said, unless another program has ended the holder, and
+// the keeper did not know that. Then settle reports that the next keeper is to be asked.
+func (t *Tenure) settle(a answer) (again bool) {
+	if a.err == nil {
+		t.group.mu.Lock()
+		t.lease, t.held = a.lease, true
+		t.group.mu.Unlock()
+		if t.keeper.age() >= limit { // it may be another's soon
+			a.err = errors.Join(ErrNotRenewed, errNoRenewal)
 		}
 	}
-	if err != nil {
-		if _, last := t.keeper.leave(t); last {
-			t.end(t.keeper.end)
-		}
-		if busy, ok := errors.AsType[*store.BusyError](err); ok {
-			return sessionBusy(opTake, busy.Lease)
-		}
-		return storeFailed(opTake, t.session, err)
+	if a.err == nil {
+		close(t.taken)
+		return false
 	}
-	t.group.mu.Lock()
-	t.lease, t.held = lease, true
-	t.group.mu.Unlock()
-	if t.keeper.age() >= limit { // it may be another's soon
-		return storeFailed(opTake, t.session, errors.Join(ErrNotRenewed, errNoRenewal))
+	if _, last := t.keeper.leave(t); last {
+		_ = t.end(t.keeper.end)
 	}
-	return nil
+	why := storeFailed(opTake, t.session, a.err)
+	if busy, ok := errors.AsType[*store.BusyError](a.err); ok {
+		why = sessionBusy(opTake, busy.Lease)
+	} else if errors.Is(a.err, store.ErrLeaseLost) {
+		t.keeper.lose(a.err)
+		if !t.again {
+			t.again = true
+			return true
+		}
+	} else {
+		t.keeper.sweep(lateTime)
+	}
+	t.note(why)
+	close(t.taken)
+	return false
 }
 
 func storeFailed(op, session string, err error) *machine.Failure {
@@ -237,19 +271,21 @@ func (t *Tenure) release() {
 		return // another Tenure of this process has the session
 	}
 	switch was, last := t.keeper.leave(t); {
-	case last:
-		t.end(t.keeper.end)
+	case last: // if the call fails, the holder ends with its time
+		_ = t.end(t.keeper.end)
 	case was:
-		t.end(func(ctx context.Context) error { return t.leaser.ReleaseLease(ctx, t.kept()) })
+		if t.end(func(ctx context.Context) error { return t.leaser.ReleaseLease(ctx, t.kept()) }) != nil {
+			t.keeper.sweep(0)
+		}
 	}
 }
 
-// end makes a call of the Store that ends something. If it fails, the next Tenure that
-// meets the lease releases it, or the lease ends with its time.
-func (t *Tenure) end(call func(context.Context) error) {
+// end makes a call of the Store that ends something.
+func (t *Tenure) end(call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(t.life, releaseTime)
 	defer cancel()
-	_, _, _ = bound.Call(ctx, 0, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	_, _, err := bound.Call(ctx, 0, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx) })
+	return err
 }
 
 func (t *Tenure) kept() store.Lease {
@@ -271,4 +307,5 @@ var (
 	// ours once the Store answers again.
 	ErrNotRenewed = errors.New("the lease of the session could not be renewed in time")
 	errNoRenewal  = errors.New("the store did not answer in time")
+	errNoAnswer   = errors.New("the store has neither lent the session nor said who has it")
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,11 +20,24 @@ import (
 type counted struct {
 	*kv.Store
 
-	renewals, releases, ends atomic.Int32
-	down                     atomic.Bool
+	takes, renewals, releases, ends atomic.Int32
+	down, quiet                     atomic.Bool // quiet: it lends nothing, and does not say why
 }
 
 var errDown = errors.New("the database is away")
+
+func (c *counted) TakeLeases(
+	ctx context.Context, sessions []string, holder store.Holder, ttl time.Duration,
+) (taken, busy []store.Lease, err error) {
+	c.takes.Add(1)
+	switch {
+	case c.down.Load():
+		return nil, nil, errDown
+	case c.quiet.Load():
+		return nil, nil, nil
+	}
+	return c.Store.TakeLeases(ctx, sessions, holder, ttl)
+}
 
 func (c *counted) RenewHolder(ctx context.Context, holder store.Holder, ttl time.Duration) (store.Holder, error) {
 	c.renewals.Add(1)
@@ -226,6 +240,95 @@ func TestLeaserThatCannotBeComparedHasItsLeasesToo(t *testing.T) {
 		}
 		if got := leases(t, st); got != 0 {
 			t.Errorf("%d leases are left", got)
+		}
+	})
+}
+
+// Many Tenures cost a few calls of the Store. Each ends as it would alone: one of them
+// meets another program, one another Tenure, one the same Tenure twice, and one what this process has left.
+func TestManyTenuresTakeTheirLeasesWithFewCalls(t *testing.T) {
+	t.Parallel()
+	for name, comparable := range map[string]bool{"shared": true, "each its own holder": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				st, g := &counted{Store: kv.New(memory.New())}, newKeepers("one ", now)
+				leaser := store.Leaser(st)
+				if !comparable {
+					leaser = kinless{st, nil}
+				}
+				other := takeAll(t, newKeepers("another ", now), st, 1, nil)[0]
+				left := []string{"session 1", "session 70"}
+				if _, _, err := st.TakeLeases(t.Context(), left, store.Holder{ID: "one and gone"}, time.Hour); err != nil {
+					t.Fatal(err)
+				}
+				var list []*Tenure
+				for i := range 2*most + 1 {
+					list = append(list, newIn(t.Context(), g, leaser, fmt.Sprint("session ", i), nil))
+				}
+				twice := newIn(t.Context(), g, leaser, "session 2", nil)
+				before := st.takes.Load()
+				StartAll(append(list, list[2], nil, twice))
+				if why := list[0].Take(t.Context()); why == nil || why.Reason != machine.ReasonSessionBusy {
+					t.Errorf("the session of another program: %+v", why)
+				}
+				second, why := list[2], twice.Take(t.Context())
+				if why == nil && !comparable { // the Store had the choice
+					second, why = twice, second.Take(t.Context())
+				}
+				if why == nil || why.Reason != machine.ReasonSessionBusy {
+					t.Errorf("the session of another Tenure: %+v", why)
+				}
+				for i, tenure := range append([]*Tenure{second}, slices.Delete(slices.Clone(list[1:]), 1, 2)...) {
+					if why := tenure.Take(t.Context()); why != nil || !tenure.Holds() {
+						t.Errorf("Tenure %d: %+v, holds %t", i, why, tenure.Holds())
+					}
+				}
+				// The third call, and the one for what this process has left: both sessions had one holder.
+				if got := st.takes.Load() - before; comparable && got != 4 {
+					t.Errorf("%d calls of the Store, want 4", got)
+				}
+				if got := leases(t, st); got != 2*most+1 {
+					t.Errorf("%d leases are in force, want %d", got, 2*most+1)
+				}
+				for _, tenure := range append(list, twice, other) {
+					tenure.Release()
+				}
+				if got := leases(t, st); got != 0 {
+					t.Errorf("%d leases are left", got)
+				}
+			})
+		})
+	}
+}
+
+// The Store fails for all of a call, and their sessions can be taken at once after it.
+func TestTenuresOfACallThatFailsFailTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st, g := &counted{Store: kv.New(memory.New())}, newKeepers("one ", now)
+		for _, quiet := range []bool{false, true} {
+			st.down.Store(!quiet)
+			st.quiet.Store(quiet)
+			var list []*Tenure
+			for i := range 3 {
+				list = append(list, newIn(t.Context(), g, st, fmt.Sprint("session ", i), nil))
+			}
+			StartAll(list)
+			want := errDown
+			if quiet {
+				want = errNoAnswer
+			}
+			for _, tenure := range list {
+				if why := tenure.Take(t.Context()); why == nil || why.Reason != machine.ReasonStore || !errors.Is(why.Err, want) || tenure.Holds() {
+					t.Errorf("the failure is %+v, want %v", why, want)
+				}
+				tenure.Release()
+			}
+		}
+		st.quiet.Store(false)
+		for _, tenure := range takeAll(t, g, st, 3, nil) {
+			tenure.Release()
 		}
 	})
 }

@@ -45,12 +45,12 @@ func TestTheFirstCommitFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := &shared{keep: keep{memory.New()}, fails: true, before: func(tx kv.Tx) error {
-				_, err := kv.New(wrap(on{tx})).TakeLease(t.Context(), "other", holder("another"), 0)
+				_, _, err := kv.New(wrap(on{tx})).TakeLeases(t.Context(), []string{"other"}, holder("another"), 0)
 				return err
 			}}
 			st := reopen(t, wrap(db))
-			if _, err := st.TakeLease(t.Context(), "one", holder("me"), 0); !errors.Is(err, errFull) {
-				t.Fatalf("TakeLease: %v, want the error of the commit", err)
+			if _, _, err := st.TakeLeases(t.Context(), []string{"one"}, holder("me"), 0); !errors.Is(err, errFull) {
+				t.Fatalf("TakeLeases: %v, want the error of the commit", err)
 			}
 			if left := len(dump(t, db)); left != 0 {
 				t.Fatalf("%d keys are stored", left)

@@ -40,9 +40,9 @@ func TestEmptiedUnderARunningProgram(t *testing.T) {
 				}
 				return nil
 			})
-			_, leaseErr := st.TakeLease(t.Context(), "one", holder("me"), time.Hour)
+			_, _, leaseErr := st.TakeLeases(t.Context(), []string{"one"}, holder("me"), time.Hour)
 			for what, err := range map[string]error{
-				"TakeLease": leaseErr, "PutSession": one.Sessions.PutSession(t.Context(), "1:0", []byte("the session")),
+				"TakeLeases": leaseErr, "PutSession": one.Sessions.PutSession(t.Context(), "1:0", []byte("the session")),
 				"Check": st.Check(t.Context()),
 			} {
 				if !errors.Is(err, kv.ErrEmptied) || remedyOf(err) == "" {

@@ -50,7 +50,7 @@ func TestNothingCanBeReadWithoutTheKey(t *testing.T) {
 	if _, _, err := one.Contacts.PutPushName(t.Context(), storetest.JID("4915112345678", 0), "Ana"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.TakeLease(t.Context(), "one", holder("the holder"), 0); err != nil {
+	if _, _, err := st.TakeLeases(t.Context(), []string{"one"}, holder("the holder"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := st.PutEntry(t.Context(), store.Entry{Session: "one", Value: []byte("the value")}); err != nil {

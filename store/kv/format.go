@@ -79,10 +79,49 @@ func checkFormat(tx Tx, write, before bool) (known bool, err error) {
 	case version > layout:
 		return false, fmt.Errorf("it has layout %d, and this program knows %d: %w", version, layout, ErrNewer)
 	case version < layout && write:
-		if err := clearPrefix(tx, []byte("t")); err != nil { // the leases of layout 1
+		if err := holdLeases(tx); err != nil {
 			return false, err
 		}
 		return true, tx.Set(key, newEncoder(1).uint(layout).b)
 	}
 	return true, nil
+}
+
+// holdLeases gives each lease of layout 1 a holder of its own, whose ID has the name of the
+// session, so that a program that cannot renew it any more has the time to give the session
+// up. Left out are those whose value is damaged, or whose session has a name that is too
+// long for a key.
+func holdLeases(tx Tx) error {
+	keys, err := keysOf(tx, []byte("t"))
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		value, err := tx.Get(key)
+		if err == nil {
+			err = tx.Delete(key)
+		}
+		if err != nil {
+			return err
+		}
+		dec := decode(key, value)
+		last := loan{token: dec.uint()}
+		held := holding{name: dec.string()}
+		last.since, held.until = dec.int(), dec.int()
+		released := dec.bool()
+		names, err := parts(key, 1, func(string) (string, error) { return "", errors.New("its name is too long") })
+		if dec.err != nil || err != nil || len(names) != 1 {
+			continue
+		}
+		if last.session = names[0]; !released {
+			last.holder = "of " + last.session
+			if err := tx.Set(name(spaceHolder, last.holder), held.encode()); err != nil {
+				return err
+			}
+		}
+		if err := tx.Set(name(spaceLease, last.session), last.encode()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -53,9 +53,9 @@ func TestTruncatedHead(t *testing.T) {
 			st := kv.New(encrypted)
 			_, device := st.Device(t.Context(), "one")
 			_, sessions := st.Sessions(t.Context())
-			_, lease := st.TakeLease(t.Context(), "one", holder("holder"), time.Minute)
+			_, _, lease := st.TakeLeases(t.Context(), []string{"one"}, holder("holder"), time.Minute)
 			for what, err := range map[string]error{
-				"Device": device, "Sessions": sessions, "TakeLease": lease,
+				"Device": device, "Sessions": sessions, "TakeLeases": lease,
 				"Check": st.Check(t.Context()), "Rotate": encrypted.Rotate(t.Context()),
 			} {
 				if !errors.Is(err, kv.ErrDamaged) || !strings.Contains(err.Error(), `"walink"`) {
@@ -78,7 +78,7 @@ func TestRotatedByAnother(t *testing.T) {
 	if err := one.Sessions.PutSession(t.Context(), long, []byte("the session")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.TakeLease(t.Context(), "one", holder("holder"), time.Minute); err != nil {
+	if _, _, err := st.TakeLeases(t.Context(), []string{"one"}, holder("holder"), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	both := reopen(t, kv.Encrypt(db, first, second))
@@ -139,9 +139,9 @@ func TestZeroKey(t *testing.T) {
 			encrypted := encrypt(db)
 			st := kv.New(encrypted)
 			_, sessions := st.Sessions(t.Context())
-			_, lease := st.TakeLease(t.Context(), "one", holder("holder"), time.Minute)
+			_, _, lease := st.TakeLeases(t.Context(), []string{"one"}, holder("holder"), time.Minute)
 			for what, err := range map[string]error{
-				"Sessions": sessions, "TakeLease": lease, "Check": st.Check(t.Context()), "Rotate": encrypted.Rotate(t.Context()),
+				"Sessions": sessions, "TakeLeases": lease, "Check": st.Check(t.Context()), "Rotate": encrypted.Rotate(t.Context()),
 			} {
 				if !errors.Is(err, kv.ErrZeroKey) || remedyOf(err) == "" {
 					t.Errorf("%s: %v, with the remedy %q, want ErrZeroKey", what, err, remedyOf(err))

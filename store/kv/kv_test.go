@@ -38,9 +38,9 @@ func TestLayoutIsRefused(t *testing.T) {
 			before := dump(t, db)
 			_, deviceErr := st.Device(t.Context(), "default")
 			_, sessionsErr := st.Sessions(t.Context())
-			_, leaseErr := st.TakeLease(t.Context(), "default", holder("me"), 0)
+			_, _, leaseErr := st.TakeLeases(t.Context(), []string{"default"}, holder("me"), 0)
 			for what, err := range map[string]error{
-				"Device": deviceErr, "Sessions": sessionsErr, "TakeLease": leaseErr,
+				"Device": deviceErr, "Sessions": sessionsErr, "TakeLeases": leaseErr,
 				"Check": st.Check(t.Context()), "Delete": st.Delete(t.Context(), "default"),
 			} {
 				if !errors.Is(err, test.want) {

@@ -3,6 +3,7 @@ package kv
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -76,58 +77,92 @@ func holdingOf(tx Tx, id string) (h holding, err error) {
 	return h, err
 }
 
-// TakeLease implements [store.Leaser]. The time is that of the DB if the DB is
+// TakeLeases implements [store.Leaser]. The time is that of the DB if the DB is
 // a [Clock], and that of this machine otherwise.
-func (s *Store) TakeLease(ctx context.Context, session string, holder store.Holder, ttl time.Duration) (store.Lease, error) {
-	var taken store.Lease
-	var busy *store.BusyError
-	err := s.lend(ctx, func(tx Tx, now time.Time) error {
+func (s *Store) TakeLeases(
+	ctx context.Context, sessions []string, holder store.Holder, ttl time.Duration,
+) (taken, busy []store.Lease, err error) {
+	err = s.lend(ctx, func(tx Tx, now time.Time) (err error) {
+		taken, busy, err = takeLoans(tx, now, sessions, holder, ttl)
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("kv: take the leases in %s: %w", s.title(), err)
+	}
+	return taken, busy, nil
+}
+
+func takeLoans(
+	tx Tx, now time.Time, sessions []string, holder store.Holder, ttl time.Duration,
+) (taken, busy []store.Lease, err error) {
+	var free []loan
+	holdings := map[string]holding{} // by the ID of their holder
+	seen := map[string]bool{}
+	for _, session := range sessions {
+		if seen[session] {
+			continue
+		}
+		seen[session] = true
 		last, err := lastLoan(tx, session)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		stored, err := holdingOf(tx, last.holder)
-		if err != nil {
-			return err
-		}
-		if held := stored.corrected(now); held.inForce(now) {
-			busy = &store.BusyError{Lease: last.lease(held)}
-			if held == stored {
-				return busy
+		held, known := holdings[last.holder]
+		if !known {
+			if held, err = storeCorrected(tx, last.holder, now); err != nil {
+				return nil, nil, err
 			}
-			return tx.Set(name(spaceHolder, last.holder), held.encode())
+			holdings[last.holder] = held
 		}
-		own, err := holdingOf(tx, holder.ID)
-		switch {
-		case err != nil:
-			return err
-		case own == holding{} && (holder.ID == "" || !holder.Until.IsZero()):
-			return store.ErrLeaseLost
-		case own == holding{}:
-			own = holding{name: holder.Name}.lasting(now, ttl)
-			if err := tx.Set(name(spaceHolder, holder.ID), own.encode()); err != nil {
-				return err
-			}
+		if held.inForce(now) {
+			busy = append(busy, last.lease(held))
+			continue
 		}
-		if last.holder != holder.ID && stored != (holding{}) {
+		last.session = session
+		free = append(free, last)
+	}
+	if len(free) == 0 {
+		return nil, busy, nil
+	}
+	own, err := holdingOf(tx, holder.ID)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case own == holding{} && (holder.ID == "" || !holder.Until.IsZero()):
+		return nil, nil, store.ErrLeaseLost
+	case own == holding{}:
+		own = holding{name: holder.Name}.lasting(now, ttl)
+		if err := tx.Set(name(spaceHolder, holder.ID), own.encode()); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, last := range free {
+		if last.holder != holder.ID && holdings[last.holder] != (holding{}) {
 			if err := tx.Delete(name(spaceHolder, last.holder)); err != nil {
-				return err
+				return nil, nil, err
 			}
+			holdings[last.holder] = holding{}
 		}
 		// The token is the time, so that tokens grow even if the DB has lost the
 		// earlier ones.
 		token := max(last.token+1, uint64(max(now.UnixMicro(), 0)))
-		lent := loan{session: session, holder: holder.ID, token: token, since: now.UnixNano()}
-		taken = lent.lease(own)
-		return tx.Set(name(spaceLease, session), lent.encode())
-	})
-	if err == nil && busy != nil { // not inside the transaction, which must store the correction
-		err = busy
+		lent := loan{session: last.session, holder: holder.ID, token: token, since: now.UnixNano()}
+		if err := tx.Set(name(spaceLease, lent.session), lent.encode()); err != nil {
+			return nil, nil, err
+		}
+		taken = append(taken, lent.lease(own))
 	}
-	if err != nil {
-		return store.Lease{}, s.fail("lend session", session, err)
+	return taken, busy, nil
+}
+
+// storeCorrected returns the corrected holding of a holder, and stores it if it is in force.
+func storeCorrected(tx Tx, id string, now time.Time) (holding, error) {
+	stored, err := holdingOf(tx, id)
+	held := stored.corrected(now)
+	if err == nil && held != stored && held.inForce(now) {
+		err = tx.Set(name(spaceHolder, id), held.encode())
 	}
-	return taken, nil
+	return held, err
 }
 
 // RenewHolder implements [store.Leaser].
@@ -190,17 +225,25 @@ func (s *Store) lend(ctx context.Context, fn func(tx Tx, now time.Time) error) e
 // PeekLease implements [store.Leaser].
 func (s *Store) PeekLease(ctx context.Context, session string) (lease store.Lease, err error) {
 	now, err := s.now(ctx)
+	var ahead bool
 	if err == nil {
 		err = s.txn(ctx, false, func(tx Tx) error {
 			last, err := lastLoan(tx, session)
 			if err != nil {
 				return err
 			}
-			held, err := holdingOf(tx, last.holder)
-			if held = held.corrected(now); err == nil && !held.inForce(now) {
+			stored, err := holdingOf(tx, last.holder)
+			held := stored.corrected(now)
+			if err == nil && !held.inForce(now) {
 				return store.ErrNotFound
 			}
-			lease = last.lease(held)
+			lease, ahead = last.lease(held), held != stored
+			return err
+		})
+	}
+	if err == nil && ahead {
+		err = s.lend(ctx, func(tx Tx, now time.Time) error {
+			_, err := storeCorrected(tx, lease.HolderID, now)
 			return err
 		})
 	}
@@ -212,6 +255,30 @@ func (s *Store) PeekLease(ctx context.Context, session string) (lease store.Leas
 
 // Leases implements [store.Leaser].
 func (s *Store) Leases(ctx context.Context) ([]store.Lease, error) {
+	all, err := s.leases(ctx)
+	slices.SortFunc(all, func(a, b store.Lease) int { return strings.Compare(a.Session, b.Session) })
+	return all, err
+}
+
+// Holders implements [store.Leaser].
+func (s *Store) Holders(ctx context.Context) ([]store.HolderLeases, error) {
+	all, err := s.leases(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byID := map[string]store.HolderLeases{}
+	for _, lease := range all {
+		h := byID[lease.HolderID]
+		h.Holder = store.Holder{ID: lease.HolderID, Name: lease.Holder, Until: lease.Until}
+		h.Leases++
+		h.Mark += lease.Token
+		byID[lease.HolderID] = h
+	}
+	return slices.SortedFunc(maps.Values(byID), func(a, b store.HolderLeases) int { return strings.Compare(a.ID, b.ID) }), nil
+}
+
+// leases returns all leases in force.
+func (s *Store) leases(ctx context.Context) ([]store.Lease, error) {
 	var all []store.Lease
 	now, err := s.now(ctx)
 	if err == nil {
@@ -235,6 +302,5 @@ func (s *Store) Leases(ctx context.Context) ([]store.Lease, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kv: list the leases in %s: %w", s.title(), err)
 	}
-	slices.SortFunc(all, func(a, b store.Lease) int { return strings.Compare(a.Session, b.Session) })
 	return all, nil
 }

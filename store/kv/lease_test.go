@@ -3,6 +3,7 @@ package kv_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"sync"
 	"testing"
@@ -38,6 +39,16 @@ func (c *clock) pass(d time.Duration) {
 // holder returns a Holder that has not begun.
 func holder(name string) store.Holder { return store.Holder{ID: rand.Text(), Name: name} }
 
+// take takes a lease that is free.
+func take(t *testing.T, st *kv.Store, session string, holder store.Holder, ttl time.Duration) store.Lease {
+	t.Helper()
+	taken, busy, err := st.TakeLeases(t.Context(), []string{session}, holder, ttl)
+	if err != nil || len(taken) != 1 {
+		t.Fatalf("TakeLeases: %+v, busy %+v, %v", taken, busy, err)
+	}
+	return taken[0]
+}
+
 // A lease ends by the time of the DB, to the nanosecond.
 func TestLeaseEndsByTheClockOfTheDB(t *testing.T) {
 	t.Parallel()
@@ -45,12 +56,12 @@ func TestLeaseEndsByTheClockOfTheDB(t *testing.T) {
 		start := time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
 		db := &clock{DB: memory.New(), now: start}
 		st, one := reopen(t, db), holder("one")
-		lease, err := st.TakeLease(t.Context(), "a", one, time.Minute)
+		lease := take(t, st, "a", one, time.Minute)
 		want := store.Lease{
 			Session: "a", Holder: "one", HolderID: one.ID, Token: uint64(start.UnixMicro()), Since: start, Until: start.Add(time.Minute),
 		}
-		if diff := cmp.Diff(want, lease); err != nil || diff != "" {
-			t.Fatalf("%v, the lease (-want +got):\n%s", err, diff)
+		if diff := cmp.Diff(want, lease); diff != "" {
+			t.Fatalf("the lease (-want +got):\n%s", diff)
 		}
 		db.pass(59 * time.Second)
 		want.Until = start.Add(119 * time.Second)
@@ -75,15 +86,12 @@ func TestLeaseOfLostData(t *testing.T) {
 	start := time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)
 	before := &clock{DB: memory.New(), now: start}
 	one := holder("one")
-	first, err := reopen(t, before).TakeLease(t.Context(), "a", one, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
+	first := take(t, reopen(t, before), "a", one, time.Hour)
 	after := &clock{DB: memory.New(), now: start.Add(time.Second)}
 	st := reopen(t, after)
-	second, err := st.TakeLease(t.Context(), "a", holder("two"), time.Hour)
-	if err != nil || second.Token <= first.Token {
-		t.Errorf("the second lease is %v, %v, want a token beyond %d", second, err, first.Token)
+	second := take(t, st, "a", holder("two"), time.Hour)
+	if second.Token <= first.Token {
+		t.Errorf("the second lease is %v, want a token beyond %d", second, first.Token)
 	}
 	if _, err := st.RenewHolder(t.Context(), one, time.Hour); !errors.Is(err, store.ErrLeaseLost) {
 		t.Errorf("RenewHolder of the first: %v, want ErrLeaseLost", err)
@@ -109,11 +117,13 @@ func TestLeaseBeginsWhenItIsGiven(t *testing.T) {
 		writing, taken := make(chan struct{}), make(chan store.Lease)
 		go func() {
 			<-writing
-			lease, err := st.TakeLease(t.Context(), "a", holder("one"), time.Minute)
-			if err != nil {
-				t.Errorf("TakeLease: %v", err)
+			defer close(taken)
+			leases, _, err := st.TakeLeases(t.Context(), []string{"a"}, holder("one"), time.Minute)
+			if err != nil || len(leases) != 1 {
+				t.Errorf("TakeLeases: %v, %v", leases, err)
+				return
 			}
-			taken <- lease
+			taken <- leases[0]
 		}()
 		update(t, db, func(kv.Tx) error {
 			close(writing)
@@ -142,10 +152,7 @@ func TestReleasingNeedsNoClock(t *testing.T) {
 			return st.EndHolder(t.Context(), store.Holder{ID: lease.HolderID})
 		},
 	} {
-		lease, err := reopen(t, db).TakeLease(t.Context(), "a", holder("one"), time.Hour)
-		if err != nil {
-			t.Fatal(err)
-		}
+		lease := take(t, reopen(t, db), "a", holder("one"), time.Hour)
 		if err := release(reopen(t, broken{db}), lease); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -163,10 +170,7 @@ func TestLeaseOfADeadHolderEndsAfterTheClockWasSetBack(t *testing.T) {
 		db := &clock{DB: memory.New(), now: time.Date(2026, 2, 3, 4, 5, 6, 789, time.UTC)}
 		st := reopen(t, db)
 		one := holder("one")
-		first, err := st.TakeLease(t.Context(), "default", one, time.Minute)
-		if err != nil {
-			t.Fatal(err)
-		}
+		first := take(t, st, "default", one, time.Minute)
 		db.pass(-time.Hour)
 		want := first
 		want.Until = first.Until.Add(-time.Hour)
@@ -174,45 +178,64 @@ func TestLeaseOfADeadHolderEndsAfterTheClockWasSetBack(t *testing.T) {
 		if err != nil || !cmp.Equal(peeked, want) {
 			t.Errorf("PeekLease: %+v, %v, want %+v", peeked, err, want)
 		}
+		if holders, err := st.Holders(t.Context()); err != nil || len(holders) != 1 || !holders[0].Until.Equal(want.Until) {
+			t.Errorf("Holders: %+v, %v, want it until %v", holders, err, want.Until)
+		}
+		db.pass(time.Second)
 		for range 2 {
-			_, err := st.TakeLease(t.Context(), "default", holder("two"), time.Minute)
-			busy, ok := errors.AsType[*store.BusyError](err)
-			if !ok || !cmp.Equal(busy.Lease, want) {
-				t.Fatalf("TakeLease: %v, want it busy with %+v", err, want)
+			_, busy, err := st.TakeLeases(t.Context(), []string{"default"}, holder("two"), time.Minute)
+			if err != nil || !cmp.Equal(busy, []store.Lease{want}) {
+				t.Fatalf("TakeLeases: busy %+v, %v, want %+v", busy, err, want)
 			}
-			db.pass(29 * time.Second)
+			db.pass(29 * time.Second) // after which it has a second left
 		}
 		if _, err := st.RenewHolder(t.Context(), one, time.Minute); err != nil { // the holder may be alive after all
 			t.Error(err)
 		}
 		db.pass(time.Minute)
-		second, err := st.TakeLease(t.Context(), "default", holder("two"), time.Minute)
-		if err != nil || second.Token <= first.Token {
-			t.Errorf("TakeLease: %+v, %v", second, err)
+		if second := take(t, st, "default", holder("two"), time.Minute); second.Token <= first.Token {
+			t.Errorf("the token is %d after %d", second.Token, first.Token)
 		}
 	})
 }
 
-// A program of before, which knows nothing of holders, must not go on beside this one.
-func TestLeasesOfLayout1AreGoneAndItsProgramsRefuse(t *testing.T) {
+// A program of before refuses the layout. It cannot renew its leases any more, and has the
+// time to give its sessions up.
+func TestLeasesOfLayout1StayInForce(t *testing.T) {
 	t.Parallel()
-	db := keep{memory.New()}
+	db := &clock{DB: memory.New(), now: time.Unix(1, 0)}
 	update(t, db, func(tx kv.Tx) error {
-		return errors.Join(tx.Set([]byte("f"), []byte{1, 1}), tx.Set([]byte("tdefault\x00"), []byte{1, 7, 3, 'o', 'n', 'e', 0, 0, 0}))
+		return errors.Join(
+			tx.Set([]byte("f"), []byte{1, 1}),
+			// The token, the holder, since when and until when, and whether it was released.
+			tx.Set([]byte("t\x00"), append([]byte{1, 7, 3, 'o', 'n', 'e', 0}, append(binary.AppendVarint(nil, 2e9), 0)...)),
+			tx.Set([]byte("tover\x00"), []byte{1, 8, 3, 'o', 'n', 'e', 0, 2, 0}),
+			tx.Set([]byte("treleased\x00"), append([]byte{1, 9, 3, 'o', 'n', 'e', 0}, append(binary.AppendVarint(nil, 2e9), 1)...)),
+			tx.Set([]byte("tdamaged\x00"), []byte{1, 9, 3}),
+		)
 	})
 	st := reopen(t, db)
-	if leases, err := st.Leases(t.Context()); err != nil || len(leases) != 0 {
-		t.Errorf("Leases: %v, %v", leases, err)
+	take(t, st, "over", holder("two"), time.Hour)
+	want := store.Lease{Holder: "one", HolderID: "of ", Token: 7, Since: time.Unix(0, 0).UTC(), Until: time.Unix(2, 0).UTC()}
+	if got, err := st.PeekLease(t.Context(), ""); err != nil || got != want {
+		t.Errorf("PeekLease: %+v, %v, want %+v", got, err, want)
 	}
-	if _, err := st.TakeLease(t.Context(), "default", holder("two"), time.Hour); err != nil {
-		t.Fatal(err)
+	if got, err := st.PeekLease(t.Context(), "released"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("PeekLease of a released one: %+v, %v, want ErrNotFound", got, err)
+	}
+	db.pass(time.Second)
+	for session, last := range map[string]uint64{"": 7, "released": 9, "damaged": 0} {
+		if lease := take(t, st, session, holder("two"), time.Hour); lease.Token <= last {
+			t.Errorf("the next lease of %q is %+v", session, lease)
+		}
 	}
 	update(t, db, func(tx kv.Tx) error {
-		layout, err := tx.Get([]byte("f"))
-		old, oldErr := tx.Get([]byte("tdefault\x00"))
-		if !cmp.Equal(layout, []byte{1, 2}) || old != nil {
-			t.Errorf("the layout is %v, and the old lease %v", layout, old)
+		if layout, err := tx.Get([]byte("f")); err != nil || !cmp.Equal(layout, []byte{1, 2}) {
+			t.Errorf("the layout is %v, %v", layout, err)
 		}
-		return errors.Join(err, oldErr)
+		return tx.Scan([]byte("t"), func(key, _ []byte) error {
+			t.Errorf("a lease of layout 1 is left: %q", key)
+			return nil
+		})
 	})
 }

@@ -17,19 +17,20 @@ func TestLeasesOfOlderProgramsStayInForce(t *testing.T) {
 			session BYTEA NOT NULL PRIMARY KEY, holder BYTEA NOT NULL, token BIGINT NOT NULL, since BIGINT NOT NULL, until BIGINT NOT NULL,
 			mark TEXT NOT NULL, doubt BIGINT NOT NULL, renewed BIGINT NOT NULL DEFAULT 0
 		)`, `INSERT INTO walink_lease (session, holder, token, since, until, mark, doubt) VALUES
-			('default', 'one', 7, 1000, 1e15, '', 0), ('released', 'one', 9, 1000, -1, '', 0)`,
+			('default', 'one', 7, 1000, 1e15, '', 0), ('', 'one', 6, 1000, 1e15, '', 0), ('released', 'one', 9, 1000, -1, '', 0)`,
 		`UPDATE walink_version SET version=4, compat=1`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	st := open(t, s.url(database))
 	want := store.Lease{
-		Session: "default", Holder: "one", HolderID: "default", Token: 7, Since: time.UnixMilli(1000).UTC(), Until: time.UnixMilli(1e15).UTC(),
+		Session: "default", Holder: "one", HolderID: "of default", Token: 7, Since: time.UnixMilli(1000).UTC(), Until: time.UnixMilli(1e15).UTC(),
 	}
-	if leases, err := st.Leases(t.Context()); err != nil || len(leases) != 1 || leases[0] != want {
+	if leases, err := st.Leases(t.Context()); err != nil || len(leases) != 2 || leases[1] != want {
 		t.Errorf("Leases: %+v, %v, want %+v", leases, err, want)
 	}
-	if lease, err := st.TakeLease(t.Context(), "released", store.Holder{ID: "two"}, time.Hour); err != nil || lease.Token <= 9 {
-		t.Errorf("TakeLease: %+v, %v", lease, err)
+	taken, _, err := st.TakeLeases(t.Context(), []string{"released"}, store.Holder{ID: "two"}, time.Hour)
+	if err != nil || len(taken) != 1 || taken[0].Token <= 9 {
+		t.Errorf("TakeLeases: %+v, %v", taken, err)
 	}
 }

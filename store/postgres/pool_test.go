@@ -98,7 +98,7 @@ func TestOpenPoolNamesTheRemedy(t *testing.T) {
 	}
 	st := openPool(t, newPool(t, behind+"&default_query_exec_mode=exec", nil))
 	storetest.Link(t, st, "default", storetest.JID("5511987654321", 1))
-	if _, err := st.TakeLease(t.Context(), "default", store.Holder{ID: "one"}, time.Hour); err != nil {
-		t.Errorf("TakeLease behind PgBouncer: %v", err)
+	if _, _, err := st.TakeLeases(t.Context(), []string{"default"}, store.Holder{ID: "one"}, time.Hour); err != nil {
+		t.Errorf("TakeLeases behind PgBouncer: %v", err)
 	}
 }

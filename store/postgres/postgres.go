@@ -200,8 +200,12 @@ func (s *Store) now(ctx context.Context) (now time.Time, err error) {
 	return now, err
 }
 
-func (s *Store) lock(ctx context.Context, id int64) error {
-	_, err := s.db.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, id)
+func (s *Store) lock(ctx context.Context, ids []int64, brief bool) error {
+	columns := `pg_advisory_xact_lock(id)`
+	if brief { // a program that is stopped or cut off must not keep others waiting for longer than they wait
+		columns += `, set_config('idle_in_transaction_session_timeout', '5000', true)`
+	}
+	_, err := s.db.Exec(ctx, `SELECT `+columns+` FROM unnest($1::bigint[]) AS id`, ids)
 	return err
 }
 

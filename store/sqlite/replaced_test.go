@@ -88,7 +88,7 @@ func callsOf(t *testing.T, st *sqlite.Store) map[string]func() error {
 		t.Fatal(err)
 	}
 	one := store.Holder{ID: rand.Text()}
-	if _, err := st.TakeLease(t.Context(), "linked", one, time.Hour); err != nil {
+	if _, _, err := st.TakeLeases(t.Context(), []string{"linked"}, one, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	source := kv.New(memory.New())
@@ -97,8 +97,8 @@ func callsOf(t *testing.T, st *sqlite.Store) map[string]func() error {
 		"Save":        func() error { storetest.Pair(fresh, storetest.JID("5511987654323", 1)); return fresh.Save(t.Context()) },
 		"Save again":  func() error { return linked.Save(t.Context()) },
 		"RenewHolder": func() error { _, err := st.RenewHolder(t.Context(), one, time.Hour); return err },
-		"TakeLease": func() error {
-			_, err := st.TakeLease(t.Context(), "other", store.Holder{ID: rand.Text()}, time.Hour)
+		"TakeLeases": func() error {
+			_, _, err := st.TakeLeases(t.Context(), []string{"other"}, store.Holder{ID: rand.Text()}, time.Hour)
 			return err
 		},
 		"TakeCode": func() error {

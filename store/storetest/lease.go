@@ -32,23 +32,28 @@ func RunLeaser(t *testing.T, open func(t *testing.T) store.Leaser) {
 
 func leaseCases() map[string]func(tb testing.TB, leaser store.Leaser) {
 	return map[string]func(tb testing.TB, leaser store.Leaser){
-		"clause 1: a lease says since when and until when, in UTC":         leaseTimes,
-		"clause 1: a lease ends with its holder":                           leasePasses,
-		"clause 1: the longest ttl is in force":                            leaseLongest,
-		"clause 1: Leases are those in force":                              leaseList,
-		"clause 2: a session is lent to one at a time":                     leaseExclusive,
-		"clause 2: who does not get a session has not begun":               leaseBusy,
-		"clause 3: a holder loses all its sessions with the first":         leaseTaken,
-		"clause 3: a holder that is not there gets nothing":                leaseUnknown,
-		"clause 3: a renewal and a takeover at once: one of them succeeds": leaseRace,
-		"clause 4: a holder whose time is up and that nobody ended":        leaseRenewed,
-		"clause 5: tokens grow with each lending":                          leaseTokens,
-		"clause 6: releasing ends a lease, once, and no other":             leaseReleased,
-		"clause 6: the end of a holder is that of its leases":              leaseEnded,
-		"clause 8: any string is a session":                                leaseNames,
-		"clause 8: ctx is obeyed and nothing is lent":                      leaseContext,
-		"clause 8: one of many wins":                                       leaseAtomic,
-		"clause 8: a holder takes many sessions at once":                   leaseMany,
+		"clause 1: a lease says since when and until when, in UTC":              leaseTimes,
+		"clause 1: a lease ends with its holder":                                leasePasses,
+		"clause 1: the longest ttl is in force":                                 leaseLongest,
+		"clause 1: Leases are those in force":                                   leaseList,
+		"clause 2: a session is lent to one at a time":                          leaseExclusive,
+		"clause 2: who does not get a session has not begun":                    leaseBusy,
+		"clause 3: a holder loses all its sessions with the first":              leaseTaken,
+		"clause 3: a holder that is not there gets nothing":                     leaseUnknown,
+		"clause 3: a call takes what is free, and ends those that have run out": leaseSeveral,
+		"clause 3: a call of a holder that is not there lends nothing":          leaseNothing,
+		"clause 3: a renewal and a takeover at once: one of them succeeds":      leaseRace,
+		"clause 4: a holder whose time is up and that nobody ended":             leaseRenewed,
+		"clause 5: tokens grow with each lending":                               leaseTokens,
+		"clause 6: releasing ends a lease, once, and no other":                  leaseReleased,
+		"clause 6: the end of a holder is that of its leases":                   leaseEnded,
+		"clause 8: any string is a session":                                     leaseNames,
+		"clause 8: ctx is obeyed and nothing is lent":                           leaseContext,
+		"clause 8: one of many wins":                                            leaseAtomic,
+		"clause 8: a holder takes many sessions at once":                        leaseMany,
+		"clause 8: many take several at once":                                   leaseCrossed,
+		"clause 9: Holders are those in force that have leases":                 leaseHolders,
+		"clause 9: the Mark shows each lease that is taken or ended":            leaseMarks,
 	}
 }
 
@@ -57,12 +62,11 @@ func leaseExclusive(tb testing.TB, leaser store.Leaser) {
 	one := holder("one")
 	first := begin(tb, leaser, "default", one, long)
 	if first.Session != "default" || first.Holder != "one" || first.HolderID != one.ID {
-		tb.Errorf("TakeLease gave %+v to %+v", first, one)
+		tb.Errorf("TakeLeases gave %+v to %+v", first, one)
 	}
 	one.Until = first.Until
 	for _, other := range []store.Holder{holder("two"), holder("one"), one} {
-		_, err := leaser.TakeLease(tb.Context(), "default", other, long)
-		wantBusy(tb, err, first)
+		wantBusy(tb, leaser, other, first)
 	}
 	wantLease(tb, leaser, first)
 	other := take(tb, leaser, "other", one)
@@ -74,9 +78,11 @@ func leaseBusy(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
 	first := begin(tb, leaser, "default", holder("one"), long)
 	two := holder("two")
-	_, err := leaser.TakeLease(tb.Context(), "default", two, long)
-	wantBusy(tb, err, first)
+	wantBusy(tb, leaser, two, first)
 	wantLost(tb, leaser, two)
+	two.Until = first.Until
+	wantBusy(tb, leaser, two, first) // it is no error that the holder is not there
+	wantBusy(tb, leaser, two)
 }
 
 func leaseTokens(tb testing.TB, leaser store.Leaser) {
@@ -167,6 +173,58 @@ func leaseUnknown(tb testing.TB, leaser store.Leaser) {
 	wantNoLease(tb, leaser, "default")
 }
 
+func leaseSeveral(tb testing.TB, leaser store.Leaser) {
+	tb.Helper()
+	over, alive, one := holder("over"), holder("alive"), holder("one")
+	first := begin(tb, leaser, "over", over, 0)
+	over.Until = first.Until
+	take(tb, leaser, "also over", over)
+	otherOver := holder("another that is over")
+	begin(tb, leaser, "over with another", otherOver, 0)
+	a, b := begin(tb, leaser, "b of one that lives", alive, long), begin(tb, leaser, "a of another", holder("another"), long)
+	release(tb, leaser, begin(tb, leaser, "released", holder("a third"), long))
+	free := []string{"over", "new", "released", "new", "over with another", "another new one"}
+	sessions := slices.Concat(free[:2], []string{a.Session, a.Session}, free[2:5], []string{b.Session}, free[5:])
+	taken, busy, err := leaser.TakeLeases(tb.Context(), sessions, one, long)
+	if diff := gocmp.Diff([]store.Lease{a, b}, busy); err != nil || diff != "" {
+		tb.Errorf("TakeLeases: %v, busy (-want +got):\n%s", err, diff)
+	}
+	var got []string
+	for _, lease := range taken {
+		got = append(got, lease.Session)
+		wantLease(tb, leaser, lease)
+		if lease.HolderID != one.ID || lease.Session == "over" && lease.Token <= first.Token {
+			tb.Errorf("TakeLeases gave %+v to %+v after %+v", lease, one, first)
+		}
+	}
+	if diff := gocmp.Diff([]string{"over", "new", "released", "over with another", "another new one"}, got); diff != "" {
+		tb.Errorf("the sessions that are taken (-want +got):\n%s", diff)
+	}
+	wantLost(tb, leaser, over)
+	wantLost(tb, leaser, otherOver)
+	wantNoLease(tb, leaser, "also over")
+	one.Until = renew(tb, leaser, one, long).Until
+	taken, busy, err = leaser.TakeLeases(tb.Context(), []string{"also over", "new"}, one, 2*long)
+	if err != nil || len(taken) != 1 || len(busy) != 1 || busy[0].HolderID != one.ID || !taken[0].Until.Equal(one.Until) {
+		tb.Errorf("TakeLeases by a holder that has begun: %+v, busy %+v, %v", taken, busy, err)
+	}
+}
+
+func leaseNothing(tb testing.TB, leaser store.Leaser) {
+	tb.Helper()
+	over := holder("over")
+	over.Until = begin(tb, leaser, "over", over, 0).Until
+	busy := begin(tb, leaser, "busy", holder("one"), long)
+	lost := holder("lost")
+	lost.Until = busy.Until
+	sessions := []string{"new", "busy", "over"}
+	if taken, held, err := leaser.TakeLeases(tb.Context(), sessions, lost, long); !errors.Is(err, store.ErrLeaseLost) || len(taken)+len(held) > 0 {
+		tb.Errorf("TakeLeases: %+v, busy %+v, %v, want ErrLeaseLost", taken, held, err)
+	}
+	wantLeases(tb, leaser, busy)
+	renew(tb, leaser, over, long) // it was not ended
+}
+
 func leaseRenewed(tb testing.TB, leaser store.Leaser) {
 	tb.Helper()
 	one := holder("one")
@@ -178,8 +236,7 @@ func leaseRenewed(tb testing.TB, leaser store.Leaser) {
 	lease.Until, other.Until = renewed.Until, renewed.Until
 	for _, lease := range []store.Lease{lease, other} {
 		wantLease(tb, leaser, lease)
-		_, err := leaser.TakeLease(tb.Context(), lease.Session, holder("two"), long)
-		wantBusy(tb, err, lease)
+		wantBusy(tb, leaser, holder("two"), lease)
 	}
 	renew(tb, leaser, one, 0)
 	wantNoLease(tb, leaser, "default")
@@ -192,8 +249,7 @@ func leaseLongest(tb testing.TB, leaser store.Leaser) {
 	one := holder("one")
 	lease := begin(tb, leaser, "default", one, math.MaxInt64)
 	wantLease(tb, leaser, lease)
-	_, err := leaser.TakeLease(tb.Context(), "default", holder("two"), math.MaxInt64)
-	wantBusy(tb, err, lease)
+	wantBusy(tb, leaser, holder("two"), lease)
 	lease.Until = renew(tb, leaser, one, math.MaxInt64).Until
 	wantLease(tb, leaser, lease)
 }
@@ -322,12 +378,14 @@ func leaseContext(tb testing.TB, leaser store.Leaser) {
 	lease := begin(tb, leaser, "default", one, long)
 	ctx, cancel := context.WithCancel(tb.Context())
 	cancel()
-	_, takeErr := leaser.TakeLease(ctx, "other", holder("two"), long)
+	two := holder("two")
+	_, _, takeErr := leaser.TakeLeases(ctx, []string{"other"}, two, long)
 	_, renewErr := leaser.RenewHolder(ctx, one, 2*long)
 	_, peekErr := leaser.PeekLease(ctx, "default")
 	_, listErr := leaser.Leases(ctx)
+	_, holdersErr := leaser.Holders(ctx)
 	for what, err := range map[string]error{
-		"TakeLease": takeErr, "RenewHolder": renewErr, "PeekLease": peekErr, "Leases": listErr,
+		"TakeLeases": takeErr, "RenewHolder": renewErr, "PeekLease": peekErr, "Leases": listErr, "Holders": holdersErr,
 		"ReleaseLease": leaser.ReleaseLease(ctx, lease), "EndHolder": leaser.EndHolder(ctx, one),
 	} {
 		if !errors.Is(err, context.Canceled) {
@@ -336,4 +394,5 @@ func leaseContext(tb testing.TB, leaser store.Leaser) {
 	}
 	wantLease(tb, leaser, lease)
 	wantNoLease(tb, leaser, "other")
+	wantLost(tb, leaser, two) // it has not begun
 }

@@ -26,11 +26,11 @@ func take(tb testing.TB, leaser store.Leaser, session string, holder store.Holde
 // begin takes a lease, and begins its holder with it.
 func begin(tb testing.TB, leaser store.Leaser, session string, holder store.Holder, ttl time.Duration) store.Lease {
 	tb.Helper()
-	lease, err := leaser.TakeLease(tb.Context(), session, holder, ttl)
-	if err != nil {
-		tb.Fatalf("TakeLease of %.40q: %v", session, err)
+	taken, busy, err := leaser.TakeLeases(tb.Context(), []string{session}, holder, ttl)
+	if err != nil || len(taken) != 1 || len(busy) != 0 {
+		tb.Fatalf("TakeLeases of %.40q: %d taken, %d busy, %v", session, len(taken), len(busy), err)
 	}
-	return lease
+	return taken[0]
 }
 
 func renew(tb testing.TB, leaser store.Leaser, holder store.Holder, ttl time.Duration) store.Holder {
@@ -92,17 +92,24 @@ func wantLost(tb testing.TB, leaser store.Leaser, holder store.Holder) {
 		tb.Errorf("RenewHolder of %s: %v, want ErrLeaseLost", holder.Name, err)
 	}
 	holder.Until = time.Now().Add(long)
-	if _, err := leaser.TakeLease(tb.Context(), "a free one", holder, long); !errors.Is(err, store.ErrLeaseLost) {
-		tb.Errorf("TakeLease by %s: %v, want ErrLeaseLost", holder.Name, err)
+	if _, _, err := leaser.TakeLeases(tb.Context(), []string{"a free one"}, holder, long); !errors.Is(err, store.ErrLeaseLost) {
+		tb.Errorf("TakeLeases by %s: %v, want ErrLeaseLost", holder.Name, err)
 	}
 	wantNoLease(tb, leaser, "a free one")
 }
 
-func wantBusy(tb testing.TB, err error, with store.Lease) {
+// wantBusy fails the test unless holder gets none of the sessions of these leases.
+func wantBusy(tb testing.TB, leaser store.Leaser, holder store.Holder, leases ...store.Lease) {
 	tb.Helper()
-	if busy, ok := errors.AsType[*store.BusyError](err); !ok {
-		tb.Errorf("TakeLease: %v, want a *BusyError", err)
-	} else if diff := cmp.Diff(with, busy.Lease); diff != "" {
-		tb.Errorf("the lease of the BusyError (-want +got):\n%s", diff)
+	var sessions []string
+	for _, lease := range leases {
+		sessions = append(sessions, lease.Session)
+	}
+	taken, busy, err := leaser.TakeLeases(tb.Context(), sessions, holder, long)
+	if err != nil || len(taken) > 0 {
+		tb.Errorf("TakeLeases: %+v, %v, want all of them busy", taken, err)
+	}
+	if diff := cmp.Diff(leases, busy); diff != "" {
+		tb.Errorf("the busy leases (-want +got):\n%s", diff)
 	}
 }

@@ -1,7 +1,8 @@
 package storetest
 
 import (
-	"errors"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,14 +20,11 @@ func leaseAtomic(tb testing.TB, leaser store.Leaser) {
 		var group sync.WaitGroup
 		for range 20 {
 			group.Go(func() {
-				_, err := leaser.TakeLease(tb.Context(), session, holder("one of many"), long)
-				var busy *store.BusyError
-				switch {
-				case err == nil:
-					won.Add(1)
-				case !errors.As(err, &busy):
-					tb.Errorf("TakeLease: %v, want a *BusyError", err)
+				taken, busy, err := leaser.TakeLeases(tb.Context(), []string{session}, holder("one of many"), long)
+				if err != nil || len(taken)+len(busy) != 1 {
+					tb.Errorf("TakeLeases: %+v, busy %+v, %v", taken, busy, err)
 				}
+				won.Add(int32(len(taken)))
 			})
 		}
 		group.Wait()
@@ -43,14 +41,48 @@ func leaseMany(tb testing.TB, leaser store.Leaser) {
 	var group sync.WaitGroup
 	for i := range 20 {
 		group.Go(func() {
-			if _, err := leaser.TakeLease(tb.Context(), string(rune('a'+i)), one, long); err != nil {
-				tb.Errorf("TakeLease: %v", err)
+			if taken, _, err := leaser.TakeLeases(tb.Context(), []string{string(rune('a' + i))}, one, long); err != nil || len(taken) != 1 {
+				tb.Errorf("TakeLeases: %+v, %v", taken, err)
 			}
 		})
 	}
 	group.Wait()
 	if leases, err := leaser.Leases(tb.Context()); err != nil || len(leases) != 21 {
 		tb.Errorf("%d leases, %v, want 21", len(leases), err)
+	}
+}
+
+// leaseCrossed has holders take the same sessions, those of holders that have run out and
+// others, each in another order. None waits for another for ever, and each session is lent once.
+func leaseCrossed(tb testing.TB, leaser store.Leaser) {
+	tb.Helper()
+	const many = 12
+	var sessions []string
+	for i := range many {
+		sessions = append(sessions, "over "+strconv.Itoa(i), "new "+strconv.Itoa(i))
+		begin(tb, leaser, sessions[2*i], holder("before"), 0)
+	}
+	var lent atomic.Int32
+	var group sync.WaitGroup
+	for i := range 8 {
+		own := slices.Concat(sessions[2*i:], sessions[:2*i])
+		if i%2 == 1 {
+			slices.Reverse(own)
+		}
+		group.Go(func() {
+			for part := range slices.Chunk(own, 6) {
+				one := holder("one of many")
+				taken, busy, err := leaser.TakeLeases(tb.Context(), part, one, long)
+				if err != nil || len(taken)+len(busy) != len(part) {
+					tb.Errorf("TakeLeases: %d taken, %d busy, %v", len(taken), len(busy), err)
+				}
+				lent.Add(int32(len(taken)))
+			}
+		})
+	}
+	group.Wait()
+	if got := lent.Load(); got != 2*many {
+		tb.Errorf("%d leases of %d sessions", got, 2*many)
 	}
 }
 
@@ -62,12 +94,13 @@ func leaseRace(tb testing.TB, leaser store.Leaser) {
 		var renewErr error
 		var group sync.WaitGroup
 		group.Go(func() { _, renewErr = leaser.RenewHolder(tb.Context(), one, long) })
-		second, err := leaser.TakeLease(tb.Context(), "default", holder("two"), long)
+		two := holder("two")
+		taken, busy, err := leaser.TakeLeases(tb.Context(), []string{"default"}, two, long)
 		group.Wait()
-		if (err == nil) == (renewErr == nil) {
-			tb.Errorf("TakeLease: %v, RenewHolder: %v, want one of them to fail", err, renewErr)
+		if err != nil || len(taken)+len(busy) != 1 || (len(taken) == 1) == (renewErr == nil) {
+			tb.Errorf("TakeLeases: %+v, busy %+v, %v, RenewHolder: %v, want one of them to fail", taken, busy, err, renewErr)
 		}
 		end(tb, leaser, store.Lease{HolderID: one.ID})
-		end(tb, leaser, second)
+		end(tb, leaser, store.Lease{HolderID: two.ID})
 	}
 }

@@ -205,7 +205,7 @@ func TestCopyThatLosesItsLease(t *testing.T) {
 			err = from.EndHolder(t.Context(), store.Holder{ID: lease.HolderID})
 		}
 		if err == nil {
-			_, err = from.TakeLease(t.Context(), "shop", store.Holder{ID: rand.Text(), Name: "another"}, time.Hour)
+			_, _, err = from.TakeLeases(t.Context(), []string{"shop"}, store.Holder{ID: rand.Text(), Name: "another"}, time.Hour)
 		}
 		return err
 	}}

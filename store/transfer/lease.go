@@ -31,8 +31,11 @@ func hold(ctx context.Context, st store.Store, session string, lost context.Canc
 		return nil, nil
 	}
 	h := &held{leaser: leaser, holder: store.Holder{ID: rand.Text(), Name: "a copy, " + process.Name()}, done: make(chan struct{})}
-	if _, err := leaser.TakeLease(ctx, session, h.holder, leaseTime); err != nil {
+	switch _, busy, err := leaser.TakeLeases(ctx, []string{session}, h.holder, leaseTime); {
+	case err != nil:
 		return nil, err
+	case len(busy) > 0:
+		return nil, &store.BusyError{Lease: busy[0]}
 	}
 	ctx, h.stop = context.WithCancel(ctx)
 	go h.keep(ctx, lost)

@@ -38,7 +38,7 @@ func steal(t *testing.T, st *kv.Store) {
 		err = st.EndHolder(t.Context(), store.Holder{ID: lease.HolderID})
 	}
 	if err == nil {
-		_, err = st.TakeLease(t.Context(), "shop", store.Holder{ID: rand.Text(), Name: "another"}, time.Hour)
+		_, _, err = st.TakeLeases(t.Context(), []string{"shop"}, store.Holder{ID: rand.Text(), Name: "another"}, time.Hour)
 	}
 	if err != nil {
 		t.Error(err)
@@ -63,9 +63,9 @@ func TestCopyKeepsItsLeases(t *testing.T) {
 		err := transfer.Move(t.Context(), lateStore{to, func(context.Context) {
 			<-time.After(time.Hour)
 			for _, st := range []*kv.Store{from, to} {
-				lease, err := st.TakeLease(t.Context(), "shop", store.Holder{ID: rand.Text(), Name: "another"}, time.Hour)
-				if _, ok := errors.AsType[*store.BusyError](err); !ok {
-					t.Errorf("another gets the lease: %v, %v", lease, err)
+				taken, busy, err := st.TakeLeases(t.Context(), []string{"shop"}, store.Holder{ID: rand.Text(), Name: "another"}, time.Hour)
+				if err != nil || len(taken) != 0 || len(busy) != 1 {
+					t.Errorf("another gets the lease: %v, busy %v, %v", taken, busy, err)
 				}
 			}
 		}}, from)
@@ -76,8 +76,9 @@ func TestCopyKeepsItsLeases(t *testing.T) {
 			t.Errorf("the source has %d sessions", got)
 		}
 		for _, st := range []*kv.Store{from, to} {
-			if _, err := st.TakeLease(t.Context(), "shop", store.Holder{ID: rand.Text(), Name: "another"}, time.Hour); err != nil {
-				t.Errorf("after the copy: %v", err)
+			_, busy, err := st.TakeLeases(t.Context(), []string{"shop"}, store.Holder{ID: rand.Text(), Name: "another"}, time.Hour)
+			if err != nil || len(busy) > 0 {
+				t.Errorf("after the copy: busy %v, %v", busy, err)
 			}
 		}
 	})

@@ -313,7 +313,7 @@ func TestNothingIsStoredInAFileThatWasReplaced(t *testing.T) {
 			defer func() { _ = db.Close() }()
 			st := kv.New(db)
 			one := store.Holder{ID: "one"}
-			if _, err := st.TakeLease(t.Context(), "default", one, time.Hour); err != nil {
+			if _, _, err := st.TakeLeases(t.Context(), []string{"default"}, one, time.Hour); err != nil {
 				t.Fatal(err)
 			}
 			if err := harm(path); err != nil {

@@ -93,8 +93,9 @@ func TestCluster(t *testing.T) {
 			if sessions, err := st.Sessions(t.Context()); err != nil || len(sessions) != 1 || sessions[0].JID != *device.ID {
 				t.Errorf("sessions %v, %v", sessions, err)
 			}
-			if lease, err := st.TakeLease(t.Context(), "default", store.Holder{ID: "one"}, time.Minute); err != nil || time.Until(lease.Until) <= 0 {
-				t.Errorf("lease %+v, %v", lease, err)
+			taken, _, err := st.TakeLeases(t.Context(), []string{"default"}, store.Holder{ID: "one"}, time.Minute)
+			if err != nil || len(taken) != 1 || time.Until(taken[0].Until) <= 0 {
+				t.Errorf("leases %+v, %v", taken, err)
 			}
 			if err := st.Check(t.Context()); err != nil {
 				t.Errorf("Check: %v", err)
