@@ -10,6 +10,7 @@ import (
 	wastore "go.mau.fi/whatsmeow/store"
 
 	"github.com/walink/walink/internal/bound"
+	"github.com/walink/walink/internal/door"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/number"
 	"github.com/walink/walink/internal/queue"
@@ -118,6 +119,9 @@ func (a *attempt) run(ctx context.Context, previous *wire.Conn) {
 // stopped says why the context of a Link has ended.
 func stopped(ctx context.Context, op string) *machine.Failure {
 	cause := context.Cause(ctx)
+	if with, ok := errors.AsType[door.Stopped](cause); ok {
+		return with.Failure
+	}
 	switch {
 	case errors.Is(cause, ErrClosed):
 		return &machine.Failure{Reason: machine.ReasonClosed, Op: op}

@@ -2,6 +2,7 @@ package walink
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -19,29 +20,29 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// Linker links one session of a Store to a WhatsApp account, and holds its
-// connection afterwards. Make it with [New]: the zero Linker is closed. All methods may be called from
-// several goroutines at once.
+// Linker links one session of a Store to a WhatsApp account, and holds its connection
+// afterwards. Make it with [New]: the zero Linker is closed. All methods may be called
+// from several goroutines at once.
 type Linker struct {
 	store  store.Store
 	ledger store.Ledger
 	set    *resolved
 	log    *logcall.Calls
 
-	mu        sync.Mutex
-	closed    bool
-	status    Status
-	unlinking bool                    // Unlink is running
-	running   *attempt                // the running Link; nil when none is running
-	cancel    context.CancelCauseFunc // ends the running Link
-	done      chan struct{}           // closed when the running Link has cleaned up
-	conn      *wire.Conn              // of the last Linked; nil when nothing is connected
-	lease     *tenure.Tenure          // the lease that conn needs; nil if there is none
-	seen      seen                    // has its own lock
-	keeper    *keeper                 // of conn, once it was linked without a Supervise
-	evictions sync.WaitGroup          // the goroutines that close a connection whose lease is lost
-
-	supervisor     *supervisor // of the running Supervise; nil when none is running
+	mu             sync.Mutex
+	closed         bool
+	status         Status
+	unlinking      bool                    // Unlink is running
+	running        *attempt                // the running Link; nil when none is running
+	cancel         context.CancelCauseFunc // ends the running Link
+	done           chan struct{}           // closed when the running Link has cleaned up
+	conn           *wire.Conn              // of the last Linked; nil when nothing is connected
+	lease          *tenure.Tenure          // the lease that conn needs; nil if there is none
+	kept           *tenure.Tenure          // the lease of a fleet, which serves all that the Linker does; otherwise nil
+	seen           seen                    // has its own lock
+	keeper         *keeper                 // of conn, once it was linked without a Supervise
+	evictions      sync.WaitGroup          // the goroutines that close a connection whose lease is lost
+	supervisor     *supervisor             // of the running Supervise; nil when none is running
 	stopSupervisor context.CancelCauseFunc
 	supervised     chan struct{} // closed when the running Supervise has cleaned up
 }
@@ -68,10 +69,9 @@ func New(st store.Store, settings Settings) (*Linker, error) {
 	set.conn.Reject = l.reject
 	set.logger, l.log = logcall.Wrap(set.logger)
 	set.conn.Log = set.logger
+	l.ledger = ledger.Process()
 	if own, ok := st.(store.Ledger); ok {
 		l.ledger = own
-	} else {
-		l.ledger = ledger.Process()
 	}
 	return l, nil
 }
@@ -122,7 +122,7 @@ func (l *Linker) start(ctx context.Context, cfg machine.Config) <-chan Event {
 	cfg.ResumeOnly = cfg.ResumeOnly || l.unlinking
 	a := &attempt{
 		linker: l, set: l.set, machine: machine.New(cfg), inbox: queue.New[machine.Input](),
-		events: make(chan Event, eventBuffer), out: queue.New[Event](), lease: l.lease,
+		events: make(chan Event, eventBuffer), out: queue.New[Event](), lease: cmp.Or(l.lease, l.kept),
 		unlinking: l.unlinking, leaseFirst: l.unlinking || cfg.Brief, stopHook: func() {}, previous: func() {},
 	}
 	if l.unlinking {
@@ -360,7 +360,7 @@ func refusesLogin(err *Error) bool {
 // deleteLeased deletes the stored session under a lease, because that of the Link has
 // been released.
 func (l *Linker) deleteLeased(ctx context.Context, op string) *machine.Failure {
-	if leaser, ok := l.store.(store.Leaser); ok {
+	if leaser, ok := l.store.(store.Leaser); ok && l.kept == nil {
 		lease := tenure.New(ctx, leaser, l.set.session, func(*tenure.Tenure, *machine.Failure) {})
 		defer lease.Release()
 		if failure := lease.Take(ctx); failure != nil {

@@ -217,6 +217,7 @@ func (s Settings) check(key func(field string) string) (resolved, []error) {
 	}
 	r.conn = &wire.Config{
 		DeviceName: cmp.Or(s.DeviceName, defaultDeviceName), Push: !s.DisablePush, Log: r.logger, OnClient: s.OnClient,
+		Pace: &wire.Pace{},
 	}
 	if problem := checkSession(s.Session); problem != "" {
 		fault("Session", redact.Quote(s.Session), problem, "Choose a short name of printable characters.")

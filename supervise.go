@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/walink/walink/internal/door"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/queue"
@@ -28,8 +29,10 @@ const (
 	// longestPause is for the network, the proxy and the Store, if the session is stored
 	// or somebody is there.
 	longestPause = time.Minute
-	// longestRefused is for a stored session that WhatsApp refuses.
+	// longestRefused is for a stored session that WhatsApp refuses, and firstRefused is the
+	// first pause in a fleet.
 	longestRefused = time.Hour
+	firstRefused   = time.Minute
 	// A round of codes that nobody took is followed by the next one after
 	// firstUntaken, and then at least every six hours. With the codes of the first
 	// round, that is at most ten code requests in the first day.
@@ -85,16 +88,27 @@ func (l *Linker) Supervise(ctx context.Context) (<-chan Event, error) {
 		return nil, err
 	}
 	s := &supervisor{
-		linker: l, events: make(chan Event, eventBuffer), out: queue.New[Event](), inbox: queue.New[machine.Input](),
-		attended: make(chan struct{}, 1),
+		linker: l, events: make(chan Event, eventBuffer), out: queue.New[Event](), attended: make(chan struct{}, 1),
 	}
 	s.attend()
-	l.seen.forget()
-	ctx, cancel := context.WithCancelCause(ctx)
-	l.supervisor, l.stopSupervisor, l.supervised = s, cancel, make(chan struct{})
-	l.status = Status{State: StateConnecting}
-	go s.run(ctx)
+	ctx = s.begin(ctx)
+	go func() { _ = s.run(ctx) }() // its error is in the last event
 	return s.events, nil
+}
+
+// begin makes s the supervisor of its Linker. The caller holds the Linker's lock.
+func (s *supervisor) begin(ctx context.Context) context.Context {
+	s.inbox = queue.New[machine.Input]()
+	l := s.linker
+	l.seen.forget()
+	l.supervisor, l.supervised = s, make(chan struct{})
+	if s.terms != nil {
+		l.stopSupervisor = s.terms.Stop
+	} else {
+		ctx, l.stopSupervisor = context.WithCancelCause(ctx)
+	}
+	l.status = Status{State: StateConnecting}
+	return ctx
 }
 
 // supervisor runs one Link after another. One goroutine owns the supervisor;
@@ -105,24 +119,30 @@ type supervisor struct {
 	out      *queue.Queue[Event]         // the events that the reader has not taken yet
 	inbox    *queue.Queue[machine.Input] // of the connection after Linked
 	attended chan struct{}               // holds a token once Attend was called
+	terms    *door.Terms                 // of a fleet; otherwise nil
+	linked   bool                        // a Link has succeeded
 
 	until time.Time // until then somebody is there: the program has just started, or Attend was called
 	gone  bool      // the next Link must find the session stored: another program has had it
 	patience
 	lost *machine.Failure // why the connection is down; nil while it is up
+	late <-chan time.Time // says that whatsmeow has had its time to reconnect; nil while it is up
 }
 
-func (s *supervisor) run(ctx context.Context) {
+// run runs until no other Link follows, and returns why.
+func (s *supervisor) run(ctx context.Context) *Error {
 	for {
 		why := s.link(ctx)
 		over := why != nil && s.permanent(why)
 		stable := false
 		if why == nil {
+			s.linked = true
 			s.untaken, s.until = 0, time.Time{}
 			if why, stable = s.stay(ctx); stable {
 				s.patience = patience{}
 			}
-			over = permanent(why.Reason) && !errors.Is(why, tenure.ErrNotRenewed) || errors.Is(why, wire.ErrLeft)
+			over = permanent(why.Reason) && !errors.Is(why, tenure.ErrNotRenewed) || errors.Is(why, wire.ErrLeft) ||
+				s.terms != nil && s.permanent(why)
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -137,9 +157,11 @@ func (s *supervisor) run(ctx context.Context) {
 		}
 		if over {
 			s.linker.unsupervised(why)
-			s.out.Put(failedBy(why))
-			drain(s.out, s.events)
-			return
+			if s.terms == nil {
+				s.out.Put(failedBy(why))
+				drain(s.out, s.events)
+			}
+			return why
 		}
 	}
 }
@@ -160,6 +182,11 @@ func permanent(reason Reason) bool {
 // worked once may work again: its database may be restarting. What another program has
 // unlinked, or is not stored and must be, stays unlinked.
 func (s *supervisor) permanent(err *Error) bool {
+	switch {
+	case s.terms == nil:
+	case err.Reason == ErrLoggedOut, err.Reason == ErrRemoved, err.Reason == ErrSessionBusy, !s.linker.seen.isStored():
+		return true
+	}
 	switch err.Reason {
 	case ErrStore:
 		return !s.linker.seen.hasWorked()
@@ -174,11 +201,11 @@ func (s *supervisor) permanent(err *Error) bool {
 // after a failure it makes one connection only.
 func (s *supervisor) config() machine.Config {
 	cfg := s.linker.set.machine
-	cfg.ResumeOnly = cfg.ResumeOnly || s.gone
+	cfg.ResumeOnly = cfg.ResumeOnly || s.gone || s.terms != nil && (s.linked || !s.terms.Ask)
 	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout) // every round ends
 	if !s.present() {
 		cfg.Codes = aloneCodes
-		if s.failures > 0 {
+		if s.failures > 0 || s.terms != nil {
 			cfg.Codes, cfg.Brief = 1, true
 		}
 	}
@@ -187,6 +214,13 @@ func (s *supervisor) config() machine.Config {
 
 // link runs one Link. It returns nil once the session is linked.
 func (s *supervisor) link(ctx context.Context) *Error {
+	if s.terms != nil && !s.present() {
+		opened := s.terms.Open(ctx)
+		if opened == nil {
+			return errorOf(stopped(ctx, opSupervise))
+		}
+		defer opened()
+	}
 	s.linker.mu.Lock()
 	if s.linker.closed {
 		s.linker.mu.Unlock()
@@ -208,7 +242,7 @@ func (s *supervisor) link(ctx context.Context) *Error {
 			if failed, ok := event.(Failed); ok {
 				return failed.Err
 			}
-			send(s.out, s.events, event)
+			s.send(event)
 			if event.Kind() == KindLinked {
 				return nil
 			}
@@ -219,12 +253,20 @@ func (s *supervisor) link(ctx context.Context) *Error {
 // emit sends an event of Supervise itself.
 func (s *supervisor) emit(event Event) {
 	s.linker.observe(event)
+	s.send(event)
+}
+
+func (s *supervisor) send(event Event) {
+	if s.terms != nil {
+		s.terms.Emit(event)
+		return
+	}
 	send(s.out, s.events, event)
 }
 
 // wait announces the next Link and waits for its time, or until somebody is there.
 func (s *supervisor) wait(ctx context.Context, why *Error) {
-	pause, why := s.next(why, s.linker.seen.isStored(), s.linker.seen.hasOffered(), s.present())
+	pause, why := s.next(why, s.linker.seen.isStored(), s.linker.seen.hasOffered(), s.present(), s.terms != nil)
 	s.emit(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
 	if s.sleep(ctx, pause) {
 		s.attend()
@@ -308,8 +350,9 @@ type patience struct {
 
 // next returns the pause before the next Link, and the failure with the remedy that
 // fits by then. stored says that the session is stored; offered says that the Link has
-// shown or requested codes; present says that somebody is there.
-func (p *patience) next(why *Error, stored, offered, present bool) (time.Duration, *Error) {
+// shown or requested codes; present says that somebody is there; fleet says that many
+// sessions may be refused at once.
+func (p *patience) next(why *Error, stored, offered, present, fleet bool) (time.Duration, *Error) {
 	p.failures++
 	is := func(reason Reason) bool { return errors.Is(why, reason) } // also if something else has cut the Link short
 	local := slices.ContainsFunc([]Reason{ErrNetwork, ErrProxy, ErrStore}, is) &&
@@ -320,6 +363,9 @@ func (p *patience) next(why *Error, stored, offered, present bool) (time.Duratio
 		longest = longestPause
 	case stored || why.Reason == ErrClientOutdated:
 		longest = longestRefused
+		if fleet {
+			shortest, jitter = firstRefused, 0.1
+		}
 	case offered && !present:
 		p.untaken++
 		shortest, times, jitter = firstUntaken, p.untaken, 0.1

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/walink/walink/internal/door"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/queue"
 	"github.com/walink/walink/internal/redact"
@@ -146,10 +147,7 @@ func (l *Linker) release(status Status) (closeConn func()) {
 // deleted it if WhatsApp has removed the device.
 func (s *supervisor) stay(ctx context.Context) (why *Error, stable bool) {
 	linked := time.Now()
-	timer := time.NewTimer(reconnectGrace)
-	timer.Stop()
-	defer timer.Stop()
-	s.lost = nil
+	s.lost, s.late = nil, nil // no timer yet: of thousands of sessions few are offline
 	for over := false; !over; {
 		out, event := s.out.Head(s.events)
 		select {
@@ -159,10 +157,10 @@ func (s *supervisor) stay(ctx context.Context) (why *Error, stable bool) {
 		case <-s.inbox.Ready():
 			for _, in := range s.inbox.Take() {
 				if !over {
-					over = s.hear(in, timer)
+					over = s.hear(in)
 				}
 			}
-		case <-timer.C:
+		case <-s.late:
 			over = true
 		case <-ctx.Done():
 			s.lost, over = stopped(ctx, opSupervise), true
@@ -173,11 +171,11 @@ func (s *supervisor) stay(ctx context.Context) (why *Error, stable bool) {
 }
 
 // hear takes an input of the connection, and reports whether that is lost for good.
-func (s *supervisor) hear(in machine.Input, timer *time.Timer) bool {
+func (s *supervisor) hear(in machine.Input) bool {
 	if in, ok := in.(machine.Lost); ok {
 		if s.lost == nil || !wire.Reconnects(in.Err) {
 			s.emit(Disconnected{Err: errorOf(in.Err)})
-			timer.Reset(reconnectGrace)
+			s.late = time.After(reconnectGrace)
 		}
 		s.lost = in.Err
 		return !wire.Reconnects(in.Err)
@@ -188,8 +186,7 @@ func (s *supervisor) hear(in machine.Input, timer *time.Timer) bool {
 		return true
 	}
 	if in, ok := in.(machine.LoggedIn); ok && s.lost != nil {
-		s.lost = nil
-		timer.Stop()
+		s.lost, s.late = nil, nil
 		s.emit(Reconnected{Account: accountOf(in.Account)})
 	}
 	return false
@@ -206,4 +203,33 @@ func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
 		return errorOf(failure)
 	}
 	return why
+}
+
+// inFleet is a Linker as package fleet uses it.
+type inFleet struct{ *Linker }
+
+//nolint:gochecknoinits // package fleet comes in by this door
+func init() {
+	door.Of = func(linker any) door.Linker { l, _ := linker.(*Linker); return inFleet{l} }
+}
+
+func (l inFleet) Keep(lease *tenure.Tenure, pace *wire.Pace) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept, l.set.conn.Pace = lease, pace
+}
+
+func (l inFleet) Supervise(ctx context.Context, terms door.Terms) error {
+	l.mu.Lock()
+	if err := l.busy(opSupervise); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	s := &supervisor{linker: l.Linker, terms: &terms}
+	if terms.Ask {
+		s.attend()
+	}
+	ctx = s.begin(ctx)
+	l.mu.Unlock()
+	return s.run(ctx)
 }

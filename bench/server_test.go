@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/walink/walink/internal/fleetload"
 	"github.com/walink/walink/walinktest"
 )
 
@@ -23,6 +24,10 @@ func TestMain(m *testing.M) {
 	switch flag.Arg(0) {
 	case "server":
 		err = serve()
+	case "fleet-server":
+		err = fleetload.Serve()
+	case "job":
+		err = fleetJob(flag.Arg(1))
 	case "load":
 		err = load(flag.Arg(1), flag.Arg(2))
 	default:

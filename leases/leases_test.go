@@ -34,3 +34,10 @@ func TestLeases(t *testing.T) {
 	config := leasetest.Config{Open: open, Name: func(int) string { return file }}
 	leasetest.Run(t, config.Sized(t))
 }
+
+// TestFleets has three programs with a Fleet each.
+func TestFleets(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "walink.db")
+	leasetest.RunFleets(t, leasetest.Config{Open: open, Name: func(int) string { return file }})
+}

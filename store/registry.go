@@ -26,7 +26,7 @@ const MaxEntry = 64 << 10
 //  5. Values are secrets of the caller: no error has one in its text. A Store
 //     that encrypts its data binds each value to its session, so that a value
 //     that was moved to another session is damaged there.
-//  6. After Close of the Store each call returns an error.
+//  6. After Close of the Store each call returns an error that wraps [ErrClosed].
 type Registry interface {
 	// PutEntry stores entry, in place of the one of the same session.
 	PutEntry(ctx context.Context, entry Entry) error

@@ -22,6 +22,9 @@ import (
 // ErrNotFound is returned, wrapped, for a session that is not stored.
 var ErrNotFound = errors.New("no such session")
 
+// ErrClosed is in the chain of the error of a call after Close.
+var ErrClosed error = hint.New(errors.New("the store is closed"), "Open the store again: this program has closed it.")
+
 // ErrDamaged is in the chain of an error about a stored value that is not what
 // was stored, such as a value that was cut off. The error names the session if
 // the value belongs to one, and has a remedy. Other values are not affected.
@@ -56,7 +59,9 @@ var ErrDamaged error = hint.New(
 //  7. Delete removes the session and all data of its device. An unknown
 //     session gets an error that wraps ErrNotFound.
 //  8. All methods may be called from several goroutines at once, and obey ctx.
-//  9. Close may be called twice. What is called after Close returns an error.
+//  9. Close may be called twice. What is called after Close returns an error. The
+//     error wraps ErrClosed if it comes from a method of the Store, its optional
+//     interfaces included.
 //
 // Errors name the store and the session, and never hold a key.
 type Store interface {

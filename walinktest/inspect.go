@@ -27,6 +27,8 @@ type Stats struct {
 	// Connections counts websockets. Logins counts successful logins.
 	Connections int `json:"connections"`
 	Logins      int `json:"logins"`
+	// Replaced counts connections that ended because their device logged in on another one.
+	Replaced int `json:"replaced"`
 	// CodeRequests counts companion_hello requests, including refused ones.
 	CodeRequests int `json:"codeRequests"`
 	// VersionRequests counts requests for the page with the client's revision.

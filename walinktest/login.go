@@ -34,6 +34,9 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 		device.conn = c
 		device.logins++
 		s.stats.Logins++
+		if older != nil {
+			s.stats.Replaced++
+		}
 		success := waBinary.Node{Tag: "success", Attrs: waBinary.Attrs{
 			"t":        time.Now().Unix(),
 			"lid":      device.lid,

@@ -58,6 +58,9 @@ func TestSecondLoginReplacesTheFirst(t *testing.T) {
 		second.connect()
 		await[*events.Connected](second)
 		await[*events.StreamReplaced](first)
+		if n := srv.Stats().Replaced; n != 1 {
+			t.Errorf("%d connections were replaced, want 1", n)
+		}
 		pass(time.Minute)
 		if !second.IsLoggedIn() || first.IsConnected() {
 			t.Error("the first is still connected, or the second is not logged in")

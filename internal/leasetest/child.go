@@ -23,19 +23,24 @@ const (
 	envRoot     = "WALINK_LEASE_ROOT"
 	envStore    = "WALINK_LEASE_STORE"
 	envSessions = "WALINK_LEASE_SESSIONS"
+	envFleet    = "WALINK_LEASE_FLEET" // the Holder of a Fleet; without it the child supervises each session
 )
 
 // Opener opens a Store by the name that it has in the test.
 type Opener func(ctx context.Context, name string) (store.Store, error)
 
-// Child is for TestMain. In a process that [Run] has started, Child supervises
-// all sessions until standard input ends, and returns true.
+// Child is for TestMain. In a process that [Run] or [RunFleets] has started, Child
+// supervises all sessions, or has a Fleet, until standard input ends, and returns true.
 func Child(open Opener) bool {
 	address := os.Getenv(envAddress)
 	if address == "" {
 		return false
 	}
-	if err := supervise(open, address); err != nil {
+	serve := supervise
+	if os.Getenv(envFleet) != "" {
+		serve = runFleet
+	}
+	if err := serve(open, address); err != nil {
 		fmt.Println("error", err)
 	}
 	return true

@@ -34,6 +34,8 @@ type Config struct {
 	Kills, Stops, Cuts, Restarts int
 	Cut                          func(child int) (restore func())
 	Restart                      func() error
+
+	fleets bool // each program has a Fleet
 }
 
 const (
@@ -165,6 +167,9 @@ func (r *run) start(number int) *child {
 	c.cmd.Env = append(os.Environ(),
 		envAddress+"="+c.proxy.Addr(), envRoot+"="+hex.EncodeToString(root[:]),
 		envStore+"="+r.config.Name(number), envSessions+"="+strconv.Itoa(r.config.Sessions))
+	if r.config.fleets {
+		c.cmd.Env = append(c.cmd.Env, envFleet+"="+programName(number))
+	}
 	c.cmd.Stderr = os.Stderr
 	output, err := c.cmd.StdoutPipe()
 	if err != nil {

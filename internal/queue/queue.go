@@ -52,8 +52,11 @@ func (q *Queue[T]) Close() {
 
 // Head is for a select statement that sends to a channel: it returns to and the
 // oldest item, or a nil channel if the queue is empty. Call Sent once the item
-// has been sent.
+// has been sent. A nil queue is empty.
 func (q *Queue[T]) Head(to chan<- T) (out chan<- T, item T) {
+	if q == nil {
+		return nil, item
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.items) == 0 {

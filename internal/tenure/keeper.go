@@ -25,13 +25,32 @@ type keepers struct {
 	mu      sync.Mutex
 	current map[store.Leaser]*keeper // who takes the next session of a Store
 	holders map[string]*keeper       // by the ID of their holder, until nothing is connected under it
+	names   map[store.Leaser]string  // of the next holders, if a program has named them
 }
 
 //nolint:gochecknoglobals // the leases belong to the process
 var all = newKeepers(process.ID(), now)
 
 func newKeepers(own string, clock func() moment) *keepers {
-	return &keepers{own: own, clock: clock, current: map[store.Leaser]*keeper{}, holders: map[string]*keeper{}}
+	return &keepers{own: own, clock: clock, current: map[store.Leaser]*keeper{}, holders: map[string]*keeper{}, names: map[store.Leaser]string{}}
+}
+
+// Name sets the name of this process in the leases that are taken from leaser from now on.
+// Leaser must be comparable.
+func Name(leaser store.Leaser, name string) {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.names[leaser] = name
+}
+
+// nameOf returns the name for the next holder of a Store.
+func (g *keepers) nameOf(leaser store.Leaser) string {
+	if !reflect.ValueOf(leaser).Comparable() {
+		return process.Name()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return cmp.Or(g.names[leaser], process.Name())
 }
 
 // keeper keeps one holder in force: one goroutine renews it while sessions are in use.
@@ -194,7 +213,7 @@ func (k *keeper) call(ctx context.Context, sessions []string) (taken, busy []sto
 // begin begins a holder with a new ID. After an error the Store may have begun the
 // holder of before all the same, which nobody renews.
 func (k *keeper) begin(ctx context.Context, sessions []string) (taken, busy []store.Lease, err error) {
-	holder := store.Holder{ID: k.group.own + rand.Text(), Name: process.Name()}
+	holder := store.Holder{ID: k.group.own + rand.Text(), Name: k.group.nameOf(k.leaser)}
 	k.name(holder)
 	asked := k.group.clock()
 	taken, busy, err = k.leaser.TakeLeases(ctx, sessions, holder, ttl)

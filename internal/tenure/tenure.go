@@ -6,6 +6,7 @@ package tenure
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +63,7 @@ type Tenure struct {
 	begin    sync.Once
 	taken    chan struct{} // closed when it is known whether the lease could be taken
 	released atomic.Bool   // Release was called
+	owned    atomic.Bool   // Release has no effect before End
 	keeper   *keeper       // set before taken is closed
 	again    bool          // the holder of the first keeper was lost
 	lease    store.Lease   // guarded by group.mu
@@ -243,7 +245,7 @@ func (t *Tenure) Released() bool { return t != nil && t.released.Load() }
 // Release ends the lease. Call it once nothing of the session is connected any
 // more. A lease that is still being taken is released as soon as it is there.
 func (t *Tenure) Release() {
-	if t == nil {
+	if t == nil || t.owned.Load() {
 		return
 	}
 	t.released.Store(true)
@@ -265,6 +267,41 @@ func (t *Tenure) Release() {
 	}
 }
 
+// Own makes Release have no effect: who has called Own ends the lease with End.
+func (t *Tenure) Own() { t.owned.Store(true) }
+
+// End is Release for a lease with an owner.
+func (t *Tenure) End() {
+	if t == nil {
+		return
+	}
+	t.owned.Store(false)
+	t.Release()
+}
+
+// EndAll is End for leases that are taken. If nothing else of this process is in use, it
+// ends all of them with one call of the Store.
+func EndAll(leases []*Tenure) {
+	var rest []*Tenure
+	for _, t := range leases {
+		t.owned.Store(false)
+		t.released.Store(true)
+		switch was, last := t.keeper.leave(t); {
+		case last:
+			_ = t.end(t.keeper.end)
+			rest = slices.DeleteFunc(rest, func(other *Tenure) bool { return other.keeper == t.keeper })
+		case was:
+			rest = append(rest, t)
+		}
+	}
+	for _, t := range rest {
+		t.free()
+	}
+}
+
+// Token returns the fencing token of a lease that was taken.
+func (t *Tenure) Token() uint64 { return t.kept().Token }
+
 // release ends the lease, or the holder if no session is in use any more.
 func (t *Tenure) release() {
 	if t.keeper == nil {
@@ -274,9 +311,15 @@ func (t *Tenure) release() {
 	case last: // if the call fails, the holder ends with its time
 		_ = t.end(t.keeper.end)
 	case was:
-		if t.end(func(ctx context.Context) error { return t.leaser.ReleaseLease(ctx, t.kept()) }) != nil {
-			t.keeper.sweep(0)
-		}
+		t.free()
+	}
+}
+
+// free ends the lease while others of the holder are in use. If the call fails, the keeper
+// tries again.
+func (t *Tenure) free() {
+	if t.end(func(ctx context.Context) error { return t.leaser.ReleaseLease(ctx, t.kept()) }) != nil {
+		t.keeper.sweep(0)
 	}
 }
 

@@ -34,8 +34,10 @@ type Config struct {
 	Log        *slog.Logger
 	OnClient   func(*whatsmeow.Client) // may be nil
 
+	// Pace is that of all sockets of the session. nil is one for each Conn.
+	Pace *Pace
+
 	version atomic.Pointer[wastore.WAVersionContainer] // nil is the one of whatsmeow
-	pace    pace                                       // of the sockets
 }
 
 // Browser is a browser that WhatsApp knows, under all its names.

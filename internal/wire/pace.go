@@ -16,12 +16,12 @@ const (
 	interval = 20 * time.Second
 )
 
-// pace keeps a session from a connection storm. whatsmeow connects again at once after
+// Pace keeps a session from a connection storm. whatsmeow connects again at once after
 // each login that the server lets in and then ends: autoReconnect in its client.go
 // counts the errors since the last login. An error of the dial counts, so whatsmeow
-// waits longer and longer. The zero value is ready for use. Delete pace when whatsmeow
+// waits longer and longer. The zero value is ready for use. Delete Pace when whatsmeow
 // counts connections that end soon.
-type pace struct {
+type Pace struct {
 	mu   sync.Mutex
 	paid time.Time // the end of the last interval that was taken; it may lie ahead
 }
@@ -29,7 +29,7 @@ type pace struct {
 // take notes that a socket is opened, and returns how long to wait before that. own says
 // that walink opens it; linked says that a login follows. For a socket that whatsmeow opens
 // by itself, take returns an error in place of a wait. A socket for codes never waits.
-func (p *pace) take(own, linked bool) (wait time.Duration, err error) {
+func (p *Pace) take(own, linked bool) (wait time.Duration, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -52,7 +52,7 @@ func (p *pace) take(own, linked bool) (wait time.Duration, err error) {
 }
 
 // await is take, and waits.
-func (p *pace) await(ctx context.Context, own, linked bool) error {
+func (p *Pace) await(ctx context.Context, own, linked bool) error {
 	wait, err := p.take(own, linked)
 	if err != nil || wait == 0 {
 		return err
@@ -62,7 +62,10 @@ func (p *pace) await(ctx context.Context, own, linked bool) error {
 	select {
 	case <-timer.C:
 		return nil
-	case <-ctx.Done():
+	case <-ctx.Done(): // the socket is not opened
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.paid = p.paid.Add(-interval)
 		return ctx.Err()
 	}
 }

@@ -14,9 +14,9 @@ func TestPace(t *testing.T) {
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
-			var p pace
+			var p Pace
 			var logins []time.Time
-			rest := time.Duration(random.IntN(int(30 * time.Second)))
+			rest := time.Duration(random.Int64N(int64(30 * time.Second)))
 			for range 2000 {
 				own := random.IntN(2) == 0
 				linked := !own || random.IntN(5) > 0
@@ -35,7 +35,7 @@ func TestPace(t *testing.T) {
 			}
 		})
 	}
-	var p pace
+	var p Pace
 	for err := error(nil); err == nil; {
 		_, err = p.take(false, true)
 	}

@@ -31,7 +31,7 @@ import (
 type transport struct {
 	base   http.RoundTripper
 	held   func() bool // reports whether the session is still ours; if not, nothing passes
-	pace   *pace
+	pace   *Pace
 	linked func() bool // reports whether the next connection logs a device in
 	closed func()      // is called when whatsmeow has closed a connection
 
@@ -386,7 +386,7 @@ func NewHTTPClient(own *http.Client, proxy *url.URL) (client *http.Client, direc
 }
 
 // track returns a copy of c with its own transport, whose fields the parameters are.
-func track(c *http.Client, held, linked func() bool, pace *pace, closed func()) (*http.Client, *transport) {
+func track(c *http.Client, held, linked func() bool, pace *Pace, closed func()) (*http.Client, *transport) {
 	t := &transport{base: cmp.Or(c.Transport, http.DefaultTransport), held: held, linked: linked, pace: pace, closed: closed}
 	out := *c
 	out.Transport = t

@@ -31,7 +31,7 @@ func always() bool { return true }
 func opened(t *testing.T) (*transport, *wsConn, net.Conn) {
 	t.Helper()
 	near, far := net.Pipe()
-	tr := &transport{base: pipe{near}, held: always, linked: always, pace: &pace{}, closed: func() {}}
+	tr := &transport{base: pipe{near}, held: always, linked: always, pace: &Pace{}, closed: func() {}}
 	resp, err := tr.RoundTrip(&http.Request{}) //nolint:bodyclose // it is the connection
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +65,7 @@ func TestEndIsHeldBackUntilTheSocketIsOpen(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
-		tr := &transport{base: pipe{near}, held: always, linked: always, pace: &pace{}, closed: func() {}}
+		tr := &transport{base: pipe{near}, held: always, linked: always, pace: &Pace{}, closed: func() {}}
 		tr.begin()
 		resp, err := tr.RoundTrip(&http.Request{}) //nolint:bodyclose // it is the connection
 		if err != nil {
@@ -155,7 +155,7 @@ func TestWhatsmeowLogsTheEndOfATeardown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		srv := walinktest.NewServer(t)
-		by, tr := track(srv.HTTPClient(), always, always, &pace{}, func() {})
+		by, tr := track(srv.HTTPClient(), always, always, &Pace{}, func() {})
 		ignore := func(*waBinary.Node) {}
 		identity := keys.NewKeyPair()
 		client := whatsmeow.NewClient(&wastore.Device{

@@ -30,7 +30,7 @@ func (s *Store) check(ctx context.Context) error {
 		return err
 	}
 	if s.closed.Load() {
-		return errClosed
+		return store.ErrClosed
 	}
 	var advice *store.Advice
 	if checker, ok := s.db.(Checker); ok {

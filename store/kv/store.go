@@ -59,8 +59,6 @@ var errNoDB error = hint.New(errors.New("the DB is nil"), "Give kv.New an open d
 // Txn implements [DB].
 func (noDB) Txn(context.Context, bool, func(Tx) error) error { return errNoDB }
 
-var errClosed error = hint.New(errors.New("the store is closed"), "Open the store again: this program has closed it.")
-
 // Close closes the DB. A second Close does nothing. Calls after Close return an
 // error, even those through a device of the Store.
 func (s *Store) Close() error {
@@ -109,7 +107,7 @@ func (s *Store) txn(ctx context.Context, write bool, fn func(tx Tx) error) error
 		return err
 	}
 	if s.closed.Load() {
-		return errClosed
+		return store.ErrClosed
 	}
 	if c := s.carriedBy(ctx); c != nil {
 		c.mu.Lock()

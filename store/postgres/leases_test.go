@@ -22,3 +22,10 @@ func TestLeases(t *testing.T) {
 	})
 	leasetest.Run(t, config.Sized(t))
 }
+
+// TestFleets has three programs with a Fleet each share the sessions of one database.
+func TestFleets(t *testing.T) {
+	t.Parallel()
+	s := own(t)
+	leasetest.RunFleets(t, leasetest.Config{Open: openStore, Name: func(int) string { return s.url("postgres") }})
+}

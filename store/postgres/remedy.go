@@ -3,6 +3,7 @@ package postgres
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"go.mau.fi/util/dbutil"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/store"
 )
 
 var (
@@ -46,7 +48,7 @@ func explain(err error) error {
 		remedy = "Update this program: a newer one has changed the database."
 	case errors.Is(err, sql.ErrConnDone), strings.Contains(err.Error(), "sql: database is closed"), // database/sql has no variable for it
 		strings.Contains(err.Error(), "closed pool"):
-		remedy = "Open the store again: this program has closed it."
+		return fmt.Errorf("%w: %w", store.ErrClosed, err)
 	case strings.Contains(err.Error(), "tls"), strings.Contains(err.Error(), "TLS"), strings.Contains(err.Error(), "certificate"):
 		remedy = "Check sslmode and sslrootcert in the URL, and the certificate of the server."
 	case network != nil:

@@ -11,6 +11,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/store"
 )
 
 const (
@@ -50,7 +51,7 @@ func explain(err error) error {
 	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
 		remedy = "Update this program: a newer one has changed the database."
 	case errors.Is(err, sql.ErrConnDone), strings.Contains(err.Error(), "sql: database is closed"): // database/sql has no variable for it
-		remedy = "Open the store again: this program has closed it."
+		return fmt.Errorf("%w: %w", store.ErrClosed, err)
 	}
 	if remedy == "" {
 		return err

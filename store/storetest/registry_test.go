@@ -132,7 +132,7 @@ func TestRegistryCasesFindWhatIsBroken(t *testing.T) {
 		"backwards":                     "clause 4: entries are listed, and deleted only once",
 		"delete once":                   "clause 4: entries are listed, and deleted only once",
 		"an error says all":             "clause 5: no error has a value",
-		"open for ever":                 "clause 6: after Close each call returns an error",
+		"open for ever":                 "clause 6: after Close each call returns ErrClosed",
 	} {
 		t.Run(wrong, func(t *testing.T) {
 			t.Parallel()

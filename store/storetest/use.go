@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -67,12 +69,12 @@ func runUse(t *testing.T, open func(t *testing.T) store.Store) {
 				t.Fatalf("Close: %v", err)
 			}
 		}
-		_, deviceErr := st.Device(t.Context(), "default")
-		_, sessionsErr := st.Sessions(t.Context())
+		for what, err := range storeErrors(t.Context(), st) {
+			if !errors.Is(err, store.ErrClosed) {
+				t.Errorf("after Close, %s: %v, want ErrClosed", what, err)
+			}
+		}
 		for what, err := range map[string]error{
-			"Device":                deviceErr,
-			"Sessions":              sessionsErr,
-			"Delete":                st.Delete(t.Context(), "default"),
 			"Save of a new device":  fresh.Save(t.Context()),
 			"Save of a linked one":  linked.Save(t.Context()),
 			"PutSession of the one": linked.Sessions.PutSession(t.Context(), "1:0", []byte("session")),
@@ -82,6 +84,34 @@ func runUse(t *testing.T, open func(t *testing.T) store.Store) {
 			}
 		}
 	})
+}
+
+// storeErrors makes each call of a Store and its optional interfaces, and returns the errors.
+func storeErrors(ctx context.Context, st store.Store) map[string]error {
+	_, deviceErr := st.Device(ctx, "default")
+	_, sessionsErr := st.Sessions(ctx)
+	errs := map[string]error{"Device": deviceErr, "Sessions": sessionsErr, "Delete": st.Delete(ctx, "default")}
+	if ledger, ok := st.(store.Ledger); ok {
+		now := time.Now()
+		_, errs["TakeCode"] = ledger.TakeCode(ctx, number, now, 1, time.Minute)
+		_, errs["RefuseCode"] = ledger.RefuseCode(ctx, number, now, time.Minute)
+		_, _, errs["PeekCode"] = ledger.PeekCode(ctx, number, now, 1, time.Minute)
+	}
+	if leaser, ok := st.(store.Leaser); ok {
+		_, _, errs["TakeLeases"] = leaser.TakeLeases(ctx, []string{"default"}, holder("one"), time.Minute)
+		_, errs["RenewHolder"] = leaser.RenewHolder(ctx, holder("one"), time.Minute)
+		_, errs["PeekLease"] = leaser.PeekLease(ctx, "default")
+		_, errs["Leases"] = leaser.Leases(ctx)
+		errs["ReleaseLease"] = leaser.ReleaseLease(ctx, store.Lease{Session: "default"})
+		errs["EndHolder"] = leaser.EndHolder(ctx, holder("one"))
+	}
+	if registry, ok := st.(store.Registry); ok {
+		maps.Copy(errs, registryErrors(ctx, registry, "value"))
+	}
+	if checker, ok := st.(store.Checker); ok {
+		errs["Check"] = checker.Check(ctx)
+	}
+	return errs
 }
 
 func runCheck(t *testing.T, open func(t *testing.T) store.Store) {

@@ -58,6 +58,7 @@ import (
 
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/intact"
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/internal/group"
 )
@@ -258,7 +259,7 @@ func (db *DB) beginTx(write bool) (t *tx, err error) {
 	defer guard(&err)
 	bolt, err := db.db.Begin(write)
 	if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		return nil, group.ErrClosed
+		return nil, store.ErrClosed
 	} else if err != nil {
 		return nil, err
 	}

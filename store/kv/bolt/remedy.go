@@ -6,7 +6,6 @@ import (
 	"syscall"
 
 	"github.com/walink/walink/internal/hint"
-	"github.com/walink/walink/store/kv/internal/group"
 )
 
 // explain adds the remedy to an error, if the remedy is known.
@@ -24,8 +23,6 @@ func explain(err error) error {
 		remedy = "Restore the file, or restart this program, which makes a new one."
 	case errors.Is(err, syscall.EIO):
 		remedy = "Check the disk of the file: the system cannot read or write the file."
-	case errors.Is(err, group.ErrClosed):
-		remedy = "Open the store again: this program has closed it."
 	}
 	if remedy == "" {
 		return err

@@ -22,6 +22,7 @@ import (
 
 	"github.com/tidwall/btree"
 
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 )
 
@@ -49,8 +50,6 @@ func New() *DB {
 // String implements [fmt.Stringer].
 func (db *DB) String() string { return "memory" }
 
-var errClosed = errors.New("memory: the database is closed")
-
 // Txn implements [kv.DB]. A writing transaction works on a copy of the tree,
 // which shares all unchanged parts with the tree.
 func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
@@ -59,7 +58,7 @@ func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	}
 	if !write {
 		if !db.beginReading() {
-			return errClosed
+			return store.ErrClosed
 		}
 		defer db.readers.Done()
 		t := &tx{tree: db.state.Load()}
@@ -76,7 +75,7 @@ func (db *DB) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 		return ctx.Err()
 	}
 	if db.isClosed() {
-		return errClosed
+		return store.ErrClosed
 	}
 	t := &tx{tree: db.state.Load(), write: true}
 	defer t.end()

@@ -235,7 +235,7 @@ func (db *DB) enter() (end func(), err error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.closed {
-		return nil, group.ErrClosed
+		return nil, store.ErrClosed
 	}
 	db.calls.Add(1)
 	return db.calls.Done, nil

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -11,7 +12,7 @@ import (
 
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/redact"
-	"github.com/walink/walink/store/kv/internal/group"
+	"github.com/walink/walink/store"
 )
 
 var errURL = errors.New("the URL is not a valid redis://, rediss:// or unix:// URL")
@@ -34,8 +35,8 @@ func explain(err error) error {
 	switch {
 	case errors.As(err, &answer):
 		remedy = remedyOf(answer.Error())
-	case errors.Is(err, group.ErrClosed), errors.Is(err, redis.ErrClosed):
-		remedy = "Open the store again: this program has closed it."
+	case errors.Is(err, redis.ErrClosed):
+		return fmt.Errorf("%w: %w", store.ErrClosed, err)
 	case strings.Contains(err.Error(), "tls"), strings.Contains(err.Error(), "certificate"):
 		remedy = "Write rediss:// for a server with TLS and redis:// for one without, and check the certificate of the server."
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

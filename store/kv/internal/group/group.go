@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 )
 
@@ -38,9 +39,6 @@ type Base interface {
 // example because its lock was lost. Broken then returns why nothing of the
 // Base can be stored any more. Otherwise Broken returns nil.
 type Breakable interface{ Broken() error }
-
-// ErrClosed is returned by a Writer that is closed.
-var ErrClosed = errors.New("the database is closed")
 
 // most is the largest number of transactions in one commit, so that the first
 // of them does not wait too long.
@@ -150,7 +148,7 @@ func (w *Writer) enter(ctx context.Context) error {
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
-		return ErrClosed
+		return store.ErrClosed
 	}
 	if !w.busy {
 		w.busy = true

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/internal/group"
 	"github.com/walink/walink/store/kv/kvtest"
@@ -301,7 +302,7 @@ func TestCloseEndsTheBatchThatItIsGiven(t *testing.T) {
 		close(b.end)
 		wait.Wait()
 		<-closed
-		if err := d.Txn(t.Context(), true, func(kv.Tx) error { return nil }); !errors.Is(err, group.ErrClosed) {
+		if err := d.Txn(t.Context(), true, func(kv.Tx) error { return nil }); !errors.Is(err, store.ErrClosed) {
 			t.Errorf("Txn after Close: %v, want ErrClosed", err)
 		}
 	})

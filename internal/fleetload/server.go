@@ -1,0 +1,176 @@
+// Package fleetload measures a fleet next to plain whatsmeow clients: both log the same
+// stored sessions in, at the same fake WhatsApp in a process of its own.
+package fleetload
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+
+	"go.mau.fi/whatsmeow/proto/waAdv"
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/util/keys"
+
+	"github.com/walink/walink/store"
+	"github.com/walink/walink/walinktest"
+)
+
+// uploaded is how many one-time keys a prepared device has. A new device makes more than 800,
+// which costs most of the time of linking and nothing later.
+const uploaded = 30
+
+// Remote is the fake WhatsApp in its own process.
+type Remote struct {
+	Address string   // where clients connect
+	RootKey [32]byte // signs the server's certificates
+	Control string   // the URL to make devices known
+
+	stdin io.Closer // open for as long as the server runs
+}
+
+// linked is a device that the server is to know.
+type linked struct {
+	JID, LID        types.JID
+	Noise, Identity [32]byte
+}
+
+// Serve is the process of the server. It ends with its standard input.
+func Serve() error {
+	srv, err := walinktest.Start()
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	control := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var d linked
+		err := json.NewDecoder(r.Body).Decode(&d)
+		if err == nil {
+			phone := srv.NewPhone("+" + d.JID.User)
+			d.LID = phone.LID()
+			d.LID.Device = d.JID.Device
+			err = phone.Restore(r.Context(), &wastore.Device{
+				ID: &d.JID, LID: d.LID, NoiseKey: &keys.KeyPair{Pub: &d.Noise}, IdentityKey: &keys.KeyPair{Pub: &d.Identity}, PreKeys: preKeys{},
+			})
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(d)
+	}))
+	defer control.Close()
+	address, err := srv.Listen("127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(Remote{Address: address, RootKey: srv.RootKey(), Control: control.URL}); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// preKeys says that all one-time keys are uploaded.
+type preKeys struct{ wastore.PreKeyStore }
+
+func (preKeys) UploadedPreKeyCount(context.Context) (int, error) { return uploaded, nil }
+
+// Start starts the process of the server: the command has to call [Serve].
+func Start(cmd *exec.Cmd) (*Remote, error) {
+	in, inErr := cmd.StdinPipe()
+	out, outErr := cmd.StdoutPipe()
+	cmd.Stderr = os.Stderr
+	if err := cmp.Or(inErr, outErr, cmd.Start()); err != nil {
+		return nil, err
+	}
+	r := &Remote{stdin: in}
+	return r, json.NewDecoder(out).Decode(r)
+}
+
+// Close ends the server.
+func (r *Remote) Close() error { return r.stdin.Close() }
+
+// client returns the client for whatsmeow.
+func (r *Remote) client() *http.Client { return walinktest.RemoteClient(r.Address, r.RootKey) }
+
+// name returns the name of a session, and number the account of its device.
+func name(i int) string   { return fmt.Sprintf("session %05d", i) }
+func number(i int) string { return fmt.Sprint(5511900000000 + int64(i)) }
+
+// prepareAll stores n linked devices, without linking them, and has the server know them.
+func prepareAll(ctx context.Context, st store.Store, r *Remote, n int) error {
+	for i := range n {
+		if err := prepare(ctx, st, r, i); err != nil {
+			return fmt.Errorf("session %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func prepare(ctx context.Context, st store.Store, r *Remote, i int) error {
+	device, err := st.Device(ctx, name(i))
+	if err != nil {
+		return err
+	}
+	device.ID = &types.JID{User: number(i), Device: 1, Server: types.DefaultUserServer}
+	device.Account = &waAdv.ADVSignedDeviceIdentity{
+		Details: []byte{1}, AccountSignature: make([]byte, 64), AccountSignatureKey: make([]byte, 32), DeviceSignature: make([]byte, 64),
+	}
+	if err := r.know(ctx, device); err != nil {
+		return err
+	}
+	if err := device.Save(ctx); err != nil {
+		return err
+	}
+	list, err := device.PreKeys.GetOrGenPreKeys(ctx, uploaded)
+	if err != nil {
+		return err
+	}
+	return device.PreKeys.MarkPreKeysAsUploaded(ctx, list[len(list)-1].KeyID)
+}
+
+// knowAll has the server know devices that are stored.
+func (r *Remote) knowAll(ctx context.Context, devices func(context.Context) ([]*wastore.Device, error)) error {
+	list, err := devices(ctx)
+	for _, device := range list {
+		if err == nil {
+			err = r.know(ctx, device)
+		}
+	}
+	return err
+}
+
+// know has the server know a device, which gets its LID.
+func (r *Remote) know(ctx context.Context, device *wastore.Device) error {
+	d := linked{JID: *device.ID, Noise: *device.NoiseKey.Pub, Identity: *device.IdentityKey.Pub}
+	body, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Control, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("the server says: %s", answer)
+	}
+	if err == nil {
+		err = json.Unmarshal(answer, &d)
+	}
+	device.LID = d.LID
+	return err
+}
