@@ -167,14 +167,20 @@ func (r *random) step() {
 		for _, device := range r.phone(session).LinkedDevices() {
 			r.phone(session).Remove(device.JID)
 		}
-		r.people[session] = "gone"
-	case 8:
-		if client := p.Client(session); client != nil {
-			client.Disconnect()
+		if r.people[session] = "gone"; p.Client(session) == nil { // it may be noticed much later
+			delete(r.people, session)
 		}
+	case 8:
+		p.disconnect(session)
 	case 9:
-		if r.known(p, session, p.Stop(r.Context(), session)) && r.people[session] == "linked" {
+		if !r.known(p, session, p.Stop(r.Context(), session)) {
+			break
+		}
+		switch r.people[session] {
+		case "linked":
 			r.people[session] = "stopped"
+		case "gone": // not yet
+			delete(r.people, session)
 		}
 	case 10:
 		_, err := p.Unlink(r.Context(), session)
@@ -246,7 +252,7 @@ func (r *random) calm() {
 	}
 	r.dead = nil
 	r.pass(70 * time.Minute) // the longest pause of a session is an hour
-	room, all := 0, 0
+	room, all, missing := 0, 0, 0
 	for _, p := range r.running {
 		if p.capacity == 0 {
 			room = 1 << 20
@@ -281,9 +287,14 @@ func (r *random) calm() {
 				shares[i]++
 			}
 		}
-		if len(at) > 1 || len(at) == 0 && all <= room {
-			r.Errorf("session %s is connected at %v; %v", s.Name, at, s.Status)
+		if len(at) > 1 {
+			r.Errorf("session %s is connected at %v", s.Name, at)
+		} else if len(at) == 0 {
+			missing++
 		}
+	}
+	if missing != max(all-room, 0) {
+		r.Errorf("%d of %d sessions are not connected, and there is room for %d", missing, all, room)
 	}
 	for name, think := range people {
 		if think != "gone" {

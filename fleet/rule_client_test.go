@@ -65,9 +65,7 @@ func TestRule7AStormIsDamped(t *testing.T) {
 		},
 		"the program disconnects again and again": func(_ *world, p *process) {
 			for range 40 * 60 {
-				if client := p.Client("s000"); client != nil {
-					client.Disconnect()
-				}
+				p.disconnect("s000")
 				time.Sleep(time.Second)
 			}
 		},

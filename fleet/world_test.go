@@ -288,6 +288,16 @@ func (w *world) even(shares []int) {
 	}
 }
 
+// disconnect disconnects a client that is connected. While a client connects, Disconnect
+// waits for a mutex, and the time of a bubble does not pass.
+func (p *process) disconnect(session string) {
+	synctest.Wait()
+	online := slices.ContainsFunc(p.world.phone(session).LinkedDevices(), func(d walinktest.Device) bool { return d.Online })
+	if client := p.Client(session); client != nil && online {
+		client.Disconnect()
+	}
+}
+
 // get returns what the Fleet knows of a session.
 func (p *process) get(session string) fleet.Session {
 	p.world.Helper()

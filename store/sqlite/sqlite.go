@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"go.mau.fi/util/dbutil"
@@ -51,6 +52,7 @@ type Store struct {
 	file   intact.File
 	target string      // the path of the file, without links; empty in memory
 	wal    intact.File // the -wal file
+	closed atomic.Bool // the -wal file may go
 	writer *sql.DB
 	reader *sql.DB          // nil for a database in memory
 	db     *dbutil.Database // walink's own tables
@@ -118,6 +120,9 @@ func OpenDB(ctx context.Context, db *sql.DB) (*Store, error) {
 // It is called before each transaction of walink, and so before a device is stored and when
 // a lease is renewed, and before each connection.
 func (s *Store) intact() error {
+	if s.closed.Load() {
+		return store.ErrClosed
+	}
 	if err := s.file.Check(); err != nil {
 		_ = s.putAside() // a system that cannot rename an open file does it in Close
 		return err
@@ -254,6 +259,7 @@ func (s *Store) Close() error {
 	}
 	// The writer is the last: the last connection empties and removes the -wal
 	// file, which a connection that only reads must not do.
+	s.closed.Store(true)
 	for _, db := range []*sql.DB{s.reader, s.writer} {
 		if db == nil {
 			continue
