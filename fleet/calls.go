@@ -40,6 +40,9 @@ func (f *Fleet) during(ctx context.Context) (context.Context, func()) {
 
 // change locks a session for a call of the program.
 func (f *Fleet) change(ctx context.Context, name string) (*session, context.Context, func(), error) {
+	if err := (walink.Settings{Session: name, ResumeOnly: true}).Check(); err != nil {
+		return nil, nil, nil, err
+	}
 	ctx, cancel := f.during(ctx)
 	s, err := f.lock(ctx, name)
 	if err == nil && f.life.Err() != nil {
@@ -239,7 +242,7 @@ func (f *Fleet) Unlink(ctx context.Context, session string) (Unlinked, error) {
 	}
 	s.end()
 	s.voice.set(walink.Status{State: walink.StateIdle})
-	out, err := s.logout(ctx)
+	out, err := s.logout(ctx, e.Settings)
 	if err != nil {
 		return out, cmp.Or(f.closedBy(ctx), err)
 	}
@@ -253,14 +256,15 @@ func (f *Fleet) Unlink(ctx context.Context, session string) (Unlinked, error) {
 	return out, nil
 }
 
-// logout unlinks the device, if one is stored.
-func (s *session) logout(ctx context.Context) (Unlinked, error) {
+// logout unlinks the device, if one is stored, by the proxy that it was linked by.
+func (s *session) logout(ctx context.Context, given walink.Settings) (Unlinked, error) {
 	stored, err := s.fleet.isStored(ctx, s.name)
 	if err != nil || !stored {
 		return Unlinked{}, err
 	}
-	set := s.fleet.merged(s.name, walink.Settings{})
-	set.ResumeOnly = true
+	set := s.fleet.merged(s.name, walink.Settings{Proxy: given.Proxy, Timeout: given.Timeout, ResumeOnly: true})
+	set.LinkingMode, set.PreferPairingCode = "", false
+	set.OnClient = s.onClient(&run{stop: func(error) {}}, set.OnClient)
 	linker, err := walink.New(s.fleet.store, set)
 	if err != nil {
 		return Unlinked{}, err
@@ -289,16 +293,16 @@ func (f *Fleet) Client(session string) *whatsmeow.Client {
 // AnswerPasskey gives the answer to a passkey challenge, as [walink.Linker.AnswerPasskey].
 // It returns a [*store.BusyError] if another process has the session.
 func (f *Fleet) AnswerPasskey(ctx context.Context, session string, assertion []byte) error {
-	return f.passkey(ctx, session, func(l *walink.Linker) error { return l.AnswerPasskey(ctx, assertion) })
+	return f.passkey(ctx, "answer passkey", session, func(l *walink.Linker) error { return l.AnswerPasskey(ctx, assertion) })
 }
 
 // ConfirmPasskey says that the codes are the same, as [walink.Linker.ConfirmPasskey]. It
 // returns a [*store.BusyError] if another process has the session.
 func (f *Fleet) ConfirmPasskey(ctx context.Context, session string) error {
-	return f.passkey(ctx, session, func(l *walink.Linker) error { return l.ConfirmPasskey(ctx) })
+	return f.passkey(ctx, "confirm passkey", session, func(l *walink.Linker) error { return l.ConfirmPasskey(ctx) })
 }
 
-func (f *Fleet) passkey(ctx context.Context, name string, call func(*walink.Linker) error) error {
+func (f *Fleet) passkey(ctx context.Context, op, name string, call func(*walink.Linker) error) error {
 	if f.life.Err() != nil {
 		return ErrClosed
 	}
@@ -317,7 +321,7 @@ func (f *Fleet) passkey(ctx context.Context, name string, call func(*walink.Link
 			return &store.BusyError{Lease: lease}
 		}
 	}
-	return &walink.Error{Reason: walink.ErrPasskey, Op: "answer passkey", Err: errors.New("no Link of the session is running")}
+	return &walink.Error{Reason: walink.ErrPasskey, Op: op, Err: errors.New("no Link of the session is running")}
 }
 
 func (f *Fleet) peek(ctx context.Context, name string) (store.Lease, error) {
@@ -334,8 +338,10 @@ func (f *Fleet) peek(ctx context.Context, name string) (store.Lease, error) {
 // session of another process is not seen: its watchers see [walink.StateStandby].
 func (f *Fleet) Watch(ctx context.Context, session string) <-chan Update {
 	first := Update{Session: session, At: time.Now(), Status: walink.Status{State: walink.StateIdle}}
-	if known, err := f.Session(ctx, session); err == nil {
-		first.Status, first.Metadata = known.Status, known.Metadata
+	if s := f.known(session); s == nil || !s.isHere() { // otherwise the Store has nothing to say
+		if known, err := f.Session(ctx, session); err == nil {
+			first.Status, first.Metadata = known.Status, known.Metadata
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

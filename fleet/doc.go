@@ -46,6 +46,9 @@
 //     write to the Store every 1.25 seconds, however many sessions it has.
 //     docs/performance.md has the measurements.
 //
+// Link, Stop, Unlink, Watch and the rest work without Run. The resumption, the sharing, and
+// another try after a failure of the Store need Run.
+//
 // Rules 5 and 6 need a Store with a [store.Leaser]. Every Store of this module has one, and
 // a Registry.
 package fleet

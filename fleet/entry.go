@@ -117,6 +117,16 @@ func (f *Fleet) checkGiven(session string, given walink.Settings) error {
 	return f.merged(session, given).Check()
 }
 
+// whole returns the error of a list of n rows, and nil if only some rows cannot be read, which
+// it logs.
+func (f *Fleet) whole(err error, n int) error {
+	if err != nil && (n > 0 || errors.Is(err, store.ErrDamaged)) {
+		f.log.Warn("a part of what the store has cannot be read", "error", err)
+		return nil
+	}
+	return err
+}
+
 // readEntries returns the entries of all sessions. What cannot be read is left out: it is
 // told when the session is opened.
 func (f *Fleet) readEntries(ctx context.Context) (map[string]entry, error) {
@@ -130,7 +140,7 @@ func (f *Fleet) readEntries(ctx context.Context) (map[string]entry, error) {
 		return found, nil
 	}
 	list, err := ask(ctx, "list session entries", "", f.registry.Entries)
-	if err != nil && len(list) == 0 {
+	if err := f.whole(err, len(list)); err != nil {
 		return nil, err
 	}
 	for _, kept := range list {

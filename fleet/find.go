@@ -119,7 +119,7 @@ func (s *session) isHere() bool {
 // read reads one session from the Store, or all of them for an empty name.
 func (f *Fleet) read(ctx context.Context, only string) ([]store.Session, map[string]entry, []store.Lease, error) {
 	stored, err := ask(ctx, "list sessions", only, f.store.Sessions)
-	if err != nil && len(stored) == 0 {
+	if err := f.whole(err, len(stored)); err != nil {
 		return nil, nil, nil, err
 	}
 	if only != "" {

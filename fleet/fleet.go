@@ -197,7 +197,10 @@ func (f *Fleet) Close() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.life), closeLimit)
 	defer cancel()
 	for _, s := range sessions {
-		s.voice.close(ctx)
+		s.voice.end()
+	}
+	for _, s := range sessions {
+		s.voice.wait(ctx)
 	}
 	return nil
 }

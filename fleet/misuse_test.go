@@ -70,6 +70,9 @@ func TestLinkRefusesWrongSettings(t *testing.T) {
 		if list, err := p.Sessions(t.Context()); err != nil || len(list) > 0 {
 			t.Errorf("the sessions are %v, %v", list, err)
 		}
+		rig.WantReason(t, p.Stop(t.Context(), "\x01fleet"), walink.ErrInvalidSettings)
+		_, err := p.Unlink(t.Context(), "\x01fleet")
+		rig.WantReason(t, err, walink.ErrInvalidSettings)
 		if err := p.Link(t.Context(), "one", walink.Settings{Session: "one"}); err != nil {
 			t.Errorf("with its own name: %v", err)
 		}

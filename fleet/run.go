@@ -49,7 +49,9 @@ func (s *session) start(given walink.Settings, ask bool, turn func()) error {
 		r.given = &given
 	}
 	set := f.merged(s.name, given)
-	set.ResumeOnly = set.ResumeOnly || !ask
+	if !ask { // how a Link shows codes does not matter, and must not contradict the defaults of today
+		set.ResumeOnly, set.LinkingMode, set.PreferPairingCode, set.QRFallback = true, "", false, false
+	}
 	set.OnClient = s.onClient(r, set.OnClient)
 	linker, err := walink.New(f.store, set)
 	if err != nil {
@@ -168,20 +170,20 @@ func (s *session) over(r *run) {
 	}
 	switch {
 	case err.Reason == walink.ErrSessionBusy:
-		s.release()
 		s.voice.stand(holderOf(err), err)
-	case lease.Failure() != nil && stored:
 		s.release()
+	case lease.Failure() != nil && stored:
 		s.voice.tell(walink.Disconnected{Err: err})
+		s.release()
 	case r.given == nil && errors.Is(err, machine.ErrNotStored): // another process has unlinked it
 		s.mu.Lock()
 		s.stored = false
 		s.mu.Unlock()
-		s.release()
 		s.voice.set(walink.Status{State: walink.StateIdle})
+		s.release()
 	case err.Reason == walink.ErrLoggedOut || err.Reason == walink.ErrRemoved:
 		s.voice.tell(walink.Failed{Err: err})
-		s.forget(f.life)
+		s.forget(context.WithoutCancel(f.life))
 	case !stored:
 		s.voice.tell(walink.Failed{Err: err})
 		s.release()

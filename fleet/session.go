@@ -96,10 +96,17 @@ func (s *session) client() *whatsmeow.Client {
 // error is [ErrFull], or a *store.BusyError if another process has the session. The caller
 // holds busy.
 func (s *session) claim(ctx context.Context, most int) error {
+	s.mu.Lock()
+	here, lost := s.here, s.lease.Failure() != nil
+	s.mu.Unlock()
 	switch {
-	case s.isHere():
+	case here && !lost:
 		return nil
-	case !s.fleet.reserve(most):
+	case here: // its run has not noticed yet
+		s.end()
+		s.release()
+	}
+	if !s.fleet.reserve(most) {
 		return ErrFull
 	}
 	return s.settle(ctx, s.newLease(ctx))

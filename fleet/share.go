@@ -99,7 +99,10 @@ func (f *Fleet) adopt(ctx context.Context, s *session, opened func()) {
 			opened()
 		}
 	}()
-	if r, here := s.current(); r != nil || !here {
+	s.mu.Lock()
+	due := s.here && s.run == nil && !s.retryAt.IsZero() // otherwise a Link or Stop has come first
+	s.mu.Unlock()
+	if !due {
 		return
 	}
 	e, _, err := f.readEntry(ctx, s.name)
@@ -117,8 +120,11 @@ func (f *Fleet) adopt(ctx context.Context, s *session, opened func()) {
 		s.voice.keep(e, true)
 		if err = s.start(e.Settings, false, opened); err == nil {
 			started = true
-		} else if own, ok := errors.AsType[*walink.Error](err); ok {
-			s.voice.tell(walink.Failed{Err: own}) // of the entry or of the defaults: it stays here
+		} else if own, ok := errors.AsType[*walink.Error](err); ok { // of the entry or of the defaults: it stays here
+			s.mu.Lock()
+			s.retryAt = time.Time{}
+			s.mu.Unlock()
+			s.voice.tell(walink.Failed{Err: own})
 		}
 	}
 }
@@ -269,8 +275,8 @@ func (w *share) give(n int) {
 			s.mu.Lock()
 			s.given = true
 			s.mu.Unlock()
-			s.release()
 			s.voice.stand("", &walink.Error{Reason: walink.ErrSessionBusy, Op: "share sessions"})
+			s.release()
 		})
 	}
 }

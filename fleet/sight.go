@@ -194,7 +194,7 @@ func (f *Fleet) list(ctx context.Context) error {
 		}
 		gone := !old && !s.stored && !known && !lent[s.name]
 		s.mu.Unlock()
-		if known {
+		if known && !old {
 			s.voice.keep(e, true)
 		}
 		if gone {

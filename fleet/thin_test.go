@@ -1,8 +1,10 @@
 package fleet_test
 
 import (
+	"context"
 	"errors"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -143,3 +145,49 @@ func TestADamagedEntryCanBeReplaced(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatWasStoredDoesNotContradictTheDefaults(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		names := w.seed(2)
+		p := w.process(fleet.Settings{Defaults: walink.Settings{LinkingMode: walink.ModeQR}})
+		registry, _ := p.store.(store.Registry)
+		for i, value := range []string{`{"settings":{"preferPairingCode":true}}`, `{"settings":{"proxy":"http://10.0.0.1:8080"}}`} {
+			if err := registry.PutEntry(t.Context(), store.Entry{Session: names[i], Value: []byte(value)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.run()
+		time.Sleep(10 * time.Minute)
+		if p.Client(names[0]) == nil {
+			t.Error("how the session was linked keeps it from being connected")
+		}
+		// The world has an HTTPClient, which a Proxy contradicts. That is said once.
+		if kinds := p.kinds(names[1]); !slices.Equal(kinds, []string{"failed"}) {
+			t.Errorf("the session with the proxy was told %v", kinds)
+		}
+	})
+}
+
+func TestDamageOfOneRowKeepsNoOtherSessionAway(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		names := w.seed(2)
+		p := w.process(fleet.Settings{})
+		st, _ := p.store.(rig.Memory)
+		p.open(damagedEntries{st}, fleet.Settings{})
+		p.run()
+		time.Sleep(time.Minute)
+		w.connected(names, p)
+		if list, err := p.Sessions(t.Context()); err != nil || len(list) != 2 {
+			t.Errorf("the sessions are %v, %v", list, err)
+		}
+	})
+}
+
+// damagedEntries has one entry, which cannot be read.
+type damagedEntries struct{ rig.Memory }
+
+func (damagedEntries) Entries(context.Context) ([]store.Entry, error) { return nil, store.ErrDamaged }

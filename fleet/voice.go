@@ -257,10 +257,11 @@ func (v *voice) watch(ctx context.Context, first Update) <-chan Update {
 	w := make(chan Update, watchBuffer)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if first.Epoch <= v.last.Epoch && v.last.Sequence > 0 { // a newer word than what the Store said
+	if v.last.Sequence > 0 { // a newer word than what the Store said
 		first = v.last
 		first.Event = nil
 	}
+	first.Epoch = v.last.Epoch
 	w <- first
 	if v.ended {
 		close(w)
@@ -288,14 +289,20 @@ func (v *voice) isHeard() bool {
 	return len(v.watchers) > 0 || v.sending != nil
 }
 
-// close ends the watchers, and waits for OnUpdate until ctx ends.
-func (v *voice) close(ctx context.Context) {
+// end ends the watchers. What OnUpdate has not got yet it still gets.
+func (v *voice) end() {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.ended = true
 	for w := range v.watchers {
 		close(w)
 	}
 	v.watchers = nil
+}
+
+// wait waits for OnUpdate, until ctx ends.
+func (v *voice) wait(ctx context.Context) {
+	v.mu.Lock()
 	sending := v.sending
 	v.mu.Unlock()
 	if sending != nil {
