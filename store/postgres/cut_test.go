@@ -127,7 +127,7 @@ func TestLateRenewalDoesNotShortenALaterOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(10 * time.Millisecond) // the clock of the server goes on
+	<-time.After(10 * time.Millisecond) // the clock of the server goes on
 	release()
 	for {
 		got, err := st.PeekLease(t.Context(), "default")
