@@ -100,8 +100,8 @@ func (d *device) show(ctx context.Context) (err error) {
 }
 
 // answer has the phone take the code, and returns when the session is logged in.
-func (d *device) answer(context.Context) error {
-	if err := d.to.answer(d); err != nil {
+func (d *device) answer(ctx context.Context) error {
+	if err := d.to.answer(ctx, d); err != nil {
 		return err
 	}
 	return d.linked()

@@ -79,10 +79,10 @@ type Job struct {
 }
 
 // Measure runs the job in a new process, in front of a new server. self returns the command
-// that calls [Serve] for the argument "fleet-server", and [Job.Run] for "job" and a Job in JSON.
+// that calls [Serve] for the argument "server", and [Job.Run] for "job" and a Job in JSON.
 // count is called while nothing happens; nil does nothing.
 func (j Job) Measure(self func(args ...string) *exec.Cmd, count func() error) (s Sample, err error) {
-	remote, err := Start(self("fleet-server"))
+	remote, err := Start(self("server"))
 	if err != nil {
 		return s, err
 	}

@@ -36,7 +36,7 @@ type Sample struct {
 func (j Job) fleet(ctx context.Context, st store.Store) (Sample, error) {
 	return j.measure(func(linked func()) error {
 		f, err := fleet.New(st, fleet.Settings{
-			Defaults: walink.Settings{HTTPClient: j.Remote.client()}, Opening: opening,
+			Defaults: walink.Settings{HTTPClient: j.Remote.Client()}, Opening: opening,
 			OnUpdate: func(u fleet.Update) {
 				if u.Event != nil && u.Event.Kind() == walink.KindLinked {
 					linked()
@@ -64,7 +64,7 @@ func (j Job) plain(ctx context.Context, devices func(context.Context) ([]*wastor
 		if err != nil {
 			return err
 		}
-		to := j.Remote.client()
+		to := j.Remote.Client()
 		turns := make(chan struct{}, opening)
 		for _, device := range list {
 			client := whatsmeow.NewClient(device, nil)

@@ -11,8 +11,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
+	"strings"
 
 	"go.mau.fi/whatsmeow/proto/waAdv"
 	wastore "go.mau.fi/whatsmeow/store"
@@ -31,7 +33,7 @@ const uploaded = 30
 type Remote struct {
 	Address string   // where clients connect
 	RootKey [32]byte // signs the server's certificates
-	Control string   // the URL to make devices known
+	Control string   // the URL of the phones
 
 	stdin io.Closer // open for as long as the server runs
 }
@@ -42,14 +44,16 @@ type linked struct {
 	Noise, Identity [32]byte
 }
 
-// Serve is the process of the server. It ends with its standard input.
+// Serve is the process of the server. It ends with its standard input, and so with the
+// process that started it.
 func Serve() error {
 	srv, err := walinktest.Start()
 	if err != nil {
 		return err
 	}
 	defer srv.Close()
-	control := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /devices", func(w http.ResponseWriter, r *http.Request) {
 		var d linked
 		err := json.NewDecoder(r.Body).Decode(&d)
 		if err == nil {
@@ -65,7 +69,20 @@ func Serve() error {
 			return
 		}
 		_ = json.NewEncoder(w).Encode(d)
-	}))
+	})
+	mux.HandleFunc("POST /phones", func(w http.ResponseWriter, r *http.Request) {
+		phone := srv.NewPhone(r.FormValue("number"))
+		answer, code := phone.ScanQR, r.FormValue("qr")
+		if code == "" {
+			answer, code = phone.EnterCode, r.FormValue("code")
+		}
+		if err := answer(r.Context(), code); err != nil {
+			http.Error(w, err.Error(), http.StatusConflict)
+		}
+	})
+	control := httptest.NewUnstartedServer(mux)
+	control.Config.SetKeepAlivesEnabled(false) // no goroutine is left at the other end
+	control.Start()
 	defer control.Close()
 	address, err := srv.Listen("127.0.0.1:0")
 	if err != nil {
@@ -98,8 +115,8 @@ func Start(cmd *exec.Cmd) (*Remote, error) {
 // Close ends the server.
 func (r *Remote) Close() error { return r.stdin.Close() }
 
-// client returns the client for whatsmeow.
-func (r *Remote) client() *http.Client { return walinktest.RemoteClient(r.Address, r.RootKey) }
+// Client returns the client for whatsmeow.
+func (r *Remote) Client() *http.Client { return walinktest.RemoteClient(r.Address, r.RootKey) }
 
 // name returns the name of a session, and number the account of its device.
 func name(i int) string   { return fmt.Sprintf("session %05d", i) }
@@ -155,22 +172,36 @@ func (r *Remote) know(ctx context.Context, device *wastore.Device) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Control, bytes.NewReader(body))
+	answer, err := r.post(ctx, "/devices", "application/json", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
+	err = json.Unmarshal(answer, &d)
+	device.LID = d.LID
+	return err
+}
+
+// Answer has a new phone with a number take a code: what says whether it is a "qr" or a
+// pairing "code".
+func (r *Remote) Answer(ctx context.Context, number, what, code string) error {
+	_, err := r.post(ctx, "/phones", "application/x-www-form-urlencoded", strings.NewReader(url.Values{"number": {number}, what: {code}}.Encode()))
+	return err
+}
+
+func (r *Remote) post(ctx context.Context, path, kind string, body io.Reader) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Control+path, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", kind)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("the server says: %s", answer)
 	}
-	if err == nil {
-		err = json.Unmarshal(answer, &d)
-	}
-	device.LID = d.LID
-	return err
+	return answer, err
 }

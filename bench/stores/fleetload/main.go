@@ -56,7 +56,7 @@ func main() {
 	flag.Parse()
 	var err error
 	switch flag.Arg(0) {
-	case "fleet-server":
+	case "server":
 		err = fleetload.Serve()
 	case "job":
 		var j fleetload.Job
