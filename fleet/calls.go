@@ -111,12 +111,12 @@ func (f *Fleet) Link(ctx context.Context, session string, settings walink.Settin
 // link links a session that this process has.
 func (f *Fleet) link(ctx context.Context, s *session, r *run, settings walink.Settings, options []LinkOption) error {
 	const op = "link"
-	device, err := ask(ctx, op, s.name, func(ctx context.Context) (*wastore.Device, error) { return f.store.Device(ctx, s.name) })
+	account, err := f.stored(ctx, op, s.name)
 	if err != nil {
 		return err
 	}
-	linked := device.ID != nil
-	if expected, _ := walink.ParsePhone(settings.Phone); linked && settings.Phone != "" && !number.SameAccount(expected.Digits(), device.ID.User) {
+	linked := account != ""
+	if expected, _ := walink.ParsePhone(settings.Phone); linked && settings.Phone != "" && !number.SameAccount(expected.Digits(), account) {
 		return &walink.Error{Reason: walink.ErrWrongAccount, Op: op, Err: errOtherAccount}
 	}
 	old, known, err := f.readEntry(ctx, s.name)
@@ -159,12 +159,13 @@ func (f *Fleet) take(ctx context.Context, name string) (s *session, inner contex
 	}
 	before := s.isHere()
 	if err = s.claim(inner, 0); err == nil {
-		var stored, known bool
+		var known bool
+		var account string
 		if e, known, err = f.readEntry(inner, name); known {
 			err = nil // what cannot be read is replaced
 		}
 		if err == nil && !known {
-			if stored, err = f.isStored(inner, name); err == nil && !stored {
+			if account, err = f.stored(inner, "find session", name); err == nil && account == "" {
 				err = errUnknown
 			}
 		}
@@ -180,9 +181,14 @@ func (f *Fleet) take(ctx context.Context, name string) (s *session, inner contex
 	return s, inner, e, done, nil
 }
 
-func (f *Fleet) isStored(ctx context.Context, name string) (bool, error) {
-	device, err := ask(ctx, "find session", name, func(ctx context.Context) (*wastore.Device, error) { return f.store.Device(ctx, name) })
-	return err == nil && device.ID != nil, err
+// stored returns the number of the account that a session is linked to, and "" if it is not
+// stored.
+func (f *Fleet) stored(ctx context.Context, op, name string) (account string, err error) {
+	device, err := ask(ctx, op, name, func(ctx context.Context) (*wastore.Device, error) { return f.store.Device(ctx, name) })
+	if err != nil || device.ID == nil {
+		return "", err
+	}
+	return device.ID.User, nil
 }
 
 // Stop disconnects the session, ends its Link, and keeps Run from connecting it, here and in
@@ -258,8 +264,8 @@ func (f *Fleet) Unlink(ctx context.Context, session string) (Unlinked, error) {
 
 // logout unlinks the device, if one is stored, by the proxy that it was linked by.
 func (s *session) logout(ctx context.Context, given walink.Settings) (Unlinked, error) {
-	stored, err := s.fleet.isStored(ctx, s.name)
-	if err != nil || !stored {
+	account, err := s.fleet.stored(ctx, "find session", s.name)
+	if err != nil || account == "" {
 		return Unlinked{}, err
 	}
 	set := s.fleet.merged(s.name, walink.Settings{Proxy: given.Proxy, Timeout: given.Timeout, ResumeOnly: true})
@@ -311,14 +317,12 @@ func (f *Fleet) passkey(ctx context.Context, op, name string, call func(*walink.
 			return call(r.linker)
 		}
 	}
-	session, err := f.Session(ctx, name)
-	if err != nil {
-		return err
-	}
-	if session.Status.State == walink.StateStandby {
-		lease, err := f.peek(ctx, name)
-		if err == nil {
+	if s := f.known(name); s == nil || !s.isHere() {
+		if lease, err := f.peek(ctx, name); err == nil {
 			return &store.BusyError{Lease: lease}
+		}
+		if _, err := f.Session(ctx, name); err != nil {
+			return err
 		}
 	}
 	return &walink.Error{Reason: walink.ErrPasskey, Op: op, Err: errors.New("no Link of the session is running")}

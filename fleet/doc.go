@@ -1,7 +1,7 @@
 // Package fleet keeps many sessions of one Store linked and connected, in one process or
 // in several. It is what a service has around its Linkers: it resumes the sessions at the
 // start, links one when somebody is there, shares the sessions with the other processes on
-// the Store, and tells what happens to each of them.
+// the Store, and reports what happens to each of them.
 //
 //	f, err := fleet.New(st, fleet.Settings{
 //		Defaults: walink.Settings{DeviceName: "Support desk"},
@@ -42,7 +42,7 @@
 //  7. Client.Logout and Client.Disconnect of the program itself are noticed: the first ends
 //     the session as in rule 2, and after the second the session is connected again. No
 //     session logs in more than 60 times in 15 minutes.
-//  8. A session costs one goroutine besides those of whatsmeow, and a process one small
+//  8. A session costs one goroutine next to those of whatsmeow, and a process one small
 //     write to the Store every 1.25 seconds, however many sessions it has.
 //     docs/performance.md has the measurements.
 //

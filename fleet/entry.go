@@ -13,7 +13,7 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// entry is what the Store has for a session besides its device. A stored session without
+// entry is what the Store has for a session next to its device. A stored session without
 // an entry is wanted: another program has linked it.
 type entry struct {
 	Unwanted bool              `json:"unwanted,omitempty"`

@@ -73,11 +73,11 @@ func (s *session) start(given walink.Settings, ask bool, turn func()) error {
 		}
 		return f.turn(ctx)
 	}}
+	connecting := walink.Status{State: walink.StateConnecting}
 	if !ask {
-		s.voice.set(walink.Status{State: walink.StateConnecting, Account: s.voice.status().Account})
-	} else {
-		s.voice.set(walink.Status{State: walink.StateConnecting})
+		connecting.Account = s.voice.status().Account
 	}
+	s.voice.set(connecting)
 	begun := f.begin(func() {
 		if failure := lease.Failure(); failure != nil { // it was lost before the run was known
 			stop(door.Stopped{Failure: failure})

@@ -68,7 +68,7 @@ type sight struct {
 	aside []*session // here, and to be tried again now
 	ended bool       // another process has given up a session, and what became of it is not known
 	own   peer       // this Fleet
-	lacks int        // how many sessions the others lack, besides the free ones
+	lacks int        // how many sessions the others lack, without the free ones
 }
 
 // room returns how many of the free sessions this process takes.

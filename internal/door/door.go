@@ -15,7 +15,7 @@ import (
 //nolint:gochecknoglobals // package walink cannot be imported here
 var Of func(linker any) Linker
 
-// Linker is what a fleet does with a Linker besides its exported methods.
+// Linker is what a fleet does with a Linker next to its exported methods.
 type Linker interface {
 	// Keep gives the Linker the lease for all that it does. The Linker neither takes
 	// nor releases it. Pace is that of all Linkers of the session.
