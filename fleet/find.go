@@ -118,11 +118,11 @@ func (s *session) isHere() bool {
 
 // read reads one session from the Store, or all of them for an empty name.
 func (f *Fleet) read(ctx context.Context, only string) ([]store.Session, map[string]entry, []store.Lease, error) {
-	stored, err := ask(ctx, "list sessions", only, f.store.Sessions)
-	if err := f.whole(err, len(stored)); err != nil {
-		return nil, nil, nil, err
-	}
 	if only != "" {
+		stored, err := f.readSessions(ctx)
+		if err != nil {
+			return nil, nil, nil, err
+		}
 		stored = slices.DeleteFunc(stored, func(s store.Session) bool { return s.Name != only })
 		entries := map[string]entry{}
 		e, known, err := f.readEntry(ctx, only)
@@ -138,17 +138,27 @@ func (f *Fleet) read(ctx context.Context, only string) ([]store.Session, map[str
 		}
 		return stored, entries, []store.Lease{lease}, err
 	}
-	entries, err := f.readEntries(ctx)
+	stored, entries, err := f.readAll(ctx)
+	if err != nil || f.leaser == nil {
+		return stored, entries, nil, err
+	}
+	leases, err := ask(ctx, "list leases", only, f.leaser.Leases)
+	return stored, entries, leases, err
+}
+
+// readAll reads the devices and the entries of all sessions.
+func (f *Fleet) readAll(ctx context.Context) ([]store.Session, map[string]entry, error) {
+	stored, err := f.readSessions(ctx)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	var leases []store.Lease
-	if f.leaser != nil {
-		if leases, err = ask(ctx, "list leases", only, f.leaser.Leases); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	return stored, entries, leases, nil
+	entries, err := f.readEntries(ctx)
+	return stored, entries, err
+}
+
+func (f *Fleet) readSessions(ctx context.Context) ([]store.Session, error) {
+	stored, err := ask(ctx, "list sessions", "", f.store.Sessions)
+	return stored, f.whole(err, len(stored))
 }
 
 func accountOf(jid, lid types.JID) *walink.Account {

@@ -176,6 +176,12 @@ func (s *session) settle(ctx context.Context, lease *tenure.Tenure) error {
 		lease.End()
 	}
 	s.fleet.unreserve()
+	return leaseError(failure)
+}
+
+// leaseError returns the error for a lease that cannot be had: a *store.BusyError if another
+// process has it.
+func leaseError(failure *machine.Failure) error {
 	if busy, ok := errors.AsType[*store.BusyError](failure.Err); ok {
 		return busy
 	}

@@ -34,7 +34,7 @@ func (f *Fleet) keep(ctx context.Context) error {
 	defer cancel()
 	lists := make(chan []*session, 1)
 	f.begin(func() { f.open(ctx, lists) })
-	share := &share{fleet: f, lists: lists, seed: maphash.MakeSeed()}
+	share := &share{fleet: f, lists: lists, seed: maphash.MakeSeed(), lent: f.lent(nil)}
 	defer share.leave()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -145,21 +145,19 @@ type share struct {
 // look looks at the Store once, and has the sessions opened that this process should have.
 func (w *share) look(ctx context.Context) error {
 	f := w.fleet
-	if w.listed.IsZero() || time.Since(w.listed) >= listTime {
-		if err := w.list(ctx); err != nil {
+	if f.leaser != nil {
+		if err := w.join(ctx); err != nil {
 			return err
 		}
-	}
-	if f.leaser == nil {
-		w.hand(f.sort(f.lent(nil), time.Now()))
-		return nil
-	}
-	if err := w.join(ctx); err != nil {
-		return err
 	}
 	asked := time.Now()
 	if err := w.read(ctx); err != nil {
 		return err
+	}
+	if w.listed.IsZero() || time.Since(w.listed) >= listTime {
+		if err := w.list(ctx); err != nil {
+			return err
+		}
 	}
 	seen := f.sort(w.lent, asked)
 	if seen.ended { // another process may have unlinked or stopped what it had
@@ -175,6 +173,9 @@ func (w *share) look(ctx context.Context) error {
 
 // read reads the leases, unless they are those of the last look.
 func (w *share) read(ctx context.Context) error {
+	if w.fleet.leaser == nil {
+		return nil
+	}
 	holders, err := ask(ctx, "list holders", "", w.fleet.leaser.Holders)
 	if err != nil {
 		return err
@@ -195,7 +196,7 @@ func (w *share) read(ctx context.Context) error {
 // list is [Fleet.list], and notes the time.
 func (w *share) list(ctx context.Context) error {
 	began := time.Now()
-	err := w.fleet.list(ctx)
+	err := w.fleet.list(ctx, w.lent)
 	if err == nil {
 		w.listed = began
 	}
@@ -211,7 +212,7 @@ func (w *share) join(ctx context.Context) error {
 	lease := tenure.New(ctx, w.fleet.leaser, w.fleet.member, func(*tenure.Tenure, *machine.Failure) {})
 	if failure := lease.Take(ctx); failure != nil {
 		lease.Release()
-		return &walink.Error{Reason: walink.Reason(failure.Reason), Op: failure.Op, Err: failure.Err}
+		return leaseError(failure)
 	}
 	w.lease = lease
 	return nil

@@ -163,10 +163,10 @@ func (s *session) sort(lease *store.Lease, asked time.Time, seen *sight) (here i
 }
 
 // list reads which sessions are stored and wanted, and forgets those that nothing is known
-// of any more.
-func (f *Fleet) list(ctx context.Context) error {
+// of any more. The leases were read before.
+func (f *Fleet) list(ctx context.Context, l lent) error {
 	began := time.Now()
-	stored, entries, leases, err := f.read(ctx, "")
+	stored, entries, err := f.readAll(ctx)
 	if err != nil {
 		return err
 	}
@@ -174,10 +174,6 @@ func (f *Fleet) list(ctx context.Context) error {
 	for _, device := range stored {
 		there[device.Name] = true
 		f.session(device.Name)
-	}
-	lent := map[string]bool{}
-	for _, lease := range leases {
-		lent[lease.Session] = true
 	}
 	for _, s := range f.all() {
 		if !s.tryLock() {
@@ -188,11 +184,11 @@ func (f *Fleet) list(ctx context.Context) error {
 		old := s.here || !s.changed.Before(began)
 		if !old {
 			s.stored, s.unwanted = there[s.name], e.Unwanted
-			if !lent[s.name] {
+			if l.by[s.name] == nil {
 				s.lent = ""
 			}
 		}
-		gone := !old && !s.stored && !known && !lent[s.name]
+		gone := !old && !s.stored && !known && l.by[s.name] == nil
 		s.mu.Unlock()
 		if known && !old {
 			s.voice.keep(e, true)

@@ -35,17 +35,28 @@ func newKeepers(own string, clock func() moment) *keepers {
 	return &keepers{own: own, clock: clock, current: map[store.Leaser]*keeper{}, holders: map[string]*keeper{}, names: map[store.Leaser]string{}}
 }
 
-// Name sets the name of this process in the leases that are taken from leaser from now on.
-// Leaser must be comparable.
+// Name sets the name of this process in the leases that are taken from leaser from now on. ""
+// is that of the program. A Leaser that is not comparable keeps that name.
 func Name(leaser store.Leaser, name string) {
+	if !isShared(leaser) {
+		return
+	}
 	all.mu.Lock()
 	defer all.mu.Unlock()
-	all.names[leaser] = name
+	if name == "" {
+		delete(all.names, leaser)
+	} else {
+		all.names[leaser] = name
+	}
 }
+
+// isShared reports whether all Tenures of a Leaser have one keeper. Otherwise each has its
+// own, because nothing shows that two of them have the same Leaser.
+func isShared(leaser store.Leaser) bool { return reflect.ValueOf(leaser).Comparable() }
 
 // nameOf returns the name for the next holder of a Store.
 func (g *keepers) nameOf(leaser store.Leaser) string {
-	if !reflect.ValueOf(leaser).Comparable() {
+	if !isShared(leaser) {
 		return process.Name()
 	}
 	g.mu.Lock()
@@ -75,7 +86,7 @@ type keeper struct {
 func (g *keepers) join(t *Tenure) (other *Tenure) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	shared := reflect.ValueOf(t.leaser).Comparable() // otherwise each Tenure has its own keeper
+	shared := isShared(t.leaser)
 	var k *keeper
 	if shared {
 		k = g.current[t.leaser]
@@ -115,7 +126,7 @@ func (k *keeper) leave(t *Tenure) (was, last bool) {
 
 // retire makes the next session of the Store get another keeper.
 func (k *keeper) retire() {
-	if reflect.ValueOf(k.leaser).Comparable() && k.group.current[k.leaser] == k {
+	if isShared(k.leaser) && k.group.current[k.leaser] == k {
 		delete(k.group.current, k.leaser)
 	}
 }

@@ -34,7 +34,7 @@ type Config struct {
 	Log        *slog.Logger
 	OnClient   func(*whatsmeow.Client) // may be nil
 
-	// Pace is that of all sockets of the session. nil is one for each Conn.
+	// Pace is that of all sockets of the session.
 	Pace *Pace
 
 	version atomic.Pointer[wastore.WAVersionContainer] // nil is the one of whatsmeow

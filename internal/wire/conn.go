@@ -10,7 +10,6 @@
 package wire
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -104,7 +103,7 @@ func New(base context.Context, cfg *Config, p Params) *Conn {
 		secret: p.Device.AdvSecretKey, manual: p.Supervised,
 	}
 	c.life, c.cancel = context.WithCancel(c.base)
-	c.http, c.transport = track(cfg.HTTP, p.Held, c.isLinked, cmp.Or(cfg.Pace, &Pace{}), c.socketClosed)
+	c.http, c.transport = track(cfg.HTTP, p.Held, c.isLinked, cfg.Pace, c.socketClosed)
 	c.guard(p.Patient)
 	return c
 }
