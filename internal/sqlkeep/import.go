@@ -164,18 +164,12 @@ func (k *Keeper) addPairs(ctx context.Context, batch []wastore.LIDMapping) error
 		return nil
 	}
 	known := map[types.JID]bool{}
-	var lids, numbers strings.Builder
-	args := make([]any, 0, 2*len(batch))
+	n := len(batch)
+	args := make([]any, 2*n)
 	for i, pair := range batch {
-		if i > 0 {
-			lids.WriteByte(',')
-			numbers.WriteByte(',')
-		}
-		fmt.Fprintf(&lids, "$%d", 2*i+1)
-		fmt.Fprintf(&numbers, "$%d", 2*i+2)
-		args = append(args, pair.LID.User, pair.PN.User)
+		args[i], args[n+i] = pair.LID.User, pair.PN.User
 	}
-	query := fmt.Sprintf(`SELECT lid, pn FROM whatsmeow_lid_map WHERE lid IN (%s) OR pn IN (%s)`, &lids, &numbers)
+	query := `SELECT lid, pn FROM whatsmeow_lid_map WHERE lid IN ` + places(1, 1, n) + ` OR pn IN ` + places(n+1, 1, n)
 	err := each(ctx, k.db, scanPair, func(pair wastore.LIDMapping, _ error) bool {
 		known[pair.LID], known[pair.PN] = true, true
 		return true

@@ -91,7 +91,7 @@ func (k *Keeper) take(
 		switch held := last.corrected(now); {
 		case held.inForce(now):
 			err = k.correct(ctx, last, held)
-		case !held.inForce(now) && id != holder.ID:
+		case id != holder.ID:
 			var ended bool
 			ended, err = k.change(ctx, `DELETE FROM walink_holder WHERE id=$1 AND renewed=$2 AND until=$3`, k.name(id), last.renewed, last.until)
 			if err == nil && !ended { // it was renewed or ended at this moment
@@ -123,7 +123,7 @@ func (k *Keeper) put(ctx context.Context, leases []store.Lease) error {
 		for _, lease := range part {
 			args = append(args, k.name(lease.Session), k.name(lease.HolderID), int64(lease.Token), lease.Since.UnixMilli()) //nolint:gosec // a count
 		}
-		_, err := k.db.Exec(ctx, `INSERT INTO walink_lease (session, holder, token, since) VALUES `+places(len(part), 4)+`
+		_, err := k.db.Exec(ctx, `INSERT INTO walink_lease (session, holder, token, since) VALUES `+places(1, len(part), 4)+`
 			ON CONFLICT (session) DO UPDATE SET holder=excluded.holder, token=excluded.token, since=excluded.since`, args...)
 		if err != nil {
 			return err
@@ -132,8 +132,8 @@ func (k *Keeper) put(ctx context.Context, leases []store.Lease) error {
 	return nil
 }
 
-// places returns the placeholders of rows with that many columns.
-func places(rows, columns int) string {
+// places returns the placeholders of rows with that many columns. The first one is $first.
+func places(first, rows, columns int) string {
 	var list strings.Builder
 	for i := range rows * columns {
 		switch {
@@ -144,7 +144,7 @@ func places(rows, columns int) string {
 		default:
 			list.WriteString(", ")
 		}
-		_, _ = fmt.Fprintf(&list, "$%d", i+1)
+		_, _ = fmt.Fprintf(&list, "$%d", first+i)
 	}
 	return list.String() + ")"
 }
@@ -319,7 +319,7 @@ func (k *Keeper) last(ctx context.Context, sessions []string) (map[string]record
 		for _, session := range part {
 			args = append(args, k.name(session))
 		}
-		rows, err := k.db.Query(ctx, leaseQuery+` WHERE session IN `+places(1, len(part)), args...)
+		rows, err := k.db.Query(ctx, leaseQuery+` WHERE session IN `+places(1, 1, len(part)), args...)
 		err = dbutil.NewRowIterWithError(rows, scanRecord, err).Iter(func(held record) (bool, error) {
 			last[held.Session] = held
 			return true, nil
