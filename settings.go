@@ -161,6 +161,7 @@ type resolved struct {
 	codeBudget int
 	logger     *slog.Logger
 	passkey    func(context.Context, json.RawMessage) (json.RawMessage, error)
+	pace       *wire.Pace // of all sockets of the session
 }
 
 // Check returns the error that New would return for the Settings: nil, or an [*Error]
@@ -210,6 +211,7 @@ func (s Settings) check(key func(field string) string) (resolved, []error) {
 		codeBudget: cmp.Or(s.CodeBudget, defaultCodeBudget),
 		logger:     cmp.Or(s.Logger, slog.New(slog.DiscardHandler)),
 		passkey:    s.Passkey,
+		pace:       &wire.Pace{},
 		machine: machine.Config{
 			VersionRefresh: !s.DisableVersionRefresh, Timeout: max(cmp.Or(s.Timeout, defaultTimeout), 0), Patient: s.Timeout == 0,
 			Probation: s.Probation, Hook: s.Passkey != nil, CompareCode: s.ComparePasskeyCode, Jitter: rand.Float64, ResumeOnly: s.ResumeOnly,
@@ -217,7 +219,6 @@ func (s Settings) check(key func(field string) string) (resolved, []error) {
 	}
 	r.conn = &wire.Config{
 		DeviceName: cmp.Or(s.DeviceName, defaultDeviceName), Push: !s.DisablePush, Log: r.logger, OnClient: s.OnClient,
-		Pace: &wire.Pace{},
 	}
 	if problem := checkSession(s.Session); problem != "" {
 		fault("Session", redact.Quote(s.Session), problem, "Choose a short name of printable characters.")

@@ -216,7 +216,7 @@ func init() {
 func (l inFleet) Keep(lease *tenure.Tenure, pace *wire.Pace) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.kept, l.set.conn.Pace = lease, pace
+	l.kept, l.set.pace = lease, pace
 }
 
 func (l inFleet) Supervise(ctx context.Context, terms door.Terms) error {

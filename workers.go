@@ -115,7 +115,7 @@ func (a *attempt) connect(e machine.Connect) {
 		return
 	}
 	device, _ := e.Device.(*wastore.Device)
-	a.conn = wire.New(a.base, a.set.conn, wire.Params{
+	a.conn = wire.New(a.base, a.set.conn, a.set.pace, wire.Params{
 		Epoch: e.Epoch, Device: device, Inbox: a.inbox, Held: a.lease.Holds, Patient: e.Resume, Supervised: a.linker.isSupervised(),
 	})
 	a.workers.Go(a.conn.Connect)

@@ -155,7 +155,7 @@ func (d *doctor) contact(ctx context.Context, version *wastore.WAVersionContaine
 	}
 	cfg.SetVersion(version)
 	inbox := queue.New[machine.Input]()
-	conn := wire.New(ctx, cfg, wire.Params{Epoch: 1, Device: device, Inbox: inbox, Held: func() bool { return true }})
+	conn := wire.New(ctx, cfg, &wire.Pace{}, wire.Params{Epoch: 1, Device: device, Inbox: inbox, Held: func() bool { return true }})
 	connected := make(chan struct{})
 	go func() {
 		defer close(connected)

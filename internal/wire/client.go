@@ -34,9 +34,6 @@ type Config struct {
 	Log        *slog.Logger
 	OnClient   func(*whatsmeow.Client) // may be nil
 
-	// Pace is that of all sockets of the session.
-	Pace *Pace
-
 	version atomic.Pointer[wastore.WAVersionContainer] // nil is the one of whatsmeow
 }
 

@@ -95,15 +95,16 @@ type Params struct {
 }
 
 // New returns a Conn that is not connected. The values of base go to every call
-// that whatsmeow makes; the end of base ends nothing.
-func New(base context.Context, cfg *Config, p Params) *Conn {
+// that whatsmeow makes; the end of base ends nothing. The pace is that of all sockets of
+// the session.
+func New(base context.Context, cfg *Config, pace *Pace, p Params) *Conn {
 	c := &Conn{
 		cfg: cfg, epoch: p.Epoch, device: p.Device, linked: p.Device.ID != nil, inbox: p.Inbox,
 		account: deviceAccount(p.Device), base: context.WithoutCancel(base), answering: make(chan struct{}, 1),
 		secret: p.Device.AdvSecretKey, manual: p.Supervised,
 	}
 	c.life, c.cancel = context.WithCancel(c.base)
-	c.http, c.transport = track(cfg.HTTP, p.Held, c.isLinked, cfg.Pace, c.socketClosed)
+	c.http, c.transport = track(cfg.HTTP, p.Held, c.isLinked, pace, c.socketClosed)
 	c.guard(p.Patient)
 	return c
 }
