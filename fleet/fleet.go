@@ -21,7 +21,8 @@ import (
 // Settings says how a Fleet works. The zero value is a good default.
 type Settings struct {
 	// Defaults are the settings of every session. The fields that a Link sets take their
-	// place. Session must be empty. Defaults.Logger gets the log of the Fleet, too.
+	// place. Session must be empty. Defaults.Logger gets the log of the Fleet, too. A
+	// panic of Defaults.Passkey counts as an error that it returns.
 	Defaults walink.Settings
 	// Holder is this process in the leases: what other processes name, for example the
 	// address at which they reach this one. "" is the program, its process number and
