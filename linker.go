@@ -360,7 +360,7 @@ func refusesLogin(err *Error) bool {
 // been released.
 func (l *Linker) deleteLeased(ctx context.Context, op string) *machine.Failure {
 	if leaser, ok := l.store.(store.Leaser); ok && l.kept == nil {
-		lease := tenure.New(ctx, leaser, l.set.session, func(*tenure.Tenure, *machine.Failure) {})
+		lease := tenure.New(ctx, leaser, l.set.session, "", func(*tenure.Tenure, *machine.Failure) {})
 		defer lease.Release()
 		if failure := lease.Take(ctx); failure != nil {
 			return failure

@@ -122,9 +122,6 @@ func New(st store.Store, settings Settings) (*Fleet, error) {
 	f.life, f.stop = context.WithCancel(context.Background()) //nolint:forbidigo // it ends with Close
 	f.leaser, _ = st.(store.Leaser)
 	f.registry, _ = st.(store.Registry)
-	if f.leaser != nil && settings.Holder != "" {
-		tenure.Name(f.leaser, settings.Holder)
-	}
 	return f, nil
 }
 
@@ -192,9 +189,6 @@ func (f *Fleet) Close() error {
 		}
 	}
 	tenure.EndAll(leases)
-	if f.leaser != nil && f.set.Holder != "" {
-		tenure.Name(f.leaser, "")
-	}
 	if f.isAlone() {
 		alone.CompareAndDelete(f.store, f)
 	}

@@ -144,6 +144,9 @@ func (s *session) hear(r *run, event any) {
 		r.linked.Store(true)
 		s.mu.Lock()
 		s.stored = true
+		if kind == walink.KindPaired {
+			s.paired = time.Now()
+		}
 		s.mu.Unlock()
 	}
 	s.voice.tell(e)
