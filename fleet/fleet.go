@@ -24,9 +24,9 @@ type Settings struct {
 	// place. Session must be empty. Defaults.Logger gets the log of the Fleet, too. A
 	// panic of Defaults.Passkey counts as an error that it returns.
 	Defaults walink.Settings
-	// Holder is this process in the leases: what other processes name, for example the
-	// address at which they reach this one. "" is the program, its process number and
-	// the host.
+	// Holder is this Fleet in the leases: what other processes name in their errors and
+	// states, for example the address at which they reach this one. Each process needs its
+	// own. "" is the program, its process number and the host.
 	Holder string
 	// Opening is how many sessions connect at once when Run resumes them; 0 is 32.
 	Opening int
@@ -35,8 +35,8 @@ type Settings struct {
 	// OnClient gets each new client before the client connects, as Settings.OnClient of
 	// package walink. If it panics, the session fails, and no other one.
 	OnClient func(session string, client *whatsmeow.Client)
-	// OnUpdate gets every change of every session of this process, one after the other
-	// for each session, and at the same time for several. A call that does not return
+	// OnUpdate gets every change of every session of this process, and of the others' sessions
+	// who has them, one after the other for each session, and at the same time for several. A call that does not return
 	// delays the updates of its session only; of more than 256 that wait, the oldest are
 	// dropped.
 	OnUpdate func(Update)

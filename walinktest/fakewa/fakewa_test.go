@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -120,11 +119,11 @@ func (f *fake) link(settings walink.Settings) <-chan walink.Event {
 // linker is link, and also returns the Linker.
 func (f *fake) linker(settings walink.Settings) (*walink.Linker, <-chan walink.Event) {
 	f.tb.Helper()
-	rootKey, err := hex.DecodeString(f.RootKey)
+	client, err := walinktest.FakewaClient(f.tb.Context(), f.Control)
 	if err != nil {
 		f.tb.Fatal(err)
 	}
-	settings.HTTPClient = walinktest.RemoteClient(f.Address, [32]byte(rootKey))
+	settings.HTTPClient = client
 	linker, err := walink.New(rig.MemoryStore(f.tb), settings)
 	if err != nil {
 		f.tb.Fatal(err)
@@ -394,6 +393,11 @@ func TestBadRequests(t *testing.T) {
 	}
 	if stats := f.call("GET", "/stats", "", 200).Stats; stats != (walinktest.Stats{}) {
 		t.Errorf("stats %+v", stats)
+	}
+	for _, wrong := range []string{"http://127.0.0.1:1", f.Control + "/stats", f.Control + "/lunch", "%"} {
+		if _, err := walinktest.FakewaClient(t.Context(), wrong); err == nil {
+			t.Errorf("there is a fakewa at %s", wrong)
+		}
 	}
 }
 

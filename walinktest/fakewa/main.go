@@ -11,7 +11,7 @@
 // SIGTERM and SIGINT end it, with status 0. It keeps nothing: the next run has another root key, and no devices.
 //
 // A WhatsApp client connects to ws://ADDRESS/ws/chat in place of wss://web.whatsapp.com/ws/chat. It has to trust
-// rootKey, in hex, in place of WhatsApp's root key. In Go [walinktest.RemoteClient] does both. Baileys has the option
+// rootKey, in hex, in place of WhatsApp's root key. In Go [walinktest.FakewaClient] does both. Baileys has the option
 // waWebSocketUrl and the constant WA_CERT_DETAILS.PUBLIC_KEY.
 //
 // # Control
@@ -19,9 +19,9 @@
 // The rest is JSON over HTTP, without a password: keep it on a loopback address. GET / answers with the line above.
 //
 // POST /phones makes a phone and its account, and answers 201. The number has its country code. business is the name of
-// a business account. With passkey, companions have to prove a passkey, and with codeCheck
-// the phone always asks whether the codes are the same. hosted gets 501. A second phone for a number is a new installation, which removes the linked devices. The other routes make the
-// phone if there is none.
+// a business account. With passkey, companions have to prove a passkey; with codeCheck the phone always asks whether the
+// codes are the same. hosted gets 501. A second phone for a number is a new installation, which removes the linked
+// devices. The other routes make the phone if there is none.
 //
 //	curl -d '{"number":"+55 11 98765-4321","business":"Corner shop"}' http://127.0.0.1:7802/phones
 //
