@@ -25,10 +25,10 @@
 // they have ended when Close returns. Give each parallel test its own server. All
 // servers of a process share one root key.
 //
-// [Start] does the same without a testing.TB. [Server.Listen] also opens a server
-// on a loopback address, as plain HTTP with the websocket on /ws/chat. A client in
-// another process dials that address instead of web.whatsapp.com and trusts
-// [Server.RootKey]; in Go [RemoteClient] does both.
+// [Start] does the same without a [TB]. The package does not link package testing.
+// [Server.Listen] also opens a server on a loopback address, as plain HTTP with the
+// websocket on /ws/chat. A client in another process dials that address instead of
+// web.whatsapp.com and trusts [Server.RootKey]; in Go [RemoteClient] does both.
 //
 // Command walinktest/fakewa is a server in a process of its own. Programs in any
 // language make phones there, enter codes, scan QR codes and script trouble, by JSON

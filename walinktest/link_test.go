@@ -1,6 +1,7 @@
 package walinktest_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -110,6 +111,32 @@ func TestManyLinkAtOnce(t *testing.T) {
 		}
 		for _, c := range clients {
 			await[*events.Connected](c)
+		}
+	})
+}
+
+// foreignTB is the TB of a framework other than package testing.
+type foreignTB struct {
+	ctx      context.Context
+	cleanups []func()
+}
+
+func (*foreignTB) Helper()                     {}
+func (*foreignTB) Fatalf(string, ...any)       { panic("the server does not start") }
+func (tb *foreignTB) Cleanup(f func())         { tb.cleanups = append(tb.cleanups, f) }
+func (tb *foreignTB) Context() context.Context { return tb.ctx }
+
+func TestServerEndsWithTheTestOfAnotherFramework(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tb := &foreignTB{ctx: t.Context()}
+		srv := walinktest.NewServer(tb)
+		connected(t, srv)
+		for _, cleanup := range tb.cleanups {
+			cleanup()
+		}
+		if err := newClient(t, srv).Connect(); err == nil {
+			t.Error("the server still runs")
 		}
 	})
 }

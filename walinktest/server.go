@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 
 	"go.mau.fi/whatsmeow/store"
@@ -63,13 +62,23 @@ type Server struct {
 	revision uint32
 }
 
+// TB is the part of a testing.TB that NewServer needs, and helpers in which a phone
+// waits until the test ends. With testing.TB itself, programs that call Start would link
+// package testing.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(f func())
+	Context() context.Context
+}
+
 // NewServer returns a server that is closed when the test ends. For a test in a
 // testing/synctest bubble, call NewServer in the bubble, with the bubble's T.
-func NewServer(tb testing.TB) *Server {
+func NewServer(tb TB) *Server {
 	tb.Helper()
 	srv, err := Start()
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("%v", err)
 	}
 	tb.Cleanup(srv.Close)
 	return srv
