@@ -118,7 +118,7 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 		if certificate, err = certify(root(), c.srv.static.Pub, time.Now().Add(-2*certLife)); err != nil {
 			return nil
 		}
-	case actionPass, actionBadHMAC, actionMalformed, actionRefreshQR, actionTwice, actionOvertaken:
+	default:
 	}
 	answer, err := n.serverHello(hello, c.srv.static, certificate)
 	if err != nil {
@@ -183,7 +183,7 @@ func (c *conn) perform(stage Stage, refuse, proceed func(Action)) {
 		case actionTwice, actionOvertaken:
 			c.reorder(action.kind)
 			proceed(action)
-		case actionPass, actionBadHMAC, actionBadSignature, actionMalformed, actionRefreshQR, actionExpired:
+		default:
 			proceed(action)
 		}
 	})

@@ -41,8 +41,13 @@
 // its companion_hello. A newer hello from the same socket, or for the same number,
 // replaces the code, since a real server knows nothing but the number. The server
 // closes the socket 180 seconds after it has sent the refs. While a code is still
-// good, or a phone is pairing, it closes the socket later. A wrong code is spent,
-// and the server sends the companion a notification with stage="refresh_code".
+// good, or a phone is pairing, it closes the socket later.
+//
+// After a wrong code the phone says [ErrWrongCode], and the person may type again. The
+// companion hears nothing of that: the server has taken its key bundle, and then sends no
+// pair-success. The third primary_hello spends the code, whatever becomes of it. The
+// notification with stage="refresh_code" comes only from [Server.RefreshCodes] and
+// [RefreshCode].
 //
 // pair-success carries a real signature and HMAC. The server verifies
 // pair-device-sign before the phone says that the companion is linked. Then it sends

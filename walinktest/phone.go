@@ -255,7 +255,6 @@ func (p *Phone) exchange(ctx context.Context, c *ceremony, link *linkCode, code 
 	}
 	secret, ok := p.openBundle(&finish, ephemeral, companionEphemeral)
 	if !ok || finish.identityKey() != link.companion.identity {
-		link.refreshCode(false)
 		return secret, ErrWrongCode
 	}
 	return secret, nil

@@ -10,9 +10,10 @@ func (r Refusal) Error() string { return string(r) }
 // The refusals of a phone. Their wording is this package's own, and not WhatsApp's.
 const (
 	// ErrWrongCode: the code does not belong to the companion that waits for this number.
+	// The person may type again, three times in all.
 	ErrWrongCode Refusal = "Wrong code. Check the code on your other device and try again."
 	// ErrCodeExpired: the number had a code, which has expired or was spent, or its
-	// companion has gone. No other number has a good code.
+	// companion has gone. No other number has a good code. Three tries spend a code.
 	ErrCodeExpired Refusal = "This code has expired. Get a new code on your other device."
 	// ErrOtherNumber: only other numbers have a good code.
 	ErrOtherNumber Refusal = "This code is for a different phone number."

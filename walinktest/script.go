@@ -36,8 +36,8 @@ const (
 	// StreamError, Silence, Drop.
 	StagePrimaryHello Stage = "primary_hello"
 	// StageCompanionFinish is the answer to the companion's key bundle: Refuse,
-	// RateLimit, StreamError, Silence, Drop. After any of them the phone does
-	// not get the bundle.
+	// RateLimit, RefreshCode, StreamError, Silence, Drop. After any of them the phone
+	// does not get the bundle.
 	StageCompanionFinish Stage = "companion_finish"
 	// StagePasskeyRequest is the passkey's challenge on its way to the companion, in
 	// the notification and in the answer to each IQ that asks for the challenge
@@ -89,6 +89,7 @@ type Action struct {
 	code     int
 	attrs    waBinary.Attrs
 	conflict string
+	manual   bool
 	delay    time.Duration
 	times    int // 0 is once, negative is for ever
 }
@@ -106,6 +107,7 @@ const (
 	actionBadSignature
 	actionMalformed
 	actionRefreshQR
+	actionRefreshCode
 	actionExpired
 	actionTwice
 	actionOvertaken
@@ -165,6 +167,12 @@ func Malformed() Action { return Action{kind: actionMalformed} }
 // companion_reg_refresh, which makes it replace its ADV secret, and the phone is refused
 // with ErrWithdrawnQR. Only StagePairSuccess takes RefreshQR.
 func RefreshQR() Action { return Action{kind: actionRefreshQR} }
+
+// RefreshCode spends the pairing code, and has the companion request another: it gets the
+// notification with stage="refresh_code", with manual only once the person asks for the
+// next code (force_manual_refresh="true"). The phone is refused with ErrWrongCode. Only
+// StageCompanionFinish takes RefreshCode.
+func RefreshCode(manual bool) Action { return Action{kind: actionRefreshCode, manual: manual} }
 
 // ExpiredCertificate sends a certificate that has expired. Only StageHandshake takes
 // ExpiredCertificate.

@@ -138,7 +138,7 @@ func (s *Server) httpTrouble(w http.ResponseWriter, r *http.Request, action Acti
 		}
 	case actionDrop, actionStreamError:
 		panic(http.ErrAbortHandler) // net/http's way to drop a connection
-	case actionPass, actionBadHMAC, actionBadSignature, actionMalformed, actionRefreshQR, actionExpired, actionTwice, actionOvertaken:
+	default:
 		return false
 	}
 	return true

@@ -15,6 +15,7 @@ type order struct {
 	Stage            walinktest.Stage
 	Action, Conflict string
 	Code, Times      int
+	Manual           bool
 	Backoff, After   duration
 	Attrs            map[string]string
 }
@@ -52,8 +53,9 @@ func (o order) actions() map[string]walinktest.Action {
 		"failure": walinktest.Failure(o.Code, attrs...), "stream_error": walinktest.StreamError(o.Code, o.Conflict),
 		"silence": walinktest.Silence(), "drop": walinktest.Drop(), "malformed": walinktest.Malformed(),
 		"bad_hmac": walinktest.BadHMAC(), "bad_signature": walinktest.BadSignature(),
-		"refresh_qr": walinktest.RefreshQR(), "expired_certificate": walinktest.ExpiredCertificate(),
-		"twice": walinktest.Twice(), "overtaken": walinktest.Overtaken(),
+		"refresh_qr": walinktest.RefreshQR(), "refresh_code": walinktest.RefreshCode(o.Manual),
+		"expired_certificate": walinktest.ExpiredCertificate(),
+		"twice":               walinktest.Twice(), "overtaken": walinktest.Overtaken(),
 	}
 }
 
@@ -83,6 +85,7 @@ func (c *control) script(_ *http.Request, body []byte) (any, error) {
 		{"backoff", o.Backoff.Duration != 0, "rate_limit", ""},
 		{"attrs", o.Attrs != nil, "", "failure"},
 		{"conflict", o.Conflict != "", "", "stream_error"},
+		{"manual", o.Manual, "", "refresh_code"},
 		{"times", o.Times != 0, "", o.Action},
 		{"after", o.After.Duration != 0, "delay", o.Action},
 	} {

@@ -67,6 +67,7 @@ func TestOrdersBecomeActions(t *testing.T) {
 		`"rate_limit", "backoff": "1h"`:                walinktest.RateLimit(time.Hour),
 		`"failure", "code": 503`:                       walinktest.Failure(503),
 		`"failure", "code": 402, "attrs": {"a": "b"}`:  walinktest.Failure(402, "a", "b"),
+		`"refresh_code", "manual": true`:               walinktest.RefreshCode(true),
 		`"stream_error"`:                               walinktest.StreamError(0, ""),
 		`"stream_error", "code": 503, "conflict": "x"`: walinktest.StreamError(503, "x"),
 	} {
@@ -85,6 +86,7 @@ func TestOrdersBecomeActions(t *testing.T) {
 		"bad_hmac":            walinktest.BadHMAC(),
 		"bad_signature":       walinktest.BadSignature(),
 		"refresh_qr":          walinktest.RefreshQR(),
+		"refresh_code":        walinktest.RefreshCode(false),
 		"expired_certificate": walinktest.ExpiredCertificate(),
 		"twice":               walinktest.Twice(),
 		"overtaken":           walinktest.Overtaken(),
