@@ -140,7 +140,7 @@ func newRig(t *testing.T) *rig {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	server := walinktest.NewServer(t)
-	address, err := server.Listen("127.0.0.1:0")
+	address, err := server.Listen("127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,10 +87,6 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 	if err != nil {
 		return nil
 	}
-	n, err := newNoise(header)
-	if err != nil {
-		return nil
-	}
 	hello, err := frames.frame()
 	if err != nil {
 		return nil
@@ -120,7 +116,7 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 		}
 	default:
 	}
-	answer, err := n.serverHello(hello, c.srv.static, certificate)
+	n, answer, client, err := respond(header, hello, c.srv.static, certificate)
 	if err != nil {
 		return nil
 	}
@@ -130,18 +126,19 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 	if err := c.writeMessage(frame(answer)); err != nil {
 		return nil
 	}
-	finish, err := frames.frame()
-	if err != nil {
-		return nil
-	}
-	static, payload, err := n.clientFinish(finish)
-	if err != nil {
-		return nil
+	if client == nil {
+		finish, err := frames.frame()
+		if err != nil {
+			return nil
+		}
+		if client, err = n.clientFinish(finish); err != nil {
+			return nil
+		}
 	}
 	if c.read, c.write, err = n.split(); err != nil {
 		return nil
 	}
-	return c.register(static, payload)
+	return c.register(client.static, client.payload)
 }
 
 // pause makes the reader wait for d. It returns false if the connection ends before.

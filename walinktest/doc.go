@@ -27,8 +27,10 @@
 //
 // [Start] does the same without a [TB]. The package does not link package testing.
 // [Server.Listen] also opens a server on a loopback address, as plain HTTP with the
-// websocket on /ws/chat. A client in another process dials that address instead of
-// web.whatsapp.com and trusts [Server.RootKey]; in Go [RemoteClient] does both.
+// websocket on /ws/chat, with the latency of a network if wanted. A client in another
+// process dials that address instead of web.whatsapp.com and trusts [Server.RootKey]; in
+// Go [RemoteClient] does both. Clients that keep the server's static key resume with it:
+// the server takes Noise IK, and goes on by XXfallback if the key is another server's.
 //
 // Command walinktest/fakewa is a server in a process of its own. Programs in any
 // language make phones there, enter codes, scan QR codes and script trouble, by JSON

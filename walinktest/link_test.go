@@ -144,7 +144,7 @@ func TestServerEndsWithTheTestOfAnotherFramework(t *testing.T) {
 func TestLinksOverLoopback(t *testing.T) {
 	t.Parallel()
 	srv := walinktest.NewServer(t)
-	address, err := srv.Listen("127.0.0.1:0")
+	address, err := srv.Listen("127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +155,28 @@ func TestLinksOverLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	receive[*events.Connected](c)
+}
+
+func TestListenAnswersAfterTheLatency(t *testing.T) {
+	t.Parallel()
+	const latency = 20 * time.Millisecond
+	srv := walinktest.NewServer(t)
+	address, err := srv.Listen("127.0.0.1:0", latency)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := plainClient(t, walinktest.RemoteClient(address, srv.RootKey()), memoryDevice())
+	defer c.Disconnect()
+	began := time.Now()
+	c.connect()
+	receive[*events.QR](c)
+	if took := time.Since(began); took < 3*latency { // the upgrade, the hello and the finish
+		t.Errorf("the refs came after %s", took)
+	}
+	began = time.Now()
+	if err := c.SetPassive(t.Context(), false); err == nil || time.Since(began) < latency {
+		t.Errorf("an answer came after %s: %v", time.Since(began), err)
+	}
 }
 
 // TestRemoteClientChangesWhomWhatsmeowTrusts is not parallel, so it runs before all tests

@@ -126,12 +126,16 @@ func (s *Server) HTTPClient() *http.Client {
 // Listen also serves on a TCP address, such as "127.0.0.1:0", and returns the
 // address with its port. The server speaks plain HTTP there, without TLS, with the
 // websocket on /ws/chat. A client has to trust RootKey. In Go RemoteClient does both.
-func (s *Server) Listen(address string) (string, error) {
+//
+// The server reads what a client sends there only after latency, as if there were a
+// network between them. Some clients do not bear an answer that comes before their own
+// call has returned.
+func (s *Server) Listen(address string, latency time.Duration) (string, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return "", redact.Errorf("walinktest: listen: %w", err)
 	}
-	if !s.serve(listener) {
+	if !s.serve(slowListener{listener, latency}) {
 		return "", fmt.Errorf("walinktest: listen: %w", net.ErrClosed)
 	}
 	return listener.Addr().String(), nil

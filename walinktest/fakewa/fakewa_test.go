@@ -48,7 +48,7 @@ func start(tb testing.TB) *fake {
 	f := &fake{tb: tb, stop: stop, done: make(chan error, 1)}
 	out, in := io.Pipe()
 	go func() {
-		f.done <- run(ctx, "127.0.0.1:0", "127.0.0.1:0", in)
+		f.done <- run(ctx, "127.0.0.1:0", "127.0.0.1:0", 0, in)
 		_ = in.Close()
 	}()
 	tb.Cleanup(func() {
@@ -356,7 +356,7 @@ func TestAddressInUse(t *testing.T) {
 	f := start(t)
 	control := strings.TrimPrefix(f.Control, "http://")
 	for _, addresses := range [][2]string{{f.Address, "127.0.0.1:0"}, {"127.0.0.1:0", control}} {
-		if err := run(t.Context(), addresses[0], addresses[1], io.Discard); err == nil || !strings.Contains(err.Error(), "in use") {
+		if err := run(t.Context(), addresses[0], addresses[1], 0, io.Discard); err == nil || !strings.Contains(err.Error(), "in use") {
 			t.Errorf("a second command at %q: %v", addresses, err)
 		}
 	}

@@ -3,8 +3,9 @@
 //
 //	go run github.com/walink/walink/walinktest/fakewa -addr 127.0.0.1:7801 -control 127.0.0.1:7802
 //
-// These addresses are the defaults. With port 0 the system chooses a port. When fakewa serves on both addresses, it
-// prints the word ready, and on the next line:
+// These addresses are the defaults. With port 0 the system chooses a port. With -latency 20ms the server answers as late
+// as over a network, which some clients need. When fakewa serves on both addresses, it prints the word ready, and on the
+// next line:
 //
 //	{"address":"127.0.0.1:7801","rootKey":"5af3…","control":"http://127.0.0.1:7802"}
 //
@@ -88,6 +89,7 @@ type line struct {
 func main() {
 	address := flag.String("addr", "127.0.0.1:7801", "the `address` for clients of WhatsApp")
 	control := flag.String("control", "127.0.0.1:7802", "the `address` of the control interface")
+	latency := flag.Duration("latency", 0, "how long the server waits before it reads what a client has sent")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		flag.Usage()
@@ -95,7 +97,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	err := run(ctx, *address, *control, os.Stdout)
+	err := run(ctx, *address, *control, *latency, os.Stdout)
 	if stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "fakewa:", err)
 		os.Exit(1)
@@ -103,13 +105,13 @@ func main() {
 }
 
 // run serves until ctx ends, which is no error.
-func run(ctx context.Context, address, controlAddress string, stdout io.Writer) error {
+func run(ctx context.Context, address, controlAddress string, latency time.Duration, stdout io.Writer) error {
 	srv, err := walinktest.Start()
 	if err != nil {
 		return err
 	}
 	defer srv.Close()
-	whatsapp, err := srv.Listen(address)
+	whatsapp, err := srv.Listen(address, latency)
 	if err != nil {
 		return err
 	}
