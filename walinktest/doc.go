@@ -51,7 +51,8 @@
 // notification with stage="refresh_code" comes only from [Server.RefreshCodes] and
 // [RefreshCode].
 //
-// pair-success carries a real signature and HMAC. The server verifies
+// pair-success carries a real signature and HMAC, those of a hosted account with
+// [WithHosted]. Each link gets a new key index, which is no device number. The server verifies
 // pair-device-sign before the phone says that the companion is linked. Then it sends
 // the stream error 515, and waits three seconds for the client to close.
 //

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/gcmutil"
 	"go.mau.fi/whatsmeow/util/hkdfutil"
@@ -39,15 +40,18 @@ type Phone struct {
 	platform string
 	business string
 
+	accountType, deviceType waAdv.ADVEncryptionType
+
 	passkey   *Passkey // nil when the account has none
 	codeCheck bool
 
 	// The server's mu guards the fields below.
 
-	lastDevice uint16
-	refusals   []Refusal
-	asking     []*passkeyLink // the links whose codes are on the screen
-	asked      chan struct{}  // closed when asking grows
+	lastDevice   uint16
+	lastKeyIndex uint32 // no index is given out twice
+	refusals     []Refusal
+	asking       []*passkeyLink // the links whose codes are on the screen
+	asked        chan struct{}  // closed when asking grows
 }
 
 // PhoneOption changes a phone that NewPhone makes.
@@ -86,6 +90,8 @@ func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
 		rawID:    binary.BigEndian.Uint32(sum[8:]),
 		platform: "android",
 		asked:    make(chan struct{}),
+
+		lastKeyIndex: mostDevices, // so that no key index is a device number
 	}
 	for _, option := range options {
 		option(phone)
@@ -164,8 +170,8 @@ func (p *Phone) ScanQR(ctx context.Context, payload string) error {
 func (p *Phone) LinkedDevices() []Device { return p.srv.linked(p.number) }
 
 // Remove logs out a linked device, as a person does on the phone. A device that is
-// connected gets the stream error device_removed. Its later logins fail with 401. Remove
-// returns false if the device is not linked.
+// connected gets the stream error device_removed: see StageRemoval. Its later logins fail
+// with 401. Remove returns false if the device is not linked.
 func (p *Phone) Remove(jid types.JID) bool {
 	if jid.User != p.number {
 		return false

@@ -80,6 +80,10 @@ const (
 	// StageAfterLogin is the answer to each IQ of a logged-in device, except pings:
 	// Refuse, RateLimit, Malformed (an empty result), StreamError, Silence, Drop.
 	StageAfterLogin Stage = "after_login"
+	// StageRemoval is the stream error of a connected device that Phone.Remove or a new
+	// installation has unlinked, 401 device_removed: StreamError (another one; WhatsApp Web
+	// also knows 516), Failure, Silence, Drop.
+	StageRemoval Stage = "removal"
 )
 
 // Action is what the server does at a Stage instead of the right thing. After, Times and

@@ -312,7 +312,7 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/phones", `{"number": 5511987654321}`, 400, "bad_request", "number"},
 		{"POST", "/phones", `{"number": "+5511987654321", "business": true}`, 400, "bad_request", "Business"},
 		{"POST", "/phones", `{"number": "call me"}`, 400, "bad_request", "7 to 15 digits"},
-		{"POST", "/phones", `{"number": "+5511987654321", "hosted": true}`, 501, "hosted_unsupported", "hosted"},
+		{"POST", "/phones", `{"number": "+5511987654321", "hosted": "yes"}`, 400, "bad_request", "Hosted"},
 		{"POST", "/phones", strings.Repeat(" ", bodyLimit+1), 413, "too_large", "65536"},
 		{"POST", "/phones/5511987654321/code", `{}`, 400, "bad_request", `"code"`},
 		{"POST", "/phones/5511987654321/code", `{"code": "x", "payload": "x"}`, 400, "bad_request", `"code"`},

@@ -20,9 +20,9 @@
 // The rest is JSON over HTTP, without a password: keep it on a loopback address. GET / answers with the line above.
 //
 // POST /phones makes a phone and its account, and answers 201. The number has its country code. business is the name of
-// a business account. With passkey, companions have to prove a passkey, and no route makes the assertion. hosted gets
-// 501. A second phone for a number is a new installation, which removes the linked devices. The other routes make the
-// phone if there is none.
+// a business account. With passkey, companions have to prove a passkey, and no route makes the assertion. With hosted,
+// the account is [walinktest.WithHosted]. A second phone for a number is a new installation, which removes the linked
+// devices. The other routes make the phone if there is none.
 //
 //	curl -d '{"number":"+55 11 98765-4321","business":"Corner shop"}' http://127.0.0.1:7802/phones
 //
@@ -55,7 +55,7 @@
 //	curl http://127.0.0.1:7802/stats
 //
 // Other answers have a reason for programs and an error for people: 400 bad_request (unknown fields too), 404 not_found
-// and unknown_device, 405 method_not_allowed, 409 refused, 413 too_large (64 KiB), 501 hosted_unsupported, 503 stopped.
+// and unknown_device, 405 method_not_allowed, 409 refused, 413 too_large (64 KiB), 503 stopped.
 package main
 
 import (

@@ -37,7 +37,7 @@ func stages() []walinktest.Stage {
 		walinktest.StagePasskeyRequest, walinktest.StagePasskeyRef, walinktest.StagePasskeyPrologue,
 		walinktest.StagePasskeyContinuation, walinktest.StageCompanionNonce, walinktest.StagePairingRequest,
 		walinktest.StagePairSuccess, walinktest.StagePairDeviceSign, walinktest.StageLoginReconnect,
-		walinktest.StageLogin, walinktest.StageAfterLogin,
+		walinktest.StageLogin, walinktest.StageAfterLogin, walinktest.StageRemoval,
 	}
 }
 
