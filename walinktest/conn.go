@@ -35,7 +35,7 @@ type conn struct {
 	serial int
 
 	companion *companion // of a client that registered; the server's mu guards it
-	device    *device    // of a client that logged in; only the reader uses it
+	device    *device    // of a client that logs in; only the reader writes it, with the server's mu held
 
 	mu       sync.Mutex
 	closed   bool
@@ -104,7 +104,7 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 				return nil
 			}
 		}
-	case actionDrop, actionRefuse, actionFailure, actionStreamError:
+	case actionDrop, actionRefuse, actionFailure, actionSend:
 		return nil
 	case actionBadSignature:
 		if certificate, err = certify(keys.NewKeyPair(), c.srv.static.Pub, time.Now()); err != nil {
@@ -167,13 +167,14 @@ func (c *conn) perform(stage Stage, refuse, proceed func(Action)) {
 	}
 	c.after(action.delay, func() {
 		switch action.kind {
-		case actionRefuse:
+		case actionRefuse, actionSay:
 			refuse(action)
 		case actionFailure:
 			c.fail(action)
-		case actionStreamError:
-			c.streamError(action.code, action.conflict)
-			c.after(closeDelay, c.close)
+		case actionSend:
+			if c.deliver(action.nodes) {
+				proceed(action)
+			}
 		case actionSilence:
 		case actionDrop:
 			c.after(closeDelay, c.close)
@@ -310,11 +311,11 @@ func (c *conn) refuse(request *waBinary.Node, action Action) {
 func (c *conn) fail(action Action) {
 	attrs := waBinary.Attrs{"reason": strconv.Itoa(action.code)}
 	maps.Copy(attrs, action.attrs)
-	c.send(waBinary.Node{Tag: "failure", Attrs: attrs})
-	c.after(closeDelay, c.close)
+	c.endWith(waBinary.Node{Tag: "failure", Attrs: attrs})
 }
 
-func (c *conn) streamError(code int, conflict string) {
+// streamError returns a stream error.
+func streamError(code int, conflict string) waBinary.Node {
 	node := waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{}}
 	if code != 0 {
 		node.Attrs["code"] = strconv.Itoa(code)
@@ -322,7 +323,13 @@ func (c *conn) streamError(code int, conflict string) {
 	if conflict != "" {
 		node.Content = []waBinary.Node{{Tag: "conflict", Attrs: waBinary.Attrs{"type": conflict}}}
 	}
+	return node
+}
+
+// endWith sends a node and closes the connection.
+func (c *conn) endWith(node waBinary.Node) {
 	c.send(node)
+	c.after(closeDelay, c.close)
 }
 
 // close ends the connection and drops the queue. It may be called twice.

@@ -141,8 +141,7 @@ func (s *Server) remove(id deviceID) bool {
 	s.mu.Unlock()
 	if live != nil {
 		live.perform(StageRemoval, live.fail, func(Action) {
-			live.streamError(401, "device_removed") // handleStreamError of whatsmeow
-			live.after(closeDelay, live.close)
+			live.endWith(streamError(401, "device_removed")) // handleStreamError of whatsmeow
 		})
 	}
 	return device != nil

@@ -108,10 +108,14 @@
 //
 // [Server.Script] queues an [Action] for a [Stage]: refuse, delay, never answer,
 // drop the socket, send a failure or a stream error, spoil a signature, send a node
-// twice or out of order. One occurrence of the stage uses up one action:
+// twice or out of order, or any other node: [Send]. One occurrence of the stage uses up
+// one action:
 //
 //	srv.Script(walinktest.StageCompanionHello, walinktest.Refuse(500), walinktest.RateLimit(time.Hour).Always())
 //	srv.Script(walinktest.StageLogin, walinktest.Pass(), walinktest.Failure(503))
+//
+// What happens on the phone alone is silence for the companion: [Say], and the lock of
+// [Server.SetLinkLock].
 //
 // # Disconnecting in a bubble
 //

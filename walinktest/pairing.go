@@ -1,6 +1,7 @@
 package walinktest
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -71,6 +72,9 @@ func (c *ceremony) end(err error) {
 	default:
 	}
 }
+
+// refuse ends the ceremony with what a script has the phone say.
+func (c *ceremony) refuse(action Action) { c.end(cmp.Or(action.said, ErrLinkFailed)) }
 
 // begin starts a ceremony. It returns nil if another is pending or the companion has
 // gone. The caller holds the server's mu.
@@ -164,8 +168,7 @@ func (c *ceremony) pair(ctx context.Context, p *companion, secret [32]byte, qr b
 		p.release(c)
 		return ErrDeviceLimit
 	}
-	refuse := func(Action) { c.end(ErrLinkFailed) }
-	p.conn.perform(StagePairSuccess, refuse, func(action Action) {
+	p.conn.perform(StagePairSuccess, c.refuse, func(action Action) {
 		if action.kind == actionRefreshQR {
 			s.mu.Lock()
 			p.refreshed = true
@@ -273,7 +276,7 @@ func (p *companion) paired(answer *waBinary.Node) {
 		c.end(nil)
 		p.conn.after(reconnectDelay, func() {
 			p.conn.perform(StageLoginReconnect, p.conn.fail, func(Action) {
-				p.conn.streamError(515, "")
+				p.conn.send(streamError(515, ""))
 				p.conn.after(reconnectTTL, p.conn.close)
 			})
 		})

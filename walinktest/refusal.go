@@ -29,6 +29,14 @@ const (
 	ErrDeviceLimit Refusal = "You have reached the limit of linked devices. Log out of one to link another."
 	// ErrCodesDiffer: the person has said that phone and companion show different codes.
 	ErrCodesDiffer Refusal = "The codes are not the same. The device was not linked."
+	// ErrLinkLocked: linking is locked after failures, as SetLinkLock says.
+	ErrLinkLocked Refusal = "You tried to link a device too often. Try again later."
+	// ErrSuspicious: WhatsApp warns the person of a swindle.
+	ErrSuspicious Refusal = "Somebody may be trying to get into your account. Link only devices that are yours."
+	// ErrMakePasskey: the account first needs a passkey.
+	ErrMakePasskey Refusal = "Create a passkey, then link your device."
+	// ErrTryAgainAt: WhatsApp allows the next try at a certain time.
+	ErrTryAgainAt Refusal = "Try again at 15:04."
 	// ErrLinkFailed: the companion or the server has refused, has gone or did not answer.
 	ErrLinkFailed Refusal = "Couldn't link device. Try again later."
 	// ErrServerUnreachable: the server is closed.

@@ -12,7 +12,8 @@ type Stage string
 
 // The stages, in the order in which a new link passes them. Each comment lists the
 // actions that the stage takes. Every stage also takes Pass and Delay. After StageHandshake
-// the stages at which the server sends a node also take Twice and Overtaken.
+// every stage takes Send, and the stages at which the server sends a node also take Twice
+// and Overtaken.
 const (
 	// StageVersion is the answer to the request for the page that names the current
 	// client revision: Refuse (with an HTTP status), Malformed (a page without the
@@ -32,8 +33,8 @@ const (
 	// Refuse, RateLimit, Malformed (no ref), StreamError, Silence, Drop.
 	StageCompanionHello Stage = "companion_hello"
 	// StagePrimaryHello is the first message of the phone to the companion:
-	// Refuse (the phone is refused, the companion gets nothing), Malformed,
-	// StreamError, Silence, Drop.
+	// Refuse (the phone is refused, the companion gets nothing), Say (the same),
+	// Malformed, StreamError, Silence, Drop.
 	StagePrimaryHello Stage = "primary_hello"
 	// StageCompanionFinish is the answer to the companion's key bundle: Refuse,
 	// RateLimit, RefreshCode, StreamError, Silence, Drop. After any of them the phone
@@ -65,8 +66,8 @@ const (
 	// phone does not get the keys.
 	StagePairingRequest Stage = "pairing_request"
 	// StagePairSuccess is the phone's signed identity on its way to the
-	// companion: Refuse (the phone is refused), RefreshQR, BadHMAC, BadSignature,
-	// Malformed (not a device identity), StreamError, Silence, Drop.
+	// companion: Refuse (the phone is refused), Say (the same), RefreshQR, BadHMAC,
+	// BadSignature, Malformed (not a device identity), StreamError, Silence, Drop.
 	StagePairSuccess Stage = "pair_success"
 	// StagePairDeviceSign is the companion's own signature, before it counts:
 	// StreamError, Failure, Silence, Drop, all of which leave the device unlinked.
@@ -89,13 +90,14 @@ const (
 // Action is what the server does at a Stage instead of the right thing. After, Times and
 // Always return changed copies.
 type Action struct {
-	kind     actionKind
-	code     int
-	attrs    waBinary.Attrs
-	conflict string
-	manual   bool
-	delay    time.Duration
-	times    int // 0 is once, negative is for ever
+	kind   actionKind
+	code   int
+	attrs  waBinary.Attrs
+	nodes  []waBinary.Node
+	said   Refusal
+	manual bool
+	delay  time.Duration
+	times  int // 0 is once, negative is for ever
 }
 
 type actionKind int
@@ -104,7 +106,8 @@ const (
 	actionPass actionKind = iota
 	actionRefuse
 	actionFailure
-	actionStreamError
+	actionSend
+	actionSay
 	actionSilence
 	actionDrop
 	actionBadHMAC
@@ -144,11 +147,25 @@ func Failure(reason int, attrs ...string) Action {
 	return action
 }
 
+// Send sends nodes, and then does the right thing. If a stream:error, a failure or an
+// xmlstreamend is among them, it closes the connection instead. The server fills in from and
+// id if a node needs them and lacks them. It acts on some nodes:
+//
+//   - An iq with a pair-device that has no refs gets new refs, which take the place of the
+//     earlier ones.
+//   - After a notification companion_reg_refresh a phone that scans the old QR code is
+//     refused with ErrWithdrawnQR.
+//   - A stream:error with code 516, or with a conflict device_removed, unlinks the device.
+func Send(nodes ...waBinary.Node) Action { return Action{kind: actionSend, nodes: nodes} }
+
+// Say has the phone stop with a refusal; the companion hears nothing. Say is for what a
+// person sees on the phone alone: ErrSuspicious, ErrMakePasskey, ErrTryAgainAt. A person who
+// goes on after a while is Delay.
+func Say(refusal Refusal) Action { return Action{kind: actionSay, said: refusal} }
+
 // StreamError sends a stream error and closes the connection. The node has no code if code
-// is zero, and no conflict if conflict is empty.
-func StreamError(code int, conflict string) Action {
-	return Action{kind: actionStreamError, code: code, conflict: conflict}
-}
+// is zero, and no conflict if conflict is empty. It is Send with that node.
+func StreamError(code int, conflict string) Action { return Send(streamError(code, conflict)) }
 
 // Silence never answers; the connection stays open.
 func Silence() Action { return Action{kind: actionSilence} }

@@ -54,9 +54,11 @@ type Server struct {
 	requests map[string]int         // code requests by number
 	granted  map[string][]time.Time // when the server gave out codes, by number
 	limits   struct {
-		codes   int
-		per     time.Duration
-		devices int
+		codes     int
+		per       time.Duration
+		devices   int
+		failures  int
+		lockedFor time.Duration
 	}
 	required store.WAVersionContainer
 	revision uint32

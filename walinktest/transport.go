@@ -162,7 +162,7 @@ func (s *Server) httpTrouble(w http.ResponseWriter, r *http.Request, action Acti
 		case <-r.Context().Done():
 		case <-s.pipe.closed:
 		}
-	case actionDrop, actionStreamError:
+	case actionDrop, actionSend:
 		panic(http.ErrAbortHandler) // net/http's way to drop a connection
 	default:
 		return false

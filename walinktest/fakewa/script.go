@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	waBinary "go.mau.fi/whatsmeow/binary"
+
 	"github.com/walink/walink/walinktest"
 )
 
@@ -14,6 +16,8 @@ import (
 type order struct {
 	Stage            walinktest.Stage
 	Action, Conflict string
+	Said             walinktest.Refusal
+	Nodes            []waBinary.Node
 	Code, Times      int
 	Manual           bool
 	Backoff, After   duration
@@ -51,6 +55,7 @@ func (o order) actions() map[string]walinktest.Action {
 		"pass": walinktest.Pass(), "delay": walinktest.Delay(o.After.Duration),
 		"refuse": walinktest.Refuse(o.Code), "rate_limit": walinktest.RateLimit(o.Backoff.Duration),
 		"failure": walinktest.Failure(o.Code, attrs...), "stream_error": walinktest.StreamError(o.Code, o.Conflict),
+		"send": walinktest.Send(o.Nodes...), "say": walinktest.Say(o.Said),
 		"silence": walinktest.Silence(), "drop": walinktest.Drop(), "malformed": walinktest.Malformed(),
 		"bad_hmac": walinktest.BadHMAC(), "bad_signature": walinktest.BadSignature(),
 		"refresh_qr": walinktest.RefreshQR(), "refresh_code": walinktest.RefreshCode(o.Manual),
@@ -84,6 +89,8 @@ func (c *control) script(_ *http.Request, body []byte) (any, error) {
 		{"code", o.Code != 0, "refuse failure", "stream_error"},
 		{"backoff", o.Backoff.Duration != 0, "rate_limit", ""},
 		{"attrs", o.Attrs != nil, "", "failure"},
+		{"nodes", o.Nodes != nil, "send", ""},
+		{"said", o.Said != "", "say", ""},
 		{"conflict", o.Conflict != "", "", "stream_error"},
 		{"manual", o.Manual, "", "refresh_code"},
 		{"times", o.Times != 0, "", o.Action},
