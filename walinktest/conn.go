@@ -3,8 +3,6 @@ package walinktest
 import (
 	"context"
 	"crypto/cipher"
-	"maps"
-	"strconv"
 	"sync"
 	"time"
 
@@ -21,6 +19,10 @@ const (
 	writeTimeout = 10 * time.Second
 	// overtakenLimit is how long a node waits for another that is to overtake it.
 	overtakenLimit = 3 * time.Second
+	// ackTTL is how long a client may take to acknowledge a notification or a message.
+	// WhatsApp's time is not known: clients that do not acknowledge lost their stream after
+	// 5 minutes (yowsup 2837), 50 minutes (Baileys 810) and 90 minutes (Baileys 2071).
+	ackTTL = 5 * time.Minute
 )
 
 // conn is one client's connection. Its reader goroutine never waits for a write:
@@ -43,6 +45,7 @@ type conn struct {
 	order    actionKind // how to send the next node: actionTwice, actionOvertaken
 	held     []byte     // a node that the next one overtakes
 	queue    [][]byte
+	unacked  map[string]*time.Timer // for the nodes that the client has to acknowledge, by id
 	timers   []*time.Timer
 	sent     uint32
 	received uint32 // only the reader uses it
@@ -50,7 +53,7 @@ type conn struct {
 
 // newConn returns a connection over ws. The caller holds the server's mu.
 func newConn(srv *Server, ws *websocket.Conn) *conn {
-	return &conn{srv: srv, ws: ws, done: make(chan struct{}), serial: srv.id()}
+	return &conn{srv: srv, ws: ws, done: make(chan struct{}), serial: srv.id(), unacked: make(map[string]*time.Timer)}
 }
 
 // run reads until the connection ends.
@@ -73,6 +76,9 @@ func (c *conn) run() {
 		}
 		c.received++
 		if node, err := decodeNode(plain); err == nil {
+			if node.Tag == "ack" {
+				c.acked(text(node.Attrs["id"]))
+			}
 			handler(node)
 		}
 	}
@@ -226,6 +232,31 @@ func (c *conn) send(node waBinary.Node) {
 	c.wake()
 }
 
+// sendAcked sends a node that the client has to acknowledge by its id. Otherwise the server
+// ends the stream with an error that names the node, and the client has to come again.
+func (c *conn) sendAcked(node waBinary.Node) {
+	id := text(node.Attrs["id"])
+	c.acked(id) // if the node goes out a second time
+	c.mu.Lock()
+	if !c.closed {
+		c.unacked[id] = time.AfterFunc(ackTTL, func() {
+			c.endWith(waBinary.Node{Tag: "stream:error", Content: []waBinary.Node{{Tag: "ack", Attrs: waBinary.Attrs{"id": id}}}})
+		})
+	}
+	c.mu.Unlock()
+	c.send(node)
+}
+
+// acked notes that the client has acknowledged a node.
+func (c *conn) acked(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if timer := c.unacked[id]; timer != nil {
+		timer.Stop()
+		delete(c.unacked, id)
+	}
+}
+
 // reorder makes the next node go out twice, or be overtaken.
 func (c *conn) reorder(kind actionKind) {
 	c.mu.Lock()
@@ -283,55 +314,6 @@ func (c *conn) writeMessage(message []byte) error {
 	return c.ws.Write(ctx, websocket.MessageBinary, message)
 }
 
-// result answers an IQ.
-func (c *conn) result(request *waBinary.Node, children ...waBinary.Node) {
-	answer := waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{
-		"from": types.ServerJID,
-		"type": "result",
-		"id":   text(request.Attrs["id"]),
-	}}
-	if len(children) > 0 {
-		answer.Content = children
-	}
-	c.send(answer)
-}
-
-// refuse answers an IQ with an error.
-func (c *conn) refuse(request *waBinary.Node, action Action) {
-	attrs := waBinary.Attrs{"code": strconv.Itoa(action.code), "text": errorText(action.code)}
-	maps.Copy(attrs, action.attrs)
-	c.send(waBinary.Node{
-		Tag:     "iq",
-		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": "error", "id": text(request.Attrs["id"])},
-		Content: []waBinary.Node{{Tag: "error", Attrs: attrs}},
-	})
-}
-
-// fail sends a failure node and closes the connection.
-func (c *conn) fail(action Action) {
-	attrs := waBinary.Attrs{"reason": strconv.Itoa(action.code)}
-	maps.Copy(attrs, action.attrs)
-	c.endWith(waBinary.Node{Tag: "failure", Attrs: attrs})
-}
-
-// streamError returns a stream error.
-func streamError(code int, conflict string) waBinary.Node {
-	node := waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{}}
-	if code != 0 {
-		node.Attrs["code"] = strconv.Itoa(code)
-	}
-	if conflict != "" {
-		node.Content = []waBinary.Node{{Tag: "conflict", Attrs: waBinary.Attrs{"type": conflict}}}
-	}
-	return node
-}
-
-// endWith sends a node and closes the connection.
-func (c *conn) endWith(node waBinary.Node) {
-	c.send(node)
-	c.after(closeDelay, c.close)
-}
-
 // close ends the connection and drops the queue. It may be called twice.
 func (c *conn) close() {
 	c.mu.Lock()
@@ -344,41 +326,10 @@ func (c *conn) close() {
 	for _, timer := range c.timers {
 		timer.Stop()
 	}
-	c.timers = nil
+	for _, timer := range c.unacked {
+		timer.Stop()
+	}
+	c.timers, c.unacked = nil, nil
 	c.mu.Unlock()
 	_ = c.ws.CloseNow()
-}
-
-// errorText returns the text of an IQ error (errors.go of whatsmeow).
-func errorText(code int) string {
-	switch code {
-	case 400:
-		return "bad-request"
-	case 401:
-		return "not-authorized"
-	case 403:
-		return "forbidden"
-	case 404:
-		return "item-not-found"
-	case 405:
-		return "not-allowed"
-	case 406:
-		return "not-acceptable"
-	case 410:
-		return "gone"
-	case 419:
-		return "resource-limit"
-	case 423:
-		return "locked"
-	case 429:
-		return "rate-overlimit"
-	case 500:
-		return "internal-server-error"
-	case 501:
-		return "feature-not-implemented"
-	case 503:
-		return "service-unavailable"
-	default:
-		return "partial-server-error"
-	}
 }

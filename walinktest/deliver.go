@@ -2,6 +2,7 @@ package walinktest
 
 import (
 	"maps"
+	"strconv"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types"
@@ -25,7 +26,7 @@ func (c *conn) deliverOne(node waBinary.Node) bool {
 	s.mu.Lock()
 	companion := c.companion
 	if node.Tag == "iq" || node.Tag == "notification" {
-		attrs["id"] = s.id()
+		attrs["id"] = strconv.Itoa(s.id())
 	}
 	s.mu.Unlock()
 	maps.Copy(attrs, node.Attrs)
@@ -50,6 +51,9 @@ func (c *conn) deliverOne(node waBinary.Node) bool {
 			companion.refreshed = true
 			s.mu.Unlock()
 		}
+		node.Attrs = attrs
+		c.sendAcked(node)
+		return true
 	}
 	node.Attrs = attrs
 	c.send(node)

@@ -2,6 +2,7 @@ package walinktest_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -217,5 +218,64 @@ func TestLinkingIsLockedAfterFailures(t *testing.T) {
 		}
 		pass(24 * time.Hour)
 		linked(ctx, t, srv, phone)
+	})
+}
+
+func TestMissingAckEndsTheStream(t *testing.T) {
+	t.Parallel()
+	for _, acks := range []bool{true, false} {
+		t.Run(fmt.Sprint("acknowledged ", acks), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, srv := t.Context(), walinktest.NewServer(t)
+				phone := srv.NewPhone(number)
+				c := linked(ctx, t, srv, phone)
+				pass(time.Second)
+				c.leave()
+				srv.Script(walinktest.StageAfterLogin, walinktest.Send(node("notification", waBinary.Attrs{"type": "server_sync"})))
+				r := dial(t, srv.HTTPClient(), "")
+				r.full(c.Store, keys.NewKeyPair(), nil)
+				r.node("success")
+				r.send(node("iq", waBinary.Attrs{"type": "set", "xmlns": "passive", "id": "1", "to": types.ServerJID}, "active"))
+				notification := r.node("notification")
+				r.node("iq")
+				if acks {
+					r.send(node("ack", waBinary.Attrs{"class": "notification", "id": notification.Attrs["id"], "to": types.ServerJID}))
+					pass(time.Hour)
+					if !phone.LinkedDevices()[0].Online {
+						t.Error("the server has ended the stream")
+					}
+					return
+				}
+				began := time.Now()
+				failure := r.node("stream:error")
+				if ack := failure.GetChildByTag("ack"); ack.Attrs["id"] != notification.Attrs["id"] {
+					t.Errorf("the stream ends with %s", failure)
+				}
+				if took := time.Since(began); took != 5*time.Minute {
+					t.Errorf("the stream ends after %s", took)
+				}
+				if _, more := r.frame(); more {
+					t.Error("the connection stays open")
+				}
+			})
+		})
+	}
+}
+
+// whatsmeow acknowledges what it gets.
+func TestWhatsmeowKeepsItsStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		c := linked(ctx, t, srv, srv.NewPhone(number))
+		srv.Script(walinktest.StageAfterLogin, walinktest.Send(node("notification", waBinary.Attrs{"type": "server_sync"})))
+		if err := c.SetPassive(ctx, false); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Hour)
+		if stats := srv.Stats(); stats.Logins != 1 || !c.IsLoggedIn() {
+			t.Errorf("%d logins, logged in %t", stats.Logins, c.IsLoggedIn())
+		}
 	})
 }

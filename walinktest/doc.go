@@ -51,6 +51,9 @@
 // notification with stage="refresh_code" comes only from [Server.RefreshCodes] and
 // [RefreshCode].
 //
+// A client has to acknowledge each notification within 5 minutes. Otherwise the server ends
+// the stream with an error that names the notification.
+//
 // pair-success carries a real signature and HMAC, those of a hosted account with
 // [WithHosted]. Each link gets a new key index, which is no device number. The server verifies
 // pair-device-sign before the phone says that the companion is linked. Then it sends

@@ -93,6 +93,18 @@ func TestQRPayloadWithoutPrefix(t *testing.T) {
 	})
 }
 
+func TestQRPayloadWithoutClientTypeIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		_, codes := connected(t, srv)
+		four := codes[0][:strings.LastIndex(codes[0], ",")]
+		for _, payload := range []string{four, four + ",", codes[0] + ",1"} {
+			wantSays(t, srv.NewPhone(number).ScanQR(ctx, payload), walinktest.ErrNotAQR)
+		}
+	})
+}
+
 func TestManyLinkAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

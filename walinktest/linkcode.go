@@ -18,12 +18,15 @@ const (
 	codeHellos = 3
 )
 
-// What companion_hello may say about the companion: the ids of whatsmeow's
-// PairClientType, and names made of a browser and a system. WhatsApp does not
-// publish its list of names. Clients use these names with success.
+// What companion_hello may say about the companion. The ids are those of whatsmeow's
+// PairClientType but two: the server refuses 0, and e, like the other letters of Android,
+// wants an attestation (wacore/src/companion_reg.rs of whatsapp-rust). The names are made of
+// a browser and a system, as WhatsApp Web makes them; WhatsApp does not publish its list.
+// whatsapp-rust 979 found that the server takes Ubuntu, Fedora and Mac, too, and no name
+// that is not a system's.
 var (
-	platformID   = regexp.MustCompile(`^[0-9a-e]$`)
-	platformName = regexp.MustCompile(`^(Chrome|Edge|Firefox|IE|Internet Explorer|Opera|Safari) \((Windows|macOS|Mac OS|Linux|Ubuntu|Android|iOS|Chrome OS)\)$`)
+	platformID   = regexp.MustCompile(`^[1-9c]$`)
+	platformName = regexp.MustCompile(`^(Chrome|Edge|Firefox|IE|Opera|Safari) \((Windows|Mac OS|Mac|Linux|Ubuntu|Fedora|Android|iOS)\)$`)
 	phoneDigits  = regexp.MustCompile(`^[1-9][0-9]{6,14}$`)
 )
 

@@ -321,11 +321,20 @@ func TestBadHelloIsRefused(t *testing.T) {
 			platform whatsmeow.PairClientType
 		}{
 			{"walink", whatsmeow.PairClientChrome},
+			{"Chrome (Acme)", whatsmeow.PairClientChrome},
+			{"Desktop (Mac OS)", whatsmeow.PairClientElectron},
 			{"Chrome (Linux)", "z"},
+			{"Chrome (Linux)", whatsmeow.PairClientUnknown},
+			{"Chrome (Android)", whatsmeow.PairClientAndroid},
 		} {
 			_, err := c.PairPhone(ctx, number, true, hello.platform, hello.name)
 			if !errors.Is(err, whatsmeow.ErrIQBadRequest) {
 				t.Errorf("%v: %v", hello, err)
+			}
+		}
+		for _, system := range []string{"Windows", "Mac OS", "Linux", "Ubuntu", "Android", "iOS"} {
+			if _, err := c.PairPhone(ctx, number, true, whatsmeow.PairClientOtherWebClient, "Chrome ("+system+")"); err != nil {
+				t.Errorf("%s: %v", system, err)
 			}
 		}
 	})
