@@ -106,7 +106,7 @@ func codeFlow() *flow {
 					"failed: code refused": {
 						"refused 400", "refused 402", "refused 405", "refused 406", "refused 409",
 					},
-					"failed: forbidden": {"refused 401", "refused 403"},
+					"failed: forbidden": {"refused 401", "refused 403", "refused 452"},
 					"failed: rate limited": {
 						"refused 429", "rate limit, one hour", "record the refusal: disk full",
 						"record the refusal: hangs",
