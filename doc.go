@@ -39,11 +39,12 @@
 //
 // The [PairingCode] comes once WhatsApp has confirmed the code, and never before. The code
 // is good for 180 seconds, counted from before the request. Until then no other code
-// replaces it. When the code has expired, or the phone refuses it, most often
-// because it was mistyped, a [Withdrawn] says so and the next code follows: after a minute
-// or [Linker.Attend], if WhatsApp wants the person to ask for it. WhatsApp also notifies
-// the phone, unless DisablePush is set; always show the way through the menus, because the
-// notification may not come.
+// replaces it. When the code has expired, or the phone refuses it, a [Withdrawn] says so
+// and the next code follows: after a minute or [Linker.Attend], if WhatsApp wants the
+// person to ask for it. WhatsApp does not report a code that was mistyped. The person may
+// type it again, three times in all; a minute after the last time the Withdrawn comes.
+// WhatsApp also notifies the phone, unless DisablePush is set; always show the way through
+// the menus, because the notification may not come.
 //
 // If too many codes are requested for a number, WhatsApp refuses more codes to that
 // number for hours. So walink requests at most Settings.CodeBudget codes per number, 3 in 15
@@ -151,7 +152,8 @@
 //	ErrForbidden          401, 403 before linking: falls back, or   look on the phone, or use QR
 //	                      is retried
 //	ErrServer             trouble at WhatsApp: retried              wait some minutes
-//	ErrStalled            an answer did not come: retried           phone unlocked, online, app open
+//	ErrStalled            an answer did not come, or the code was   phone unlocked, online, app open;
+//	                      mistyped: retried                         enter the new code
 //	ErrPairing            an answer did not verify: retried with    update WhatsApp on the phone
 //	                      fresh keys, three times; three scans in   wait some hours
 //	                      a row came to nothing: retried once

@@ -173,6 +173,7 @@ func remedies() []advice {
 		{ErrRateLimited, "", anywhere, false, "Wait %s before asking for another pairing code, or link by QR code."},
 		{ErrStalled, "unlink", anywhere, false, remove},
 		{ErrStalled, "", atUnlink, false, remove},
+		{ErrStalled, "enter code", anywhere, false, "Enter the new code exactly as it is shown, with the phone unlocked and online."},
 		{ErrStalled, "", anywhere, false, "Try again, with the phone unlocked, online and WhatsApp open."},
 		{ErrPasskey, "confirm passkey", anywhere, false, "Confirm the passkey code while the phone shows it, or start again."},
 		{ErrPasskey, "passkey", atCompare, false, "Start again, and confirm at once if the phone shows the same passkey code."},

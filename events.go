@@ -67,7 +67,8 @@ const (
 	// WithdrawnReplaced: the code has ended early, most often with its connection,
 	// and another code takes its place.
 	WithdrawnReplaced WithdrawnReason = "replaced"
-	// WithdrawnStalled: the phone answered, and then the pairing did not go on.
+	// WithdrawnStalled: the phone answered, and then the pairing did not go on for a
+	// minute, as after a code that was mistyped.
 	WithdrawnStalled WithdrawnReason = "stalled"
 )
 

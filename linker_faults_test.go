@@ -27,6 +27,7 @@ func TestPains02RefusedCodeRequests(t *testing.T) {
 		{"400", walinktest.Refuse(400), walink.ErrCodeRefused, false, time.Minute},
 		{"401", walinktest.Refuse(401), walink.ErrForbidden, false, 0},
 		{"403", walinktest.Refuse(403), walink.ErrForbidden, false, 0},
+		{"452", walinktest.Refuse(452), walink.ErrForbidden, false, 0},
 		{"429", walinktest.Refuse(429), walink.ErrRateLimited, false, 15 * time.Minute},
 		{"429 with a backoff", walinktest.RateLimit(7 * time.Minute), walink.ErrRateLimited, false, 7 * time.Minute},
 		{"500", walinktest.Refuse(500), walink.ErrServer, true, 0},

@@ -35,6 +35,26 @@ func TestSuperviseShowsANewCodeAfterALogoutOnThePhone(t *testing.T) {
 	})
 }
 
+// The stream error 516 may be trouble at WhatsApp: only the next login tells.
+func TestSuperviseShowsANewCodeAfterARemovalBy516(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		first := r.SuperviseByQR()
+		time.Sleep(time.Hour)
+		r.Server.Script(walinktest.StageRemoval, walinktest.StreamError(516, ""))
+		r.Phone.Remove(first.Account.JID)
+		start := time.Now()
+		code := rig.Await[walink.QRCode](r)
+		if took := time.Since(start); took > offlineLimit || !strings.Contains(r.Story(), "logged out") {
+			t.Errorf("the new code comes after %v:\n%s", took, r.Story())
+		}
+		r.Scan(code)
+		rig.Await[walink.Linked](r)
+		r.CheckUsable()
+	})
+}
+
 func TestSuperviseTellsWhenTheConnectionIsLostAndBack(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {

@@ -163,7 +163,7 @@ func TestCrash(t *testing.T) {
 		srv: walinktest.NewServer(t), random: rand.New(rand.NewPCG(seed, 0)), outcomes: map[string]int{}, windows: map[string]int{},
 	}
 	var err error
-	if l.address, err = l.srv.Listen("127.0.0.1:0"); err != nil {
+	if l.address, err = l.srv.Listen("127.0.0.1:0", 0); err != nil {
 		t.Fatal(err)
 	}
 	for flow := range l.whole {

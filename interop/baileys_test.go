@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -17,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/walinktest"
@@ -50,15 +52,55 @@ func TestBaileysLinksByCode(t *testing.T) {
 	baileys.stop()
 }
 
+func TestBaileysLinksByCodeAfterTwoWrongOnes(t *testing.T) {
+	t.Parallel()
+	rig := newRig(t)
+	baileys := rig.start(number)
+	code := baileys.await("code").Code
+	for range 2 {
+		if err := rig.phone.EnterCode(rig.ctx, "ABCD-EFGH"); !errors.Is(err, walinktest.ErrWrongCode) {
+			t.Fatalf("the phone says: %v", err)
+		}
+	}
+	if err := rig.phone.EnterCode(rig.ctx, code); err != nil {
+		t.Fatalf("the phone says: %v", err)
+	}
+	rig.wantLinked(baileys.await("open"), 1)
+	baileys.stop()
+}
+
+func TestBaileysLinksToAHostedAccount(t *testing.T) {
+	t.Parallel()
+	for _, devices := range []bool{false, true} {
+		t.Run(fmt.Sprint("devices ", devices), func(t *testing.T) {
+			t.Parallel()
+			rig := newRig(t)
+			phone := rig.server.NewPhone(number, walinktest.WithHosted(devices))
+			baileys := rig.start("")
+			if err := phone.ScanQR(rig.ctx, baileys.await("qr").Payload); err != nil {
+				t.Fatalf("the phone says: %v", err)
+			}
+			rig.wantLinked(baileys.await("open"), 1)
+			baileys.stop()
+		})
+	}
+}
+
 func TestBaileysResumesAndIsRemoved(t *testing.T) {
 	t.Parallel()
 	rig := newRig(t)
+	rig.server.Script(walinktest.StageAfterLogin, walinktest.Send(waBinary.Node{Tag: "ib", Content: []waBinary.Node{{
+		Tag: "edge_routing", Content: []waBinary.Node{{Tag: "routing_info", Content: []byte{8, 2, 8, 5}}},
+	}}}))
 	first := rig.start("")
 	if err := rig.phone.ScanQR(rig.ctx, first.await("qr").Payload); err != nil {
 		t.Fatalf("the phone says: %v", err)
 	}
 	first.await("open")
 	first.stop()
+	if creds, err := os.ReadFile(filepath.Join(rig.folder, "creds.json")); err != nil || !bytes.Contains(creds, []byte("routingInfo")) {
+		t.Errorf("Baileys has not stored the routing_info, which goes before its next connection header: %v", err)
+	}
 
 	second := rig.start("")
 	jid := rig.wantLinked(second.next(), 2) // its first event: Baileys shows no code
@@ -140,7 +182,7 @@ func newRig(t *testing.T) *rig {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	server := walinktest.NewServer(t)
-	address, err := server.Listen("127.0.0.1:0")
+	address, err := server.Listen("127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package walinktest
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"strconv"
 	"time"
 
 	"go.mau.fi/libsignal/ecc"
@@ -251,15 +252,15 @@ func (p *companion) refresh() {
 	p.notify("companion_reg_refresh", waBinary.Node{Tag: "companion_reg_refresh"})
 }
 
-// notify sends a notification, which the client acknowledges.
+// notify sends a notification.
 func (p *companion) notify(kind string, child waBinary.Node) {
 	s := p.conn.srv
 	s.mu.Lock()
 	id := s.id()
 	s.mu.Unlock()
-	p.conn.send(waBinary.Node{
+	p.conn.sendAcked(waBinary.Node{
 		Tag:     "notification",
-		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": kind, "id": id, "t": time.Now().Unix()},
+		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": kind, "id": strconv.Itoa(id), "t": time.Now().Unix()},
 		Content: []waBinary.Node{child},
 	})
 }

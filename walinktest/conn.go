@@ -3,8 +3,6 @@ package walinktest
 import (
 	"context"
 	"crypto/cipher"
-	"maps"
-	"strconv"
 	"sync"
 	"time"
 
@@ -21,6 +19,10 @@ const (
 	writeTimeout = 10 * time.Second
 	// overtakenLimit is how long a node waits for another that is to overtake it.
 	overtakenLimit = 3 * time.Second
+	// ackTTL is how long a client may take to acknowledge a notification or a message.
+	// WhatsApp's time is not known: clients that do not acknowledge lost their stream after
+	// 5 minutes (yowsup 2837), 50 minutes (Baileys 810) and 90 minutes (Baileys 2071).
+	ackTTL = 5 * time.Minute
 )
 
 // conn is one client's connection. Its reader goroutine never waits for a write:
@@ -35,7 +37,7 @@ type conn struct {
 	serial int
 
 	companion *companion // of a client that registered; the server's mu guards it
-	device    *device    // of a client that logged in; only the reader uses it
+	device    *device    // of a client that logs in; only the reader writes it, with the server's mu held
 
 	mu       sync.Mutex
 	closed   bool
@@ -43,6 +45,7 @@ type conn struct {
 	order    actionKind // how to send the next node: actionTwice, actionOvertaken
 	held     []byte     // a node that the next one overtakes
 	queue    [][]byte
+	unacked  map[string]*time.Timer // for the nodes that the client has to acknowledge, by id
 	timers   []*time.Timer
 	sent     uint32
 	received uint32 // only the reader uses it
@@ -50,7 +53,7 @@ type conn struct {
 
 // newConn returns a connection over ws. The caller holds the server's mu.
 func newConn(srv *Server, ws *websocket.Conn) *conn {
-	return &conn{srv: srv, ws: ws, done: make(chan struct{}), serial: srv.id()}
+	return &conn{srv: srv, ws: ws, done: make(chan struct{}), serial: srv.id(), unacked: make(map[string]*time.Timer)}
 }
 
 // run reads until the connection ends.
@@ -73,6 +76,9 @@ func (c *conn) run() {
 		}
 		c.received++
 		if node, err := decodeNode(plain); err == nil {
+			if node.Tag == "ack" {
+				c.acked(text(node.Attrs["id"]))
+			}
 			handler(node)
 		}
 	}
@@ -84,10 +90,6 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 	timeout := time.AfterFunc(handshakeTimeout, c.close)
 	defer timeout.Stop()
 	header, err := frames.header()
-	if err != nil {
-		return nil
-	}
-	n, err := newNoise(header)
 	if err != nil {
 		return nil
 	}
@@ -108,7 +110,7 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 				return nil
 			}
 		}
-	case actionDrop, actionRefuse, actionFailure, actionStreamError:
+	case actionDrop, actionRefuse, actionFailure, actionSend:
 		return nil
 	case actionBadSignature:
 		if certificate, err = certify(keys.NewKeyPair(), c.srv.static.Pub, time.Now()); err != nil {
@@ -118,9 +120,9 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 		if certificate, err = certify(root(), c.srv.static.Pub, time.Now().Add(-2*certLife)); err != nil {
 			return nil
 		}
-	case actionPass, actionBadHMAC, actionMalformed, actionRefreshQR, actionTwice, actionOvertaken:
+	default:
 	}
-	answer, err := n.serverHello(hello, c.srv.static, certificate)
+	n, answer, client, err := respond(header, hello, c.srv.static, certificate)
 	if err != nil {
 		return nil
 	}
@@ -130,18 +132,19 @@ func (c *conn) handshake(frames *frameReader) func(*waBinary.Node) {
 	if err := c.writeMessage(frame(answer)); err != nil {
 		return nil
 	}
-	finish, err := frames.frame()
-	if err != nil {
-		return nil
-	}
-	static, payload, err := n.clientFinish(finish)
-	if err != nil {
-		return nil
+	if client == nil {
+		finish, err := frames.frame()
+		if err != nil {
+			return nil
+		}
+		if client, err = n.clientFinish(finish); err != nil {
+			return nil
+		}
 	}
 	if c.read, c.write, err = n.split(); err != nil {
 		return nil
 	}
-	return c.register(static, payload)
+	return c.register(client.static, client.payload)
 }
 
 // pause makes the reader wait for d. It returns false if the connection ends before.
@@ -170,20 +173,21 @@ func (c *conn) perform(stage Stage, refuse, proceed func(Action)) {
 	}
 	c.after(action.delay, func() {
 		switch action.kind {
-		case actionRefuse:
+		case actionRefuse, actionSay:
 			refuse(action)
 		case actionFailure:
 			c.fail(action)
-		case actionStreamError:
-			c.streamError(action.code, action.conflict)
-			c.after(closeDelay, c.close)
+		case actionSend:
+			if c.deliver(action.nodes) {
+				proceed(action)
+			}
 		case actionSilence:
 		case actionDrop:
 			c.after(closeDelay, c.close)
 		case actionTwice, actionOvertaken:
 			c.reorder(action.kind)
 			proceed(action)
-		case actionPass, actionBadHMAC, actionBadSignature, actionMalformed, actionRefreshQR, actionExpired:
+		default:
 			proceed(action)
 		}
 	})
@@ -226,6 +230,31 @@ func (c *conn) send(node waBinary.Node) {
 	}
 	c.queue = append(c.queue, data)
 	c.wake()
+}
+
+// sendAcked sends a node that the client has to acknowledge by its id. Otherwise the server
+// ends the stream with an error that names the node, and the client has to come again.
+func (c *conn) sendAcked(node waBinary.Node) {
+	id := text(node.Attrs["id"])
+	c.acked(id) // if the node goes out a second time
+	c.mu.Lock()
+	if !c.closed {
+		c.unacked[id] = time.AfterFunc(ackTTL, func() {
+			c.endWith(waBinary.Node{Tag: "stream:error", Content: []waBinary.Node{{Tag: "ack", Attrs: waBinary.Attrs{"id": id}}}})
+		})
+	}
+	c.mu.Unlock()
+	c.send(node)
+}
+
+// acked notes that the client has acknowledged a node.
+func (c *conn) acked(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if timer := c.unacked[id]; timer != nil {
+		timer.Stop()
+		delete(c.unacked, id)
+	}
 }
 
 // reorder makes the next node go out twice, or be overtaken.
@@ -285,49 +314,6 @@ func (c *conn) writeMessage(message []byte) error {
 	return c.ws.Write(ctx, websocket.MessageBinary, message)
 }
 
-// result answers an IQ.
-func (c *conn) result(request *waBinary.Node, children ...waBinary.Node) {
-	answer := waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{
-		"from": types.ServerJID,
-		"type": "result",
-		"id":   text(request.Attrs["id"]),
-	}}
-	if len(children) > 0 {
-		answer.Content = children
-	}
-	c.send(answer)
-}
-
-// refuse answers an IQ with an error.
-func (c *conn) refuse(request *waBinary.Node, action Action) {
-	attrs := waBinary.Attrs{"code": strconv.Itoa(action.code), "text": errorText(action.code)}
-	maps.Copy(attrs, action.attrs)
-	c.send(waBinary.Node{
-		Tag:     "iq",
-		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": "error", "id": text(request.Attrs["id"])},
-		Content: []waBinary.Node{{Tag: "error", Attrs: attrs}},
-	})
-}
-
-// fail sends a failure node and closes the connection.
-func (c *conn) fail(action Action) {
-	attrs := waBinary.Attrs{"reason": strconv.Itoa(action.code)}
-	maps.Copy(attrs, action.attrs)
-	c.send(waBinary.Node{Tag: "failure", Attrs: attrs})
-	c.after(closeDelay, c.close)
-}
-
-func (c *conn) streamError(code int, conflict string) {
-	node := waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{}}
-	if code != 0 {
-		node.Attrs["code"] = strconv.Itoa(code)
-	}
-	if conflict != "" {
-		node.Content = []waBinary.Node{{Tag: "conflict", Attrs: waBinary.Attrs{"type": conflict}}}
-	}
-	c.send(node)
-}
-
 // close ends the connection and drops the queue. It may be called twice.
 func (c *conn) close() {
 	c.mu.Lock()
@@ -340,41 +326,10 @@ func (c *conn) close() {
 	for _, timer := range c.timers {
 		timer.Stop()
 	}
-	c.timers = nil
+	for _, timer := range c.unacked {
+		timer.Stop()
+	}
+	c.timers, c.unacked = nil, nil
 	c.mu.Unlock()
 	_ = c.ws.CloseNow()
-}
-
-// errorText returns the text of an IQ error (errors.go of whatsmeow).
-func errorText(code int) string {
-	switch code {
-	case 400:
-		return "bad-request"
-	case 401:
-		return "not-authorized"
-	case 403:
-		return "forbidden"
-	case 404:
-		return "item-not-found"
-	case 405:
-		return "not-allowed"
-	case 406:
-		return "not-acceptable"
-	case 410:
-		return "gone"
-	case 419:
-		return "resource-limit"
-	case 423:
-		return "locked"
-	case 429:
-		return "rate-overlimit"
-	case 500:
-		return "internal-server-error"
-	case 501:
-		return "feature-not-implemented"
-	case 503:
-		return "service-unavailable"
-	default:
-		return "partial-server-error"
-	}
 }

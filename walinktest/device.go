@@ -36,6 +36,7 @@ type device struct {
 	jid, lid     types.JID
 	noise        [32]byte
 	identity     [32]byte
+	keyIndex     uint32
 	os, platform string
 	linkedAt     time.Time
 	conn         *conn // nil while offline
@@ -43,17 +44,21 @@ type device struct {
 	preKeys      int
 }
 
+// mostDevices is the highest device number. The byte in an address could hold 255, but
+// WhatsApp's device numbers have two digits.
+const mostDevices = 99
+
 // newDevice returns the device that a companion becomes, or nil if all device numbers
 // are taken. The caller holds mu.
 func (s *Server) newDevice(phone *Phone, p *companion) *device {
-	const most = 99 // the byte in an address could hold 255, but WhatsApp's device numbers have two digits
-	phone.lastDevice = phone.lastDevice%most + 1
+	phone.lastDevice = phone.lastDevice%mostDevices + 1
 	for tried := 1; s.devices[deviceID{phone.number, phone.lastDevice}] != nil; tried++ {
-		if tried == most {
+		if tried == mostDevices {
 			return nil
 		}
-		phone.lastDevice = phone.lastDevice%most + 1
+		phone.lastDevice = phone.lastDevice%mostDevices + 1
 	}
+	phone.lastKeyIndex++
 	jid, lid := phone.jid, phone.lid
 	jid.Device, lid.Device = phone.lastDevice, phone.lastDevice
 	return &device{
@@ -61,6 +66,7 @@ func (s *Server) newDevice(phone *Phone, p *companion) *device {
 		lid:      lid,
 		noise:    p.noise,
 		identity: p.identity,
+		keyIndex: phone.lastKeyIndex,
 		os:       p.props.GetOs(),
 		platform: p.props.GetPlatformType().String(),
 	}
@@ -134,8 +140,9 @@ func (s *Server) remove(id deviceID) bool {
 	}
 	s.mu.Unlock()
 	if live != nil {
-		live.streamError(401, "device_removed") // handleStreamError of whatsmeow
-		live.after(closeDelay, live.close)
+		live.perform(StageRemoval, live.fail, func(Action) {
+			live.endWith(streamError(401, "device_removed")) // handleStreamError of whatsmeow
+		})
 	}
 	return device != nil
 }

@@ -25,10 +25,12 @@
 // they have ended when Close returns. Give each parallel test its own server. All
 // servers of a process share one root key.
 //
-// [Start] does the same without a testing.TB. [Server.Listen] also opens a server
-// on a loopback address, as plain HTTP with the websocket on /ws/chat. A client in
-// another process dials that address instead of web.whatsapp.com and trusts
-// [Server.RootKey]; in Go [RemoteClient] does both.
+// [Start] does the same without a [TB]. The package does not link package testing.
+// [Server.Listen] also opens a server on a loopback address, as plain HTTP with the
+// websocket on /ws/chat, with the latency of a network if wanted. A client in another
+// process dials that address instead of web.whatsapp.com and trusts [Server.RootKey]; in
+// Go [RemoteClient] does both. Clients that keep the server's static key resume with it:
+// the server takes Noise IK, and goes on by XXfallback if the key is another server's.
 //
 // Command walinktest/fakewa is a server in a process of its own. Programs in any
 // language make phones there, enter codes, scan QR codes and script trouble, by JSON
@@ -41,10 +43,19 @@
 // its companion_hello. A newer hello from the same socket, or for the same number,
 // replaces the code, since a real server knows nothing but the number. The server
 // closes the socket 180 seconds after it has sent the refs. While a code is still
-// good, or a phone is pairing, it closes the socket later. A wrong code is spent,
-// and the server sends the companion a notification with stage="refresh_code".
+// good, or a phone is pairing, it closes the socket later.
 //
-// pair-success carries a real signature and HMAC. The server verifies
+// After a wrong code the phone says [ErrWrongCode], and the person may type again. The
+// companion hears nothing of that: the server has taken its key bundle, and then sends no
+// pair-success. The third primary_hello spends the code, whatever becomes of it. The
+// notification with stage="refresh_code" comes only from [Server.RefreshCodes] and
+// [RefreshCode].
+//
+// A client has to acknowledge each notification within 5 minutes. Otherwise the server ends
+// the stream with an error that names the notification.
+//
+// pair-success carries a real signature and HMAC, those of a hosted account with
+// [WithHosted]. Each link gets a new key index, which is no device number. The server verifies
 // pair-device-sign before the phone says that the companion is linked. Then it sends
 // the stream error 515, and waits three seconds for the client to close.
 //
@@ -100,10 +111,14 @@
 //
 // [Server.Script] queues an [Action] for a [Stage]: refuse, delay, never answer,
 // drop the socket, send a failure or a stream error, spoil a signature, send a node
-// twice or out of order. One occurrence of the stage uses up one action:
+// twice or out of order, or any other node: [Send]. One occurrence of the stage uses up
+// one action:
 //
 //	srv.Script(walinktest.StageCompanionHello, walinktest.Refuse(500), walinktest.RateLimit(time.Hour).Always())
 //	srv.Script(walinktest.StageLogin, walinktest.Pass(), walinktest.Failure(503))
+//
+// What happens on the phone alone is silence for the companion: [Say], and the lock of
+// [Server.SetLinkLock].
 //
 // # Disconnecting in a bubble
 //

@@ -20,9 +20,16 @@ type frameReader struct {
 }
 
 // header reads the connection header: WhatsApp's magic and the version of the token
-// dictionary.
+// dictionary. In front of it a client may send the routing_info of an edge_routing node that
+// it got on an earlier connection, which does not belong to the handshake's prologue
+// (buildRoutingInfoPrefix in src/transport/noise/WaNoiseSession.ts of zapo, and Baileys).
 func (r *frameReader) header() ([]byte, error) {
 	header, err := r.take(len(socket.WAConnHeader))
+	if err == nil && string(header) == "ED\x00\x01" {
+		if _, err = r.frame(); err == nil { // the length of the info is written like a frame's
+			header, err = r.take(len(socket.WAConnHeader))
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

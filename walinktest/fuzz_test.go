@@ -12,7 +12,7 @@ func FuzzParseQR(f *testing.F) {
 	key := strings.Repeat("A", 43) + "="
 	for _, seed := range []string{
 		"", "https://wa.me/settings/linked_devices#", "2@ref",
-		strings.Join([]string{"2@ref", key, key, key}, ","),
+		strings.Join([]string{"2@ref", key, key, key, "1"}, ","),
 		"https://wa.me/settings/linked_devices#" + strings.Join([]string{"2@ref", key, key, key, "1"}, ","),
 	} {
 		f.Add(seed)

@@ -1,6 +1,7 @@
 package walinktest_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -92,6 +93,18 @@ func TestQRPayloadWithoutPrefix(t *testing.T) {
 	})
 }
 
+func TestQRPayloadWithoutClientTypeIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		_, codes := connected(t, srv)
+		four := codes[0][:strings.LastIndex(codes[0], ",")]
+		for _, payload := range []string{four, four + ",", codes[0] + ",1"} {
+			wantSays(t, srv.NewPhone(number).ScanQR(ctx, payload), walinktest.ErrNotAQR)
+		}
+	})
+}
+
 func TestManyLinkAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -114,10 +127,36 @@ func TestManyLinkAtOnce(t *testing.T) {
 	})
 }
 
+// foreignTB is the TB of a framework other than package testing.
+type foreignTB struct {
+	ctx      context.Context
+	cleanups []func()
+}
+
+func (*foreignTB) Helper()                     {}
+func (*foreignTB) Fatalf(string, ...any)       { panic("the server does not start") }
+func (tb *foreignTB) Cleanup(f func())         { tb.cleanups = append(tb.cleanups, f) }
+func (tb *foreignTB) Context() context.Context { return tb.ctx }
+
+func TestServerEndsWithTheTestOfAnotherFramework(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tb := &foreignTB{ctx: t.Context()}
+		srv := walinktest.NewServer(tb)
+		connected(t, srv)
+		for _, cleanup := range tb.cleanups {
+			cleanup()
+		}
+		if err := newClient(t, srv).Connect(); err == nil {
+			t.Error("the server still runs")
+		}
+	})
+}
+
 func TestLinksOverLoopback(t *testing.T) {
 	t.Parallel()
 	srv := walinktest.NewServer(t)
-	address, err := srv.Listen("127.0.0.1:0")
+	address, err := srv.Listen("127.0.0.1:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +167,28 @@ func TestLinksOverLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	receive[*events.Connected](c)
+}
+
+func TestListenAnswersAfterTheLatency(t *testing.T) {
+	t.Parallel()
+	const latency = 20 * time.Millisecond
+	srv := walinktest.NewServer(t)
+	address, err := srv.Listen("127.0.0.1:0", latency)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := plainClient(t, walinktest.RemoteClient(address, srv.RootKey()), memoryDevice())
+	defer c.Disconnect()
+	began := time.Now()
+	c.connect()
+	receive[*events.QR](c)
+	if took := time.Since(began); took < 3*latency { // the upgrade, the hello and the finish
+		t.Errorf("the refs came after %s", took)
+	}
+	began = time.Now()
+	if err := c.SetPassive(t.Context(), false); err == nil || time.Since(began) < latency {
+		t.Errorf("an answer came after %s: %v", time.Since(began), err)
+	}
 }
 
 // TestRemoteClientChangesWhomWhatsmeowTrusts is not parallel, so it runs before all tests

@@ -9,15 +9,24 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// codeTTL is how long a pairing code is good.
-const codeTTL = 180 * time.Second
+const (
+	// codeTTL is how long a pairing code is good.
+	codeTTL = 180 * time.Second
+	// codeHellos is how many primary_hellos a companion answers for one code. WhatsApp Web
+	// counts them (PAIR_CODE_MAX_PRIMARY_HELLO_ATTEMPTS in wacore/src/pair_code.rs of
+	// whatsapp-rust).
+	codeHellos = 3
+)
 
-// What companion_hello may say about the companion: the ids of whatsmeow's
-// PairClientType, and names made of a browser and a system. WhatsApp does not
-// publish its list of names. Clients use these names with success.
+// What companion_hello may say about the companion. The ids are those of whatsmeow's
+// PairClientType but two: the server refuses 0, and e, like the other letters of Android,
+// wants an attestation (wacore/src/companion_reg.rs of whatsapp-rust). The names are made of
+// a browser and a system, as WhatsApp Web makes them; WhatsApp does not publish its list.
+// whatsapp-rust 979 found that the server takes Ubuntu, Fedora and Mac, too, and no name
+// that is not a system's.
 var (
-	platformID   = regexp.MustCompile(`^[0-9a-e]$`)
-	platformName = regexp.MustCompile(`^(Chrome|Edge|Firefox|IE|Internet Explorer|Opera|Safari) \((Windows|macOS|Mac OS|Linux|Ubuntu|Android|iOS|Chrome OS)\)$`)
+	platformID   = regexp.MustCompile(`^[1-9c]$`)
+	platformName = regexp.MustCompile(`^(Chrome|Edge|Firefox|IE|Opera|Safari) \((Windows|Mac OS|Mac|Linux|Ubuntu|Fedora|Android|iOS)\)$`)
 	phoneDigits  = regexp.MustCompile(`^[1-9][0-9]{6,14}$`)
 )
 
@@ -32,12 +41,13 @@ type linkCode struct {
 	display    string
 	push       bool
 	expires    time.Time
-	spent      bool // the code was used, refused by the phone, or replaced
+	hellos     int  // how many primary_hellos phones have sent
+	spent      bool // the code was used, withdrawn or replaced
 }
 
 // good reports whether a phone may still enter the code. The caller holds the server's mu.
 func (l *linkCode) good() bool {
-	return l != nil && !l.spent && time.Now().Before(l.expires) && !l.companion.gone()
+	return l != nil && !l.spent && l.hellos < codeHellos && time.Now().Before(l.expires) && !l.companion.gone()
 }
 
 // gone reports whether the companion's connection has ended.
@@ -131,6 +141,9 @@ func (s *Server) overLimit(number string) time.Duration {
 
 // primaryHello sends the phone's first message to the companion.
 func (l *linkCode) primaryHello(action Action, wrapped, identity []byte) {
+	l.companion.conn.srv.mu.Lock()
+	l.hellos++
+	l.companion.conn.srv.mu.Unlock()
 	children := []waBinary.Node{{Tag: "link_code_pairing_ref", Content: []byte(l.ref)}}
 	if action.kind != actionMalformed {
 		children = append(children,
@@ -163,8 +176,8 @@ func (s *Server) RefreshCodes(manual bool) int {
 	return len(good)
 }
 
-// refreshCode spends a code that the phone has refused, and asks the companion to
-// request another. WhatsApp Web reads the stage, the ref and force_manual_refresh.
+// refreshCode spends a code, and asks the companion to request another. WhatsApp Web
+// reads the stage, the ref and force_manual_refresh.
 func (l *linkCode) refreshCode(manual bool) {
 	s := l.companion.conn.srv
 	s.mu.Lock()
@@ -191,8 +204,13 @@ func (p *companion) companionFinish(request, registration *waBinary.Node) {
 		p.conn.refuse(request, action)
 		ceremony.end(ErrLinkFailed)
 	}
-	p.conn.perform(StageCompanionFinish, refuse, func(Action) {
+	p.conn.perform(StageCompanionFinish, refuse, func(action Action) {
 		p.conn.result(request)
+		if action.kind == actionRefreshCode {
+			code.refreshCode(action.manual)
+			ceremony.end(ErrWrongCode)
+			return
+		}
 		finish := finish{
 			bundle:   content(registration, "link_code_pairing_wrapped_key_bundle"),
 			identity: content(registration, "companion_identity_public"),

@@ -17,6 +17,9 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 	id := deviceID{strconv.FormatUint(payload.GetUsername(), 10), uint16(payload.GetDevice())}
 	s.mu.Lock()
 	device := s.devices[id]
+	if device != nil && device.noise == static {
+		c.device = device
+	}
 	s.mu.Unlock()
 	c.perform(StageLogin, c.fail, func(Action) {
 		s.mu.Lock()
@@ -45,15 +48,13 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 		}}
 		s.mu.Unlock()
 		if older != nil {
-			older.streamError(0, "replaced") // handleStreamError of whatsmeow
-			older.after(closeDelay, older.close)
+			older.endWith(streamError(0, "replaced")) // handleStreamError of whatsmeow
 		}
 		c.send(success)
 	})
-	if device == nil {
+	if c.device == nil {
 		return func(*waBinary.Node) {}
 	}
-	c.device = device
 	return c.handleLinked
 }
 
@@ -155,9 +156,7 @@ func (c *conn) logout(request *waBinary.Node) {
 		c.refuse(request, Refuse(403))
 		return
 	}
-	c.srv.mu.Lock()
-	delete(c.srv.devices, c.device.id())
-	c.srv.mu.Unlock()
+	c.unlink()
 	c.result(request)
 	c.after(closeDelay, c.close)
 }

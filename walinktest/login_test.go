@@ -38,6 +38,25 @@ func TestRemovedOnThePhone(t *testing.T) {
 	})
 }
 
+func TestRemovalByStreamError516(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone := srv.NewPhone(number)
+		c := linked(ctx, t, srv, phone)
+		srv.Script(walinktest.StageRemoval, walinktest.StreamError(516, ""))
+		if !phone.Remove(*c.Store.ID) {
+			t.Error("Remove does not know what is linked")
+		}
+		if event := await[*events.StreamError](c); event.Code != "516" {
+			t.Errorf("the stream ends with %q", event.Code)
+		}
+		if event := await[*events.LoggedOut](c); !event.OnConnect { // after whatsmeow's own reconnect
+			t.Errorf("the device got %+v", event)
+		}
+	})
+}
+
 func TestNewInstallationRemovesDevices(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package walinktest
 
 import (
+	"bytes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
@@ -16,9 +17,20 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// noise is the responder's side of Noise_XX_25519_AESGCM_SHA256. whatsmeow's
-// NoiseHandshake (socket/noisehandshake.go) can only be the initiator: its last step,
-// Finish, makes a client's socket.
+// The patterns of the Noise protocol (noiseprotocol.org) that WhatsApp Web uses, in the form
+// in which a handshake begins with them. A client that knows the server's static key sends
+// its own key and its payload at once, by IK. If the server has another key by now, it goes
+// on by XXfallback (agent_docs/noise_handshake.md of whatsapp-rust; src/transport/noise of
+// zapo). whatsmeow and Baileys know only XX.
+const (
+	noiseXX       = socket.NoiseStartPattern
+	noiseIK       = "Noise_IK_25519_AESGCM_SHA256\x00\x00\x00\x00"
+	noiseFallback = "Noise_XXfallback_25519_AESGCM_SHA256"
+)
+
+// noise is the responder's side of a handshake. whatsmeow's NoiseHandshake
+// (socket/noisehandshake.go) can only be the initiator: its last step, Finish, makes a
+// client's socket.
 type noise struct {
 	hash      [32]byte
 	chaining  []byte
@@ -27,66 +39,95 @@ type noise struct {
 	ephemeral *keys.KeyPair
 }
 
-func newNoise(header []byte) (*noise, error) {
+// newNoise begins a handshake with its prologue, the client's header.
+func newNoise(pattern string, header []byte) *noise {
 	n := &noise{ephemeral: keys.NewKeyPair()}
-	copy(n.hash[:], socket.NoiseStartPattern)
-	n.chaining = []byte(socket.NoiseStartPattern)
-	var err error
-	if n.key, err = gcmutil.Prepare(n.chaining); err != nil {
-		return nil, err
+	if copy(n.hash[:], pattern) < len(pattern) { // too long for the hash, which is 32 bytes
+		n.hash = sha256.Sum256([]byte(pattern))
 	}
+	n.chaining = bytes.Clone(n.hash[:])
 	n.mixHash(header)
-	return n, nil
+	return n
 }
 
-// serverHello reads the client's first message and returns the server's answer.
-func (n *noise) serverHello(hello []byte, static *keys.KeyPair, certificate []byte) ([]byte, error) {
+// respond reads the client's first message. It returns the handshake and the server's
+// answer, and the client's static key and payload if the first message had them.
+func respond(header, hello []byte, static *keys.KeyPair, certificate []byte) (n *noise, answer []byte, client *clientMessage, err error) {
 	var message waWa6.HandshakeMessage
 	if err := proto.Unmarshal(hello, &message); err != nil {
-		return nil, fmt.Errorf("walinktest: client hello: %w", err)
+		return nil, nil, nil, fmt.Errorf("walinktest: client hello: %w", err)
 	}
-	clientEphemeral := message.GetClientHello().GetEphemeral()
-	if len(clientEphemeral) != 32 {
-		return nil, errors.New("walinktest: client hello: no ephemeral key")
+	ephemeral, out := message.GetClientHello().GetEphemeral(), new(waWa6.HandshakeMessage_ServerHello)
+	if len(ephemeral) != 32 {
+		return nil, nil, nil, errors.New("walinktest: client hello: no ephemeral key")
 	}
-	n.mixHash(clientEphemeral)
-	n.mixHash(n.ephemeral.Pub[:])
-	if err := n.mixShared(n.ephemeral.Priv, clientEphemeral); err != nil {
-		return nil, err
+	pattern := noiseXX
+	if sealed := message.GetClientHello().GetStatic(); sealed != nil {
+		n, pattern = newNoise(noiseIK, header), noiseFallback
+		n.mixHash(static.Pub[:])
+		n.mixHash(ephemeral)
+		if err := n.mixShared(static.Priv, ephemeral); err != nil {
+			return nil, nil, nil, err
+		}
+		client, _ = n.openClient(static.Priv, sealed, message.GetClientHello().GetPayload())
 	}
-	sealedStatic := n.encrypt(static.Pub[:])
-	if err := n.mixShared(static.Priv, clientEphemeral); err != nil {
-		return nil, err
+	if client == nil {
+		n = newNoise(pattern, header)
+		n.mixHash(ephemeral)
 	}
-	return proto.Marshal(&waWa6.HandshakeMessage{ServerHello: &waWa6.HandshakeMessage_ServerHello{
-		Ephemeral: n.ephemeral.Pub[:],
-		Static:    sealedStatic,
-		Payload:   n.encrypt(certificate),
-	}})
+	out.Ephemeral = n.ephemeral.Pub[:]
+	n.mixHash(out.Ephemeral)
+	if err := n.mixShared(n.ephemeral.Priv, ephemeral); err != nil {
+		return nil, nil, nil, err
+	}
+	if client != nil {
+		err = n.mixShared(n.ephemeral.Priv, client.static[:])
+	} else {
+		out.Static = n.encrypt(static.Pub[:])
+		err = n.mixShared(static.Priv, ephemeral)
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	out.Payload = n.encrypt(certificate)
+	answer, err = proto.Marshal(&waWa6.HandshakeMessage{ServerHello: out})
+	return n, answer, client, err
 }
 
-// clientFinish reads the client's second message: its static key and payload.
-func (n *noise) clientFinish(finish []byte) (static [32]byte, payload *waWa6.ClientPayload, err error) {
+// clientMessage is what a handshake brings from the client.
+type clientMessage struct {
+	static  [32]byte
+	payload *waWa6.ClientPayload
+}
+
+// clientFinish reads the client's second message.
+func (n *noise) clientFinish(finish []byte) (*clientMessage, error) {
 	var message waWa6.HandshakeMessage
 	if err := proto.Unmarshal(finish, &message); err != nil {
-		return static, nil, fmt.Errorf("walinktest: client finish: %w", err)
+		return nil, fmt.Errorf("walinktest: client finish: %w", err)
 	}
-	raw, err := n.decrypt(message.GetClientFinish().GetStatic())
-	if err != nil || len(raw) != len(static) {
-		return static, nil, errors.New("walinktest: client finish: static key does not decrypt")
+	return n.openClient(n.ephemeral.Priv, message.GetClientFinish().GetStatic(), message.GetClientFinish().GetPayload())
+}
+
+// openClient decrypts the client's static key and its payload, whose key comes from that key
+// and private.
+func (n *noise) openClient(private *[32]byte, static, payload []byte) (*clientMessage, error) {
+	message := &clientMessage{payload: new(waWa6.ClientPayload)}
+	raw, err := n.decrypt(static)
+	if err != nil || len(raw) != len(message.static) {
+		return nil, errors.New("walinktest: client's static key does not decrypt")
 	}
-	copy(static[:], raw)
-	if err := n.mixShared(n.ephemeral.Priv, raw); err != nil {
-		return static, nil, err
+	message.static = [32]byte(raw)
+	if err := n.mixShared(private, raw); err != nil {
+		return nil, err
 	}
-	if raw, err = n.decrypt(message.GetClientFinish().GetPayload()); err != nil {
-		return static, nil, errors.New("walinktest: client finish: payload does not decrypt")
+	if raw, err = n.decrypt(payload); err != nil {
+		return nil, errors.New("walinktest: client's payload does not decrypt")
 	}
-	payload = new(waWa6.ClientPayload)
-	if err := proto.Unmarshal(raw, payload); err != nil {
-		return static, nil, fmt.Errorf("walinktest: client finish: %w", err)
+	if err := proto.Unmarshal(raw, message.payload); err != nil {
+		return nil, fmt.Errorf("walinktest: client's payload: %w", err)
 	}
-	return static, payload, nil
+	return message, nil
 }
 
 // split returns the ciphers for the two directions of the connection, as the server

@@ -1,9 +1,8 @@
 package walinktest
 
 import (
+	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"slices"
 	"strconv"
 	"time"
@@ -12,8 +11,11 @@ import (
 	"go.mau.fi/whatsmeow"
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waAdv"
+	"go.mau.fi/whatsmeow/proto/waCompanionReg"
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/walink/walink/internal/number"
 )
 
 const (
@@ -70,6 +72,9 @@ func (c *ceremony) end(err error) {
 	default:
 	}
 }
+
+// refuse ends the ceremony with what a script has the phone say.
+func (c *ceremony) refuse(action Action) { c.end(cmp.Or(action.said, ErrLinkFailed)) }
 
 // begin starts a ceremony. It returns nil if another is pending or the companion has
 // gone. The caller holds the server's mu.
@@ -163,8 +168,7 @@ func (c *ceremony) pair(ctx context.Context, p *companion, secret [32]byte, qr b
 		p.release(c)
 		return ErrDeviceLimit
 	}
-	refuse := func(Action) { c.end(ErrLinkFailed) }
-	p.conn.perform(StagePairSuccess, refuse, func(action Action) {
+	p.conn.perform(StagePairSuccess, c.refuse, func(action Action) {
 		if action.kind == actionRefreshQR {
 			s.mu.Lock()
 			p.refreshed = true
@@ -183,49 +187,24 @@ func (c *ceremony) pair(ctx context.Context, p *companion, secret [32]byte, qr b
 	return err
 }
 
-// pairSuccess sends the identity that the phone has signed for the companion (handlePair
-// of whatsmeow reads it).
+// pairSuccess sends the identity that the phone has signed for the companion. Its children
+// are those that WhatsApp Web requires, and reads (WASmaxInMdSetRegRequest): without a
+// jurisdiction it refuses the node.
 func (p *companion) pairSuccess(action Action, c *ceremony, device *device) {
 	s := p.conn.srv
 	phone := c.phone
-	details, err := proto.Marshal(&waAdv.ADVDeviceIdentity{
-		RawID:       new(phone.rawID),
-		Timestamp:   new(uint64(time.Now().Unix())),
-		KeyIndex:    new(uint32(device.jid.Device)),
-		AccountType: waAdv.ADVEncryptionType_E2EE.Enum(),
-		DeviceType:  waAdv.ADVEncryptionType_E2EE.Enum(),
-	})
-	if err != nil {
-		c.end(ErrLinkFailed)
-		return
-	}
-	message := slices.Concat(whatsmeow.AdvAccountSignaturePrefix, details, p.identity[:])
-	signature := ecc.CalculateSignature(ecc.NewDjbECPrivateKey(*phone.identity.Priv), message)
-	if action.kind == actionBadSignature {
-		signature[7] ^= 1
-	}
-	signed, err := proto.Marshal(&waAdv.ADVSignedDeviceIdentity{
-		Details:             details,
-		AccountSignatureKey: phone.identity.Pub[:],
-		AccountSignature:    signature[:],
-	})
-	if err != nil {
-		c.end(ErrLinkFailed)
-		return
-	}
-	mac := hmac.New(sha256.New, c.secret[:])
-	mac.Write(signed)
-	sum := mac.Sum(nil)
-	if action.kind == actionBadHMAC {
-		sum[7] ^= 1
-	}
-	identity, err := proto.Marshal(&waAdv.ADVSignedDeviceIdentityHMAC{Details: signed, HMAC: sum})
+	identity, details, err := phone.identityOf(device, c.secret, action)
 	if err != nil {
 		c.end(ErrLinkFailed)
 		return
 	}
 	if action.kind == actionMalformed {
 		identity = []byte("not a device identity")
+	}
+	props, err := proto.Marshal(&waCompanionReg.ClientPairingProps{IsChatDbLidMigrated: new(true)}) // the addresses are LIDs
+	if err != nil {
+		c.end(ErrLinkFailed)
+		return
 	}
 	s.mu.Lock()
 	if p.ceremony != c { // the phone gave up during a scripted delay
@@ -239,6 +218,12 @@ func (p *companion) pairSuccess(action Action, c *ceremony, device *device) {
 		{Tag: "device-identity", Content: identity},
 		{Tag: "device", Attrs: waBinary.Attrs{"jid": device.jid, "lid": device.lid}},
 		{Tag: "platform", Attrs: waBinary.Attrs{"name": phone.platform}},
+		{Tag: "client-props", Content: props},
+	}
+	if region := number.Region(phone.number); region != "" {
+		children = append(children, waBinary.Node{
+			Tag: "jurisdiction", Attrs: waBinary.Attrs{"iso": region, "cc": number.CountryCode(phone.number)},
+		})
 	}
 	if phone.business != "" {
 		children = append(children, waBinary.Node{Tag: "biz", Attrs: waBinary.Attrs{"name": phone.business}})
@@ -291,7 +276,7 @@ func (p *companion) paired(answer *waBinary.Node) {
 		c.end(nil)
 		p.conn.after(reconnectDelay, func() {
 			p.conn.perform(StageLoginReconnect, p.conn.fail, func(Action) {
-				p.conn.streamError(515, "")
+				p.conn.send(streamError(515, ""))
 				p.conn.after(reconnectTTL, p.conn.close)
 			})
 		})
@@ -301,7 +286,7 @@ func (p *companion) paired(answer *waBinary.Node) {
 // verify checks pair-device-sign (generateDeviceSignature of whatsmeow makes it).
 func (p *companion) verify(c *ceremony, answer *waBinary.Node) bool {
 	node, ok := answer.GetOptionalChildByTag("pair-device-sign", "device-identity")
-	if !ok || text(node.Attrs["key-index"]) != strconv.Itoa(int(c.device.jid.Device)) {
+	if !ok || text(node.Attrs["key-index"]) != strconv.FormatUint(uint64(c.device.keyIndex), 10) {
 		return false
 	}
 	var identity waAdv.ADVSignedDeviceIdentity

@@ -77,8 +77,7 @@ func (c *ceremony) prove(ctx context.Context, p *companion, secret [32]byte) ([3
 	if l.options, err = json.Marshal(c.phone.passkey.challengeOptions(l.challenge)); err != nil {
 		return secret, err
 	}
-	refuse := func(Action) { c.end(ErrLinkFailed) }
-	p.conn.perform(StagePasskeyRequest, refuse, func(action Action) {
+	p.conn.perform(StagePasskeyRequest, c.refuse, func(action Action) {
 		s.mu.Lock()
 		if p.ceremony != c { // the phone gave up during a scripted delay
 			s.mu.Unlock()
@@ -213,8 +212,7 @@ func (l *passkeyLink) due(step passkeyStep, arrived time.Time) Refusal {
 // continuation sends the phone's ephemeral identity.
 func (l *passkeyLink) continuation() {
 	p := l.companion
-	refuse := func(Action) { l.ceremony.end(ErrLinkFailed) }
-	p.conn.perform(StagePasskeyContinuation, refuse, func(action Action) {
+	p.conn.perform(StagePasskeyContinuation, l.ceremony.refuse, func(action Action) {
 		identity := &waCompanionReg.PrimaryEphemeralIdentity{PublicKey: l.ephemeral.Pub[:], Nonce: l.nonce[:]}
 		if action.kind == actionMalformed {
 			identity.PublicKey = identity.PublicKey[:31]

@@ -8,11 +8,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/gcmutil"
 	"go.mau.fi/whatsmeow/util/hkdfutil"
@@ -39,15 +41,20 @@ type Phone struct {
 	platform string
 	business string
 
+	accountType, deviceType waAdv.ADVEncryptionType
+
 	passkey   *Passkey // nil when the account has none
 	codeCheck bool
 
 	// The server's mu guards the fields below.
 
-	lastDevice uint16
-	refusals   []Refusal
-	asking     []*passkeyLink // the links whose codes are on the screen
-	asked      chan struct{}  // closed when asking grows
+	lastDevice   uint16
+	lastKeyIndex uint32 // no index is given out twice
+	failures     int    // links in a row that came to nothing
+	lockedUntil  time.Time
+	refusals     []Refusal
+	asking       []*passkeyLink // the links whose codes are on the screen
+	asked        chan struct{}  // closed when asking grows
 }
 
 // PhoneOption changes a phone that NewPhone makes.
@@ -86,6 +93,8 @@ func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
 		rawID:    binary.BigEndian.Uint32(sum[8:]),
 		platform: "android",
 		asked:    make(chan struct{}),
+
+		lastKeyIndex: mostDevices, // so that no key index is a device number
 	}
 	for _, option := range options {
 		option(phone)
@@ -113,6 +122,10 @@ func (p *Phone) LID() types.JID { return p.lid }
 // phone says no, and ctx's error if ctx ends first. A phone waits for at most a minute,
 // and for the answer to a passkey challenge as long as the challenge is good.
 func (p *Phone) EnterCode(ctx context.Context, code string) error {
+	return p.tally(p.enterCode(ctx, code))
+}
+
+func (p *Phone) enterCode(ctx context.Context, code string) error {
 	code = strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(code))
 	s := p.srv
 	s.mu.Lock()
@@ -141,6 +154,10 @@ func (p *Phone) EnterCode(ctx context.Context, code string) error {
 
 // ScanQR scans a QR code with the given payload. Its results are those of EnterCode.
 func (p *Phone) ScanQR(ctx context.Context, payload string) error {
+	return p.tally(p.scanQR(ctx, payload))
+}
+
+func (p *Phone) scanQR(ctx context.Context, payload string) error {
 	qr, err := ParseQR(payload)
 	if err != nil {
 		return ErrNotAQR
@@ -164,8 +181,8 @@ func (p *Phone) ScanQR(ctx context.Context, payload string) error {
 func (p *Phone) LinkedDevices() []Device { return p.srv.linked(p.number) }
 
 // Remove logs out a linked device, as a person does on the phone. A device that is
-// connected gets the stream error device_removed. Its later logins fail with 401. Remove
-// returns false if the device is not linked.
+// connected gets the stream error device_removed: see StageRemoval. Its later logins fail
+// with 401. Remove returns false if the device is not linked.
 func (p *Phone) Remove(jid types.JID) bool {
 	if jid.User != p.number {
 		return false
@@ -188,10 +205,37 @@ func linger(ctx context.Context, said error) error {
 	return said
 }
 
+// SetLinkLock locks an account out of linking for a period after n links in a row that came
+// to nothing: wrong codes, withdrawn QR codes, and companions that fail. The companions hear
+// nothing of it. Zero, the default, is no lock.
+func (s *Server) SetLinkLock(n int, period time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits.failures, s.limits.lockedFor = n, period
+}
+
+// tally counts what came of a link for SetLinkLock, and returns it.
+func (p *Phone) tally(said error) error {
+	p.srv.mu.Lock()
+	defer p.srv.mu.Unlock()
+	switch {
+	case said == nil:
+		p.failures = 0
+	case errors.Is(said, ErrWrongCode), errors.Is(said, ErrWithdrawnQR), errors.Is(said, ErrLinkFailed):
+		if p.failures++; p.failures == p.srv.limits.failures {
+			p.failures, p.lockedUntil = 0, time.Now().Add(p.srv.limits.lockedFor)
+		}
+	}
+	return said
+}
+
 // lookUpCode returns the good pairing code for the phone's number. The caller holds mu.
 func (s *Server) lookUpCode(p *Phone) (*linkCode, error) {
-	if s.closed {
+	switch {
+	case s.closed:
 		return nil, ErrServerUnreachable
+	case time.Now().Before(p.lockedUntil):
+		return nil, ErrLinkLocked
 	}
 	link := s.codes[p.number]
 	switch {
@@ -213,8 +257,11 @@ func (s *Server) lookUpCode(p *Phone) (*linkCode, error) {
 
 // lookUpQR returns the companion that shows a QR code. The caller holds mu.
 func (s *Server) lookUpQR(p *Phone, qr QR) (*companion, error) {
-	if s.closed {
+	switch {
+	case s.closed:
 		return nil, ErrServerUnreachable
+	case time.Now().Before(p.lockedUntil):
+		return nil, ErrLinkLocked
 	}
 	companion := s.refs[qr.Ref]
 	switch {
@@ -241,8 +288,7 @@ func (p *Phone) exchange(ctx context.Context, c *ceremony, link *linkCode, code 
 		return secret, err
 	}
 	wrapped = append(wrapped, sealed...)
-	refuse := func(Action) { c.end(ErrLinkFailed) }
-	link.companion.conn.perform(StagePrimaryHello, refuse, func(action Action) {
+	link.companion.conn.perform(StagePrimaryHello, c.refuse, func(action Action) {
 		link.primaryHello(action, wrapped, p.identity.Pub[:])
 	})
 	finish, err := wait(ctx, c, link.companion, c.finished)
@@ -255,7 +301,6 @@ func (p *Phone) exchange(ctx context.Context, c *ceremony, link *linkCode, code 
 	}
 	secret, ok := p.openBundle(&finish, ephemeral, companionEphemeral)
 	if !ok || finish.identityKey() != link.companion.identity {
-		link.refreshCode(false)
 		return secret, ErrWrongCode
 	}
 	return secret, nil

@@ -17,30 +17,28 @@ type QR struct {
 	NoiseKey, IdentityKey [32]byte
 	// ADVSecret is the key of the HMAC in pair-success.
 	ADVSecret [32]byte
-	// ClientType is whatsmeow's PairClientType. It is empty in payloads of old clients.
+	// ClientType is whatsmeow's PairClientType.
 	ClientType string
 }
 
 // ParseQR reads the payload of a linking QR code, with or without the https://wa.me
-// prefix. Every error is ErrNotAQR, and none quotes the payload.
+// prefix. It refuses the payloads of old clients, which lack the client type, as phones do
+// (whatsapp-rust 593, whatsmeow 1110). Every error is ErrNotAQR, and none quotes the payload.
 func ParseQR(payload string) (QR, error) {
 	fields := strings.Split(strings.TrimPrefix(payload, qrPrefix), ",")
-	if len(fields) != 4 && len(fields) != 5 {
+	if len(fields) != 5 {
 		return QR{}, fmt.Errorf("walinktest: parse qr: %d fields: %w", len(fields), ErrNotAQR)
 	}
-	if fields[0] == "" {
-		return QR{}, fmt.Errorf("walinktest: parse qr: empty ref: %w", ErrNotAQR)
+	if fields[0] == "" || fields[4] == "" {
+		return QR{}, fmt.Errorf("walinktest: parse qr: empty ref or client type: %w", ErrNotAQR)
 	}
-	qr := QR{Ref: fields[0]}
+	qr := QR{Ref: fields[0], ClientType: fields[4]}
 	for i, key := range []*[32]byte{&qr.NoiseKey, &qr.IdentityKey, &qr.ADVSecret} {
 		raw, err := base64.StdEncoding.Strict().DecodeString(fields[i+1])
 		if err != nil || len(raw) != len(key) {
 			return QR{}, fmt.Errorf("walinktest: parse qr: field %d is not a key: %w", i+2, ErrNotAQR)
 		}
 		copy(key[:], raw)
-	}
-	if len(fields) == 5 {
-		qr.ClientType = fields[4]
 	}
 	return qr, nil
 }
@@ -51,8 +49,5 @@ func (qr QR) Payload() string {
 	for _, key := range [][32]byte{qr.NoiseKey, qr.IdentityKey, qr.ADVSecret} {
 		fields = append(fields, base64.StdEncoding.EncodeToString(key[:]))
 	}
-	if qr.ClientType != "" {
-		fields = append(fields, qr.ClientType)
-	}
-	return qrPrefix + strings.Join(fields, ",")
+	return qrPrefix + strings.Join(append(fields, qr.ClientType), ",")
 }

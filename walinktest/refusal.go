@@ -10,9 +10,10 @@ func (r Refusal) Error() string { return string(r) }
 // The refusals of a phone. Their wording is this package's own, and not WhatsApp's.
 const (
 	// ErrWrongCode: the code does not belong to the companion that waits for this number.
+	// The person may type again, three times in all.
 	ErrWrongCode Refusal = "Wrong code. Check the code on your other device and try again."
 	// ErrCodeExpired: the number had a code, which has expired or was spent, or its
-	// companion has gone. No other number has a good code.
+	// companion has gone. No other number has a good code. Three tries spend a code.
 	ErrCodeExpired Refusal = "This code has expired. Get a new code on your other device."
 	// ErrOtherNumber: only other numbers have a good code.
 	ErrOtherNumber Refusal = "This code is for a different phone number."
@@ -28,6 +29,14 @@ const (
 	ErrDeviceLimit Refusal = "You have reached the limit of linked devices. Log out of one to link another."
 	// ErrCodesDiffer: the person has said that phone and companion show different codes.
 	ErrCodesDiffer Refusal = "The codes are not the same. The device was not linked."
+	// ErrLinkLocked: linking is locked after failures, as SetLinkLock says.
+	ErrLinkLocked Refusal = "You tried to link a device too often. Try again later."
+	// ErrSuspicious: WhatsApp warns the person of a swindle.
+	ErrSuspicious Refusal = "Somebody may be trying to get into your account. Link only devices that are yours."
+	// ErrMakePasskey: the account first needs a passkey.
+	ErrMakePasskey Refusal = "Create a passkey, then link your device."
+	// ErrTryAgainAt: WhatsApp allows the next try at a certain time.
+	ErrTryAgainAt Refusal = "Try again at 15:04."
 	// ErrLinkFailed: the companion or the server has refused, has gone or did not answer.
 	ErrLinkFailed Refusal = "Couldn't link device. Try again later."
 	// ErrServerUnreachable: the server is closed.

@@ -2,37 +2,89 @@ package walinktest_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types/events"
 
 	"github.com/walink/walink/walinktest"
 )
 
-func TestWrongCodeIsRefusedAndSpent(t *testing.T) {
+// stages returns what the companion has been told of its pairing code.
+func (c *client) stages() (stages []string) {
+	for len(c.nodes) > 0 {
+		node := <-c.nodes
+		if registration, ok := node.GetOptionalChildByTag("link_code_companion_reg"); ok && node.Tag == "notification" {
+			stages = append(stages, registration.AttrGetter().String("stage"))
+		}
+	}
+	return stages
+}
+
+func TestRightCodeLinksAfterTwoWrongOnes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, srv := t.Context(), walinktest.NewServer(t)
 		phone := srv.NewPhone(number)
 		c, _ := connected(t, srv)
 		code := c.code()
-		wantSays(t, phone.EnterCode(ctx, "not a code"), walinktest.ErrWrongCode)
+		wantSays(t, phone.EnterCode(ctx, "not a code"), walinktest.ErrWrongCode) // the companion hears nothing
 		wantSays(t, phone.EnterCode(ctx, "ABCD-EFGH"), walinktest.ErrWrongCode)
-		var stages []string
-		for len(stages) < 2 {
-			node := <-c.nodes
-			if registration, ok := node.GetOptionalChildByTag("link_code_companion_reg"); ok && node.Tag == "notification" {
-				stages = append(stages, registration.AttrGetter().String("stage"))
-			}
+		wantSays(t, phone.EnterCode(ctx, "ABCD-EFGJ"), walinktest.ErrWrongCode)
+		wantSays(t, phone.EnterCode(ctx, code), nil)
+		await[*events.Connected](c)
+		if want, got := []string{"primary_hello", "primary_hello", "primary_hello"}, c.stages(); !slices.Equal(got, want) {
+			t.Errorf("the companion got the stages %q, want %q", got, want)
 		}
-		if stages[0] != "primary_hello" || stages[1] != "refresh_code" {
-			t.Errorf("the companion got the stages %q", stages)
+	})
+}
+
+func TestThirdWrongCodeSpendsTheCode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone := srv.NewPhone(number)
+		c, _ := connected(t, srv)
+		code := c.code()
+		for range 3 {
+			wantSays(t, phone.EnterCode(ctx, "ABCD-EFGH"), walinktest.ErrWrongCode)
 		}
 		wantSays(t, phone.EnterCode(ctx, code), walinktest.ErrCodeExpired)
+		wantSays(t, phone.EnterCode(ctx, c.code()), nil)
+		await[*events.Connected](c)
 	})
+}
+
+func TestRefreshCodeIsScripted(t *testing.T) {
+	t.Parallel()
+	for _, manual := range []bool{false, true} {
+		t.Run(fmt.Sprint("manual ", manual), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, srv := t.Context(), walinktest.NewServer(t)
+				srv.Script(walinktest.StageCompanionFinish, walinktest.RefreshCode(manual))
+				phone := srv.NewPhone(number)
+				c, _ := connected(t, srv)
+				code := c.code()
+				wantSays(t, phone.EnterCode(ctx, code), walinktest.ErrWrongCode)
+				var last *waBinary.Node
+				for len(c.nodes) > 0 {
+					last = <-c.nodes
+				}
+				registration := last.GetChildByTag("link_code_companion_reg")
+				if registration.Attrs["stage"] != "refresh_code" || registration.Attrs["force_manual_refresh"] != strconv.FormatBool(manual) {
+					t.Errorf("the companion got %s", last)
+				}
+				wantSays(t, phone.EnterCode(ctx, code), walinktest.ErrCodeExpired)
+			})
+		})
+	}
 }
 
 func TestCodeLivesThreeMinutes(t *testing.T) {
@@ -269,11 +321,20 @@ func TestBadHelloIsRefused(t *testing.T) {
 			platform whatsmeow.PairClientType
 		}{
 			{"walink", whatsmeow.PairClientChrome},
+			{"Chrome (Acme)", whatsmeow.PairClientChrome},
+			{"Desktop (Mac OS)", whatsmeow.PairClientElectron},
 			{"Chrome (Linux)", "z"},
+			{"Chrome (Linux)", whatsmeow.PairClientUnknown},
+			{"Chrome (Android)", whatsmeow.PairClientAndroid},
 		} {
 			_, err := c.PairPhone(ctx, number, true, hello.platform, hello.name)
 			if !errors.Is(err, whatsmeow.ErrIQBadRequest) {
 				t.Errorf("%v: %v", hello, err)
+			}
+		}
+		for _, system := range []string{"Windows", "Mac OS", "Linux", "Ubuntu", "Android", "iOS"} {
+			if _, err := c.PairPhone(ctx, number, true, whatsmeow.PairClientOtherWebClient, "Chrome ("+system+")"); err != nil {
+				t.Errorf("%s: %v", system, err)
 			}
 		}
 	})

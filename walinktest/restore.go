@@ -5,7 +5,9 @@ import (
 	"errors"
 	"time"
 
+	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/store"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/walink/walink/internal/redact"
 )
@@ -26,6 +28,10 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 	case stored.LID.User != p.lid.User: // NewPhone derives the LID from the number, and WhatsApp does not
 		return errors.New("walinktest: restore: the device was not linked to a server of this package")
 	}
+	var details waAdv.ADVDeviceIdentity
+	if err := proto.Unmarshal(stored.Account.GetDetails(), &details); err != nil {
+		return redact.Errorf("walinktest: restore: %w", err)
+	}
 	preKeys, err := stored.PreKeys.UploadedPreKeyCount(ctx)
 	if err != nil {
 		return redact.Errorf("walinktest: restore: %w", err)
@@ -38,12 +44,14 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 		lid:      stored.LID,
 		noise:    *stored.NoiseKey.Pub,
 		identity: *stored.IdentityKey.Pub,
+		keyIndex: details.GetKeyIndex(),
 		linkedAt: time.Now(),
 		preKeys:  preKeys,
 	}
 	if s.devices[restored.id()] != nil {
 		return errors.New("walinktest: restore: a device with this device number is linked already")
 	}
+	p.lastKeyIndex = max(p.lastKeyIndex, restored.keyIndex)
 	s.devices[restored.id()] = restored
 	return nil
 }

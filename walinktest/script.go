@@ -12,7 +12,8 @@ type Stage string
 
 // The stages, in the order in which a new link passes them. Each comment lists the
 // actions that the stage takes. Every stage also takes Pass and Delay. After StageHandshake
-// the stages at which the server sends a node also take Twice and Overtaken.
+// every stage takes Send, and the stages at which the server sends a node also take Twice
+// and Overtaken.
 const (
 	// StageVersion is the answer to the request for the page that names the current
 	// client revision: Refuse (with an HTTP status), Malformed (a page without the
@@ -32,12 +33,12 @@ const (
 	// Refuse, RateLimit, Malformed (no ref), StreamError, Silence, Drop.
 	StageCompanionHello Stage = "companion_hello"
 	// StagePrimaryHello is the first message of the phone to the companion:
-	// Refuse (the phone is refused, the companion gets nothing), Malformed,
-	// StreamError, Silence, Drop.
+	// Refuse (the phone is refused, the companion gets nothing), Say (the same),
+	// Malformed, StreamError, Silence, Drop.
 	StagePrimaryHello Stage = "primary_hello"
 	// StageCompanionFinish is the answer to the companion's key bundle: Refuse,
-	// RateLimit, StreamError, Silence, Drop. After any of them the phone does
-	// not get the bundle.
+	// RateLimit, RefreshCode, StreamError, Silence, Drop. After any of them the phone
+	// does not get the bundle.
 	StageCompanionFinish Stage = "companion_finish"
 	// StagePasskeyRequest is the passkey's challenge on its way to the companion, in
 	// the notification and in the answer to each IQ that asks for the challenge
@@ -65,8 +66,8 @@ const (
 	// phone does not get the keys.
 	StagePairingRequest Stage = "pairing_request"
 	// StagePairSuccess is the phone's signed identity on its way to the
-	// companion: Refuse (the phone is refused), RefreshQR, BadHMAC, BadSignature,
-	// Malformed (not a device identity), StreamError, Silence, Drop.
+	// companion: Refuse (the phone is refused), Say (the same), RefreshQR, BadHMAC,
+	// BadSignature, Malformed (not a device identity), StreamError, Silence, Drop.
 	StagePairSuccess Stage = "pair_success"
 	// StagePairDeviceSign is the companion's own signature, before it counts:
 	// StreamError, Failure, Silence, Drop, all of which leave the device unlinked.
@@ -80,17 +81,23 @@ const (
 	// StageAfterLogin is the answer to each IQ of a logged-in device, except pings:
 	// Refuse, RateLimit, Malformed (an empty result), StreamError, Silence, Drop.
 	StageAfterLogin Stage = "after_login"
+	// StageRemoval is the stream error of a connected device that Phone.Remove or a new
+	// installation has unlinked, 401 device_removed: StreamError (another one; WhatsApp Web
+	// also knows 516), Failure, Silence, Drop.
+	StageRemoval Stage = "removal"
 )
 
 // Action is what the server does at a Stage instead of the right thing. After, Times and
 // Always return changed copies.
 type Action struct {
-	kind     actionKind
-	code     int
-	attrs    waBinary.Attrs
-	conflict string
-	delay    time.Duration
-	times    int // 0 is once, negative is for ever
+	kind   actionKind
+	code   int
+	attrs  waBinary.Attrs
+	nodes  []waBinary.Node
+	said   Refusal
+	manual bool
+	delay  time.Duration
+	times  int // 0 is once, negative is for ever
 }
 
 type actionKind int
@@ -99,13 +106,15 @@ const (
 	actionPass actionKind = iota
 	actionRefuse
 	actionFailure
-	actionStreamError
+	actionSend
+	actionSay
 	actionSilence
 	actionDrop
 	actionBadHMAC
 	actionBadSignature
 	actionMalformed
 	actionRefreshQR
+	actionRefreshCode
 	actionExpired
 	actionTwice
 	actionOvertaken
@@ -138,11 +147,25 @@ func Failure(reason int, attrs ...string) Action {
 	return action
 }
 
+// Send sends nodes, and then does the right thing. If a stream:error, a failure or an
+// xmlstreamend is among them, it closes the connection instead. The server fills in from and
+// id if a node needs them and lacks them. It acts on some nodes:
+//
+//   - An iq with a pair-device that has no refs gets new refs, which take the place of the
+//     earlier ones.
+//   - After a notification companion_reg_refresh a phone that scans the old QR code is
+//     refused with ErrWithdrawnQR.
+//   - A stream:error with code 516, or with a conflict device_removed, unlinks the device.
+func Send(nodes ...waBinary.Node) Action { return Action{kind: actionSend, nodes: nodes} }
+
+// Say has the phone stop with a refusal; the companion hears nothing. Say is for what a
+// person sees on the phone alone: ErrSuspicious, ErrMakePasskey, ErrTryAgainAt. A person who
+// goes on after a while is Delay.
+func Say(refusal Refusal) Action { return Action{kind: actionSay, said: refusal} }
+
 // StreamError sends a stream error and closes the connection. The node has no code if code
-// is zero, and no conflict if conflict is empty.
-func StreamError(code int, conflict string) Action {
-	return Action{kind: actionStreamError, code: code, conflict: conflict}
-}
+// is zero, and no conflict if conflict is empty. It is Send with that node.
+func StreamError(code int, conflict string) Action { return Send(streamError(code, conflict)) }
 
 // Silence never answers; the connection stays open.
 func Silence() Action { return Action{kind: actionSilence} }
@@ -165,6 +188,12 @@ func Malformed() Action { return Action{kind: actionMalformed} }
 // companion_reg_refresh, which makes it replace its ADV secret, and the phone is refused
 // with ErrWithdrawnQR. Only StagePairSuccess takes RefreshQR.
 func RefreshQR() Action { return Action{kind: actionRefreshQR} }
+
+// RefreshCode spends the pairing code, and has the companion request another: it gets the
+// notification with stage="refresh_code", with manual only once the person asks for the
+// next code (force_manual_refresh="true"). The phone is refused with ErrWrongCode. Only
+// StageCompanionFinish takes RefreshCode.
+func RefreshCode(manual bool) Action { return Action{kind: actionRefreshCode, manual: manual} }
 
 // ExpiredCertificate sends a certificate that has expired. Only StageHandshake takes
 // ExpiredCertificate.

@@ -112,6 +112,10 @@ func TestTroubleWithTheCodeRequest(t *testing.T) {
 	}{
 		{"server error", walinktest.Refuse(503).After(time.Second), code(503)},
 		{"rate limit", walinktest.RateLimit(time.Hour), code(429)},
+		{"no codes for this number", walinktest.Refuse(452), func(err error) bool {
+			var iq *whatsmeow.IQError
+			return errors.As(err, &iq) && iq.Code == 452 && iq.Text == "feature-not-available"
+		}},
 		{"silence", walinktest.Silence(), func(err error) bool { return errors.Is(err, whatsmeow.ErrIQTimedOut) }},
 		{"no ref", walinktest.Malformed(), func(err error) bool {
 			var missing *whatsmeow.ElementMissingError

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 
 	"go.mau.fi/whatsmeow/store"
@@ -55,21 +54,33 @@ type Server struct {
 	requests map[string]int         // code requests by number
 	granted  map[string][]time.Time // when the server gave out codes, by number
 	limits   struct {
-		codes   int
-		per     time.Duration
-		devices int
+		codes     int
+		per       time.Duration
+		devices   int
+		failures  int
+		lockedFor time.Duration
 	}
 	required store.WAVersionContainer
 	revision uint32
 }
 
+// TB is the part of a testing.TB that NewServer needs, and helpers in which a phone
+// waits until the test ends. With testing.TB itself, programs that call Start would link
+// package testing.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Cleanup(f func())
+	Context() context.Context
+}
+
 // NewServer returns a server that is closed when the test ends. For a test in a
 // testing/synctest bubble, call NewServer in the bubble, with the bubble's T.
-func NewServer(tb testing.TB) *Server {
+func NewServer(tb TB) *Server {
 	tb.Helper()
 	srv, err := Start()
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("%v", err)
 	}
 	tb.Cleanup(srv.Close)
 	return srv
@@ -117,12 +128,16 @@ func (s *Server) HTTPClient() *http.Client {
 // Listen also serves on a TCP address, such as "127.0.0.1:0", and returns the
 // address with its port. The server speaks plain HTTP there, without TLS, with the
 // websocket on /ws/chat. A client has to trust RootKey. In Go RemoteClient does both.
-func (s *Server) Listen(address string) (string, error) {
+//
+// The server reads what a client sends there only after latency, as if there were a
+// network between them. Some clients do not bear an answer that comes before their own
+// call has returned.
+func (s *Server) Listen(address string, latency time.Duration) (string, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return "", redact.Errorf("walinktest: listen: %w", err)
 	}
-	if !s.serve(listener) {
+	if !s.serve(slowListener{listener, latency}) {
 		return "", fmt.Errorf("walinktest: listen: %w", net.ErrClosed)
 	}
 	return listener.Addr().String(), nil

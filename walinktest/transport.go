@@ -53,6 +53,32 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 	}
 }
 
+// slowListener is a net.Listener whose connections read what has arrived only after latency.
+type slowListener struct {
+	net.Listener
+	latency time.Duration
+}
+
+// Accept returns the next connection.
+func (l slowListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return slowConn{conn, l.latency}, err
+}
+
+type slowConn struct {
+	net.Conn
+	latency time.Duration
+}
+
+// Read reads from the connection, and waits.
+func (c slowConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 && c.latency > 0 {
+		<-time.NewTimer(c.latency).C
+	}
+	return n, err
+}
+
 type pipeAddr struct{}
 
 // Network returns "pipe".
@@ -136,9 +162,9 @@ func (s *Server) httpTrouble(w http.ResponseWriter, r *http.Request, action Acti
 		case <-r.Context().Done():
 		case <-s.pipe.closed:
 		}
-	case actionDrop, actionStreamError:
+	case actionDrop, actionSend:
 		panic(http.ErrAbortHandler) // net/http's way to drop a connection
-	case actionPass, actionBadHMAC, actionBadSignature, actionMalformed, actionRefreshQR, actionExpired, actionTwice, actionOvertaken:
+	default:
 		return false
 	}
 	return true

@@ -126,7 +126,7 @@ func strays() []fault {
 // the status of the websocket, and in a failure node.
 func refusals() []fault {
 	var refused, failures []fault
-	for _, code := range []int{400, 401, 402, 403, 405, 406, 409, 429, 500, 503} {
+	for _, code := range []int{400, 401, 402, 403, 405, 406, 409, 429, 452, 500, 503} {
 		refused = append(refused, fault{name: fmt.Sprint("refused ", code), action: walinktest.Refuse(code), within: 2 * time.Minute})
 		if code == 429 {
 			refused = append(refused, fault{name: "rate limit, one hour", action: walinktest.RateLimit(time.Hour)})

@@ -206,6 +206,7 @@ func remedies() []remedy {
 		{"replaced", "Stop the other program that is connected with this session."},
 		{"server", "Wait a few minutes and try again: WhatsApp has trouble at the moment."},
 		{"stalled", "Try again, with the phone unlocked, online and WhatsApp open."},
+		{"stalled [code]", "Enter the new code exactly as it is shown, with the phone unlocked and online."},
 		{"stalled [stored]", "Start again: the device is linked and stored, so no new code is needed."},
 		{"store", "Check that the database can be opened and written, and that its disk is not full."},
 		{"temporarily banned", "Wait so long until the ban has ended, then link again."},

@@ -106,7 +106,7 @@ func codeFlow() *flow {
 					"failed: code refused": {
 						"refused 400", "refused 402", "refused 405", "refused 406", "refused 409",
 					},
-					"failed: forbidden": {"refused 401", "refused 403"},
+					"failed: forbidden": {"refused 401", "refused 403", "refused 452"},
 					"failed: rate limited": {
 						"refused 429", "rate limit, one hour", "record the refusal: disk full",
 						"record the refusal: hangs",
@@ -137,7 +137,7 @@ func codeFlow() *flow {
 					"code withdrawn: code refused [phone], linked, 2 codes":                   {"90 s late"},
 					"code withdrawn: code refused [phone], linked, several codes, 2 attempts": {"code spent"},
 					"linked or pairing, linked, 2 codes":                                      {"twice"},
-					"stalled, linked, 2 codes":                                                {"malformed", "frame twice"},
+					"stalled [code], linked, 2 codes":                                         {"malformed", "frame twice"},
 					"server, linked, 2 codes": {
 						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
 						"stream error without a code",
@@ -166,7 +166,7 @@ func codeFlow() *flow {
 					"network, linked, 2 codes": {
 						"drop", "frame cut", "stream error 515", "slow reader, drop",
 					},
-					"stalled, linked, 2 codes": {
+					"stalled [code], linked, 2 codes": {
 						"silence", "90 s late", "rubbish before the frame", "frame twice", "wrong id",
 					},
 					"code withdrawn: code refused [phone], linked, 2 codes": {
@@ -184,7 +184,7 @@ func codeFlow() *flow {
 					},
 					"client outdated, linked, 2 codes":               {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
-					"stalled, failed: timeout":                       {"silence for ever"},
+					"stalled [code], failed: timeout":                {"silence for ever"},
 					"failed: temporarily banned":                     {"failure 402"},
 					"failed: banned":                                 {"failure 406"},
 					"failed: rate limited [connections]":             {"failure 429"},
@@ -206,7 +206,7 @@ func codeFlow() *flow {
 					"network, linked, 2 codes": {
 						"drop", "frame cut", "stream error 515", "slow reader, drop",
 					},
-					"stalled, linked, 2 codes": {
+					"stalled [code], linked, 2 codes": {
 						"silence", "90 s late", "withdrawn secret", "frame spoilt", "rubbish before the frame",
 					},
 					"pairing, linked, 2 codes": {"malformed", "bad HMAC", "bad signature"},
@@ -219,7 +219,7 @@ func codeFlow() *flow {
 					},
 					"client outdated, linked, 2 codes":               {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
-					"stalled, failed: timeout":                       {"silence for ever"},
+					"stalled [code], failed: timeout":                {"silence for ever"},
 					"failed: temporarily banned":                     {"failure 402"},
 					"failed: banned":                                 {"failure 406"},
 					"failed: rate limited [connections]":             {"failure 429"},

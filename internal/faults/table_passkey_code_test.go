@@ -18,9 +18,9 @@ func passkeyAfterCodeFlow() *flow {
 			{
 				name: "challenge", at: walinktest.StagePasskeyRequest, frame: frame{1, 6},
 				want: outcomes{
-					"linked":                   {"overtaken", "malformed"},
-					"network, linked, 2 codes": {"drop", "stream error 515"},
-					"stalled, linked, 2 codes": {"silence"},
+					"linked":                          {"overtaken", "malformed"},
+					"network, linked, 2 codes":        {"drop", "stream error 515"},
+					"stalled [code], linked, 2 codes": {"silence"},
 					"linked or passkey, linked, 2 codes, 2 challenges": {"twice"},
 					"forbidden, linked, 2 codes":                       {"failure 401"},
 					"failed: closed":                                   {"Close"},

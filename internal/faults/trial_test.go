@@ -266,7 +266,7 @@ var everyStage = []walinktest.Stage{
 	walinktest.StagePasskeyRequest, walinktest.StagePasskeyRef, walinktest.StagePasskeyPrologue,
 	walinktest.StagePasskeyContinuation, walinktest.StageCompanionNonce, walinktest.StagePairingRequest,
 	walinktest.StagePairSuccess, walinktest.StagePairDeviceSign, walinktest.StageLoginReconnect,
-	walinktest.StageLogin, walinktest.StageAfterLogin,
+	walinktest.StageLogin, walinktest.StageAfterLogin, walinktest.StageRemoval,
 }
 
 // inject has the latest client receive a node that its server did not send, in

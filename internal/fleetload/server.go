@@ -84,7 +84,7 @@ func Serve() error {
 	control.Config.SetKeepAlivesEnabled(false) // no goroutine is left at the other end
 	control.Start()
 	defer control.Close()
-	address, err := srv.Listen("127.0.0.1:0")
+	address, err := srv.Listen("127.0.0.1:0", 0)
 	if err != nil {
 		return err
 	}

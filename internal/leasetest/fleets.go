@@ -83,7 +83,7 @@ func RunFleets(t *testing.T, config Config) {
 	f := &fleets{run: run{
 		t: t, config: config, srv: walinktest.NewServer(t), holders: map[int]*child{}, changed: make(chan struct{}, 1),
 	}, missing: map[string]time.Time{}}
-	if f.address, err = f.srv.Listen("127.0.0.1:0"); err != nil {
+	if f.address, err = f.srv.Listen("127.0.0.1:0", 0); err != nil {
 		t.Fatal(err)
 	}
 	f.link()

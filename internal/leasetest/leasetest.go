@@ -61,7 +61,7 @@ func Run(t *testing.T, config Config) {
 		holders: map[int]*child{}, changed: make(chan struct{}, 1), slowest: map[string]time.Duration{},
 	}
 	var err error
-	if r.address, err = r.srv.Listen("127.0.0.1:0"); err != nil {
+	if r.address, err = r.srv.Listen("127.0.0.1:0", 0); err != nil {
 		t.Fatal(err)
 	}
 	r.link()

@@ -197,7 +197,9 @@ func (m *Machine) fallBack(now time.Time, why *Failure) {
 	}
 }
 
-// phoneAnswered takes the phone's primary_hello: pair-success is due.
+// phoneAnswered takes the phone's primary_hello: pair-success is due. After a wrong code
+// there is none, and the person may type again: the next primary_hello has the whole time,
+// too.
 func (m *Machine) phoneAnswered(now time.Time) {
 	if m.phase != phaseOffering || !m.code.shown {
 		return
@@ -207,9 +209,7 @@ func (m *Machine) phoneAnswered(now time.Time) {
 		m.phoneRefused(now, false)
 		return
 	}
-	if !m.code.awaited() {
-		m.code.answerBy = now.Add(answerLimit)
-	}
+	m.code.answerBy = now.Add(answerLimit)
 }
 
 // phoneRefused takes the server's refresh_code: the phone did not accept the
@@ -238,7 +238,7 @@ func (m *Machine) phoneRefused(now time.Time, manual bool) {
 func (m *Machine) codeDeadline(now time.Time) {
 	switch {
 	case m.code.awaited():
-		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: ReasonStalled, Op: "pair", Err: errPairStalled}})
+		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: ReasonStalled, Op: "enter code", Err: errPairStalled}})
 	case !m.code.qrAt.IsZero():
 		m.code.qrAt = time.Time{}
 		m.fallBack(now, &Failure{Reason: ReasonStalled, Op: "request code", Err: hint.ForPerson(

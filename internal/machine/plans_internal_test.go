@@ -188,3 +188,27 @@ func TestFourthAnswerWithdrawsTheCode(t *testing.T) {
 		t.Errorf("on the screen %t, requested %d", s.code, s.requested)
 	}
 }
+
+// After a wrong code the person types again.
+func TestEachAnswerHasAMinuteForPairSuccess(t *testing.T) {
+	t.Parallel()
+	s := newSchedule(t, 3)
+	for _, in := range []Input{
+		Start{},
+		DeviceLoaded{Epoch: 1},
+		Leased{1, nil},
+		Opened{1},
+		CodeAllowed{},
+		Refs{1, []string{"a,b,c,d,e"}},
+		CodeConfirmed{1, "ABCD-EFGH"},
+	} {
+		s.step(in)
+	}
+	for range maxAnswers {
+		s.step(PhoneAnswered{1})
+		if got := s.m.code.deadline().Sub(s.now); got != answerLimit {
+			t.Errorf("pair-success may take %v, want %v", got, answerLimit)
+		}
+		s.now = s.now.Add(answerLimit - time.Second)
+	}
+}

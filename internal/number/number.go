@@ -92,7 +92,7 @@ func Redacted(digits string) string {
 	if digits == "" {
 		return ""
 	}
-	code := countryCode(digits)
+	code := CountryCode(digits)
 	return "+" + code + redact.Digits(digits[len(code):])
 }
 
@@ -184,9 +184,9 @@ func grouped(digits string) string {
 	return "+" + digits
 }
 
-// countryCode is the country code that the digits begin with, or "". Country
+// CountryCode returns the country code that the digits begin with, or "". Country
 // codes have one to three digits, and no code begins another.
-func countryCode(digits string) string {
+func CountryCode(digits string) string {
 	code := 0
 	for i := 0; i < len(digits) && i < 3; i++ {
 		code = code*10 + int(digits[i]-'0')

@@ -85,7 +85,7 @@ func scan(s string) (digits string, plus bool, fault *Fault) {
 
 // diagnose says why the digits cannot be an account's number.
 func diagnose(digits string, plus bool) *Fault {
-	code := countryCode(digits)
+	code := CountryCode(digits)
 	switch {
 	case plus && strings.HasPrefix(digits, "00"):
 		return newFault("Remove the 00 after the +.", "the number has both a + and 00 in front of its country code")

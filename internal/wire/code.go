@@ -13,6 +13,10 @@ import (
 // refusalWait is how long to wait after a first 400.
 const refusalWait = time.Minute
 
+// codesNotAvailable is WhatsApp's feature-not-available: the account cannot be linked by
+// pairing code, and WhatsApp Web offers the QR code (WASmaxInMdIqMixinErrors).
+const codesNotAvailable = 452
+
 // RequestCode asks the server for a pairing code for the number, and blocks until the
 // answer. It returns neither a code nor a failure if the connection was lost meanwhile:
 // the Conn posts that loss itself.
@@ -48,7 +52,7 @@ func codeRefused(err error) *machine.Failure {
 	}
 	refusal := refused(op, machine.ReasonCodeRefused, iq)
 	switch iq.Code {
-	case http.StatusUnauthorized, http.StatusForbidden:
+	case http.StatusUnauthorized, http.StatusForbidden, codesNotAvailable:
 		refusal.Reason = machine.ReasonForbidden
 	case http.StatusBadRequest:
 		// The display name cannot be at fault, so either the number is, or this is a

@@ -152,15 +152,15 @@ func (c *control) newPhone(_ *http.Request, body []byte) (any, error) {
 	if err := decode(body, &wanted); err != nil {
 		return nil, err
 	}
-	if wanted.Hosted {
-		return nil, problem{http.StatusNotImplemented, "hosted_unsupported", "walinktest has no hosted accounts", ""}
-	}
 	options := []walinktest.PhoneOption{walinktest.WithBusinessName(wanted.Business)}
 	if wanted.Passkey {
 		options = append(options, walinktest.WithPasskey())
 	}
 	if wanted.CodeCheck {
 		options = append(options, walinktest.WithCodeCheck())
+	}
+	if wanted.Hosted {
+		options = append(options, walinktest.WithHosted(false))
 	}
 	phone, err := c.phone(wanted.Number, options...)
 	if err != nil {

@@ -3,8 +3,9 @@
 //
 //	go run github.com/walink/walink/walinktest/fakewa -addr 127.0.0.1:7801 -control 127.0.0.1:7802
 //
-// These addresses are the defaults. With port 0 the system chooses a port. When fakewa serves on both addresses, it
-// prints the word ready, and on the next line:
+// These addresses are the defaults. With port 0 the system chooses a port. With -latency 20ms the server answers as late
+// as over a network, which some clients need. When fakewa serves on both addresses, it prints the word ready, and on the
+// next line:
 //
 //	{"address":"127.0.0.1:7801","rootKey":"5af3…","control":"http://127.0.0.1:7802"}
 //
@@ -20,7 +21,8 @@
 //
 // POST /phones makes a phone and its account, and answers 201. The number has its country code. business is the name of
 // a business account. With passkey, companions have to prove a passkey; with codeCheck the phone always asks whether the
-// codes are the same. hosted gets 501. A second phone for a number is a new installation, which removes the linked
+// codes are the same. With hosted, the account is [walinktest.WithHosted]. A second phone for a number is a new
+// installation, which removes the linked
 // devices. The other routes make the phone if there is none.
 //
 //	curl -d '{"number":"+55 11 98765-4321","business":"Corner shop"}' http://127.0.0.1:7802/phones
@@ -48,12 +50,14 @@
 //
 // POST /script queues an action for a stage: see [walinktest.Server.Script]. [walinktest.Stage] lists the stages and the
 // actions that each takes. An action is named after its function, such as rate_limit for [walinktest.RateLimit]. Its
-// arguments are code (three digits), backoff, conflict and attrs (an object of strings). times is how many occurrences
-// of the stage get the action: 1 is the default, -1 is for ever. after delays the action. Durations are strings such as
-// "1.5s". Without an action, the queue of the stage becomes empty.
+// arguments are code (three digits), backoff, conflict, manual, said, attrs (an object of strings) and nodes. A node is
+// an object with a tag, attrs and content: nodes, or bytes in base64. times is how many occurrences of the stage get the
+// action: 1 is the default, -1 is for ever. after delays the action. Durations are strings such as "1.5s". Without an
+// action, the queue of the stage becomes empty.
 //
 //	curl -d '{"stage":"companion_hello","action":"rate_limit","backoff":"1h","times":2}' http://127.0.0.1:7802/script
 //	curl -d '{"stage":"login","action":"failure","code":402,"attrs":{"expire":"60"},"after":"2s"}' http://127.0.0.1:7802/script
+//	curl -d '{"stage":"after_login","action":"send","nodes":[{"tag":"stream:error","attrs":{"code":"516"}}]}' http://127.0.0.1:7802/script
 //	curl -d '{"stage":"login"}' http://127.0.0.1:7802/script
 //
 // A restart drops every connection, and forgets QR codes and pairing codes. The counts are those of [walinktest.Stats].
@@ -62,7 +66,7 @@
 //	curl http://127.0.0.1:7802/stats
 //
 // Other answers have a reason for programs and an error for people: 400 bad_request (unknown fields too), 404 not_found,
-// unknown_device and nothing_to_compare, 405 method_not_allowed, 409 refused, 413 too_large (64 KiB), 501 hosted_unsupported, 503 stopped.
+// unknown_device and nothing_to_compare, 405 method_not_allowed, 409 refused, 413 too_large (64 KiB), 503 stopped.
 package main
 
 import (
@@ -96,6 +100,7 @@ type line struct {
 func main() {
 	address := flag.String("addr", "127.0.0.1:7801", "the `address` for clients of WhatsApp")
 	control := flag.String("control", "127.0.0.1:7802", "the `address` of the control interface")
+	latency := flag.Duration("latency", 0, "how long the server waits before it reads what a client has sent")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		flag.Usage()
@@ -103,7 +108,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	err := run(ctx, *address, *control, os.Stdout)
+	err := run(ctx, *address, *control, *latency, os.Stdout)
 	if stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "fakewa:", err)
 		os.Exit(1)
@@ -111,13 +116,13 @@ func main() {
 }
 
 // run serves until ctx ends, which is no error.
-func run(ctx context.Context, address, controlAddress string, stdout io.Writer) error {
+func run(ctx context.Context, address, controlAddress string, latency time.Duration, stdout io.Writer) error {
 	srv, err := walinktest.Start()
 	if err != nil {
 		return err
 	}
 	defer srv.Close()
-	whatsapp, err := srv.Listen(address)
+	whatsapp, err := srv.Listen(address, latency)
 	if err != nil {
 		return err
 	}

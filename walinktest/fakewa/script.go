@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	waBinary "go.mau.fi/whatsmeow/binary"
+
 	"github.com/walink/walink/walinktest"
 )
 
@@ -14,7 +16,10 @@ import (
 type order struct {
 	Stage            walinktest.Stage
 	Action, Conflict string
+	Said             walinktest.Refusal
+	Nodes            []waBinary.Node
 	Code, Times      int
+	Manual           bool
 	Backoff, After   duration
 	Attrs            map[string]string
 }
@@ -36,7 +41,7 @@ func stages() []walinktest.Stage {
 		walinktest.StagePasskeyRequest, walinktest.StagePasskeyRef, walinktest.StagePasskeyPrologue,
 		walinktest.StagePasskeyContinuation, walinktest.StageCompanionNonce, walinktest.StagePairingRequest,
 		walinktest.StagePairSuccess, walinktest.StagePairDeviceSign, walinktest.StageLoginReconnect,
-		walinktest.StageLogin, walinktest.StageAfterLogin,
+		walinktest.StageLogin, walinktest.StageAfterLogin, walinktest.StageRemoval,
 	}
 }
 
@@ -50,10 +55,12 @@ func (o order) actions() map[string]walinktest.Action {
 		"pass": walinktest.Pass(), "delay": walinktest.Delay(o.After.Duration),
 		"refuse": walinktest.Refuse(o.Code), "rate_limit": walinktest.RateLimit(o.Backoff.Duration),
 		"failure": walinktest.Failure(o.Code, attrs...), "stream_error": walinktest.StreamError(o.Code, o.Conflict),
+		"send": walinktest.Send(o.Nodes...), "say": walinktest.Say(o.Said),
 		"silence": walinktest.Silence(), "drop": walinktest.Drop(), "malformed": walinktest.Malformed(),
 		"bad_hmac": walinktest.BadHMAC(), "bad_signature": walinktest.BadSignature(),
-		"refresh_qr": walinktest.RefreshQR(), "expired_certificate": walinktest.ExpiredCertificate(),
-		"twice": walinktest.Twice(), "overtaken": walinktest.Overtaken(),
+		"refresh_qr": walinktest.RefreshQR(), "refresh_code": walinktest.RefreshCode(o.Manual),
+		"expired_certificate": walinktest.ExpiredCertificate(),
+		"twice":               walinktest.Twice(), "overtaken": walinktest.Overtaken(),
 	}
 }
 
@@ -82,7 +89,10 @@ func (c *control) script(_ *http.Request, body []byte) (any, error) {
 		{"code", o.Code != 0, "refuse failure", "stream_error"},
 		{"backoff", o.Backoff.Duration != 0, "rate_limit", ""},
 		{"attrs", o.Attrs != nil, "", "failure"},
+		{"nodes", o.Nodes != nil, "send", ""},
+		{"said", o.Said != "", "say", ""},
 		{"conflict", o.Conflict != "", "", "stream_error"},
+		{"manual", o.Manual, "", "refresh_code"},
 		{"times", o.Times != 0, "", o.Action},
 		{"after", o.After.Duration != 0, "delay", o.Action},
 	} {

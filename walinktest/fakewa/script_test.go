@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/types"
+
 	"github.com/walink/walink/walinktest"
 )
 
@@ -62,12 +65,19 @@ func TestEveryStageAndEveryActionHasItsName(t *testing.T) {
 func TestOrdersBecomeActions(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]walinktest.Action{
-		`"delay", "after": "2s"`:                       walinktest.Delay(2 * time.Second),
-		`"refuse", "code": 403`:                        walinktest.Refuse(403),
-		`"rate_limit", "backoff": "1h"`:                walinktest.RateLimit(time.Hour),
-		`"failure", "code": 503`:                       walinktest.Failure(503),
-		`"failure", "code": 402, "attrs": {"a": "b"}`:  walinktest.Failure(402, "a", "b"),
-		`"stream_error"`:                               walinktest.StreamError(0, ""),
+		`"delay", "after": "2s"`:                      walinktest.Delay(2 * time.Second),
+		`"refuse", "code": 403`:                       walinktest.Refuse(403),
+		`"rate_limit", "backoff": "1h"`:               walinktest.RateLimit(time.Hour),
+		`"failure", "code": 503`:                      walinktest.Failure(503),
+		`"failure", "code": 402, "attrs": {"a": "b"}`: walinktest.Failure(402, "a", "b"),
+		`"refresh_code", "manual": true`:              walinktest.RefreshCode(true),
+		`"stream_error"`:                              walinktest.StreamError(0, ""),
+		`"say", "said": "No."`:                        walinktest.Say("No."),
+		`"send", "nodes": [{"tag": "ib", "attrs": {"from": "s.whatsapp.net"}, "content": [{"tag": "info", "content": "AQI="}]}]`: walinktest.Send(
+			waBinary.Node{
+				Tag: "ib", Attrs: waBinary.Attrs{"from": types.ServerJID},
+				Content: []waBinary.Node{{Tag: "info", Content: []byte{1, 2}}},
+			}),
 		`"stream_error", "code": 503, "conflict": "x"`: walinktest.StreamError(503, "x"),
 	} {
 		var o order
@@ -85,6 +95,7 @@ func TestOrdersBecomeActions(t *testing.T) {
 		"bad_hmac":            walinktest.BadHMAC(),
 		"bad_signature":       walinktest.BadSignature(),
 		"refresh_qr":          walinktest.RefreshQR(),
+		"refresh_code":        walinktest.RefreshCode(false),
 		"expired_certificate": walinktest.ExpiredCertificate(),
 		"twice":               walinktest.Twice(),
 		"overtaken":           walinktest.Overtaken(),

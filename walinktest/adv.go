@@ -1,0 +1,103 @@
+package walinktest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"slices"
+	"time"
+
+	"go.mau.fi/libsignal/ecc"
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/proto/waAdv"
+	"google.golang.org/protobuf/proto"
+)
+
+// WithHosted makes the account HOSTED: a business's provider has access to its messages. The
+// HMAC in pair-success then covers a prefix. With devices the phone calls its companions
+// HOSTED as well, and signs their identities with another prefix (handlePair of whatsmeow
+// reads both types).
+func WithHosted(devices bool) PhoneOption {
+	return func(p *Phone) {
+		p.accountType = waAdv.ADVEncryptionType_HOSTED
+		if devices {
+			p.deviceType = waAdv.ADVEncryptionType_HOSTED
+		}
+	}
+}
+
+// sign signs a message with the account's identity key.
+func (p *Phone) sign(message ...[]byte) []byte {
+	signature := ecc.CalculateSignature(ecc.NewDjbECPrivateKey(*p.identity.Priv), slices.Concat(message...))
+	return signature[:]
+}
+
+// identityOf returns the identity that the phone has signed for a companion (handlePair of
+// whatsmeow reads it), and the part of it that the companion signs in turn.
+func (p *Phone) identityOf(d *device, secret [32]byte, action Action) (identity, details []byte, err error) {
+	details, err = proto.Marshal(&waAdv.ADVDeviceIdentity{
+		RawID:       &p.rawID,
+		Timestamp:   new(uint64(time.Now().Unix())),
+		KeyIndex:    &d.keyIndex,
+		AccountType: &p.accountType,
+		DeviceType:  &p.deviceType,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	prefix := whatsmeow.AdvAccountSignaturePrefix
+	if p.deviceType == waAdv.ADVEncryptionType_HOSTED {
+		prefix = whatsmeow.AdvHostedAccountSignaturePrefix
+	}
+	signature := p.sign(prefix, details, d.identity[:])
+	if action.kind == actionBadSignature {
+		signature[7] ^= 1
+	}
+	signed, err := proto.Marshal(&waAdv.ADVSignedDeviceIdentity{
+		Details:             details,
+		AccountSignatureKey: p.identity.Pub[:],
+		AccountSignature:    signature,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	mac := hmac.New(sha256.New, secret[:])
+	if p.accountType == waAdv.ADVEncryptionType_HOSTED {
+		mac.Write(whatsmeow.AdvHostedAccountSignaturePrefix)
+	}
+	mac.Write(signed)
+	sum := mac.Sum(nil)
+	if action.kind == actionBadHMAC {
+		sum[7] ^= 1
+	}
+	identity, err = proto.Marshal(&waAdv.ADVSignedDeviceIdentityHMAC{Details: signed, HMAC: sum, AccountType: &p.accountType})
+	return identity, details, err
+}
+
+// keyIndexList returns the key-index-list of the account as the phone signs it: the key
+// indexes of the linked devices, and the latest that the phone has given out. Others keep a
+// device only if its index is in the list, or newer (AdvDeviceNotificationApi of WhatsApp
+// Web). The caller holds the server's mu.
+func (p *Phone) keyIndexList() ([]byte, error) {
+	var valid []uint32
+	for id, device := range p.srv.devices {
+		if id.number == p.number {
+			valid = append(valid, device.keyIndex)
+		}
+	}
+	slices.Sort(valid)
+	details, err := proto.Marshal(&waAdv.ADVKeyIndexList{
+		RawID:        &p.rawID,
+		Timestamp:    new(uint64(time.Now().Unix())),
+		CurrentIndex: &p.lastKeyIndex,
+		ValidIndexes: valid,
+		AccountType:  &p.accountType,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return proto.Marshal(&waAdv.ADVSignedKeyIndexList{
+		Details:             details,
+		AccountSignature:    p.sign([]byte{6, 2}, details), // WAWebAdvSignatureConstants of WhatsApp Web
+		AccountSignatureKey: p.identity.Pub[:],
+	})
+}
