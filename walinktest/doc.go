@@ -96,6 +96,24 @@
 // encrypted keys, which only the phone can check at WhatsApp. WhatsApp's error codes
 // for refusals are not known; those here are this package's own.
 //
+// # Chats
+//
+// Each phone writes to any account of the server and reads what comes, with Signal
+// encryption from device to device. The address may be the one with the phone number or the
+// hidden one:
+//
+//	contact := srv.NewPhone("+5521912345678")
+//	id, err := contact.SendText(ctx, phone.JID(), "hello") // the linked device gets it
+//	message, err := contact.Receive(ctx)                   // its answer
+//
+// Linked devices are told which devices an account has, get their keys, and send and receive
+// messages, delivery and read receipts. A device that cannot decrypt a message asks its sender
+// for it again. What a device has not acknowledged waits for its next login, where the server
+// announces the backlog first. When fewer than five one-time keys of a device are left, the
+// server asks the device for more. Messages of an account's phone go to all its linked devices,
+// and messages of a linked device to the phone and the other linked devices. Refusals such as
+// [ErrNoAccount] say what a companion gets instead.
+//
 // # Trouble
 //
 // [Server.Script] queues an [Action] for a [Stage]: refuse, delay, never answer,
@@ -114,6 +132,10 @@
 //
 // # Limits
 //
-// There are no chats, groups, media, app state or history. The server answers IQs
-// about them with error 501.
+// There are no groups, media, app state or history. The server answers IQs about them
+// with error 501. It keeps no presence, and sends no typing notices. A phone sends no
+// message but those of Send, and answers no request of its companions for app state or
+// history. Phones do not check the device-identity in a companion's messages. An account
+// hears of another account's new device by the hash in the answer to its next message, and
+// not by a notification.
 package walinktest

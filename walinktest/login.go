@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"time"
 
-	"go.mau.fi/libsignal/ecc"
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waWa6"
 	"go.mau.fi/whatsmeow/types"
@@ -16,7 +15,7 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 	s := c.srv
 	id := deviceID{strconv.FormatUint(payload.GetUsername(), 10), uint16(payload.GetDevice())}
 	s.mu.Lock()
-	device := s.devices[id]
+	c.device = s.devices[id]
 	s.mu.Unlock()
 	c.perform(StageLogin, c.fail, func(Action) {
 		s.mu.Lock()
@@ -31,7 +30,7 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 			return
 		}
 		older := device.conn
-		device.conn = c
+		device.conn, device.active = c, false
 		device.logins++
 		s.stats.Logins++
 		if older != nil {
@@ -43,24 +42,47 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 			"creation": device.linkedAt.Unix(),
 			"location": "lla",
 		}}
+		preview, waiting := device.backlog()
 		s.mu.Unlock()
 		if older != nil {
 			older.streamError(0, "replaced") // handleStreamError of whatsmeow
 			older.after(closeDelay, older.close)
 		}
 		c.send(success)
+		if waiting {
+			c.send(preview)
+		}
+		if !payload.GetPassive() {
+			c.activate(true)
+		}
 	})
-	if device == nil {
+	if c.device == nil || c.device.noise != static {
 		return func(*waBinary.Node) {}
 	}
-	c.device = device
 	return c.handleLinked
 }
 
 // handleLinked answers a node of a logged-in device.
 func (c *conn) handleLinked(node *waBinary.Node) {
-	if node.Tag != "iq" {
-		return // acks, receipts, presence, telemetry
+	switch node.Tag {
+	case "message":
+		c.send(c.srv.message(c.device.endpoint(), node))
+		return
+	case "receipt":
+		c.srv.acknowledge(c.device, node)
+		c.srv.receipt(c.device.endpoint(), node)
+		attrs := waBinary.Attrs{"class": "receipt", "id": text(node.Attrs["id"]), "from": node.Attrs["to"]}
+		for _, name := range []string{"type", "participant"} {
+			attrs[name] = node.Attrs[name]
+		}
+		c.send(waBinary.Node{Tag: "ack", Attrs: attrs})
+		return
+	case "ack":
+		c.srv.acknowledge(c.device, node)
+		return
+	case "iq":
+	default:
+		return // presence, telemetry
 	}
 	namespace := text(node.Attrs["xmlns"])
 	switch text(node.Attrs["type"]) {
@@ -80,19 +102,20 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 		}
 		switch namespace + " " + text(node.Attrs["type"]) {
 		case "encrypt get":
-			c.countPreKeys(node)
+			if _, ok := node.GetOptionalChildByTag("count"); ok {
+				c.countPreKeys(node)
+			} else {
+				c.handOutKeys(node)
+			}
+		case "usync get":
+			c.usync(node)
 		case "encrypt set":
 			c.storePreKeys(node)
 		case "passive set":
-			// The end of the backlog goes out before the answer, so that the server
-			// sends nothing unasked to a client that may be disconnecting: see linger.
-			if _, active := node.GetOptionalChildByTag("active"); active {
-				c.send(waBinary.Node{
-					Tag:     "ib",
-					Attrs:   waBinary.Attrs{"from": types.ServerJID},
-					Content: []waBinary.Node{{Tag: "offline", Attrs: waBinary.Attrs{"count": "0"}}},
-				})
-			}
+			// The backlog goes out before the answer, so that the server sends nothing
+			// unasked to a client that may be disconnecting: see linger.
+			_, active := node.GetOptionalChildByTag("active")
+			c.activate(active)
 			c.result(node)
 		case "md set":
 			c.logout(node)
@@ -100,48 +123,6 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 			refuse(Refuse(501))
 		}
 	})
-}
-
-// countPreKeys answers the question how many one-time keys of the device the server
-// has (getServerPreKeyCount of whatsmeow).
-func (c *conn) countPreKeys(request *waBinary.Node) {
-	if _, ok := request.GetOptionalChildByTag("count"); !ok {
-		c.refuse(request, Refuse(501))
-		return
-	}
-	c.srv.mu.Lock()
-	count := c.device.preKeys
-	c.srv.mu.Unlock()
-	c.result(request, waBinary.Node{Tag: "count", Attrs: waBinary.Attrs{"value": strconv.Itoa(count)}})
-}
-
-// storePreKeys checks an upload of keys, and counts the keys (uploadPreKeys of whatsmeow).
-func (c *conn) storePreKeys(request *waBinary.Node) {
-	identity := c.device.identity
-	list := request.GetChildByTag("list")
-	uploaded := list.GetChildrenByTag("key")
-	signed := request.GetChildByTag("skey")
-	signature := content(&signed, "signature")
-	ok := len(content(request, "registration")) == 4 &&
-		string(content(request, "type")) == string([]byte{ecc.DjbType}) &&
-		string(content(request, "identity")) == string(identity[:]) &&
-		len(uploaded) > 0 && validKey(&signed) && len(signature) == 64 &&
-		ecc.VerifySignature(ecc.NewDjbECPublicKey(identity), append([]byte{ecc.DjbType}, content(&signed, "value")...), [64]byte(signature))
-	for i := range uploaded {
-		ok = ok && validKey(&uploaded[i])
-	}
-	if !ok {
-		c.refuse(request, Refuse(406))
-		return
-	}
-	c.srv.mu.Lock()
-	c.device.preKeys += len(uploaded)
-	c.srv.mu.Unlock()
-	c.result(request)
-}
-
-func validKey(node *waBinary.Node) bool {
-	return len(content(node, "id")) == 3 && len(content(node, "value")) == 32
 }
 
 // logout unlinks the device at its own request (Client.Logout of whatsmeow).
@@ -157,6 +138,7 @@ func (c *conn) logout(request *waBinary.Node) {
 	}
 	c.srv.mu.Lock()
 	delete(c.srv.devices, c.device.id())
+	c.srv.tellDevices(c.device.endpoint())
 	c.srv.mu.Unlock()
 	c.result(request)
 	c.after(closeDelay, c.close)

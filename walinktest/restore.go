@@ -26,7 +26,7 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 	case stored.LID.User != p.lid.User: // NewPhone derives the LID from the number, and WhatsApp does not
 		return errors.New("walinktest: restore: the device was not linked to a server of this package")
 	}
-	preKeys, err := stored.PreKeys.UploadedPreKeyCount(ctx)
+	uploaded, err := stored.PreKeys.UploadedPreKeyCount(ctx)
 	if err != nil {
 		return redact.Errorf("walinktest: restore: %w", err)
 	}
@@ -34,12 +34,17 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	restored := &device{
+		phone:    p,
 		jid:      *stored.ID,
 		lid:      stored.LID,
 		noise:    *stored.NoiseKey.Pub,
 		identity: *stored.IdentityKey.Pub,
 		linkedAt: time.Now(),
-		preKeys:  preKeys,
+		keys: preKeys{
+			registration: registration(stored.RegistrationID),
+			signed:       keyNode(stored.SignedPreKey),
+			elsewhere:    uploaded,
+		},
 	}
 	if s.devices[restored.id()] != nil {
 		return errors.New("walinktest: restore: a device with this device number is linked already")

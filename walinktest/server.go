@@ -49,6 +49,7 @@ type Server struct {
 	refs     map[string]*companion
 	codes    map[string]*linkCode // the newest code of each number
 	phones   map[string]*Phone
+	lids     map[string]*Phone // by hidden address
 	devices  map[deviceID]*device
 	script   map[Stage][]Action
 	stats    Stats
@@ -90,6 +91,7 @@ func Start() (*Server, error) {
 		refs:        make(map[string]*companion),
 		codes:       make(map[string]*linkCode),
 		phones:      make(map[string]*Phone),
+		lids:        make(map[string]*Phone),
 		devices:     make(map[deviceID]*device),
 		script:      make(map[Stage][]Action),
 		requests:    make(map[string]int),
