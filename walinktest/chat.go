@@ -25,8 +25,8 @@ type Message struct {
 	ID string
 	// From is the device that sent the message. Its device number is 0 for a phone.
 	From types.JID
-	// Chat is the address to which an answer goes: the sender, or the other side if From is a
-	// device of the phone's own account.
+	// Chat is the address to which an answer goes: the group, the sender, or the other side if
+	// From is a device of the phone's own account.
 	Chat types.JID
 	// Text is the text, or the caption of a picture, a video or a document.
 	Text string
@@ -47,10 +47,10 @@ func (p *Phone) SendText(ctx context.Context, to types.JID, text string) (id str
 }
 
 // Send sends a message to an account and to the devices linked to it, by the address with the
-// phone number or by the hidden address, and to the devices linked to the phone's own account.
-// It returns once the server has the message. Devices that are not connected get the message
-// when they log in. Send does not wait. It returns ErrNoAccount or ErrNoDevice if the address
-// names none, and ErrServerUnreachable after Close.
+// phone number or by the hidden address, or to a group, and to the devices linked to the phone's
+// own account. It returns once the server has the message. Devices that are not connected get
+// the message when they log in. Send does not wait. It returns ErrNoAccount, ErrNoDevice or
+// ErrNoGroup if the address names none, ErrNotMember, and ErrServerUnreachable after Close.
 func (p *Phone) Send(ctx context.Context, to types.JID, content *waE2E.Message) (id string, err error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
@@ -112,13 +112,31 @@ func (p *Phone) compose(ctx context.Context, message sentMessage) (*waBinary.Nod
 	if reason != "" {
 		return nil, reason
 	}
-	to := message.to.ToNonAD()
+	to, each := message.to.ToNonAD(), message
+	var direct []waBinary.Node
+	group := to.Server == types.GroupServer
+	if group { // all get the message, and each gets the key before its first one
+		distribution, err := p.signal().distribution(ctx, to, p.lid)
+		if err != nil {
+			return nil, err
+		}
+		each.content = &waE2E.Message{SenderKeyDistributionMessage: distribution}
+		plaintext, err := proto.Marshal(message.content)
+		if err != nil {
+			return nil, redact.Errorf("walinktest: encrypt: %w", err)
+		}
+		enc, err := p.signal().encryptGroup(ctx, to, p.lid, plaintext)
+		if err != nil {
+			return nil, err
+		}
+		direct = []waBinary.Node{withMedia(enc, message.content)}
+	}
 	var participants []waBinary.Node
 	for _, target := range audience {
-		if target == self {
+		if target == self || group && p.signal().shared[sharedKey{to, target}] {
 			continue
 		}
-		enc, err := p.seal(ctx, target, message, nil)
+		enc, err := p.seal(ctx, target, each, nil)
 		if errors.Is(err, errNoKeys) {
 			continue // the account has removed the device meanwhile
 		} else if err != nil {
@@ -126,14 +144,17 @@ func (p *Phone) compose(ctx context.Context, message sentMessage) (*waBinary.Nod
 		}
 		participants = append(participants, waBinary.Node{
 			Tag:     "to",
-			Attrs:   waBinary.Attrs{"jid": target.at(to.Server)},
+			Attrs:   waBinary.Attrs{"jid": target.at(addressed(to))},
 			Content: []waBinary.Node{enc},
 		})
+		if group {
+			p.signal().shared[sharedKey{to, target}] = true
+		}
 	}
 	return &waBinary.Node{
 		Tag:     "message",
 		Attrs:   waBinary.Attrs{"id": message.id, "type": messageType(message.content), "to": to},
-		Content: []waBinary.Node{{Tag: "participants", Content: participants}},
+		Content: append(direct, waBinary.Node{Tag: "participants", Content: participants}),
 	}, nil
 }
 
@@ -144,7 +165,7 @@ func (p *Phone) seal(
 	ctx context.Context, target endpoint, message sentMessage, keys *prekey.Bundle,
 ) (waBinary.Node, error) {
 	content := message.content
-	if target.phone == p {
+	if target.phone == p && message.to.Server != types.GroupServer {
 		to := message.to.ToNonAD().String()
 		content = &waE2E.Message{
 			DeviceSentMessage:  &waE2E.DeviceSentMessage{DestinationJID: &to, Message: content},
@@ -166,10 +187,15 @@ func (p *Phone) seal(
 	if err != nil {
 		return waBinary.Node{}, err
 	}
-	if media := mediaType(message.content); media != "" {
+	return withMedia(enc, message.content), nil
+}
+
+// withMedia adds the kind of a message's attachment to its enc node.
+func withMedia(enc waBinary.Node, content *waE2E.Message) waBinary.Node {
+	if media := mediaType(content); media != "" {
 		enc.Attrs["mediatype"] = media
 	}
-	return enc, nil
+	return enc
 }
 
 // messageType returns a message's type (getTypeFromMessage of whatsmeow).

@@ -114,6 +114,8 @@
 // and messages of a linked device to the phone and the other linked devices. Refusals such as
 // [ErrNoAccount] say what a companion gets instead.
 //
+// [Server.NewGroup] makes a group of phones. Its messages are encrypted with sender keys.
+//
 // # Trouble
 //
 // [Server.Script] queues an [Action] for a [Stage]: refuse, delay, never answer,
@@ -132,8 +134,8 @@
 //
 // # Limits
 //
-// There are no groups, media, app state or history. The server answers IQs about them
-// with error 501. It keeps no presence, and sends no typing notices. A phone sends no
+// There are no media, app state or history. The server answers IQs about them
+// with error 501. Groups do not change, and only NewGroup makes them. The server keeps no presence, and sends no typing notices. A phone sends no
 // message but those of Send, and answers no request of its companions for app state or
 // history. Phones do not check the device-identity in a companion's messages. An account
 // hears of another account's new device by the hash in the answer to its next message, and

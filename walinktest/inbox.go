@@ -59,7 +59,7 @@ func (p *Phone) read() {
 
 // take decrypts a message. If that fails, the phone asks the sender for the message again.
 func (p *Phone) take(node *waBinary.Node) {
-	from, _ := node.Attrs["from"].(types.JID)
+	from := author(node)
 	p.srv.mu.Lock()
 	sender := endpoint{p.srv.account(from), from.Device}
 	p.srv.mu.Unlock()
@@ -77,7 +77,9 @@ func (p *Phone) take(node *waBinary.Node) {
 		return
 	}
 	chat := sender.phone.jid
-	if recipient, ok := node.Attrs["recipient"].(types.JID); ok {
+	if group, _ := node.Attrs["from"].(types.JID); group.Server == types.GroupServer {
+		chat = group
+	} else if recipient, ok := node.Attrs["recipient"].(types.JID); ok {
 		chat = recipient
 		p.srv.mu.Lock()
 		if phone := p.srv.account(recipient); phone != nil {
@@ -108,18 +110,34 @@ func (p *Phone) take(node *waBinary.Node) {
 func (p *Phone) open(sender endpoint, node *waBinary.Node) (*waE2E.Message, error) {
 	p.sending.Lock()
 	defer p.sending.Unlock()
-	ctx := context.Background()
+	ctx, address := context.Background(), sender.at(types.HiddenUserServer)
+	chat, _ := node.Attrs["from"].(types.JID)
 	content := new(waE2E.Message)
 	for _, enc := range node.GetChildrenByTag("enc") {
-		plaintext, err := p.signal().decrypt(ctx, sender.at(types.HiddenUserServer), &enc)
+		plaintext, err := p.signal().decrypt(ctx, chat, address, &enc)
 		if err != nil {
 			return nil, err
 		}
 		if err := proto.Unmarshal(plaintext, content); err != nil {
 			return nil, redact.Errorf("walinktest: decrypt: %w", err)
 		}
+		if distribution := content.GetSenderKeyDistributionMessage(); distribution != nil {
+			if err := p.signal().distributed(ctx, address, distribution); err != nil {
+				return nil, err
+			}
+			content.SenderKeyDistributionMessage = nil
+		}
 	}
 	return (&events.Message{RawMessage: content}).UnwrapRaw().Message, nil
+}
+
+// author returns the address of the device that has sent a node.
+func author(node *waBinary.Node) types.JID {
+	jid, group := node.Attrs["participant"].(types.JID)
+	if !group {
+		jid, _ = node.Attrs["from"].(types.JID)
+	}
+	return jid
 }
 
 // acknowledge sends the receipt for a message that has come (sendMessageReceipt of whatsmeow).
@@ -168,7 +186,7 @@ func (p *Phone) askAgain(node *waBinary.Node) {
 // (handleRetryReceipt of whatsmeow).
 func (p *Phone) sendAgain(receipt *waBinary.Node) {
 	retry := receipt.GetChildByTag("retry")
-	from, _ := receipt.Attrs["from"].(types.JID)
+	from := author(receipt)
 	p.sending.Lock()
 	defer p.sending.Unlock()
 	i := slices.IndexFunc(p.sent, func(m sentMessage) bool { return m.id == text(retry.Attrs["id"]) })
@@ -186,18 +204,27 @@ func (p *Phone) sendAgain(receipt *waBinary.Node) {
 	if err != nil {
 		return
 	}
-	enc, err := p.seal(context.Background(), target, p.sent[i], keys)
+	again, ctx := p.sent[i], context.Background()
+	if again.to.Server == types.GroupServer { // with the key that the device may lack
+		again.content = proto.CloneOf(again.content)
+		if again.content.SenderKeyDistributionMessage, err = p.signal().distribution(ctx, again.to, p.lid); err != nil {
+			return
+		}
+	}
+	enc, err := p.seal(ctx, target, again, keys)
 	if err != nil {
 		return
 	}
 	enc.Attrs["count"] = text(retry.Attrs["count"])
 	message := &waBinary.Node{
 		Tag:     "message",
-		Attrs:   waBinary.Attrs{"id": p.sent[i].id, "type": messageType(p.sent[i].content), "to": from},
+		Attrs:   waBinary.Attrs{"id": again.id, "type": messageType(again.content), "to": receipt.Attrs["from"]},
 		Content: []waBinary.Node{enc},
 	}
-	if recipient, ok := receipt.Attrs["recipient"]; ok {
-		message.Attrs["recipient"] = recipient
+	for _, name := range []string{"participant", "recipient"} {
+		if value, ok := receipt.Attrs[name]; ok {
+			message.Attrs[name] = value
+		}
 	}
 	p.srv.message(endpoint{phone: p}, message)
 }

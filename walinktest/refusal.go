@@ -43,6 +43,10 @@ const (
 	// ErrNoDevice (404): the address names a device that is not linked, or is no longer. A phone
 	// that a later NewPhone has replaced also says this.
 	ErrNoDevice Refusal = "This device is no longer linked."
+	// ErrNoGroup (404): there is no such group.
+	ErrNoGroup Refusal = "This group does not exist."
+	// ErrNotMember (403): the account is not in the group.
+	ErrNotMember Refusal = "You are not in this group."
 )
 
 // The server's reasons for refusing a step of a companion that has to prove a passkey.
@@ -84,9 +88,9 @@ func (r Refusal) code() int {
 	switch r {
 	case ErrPasskeySignature, ErrHandoffProof:
 		return 401
-	case ErrPasskeyOrigin:
+	case ErrPasskeyOrigin, ErrNotMember:
 		return 403
-	case ErrPasskeyUnknown, ErrNoAccount, ErrNoDevice:
+	case ErrPasskeyUnknown, ErrNoAccount, ErrNoDevice, ErrNoGroup:
 		return 404
 	case ErrPasskeyAnswered, ErrPasskeyTurn:
 		return 405

@@ -95,6 +95,13 @@ func (s *Server) audience(from endpoint, to types.JID) ([]endpoint, Refusal) {
 	if s.endpoint(from.at(types.DefaultUserServer)) != from {
 		return nil, ErrNoDevice
 	}
+	if to.Server == types.GroupServer {
+		group, reason := s.group(to, from.phone.number)
+		if reason != "" {
+			return nil, reason
+		}
+		return s.members(group), ""
+	}
 	phone := s.account(to)
 	if phone == nil {
 		return nil, ErrNoAccount
@@ -132,8 +139,16 @@ func (s *Server) message(from endpoint, node *waBinary.Node) waBinary.Node {
 		jid, _ := child.Attrs["jid"].(types.JID)
 		sealed[s.endpoint(jid)] = child.GetChildrenByTag("enc")
 	}
-	if !fanout {
-		sealed[s.endpoint(to)] = node.GetChildrenByTag("enc")
+	direct := node.GetChildrenByTag("enc")
+	switch participant, again := node.Attrs["participant"].(types.JID); {
+	case again:
+		sealed[s.endpoint(participant)] = direct
+	case to.Server == types.GroupServer: // one for all, with the sender's key
+		for _, target := range audience {
+			sealed[target] = slices.Concat(sealed[target], direct)
+		}
+	case !fanout:
+		sealed[s.endpoint(to)] = direct
 	}
 	known := 0
 	for _, target := range audience {
@@ -144,8 +159,10 @@ func (s *Server) message(from endpoint, node *waBinary.Node) waBinary.Node {
 			s.deliver(target, s.envelope(from, target, node, sealed[target]))
 		}
 	}
-	if fanout && (known != len(audience) || len(sealed[endpoint{}]) > 0) {
-		ack.Attrs["phash"] = participantHash(audience, to.Server)
+	hash := participantHash(audience, addressed(to))
+	if claimed := text(node.Attrs["phash"]); claimed != "" && claimed != hash ||
+		fanout && to.Server != types.GroupServer && (known != len(audience) || len(sealed[endpoint{}]) > 0) {
+		ack.Attrs["phash"] = hash
 	}
 	return ack
 }
@@ -155,7 +172,7 @@ func (s *Server) message(from endpoint, node *waBinary.Node) waBinary.Node {
 func (s *Server) envelope(from, target endpoint, node *waBinary.Node, sealed []waBinary.Node) waBinary.Node {
 	to, _ := node.Attrs["to"].(types.JID)
 	server, other, mode, alternative := types.DefaultUserServer, types.HiddenUserServer, "pn", "lid"
-	if to.Server != types.DefaultUserServer {
+	if addressed(to) == types.HiddenUserServer {
 		server, other, mode, alternative = other, server, alternative, mode
 	}
 	attrs := waBinary.Attrs{
@@ -174,6 +191,8 @@ func (s *Server) envelope(from, target endpoint, node *waBinary.Node, sealed []w
 		}
 	}
 	switch recipient, again := node.Attrs["recipient"].(types.JID); {
+	case to.Server == types.GroupServer:
+		attrs["from"], attrs["participant"], attrs["participant_pn"] = to, from.at(server), from.at(other)
 	case target.phone != from.phone:
 		attrs["sender_"+alternative] = from.at(other)
 	case again:
@@ -197,6 +216,14 @@ func (s *Server) envelope(from, target endpoint, node *waBinary.Node, sealed []w
 	return waBinary.Node{Tag: "message", Attrs: attrs, Content: children}
 }
 
+// addressed returns the kind of addresses in a chat: those of groups are hidden.
+func addressed(to types.JID) string {
+	if to.Server == types.GroupServer {
+		return types.HiddenUserServer
+	}
+	return to.Server
+}
+
 // participantHash returns the hash of a list of devices (participantListHashV2 of whatsmeow).
 func participantHash(devices []endpoint, server string) string {
 	addresses := make([]string, 0, len(devices))
@@ -212,6 +239,13 @@ func participantHash(devices []endpoint, server string) string {
 // to the devices of the message's sender, or to the one device that it concerns.
 func (s *Server) receipt(from endpoint, node *waBinary.Node) {
 	to, _ := node.Attrs["to"].(types.JID)
+	attrs := maps.Clone(node.Attrs)
+	delete(attrs, "to")
+	attrs["from"], attrs["t"] = from.at(to.Server), time.Now().Unix()
+	if to.Server == types.GroupServer {
+		attrs["from"], attrs["participant"] = to, from.at(types.HiddenUserServer)
+		to, _ = node.Attrs["participant"].(types.JID)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	phone := s.account(to)
@@ -225,9 +259,6 @@ func (s *Server) receipt(from endpoint, node *waBinary.Node) {
 	case "read-self", "played-self":
 		targets = s.endpoints(from.phone)
 	}
-	attrs := maps.Clone(node.Attrs)
-	delete(attrs, "to")
-	attrs["from"], attrs["t"] = from.at(to.Server), time.Now().Unix()
 	for _, target := range targets {
 		if target != from && target.phone != nil {
 			s.deliver(target, waBinary.Node{Tag: "receipt", Attrs: attrs, Content: node.Content})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
 
 	"github.com/walink/walink/internal/redact"
@@ -51,6 +52,7 @@ type Server struct {
 	phones   map[string]*Phone
 	lids     map[string]*Phone // by hidden address
 	devices  map[deviceID]*device
+	groups   map[types.JID]*Group
 	script   map[Stage][]Action
 	stats    Stats
 	requests map[string]int         // code requests by number
@@ -93,6 +95,7 @@ func Start() (*Server, error) {
 		phones:      make(map[string]*Phone),
 		lids:        make(map[string]*Phone),
 		devices:     make(map[deviceID]*device),
+		groups:      make(map[types.JID]*Group),
 		script:      make(map[Stage][]Action),
 		requests:    make(map[string]int),
 		granted:     make(map[string][]time.Time),

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"go.mau.fi/libsignal/ecc"
-	groups "go.mau.fi/libsignal/groups/state/record"
 	"go.mau.fi/libsignal/keys/identity"
 	"go.mau.fi/libsignal/keys/prekey"
 	"go.mau.fi/libsignal/protocol"
@@ -35,6 +34,7 @@ type signalStore struct {
 	signed       *keys.PreKey
 	sessions     map[string][]byte
 	senderKeys   map[string][]byte
+	shared       map[sharedKey]bool // who has the phone's keys
 
 	mu      sync.Mutex // guards what follows; bundle needs no other lock
 	oneTime map[uint32]*keys.PreKey
@@ -49,6 +49,7 @@ func newSignalStore(pair *keys.KeyPair, registration uint32) *signalStore {
 		signed:       pair.CreateSignedPreKey(1),
 		sessions:     make(map[string][]byte),
 		senderKeys:   make(map[string][]byte),
+		shared:       make(map[sharedKey]bool),
 		oneTime:      make(map[uint32]*keys.PreKey),
 	}
 }
@@ -120,23 +121,6 @@ func (st *signalStore) ContainsSession(_ context.Context, address *protocol.Sign
 	return st.sessions[address.String()] != nil, nil
 }
 
-func (st *signalStore) LoadSenderKey(_ context.Context, name *protocol.SenderKeyName) (*groups.SenderKey, error) {
-	serializer := store.SignalProtobufSerializer
-	if raw := st.senderKeys[senderKey(name)]; raw != nil {
-		return groups.NewSenderKeyFromBytes(raw, serializer.SenderKeyRecord, serializer.SenderKeyState)
-	}
-	return groups.NewSenderKey(serializer.SenderKeyRecord, serializer.SenderKeyState), nil
-}
-
-func (st *signalStore) StoreSenderKey(_ context.Context, name *protocol.SenderKeyName, key *groups.SenderKey) error {
-	st.senderKeys[senderKey(name)] = key.Serialize()
-	return nil
-}
-
-func senderKey(name *protocol.SenderKeyName) string {
-	return name.GroupID() + " " + name.Sender().String()
-}
-
 // encrypt returns an enc node for a device, and begins a session if there is none or with is
 // not nil (encryptMessageForDevice of whatsmeow). Sessions go by the hidden address.
 func (st *signalStore) encrypt(
@@ -159,8 +143,10 @@ func (st *signalStore) encrypt(
 	return waBinary.Node{Tag: "enc", Attrs: waBinary.Attrs{"v": "2", "type": kind}, Content: sealed.Serialize()}, nil
 }
 
-// decrypt decrypts an enc node (decryptDM of whatsmeow).
-func (st *signalStore) decrypt(ctx context.Context, from types.JID, enc *waBinary.Node) (plaintext []byte, err error) {
+// decrypt decrypts an enc node of a chat (decryptDM and decryptGroupMsg of whatsmeow).
+func (st *signalStore) decrypt(
+	ctx context.Context, chat, from types.JID, enc *waBinary.Node,
+) (plaintext []byte, err error) {
 	defer func() {
 		if reason := recover(); reason != nil { // libsignal trusts its input
 			plaintext, err = nil, redact.Errorf("walinktest: decrypt: %v", reason)
@@ -184,6 +170,16 @@ func (st *signalStore) decrypt(ctx context.Context, from types.JID, enc *waBinar
 		if err != nil {
 			return nil, redact.Errorf("walinktest: decrypt: %w", err)
 		}
+		plaintext, err = cipher.Decrypt(ctx, message)
+		if err != nil {
+			return nil, redact.Errorf("walinktest: decrypt: %w", err)
+		}
+	case "skmsg":
+		message, err := protocol.NewSenderKeyMessageFromBytes(sealed, serializer.SenderKeyMessage)
+		if err != nil {
+			return nil, redact.Errorf("walinktest: decrypt: %w", err)
+		}
+		_, _, cipher := st.groupCipher(chat, from)
 		plaintext, err = cipher.Decrypt(ctx, message)
 		if err != nil {
 			return nil, redact.Errorf("walinktest: decrypt: %w", err)
