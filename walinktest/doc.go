@@ -116,6 +116,9 @@
 //
 // [Server.NewGroup] makes a group of phones. Its messages are encrypted with sender keys.
 //
+// Attachments go through the server, too: give clients [Server.HTTPClient] by
+// SetMediaHTTPClient. [Phone.Upload] and [Phone.Download] are the phone's side.
+//
 // # Trouble
 //
 // [Server.Script] queues an [Action] for a [Stage]: refuse, delay, never answer,
@@ -134,10 +137,10 @@
 //
 // # Limits
 //
-// There are no media, app state or history. The server answers IQs about them
-// with error 501. Groups do not change, and only NewGroup makes them. The server keeps no presence, and sends no typing notices. A phone sends no
-// message but those of Send, and answers no request of its companions for app state or
-// history. Phones do not check the device-identity in a companion's messages. An account
-// hears of another account's new device by the hash in the answer to its next message, and
-// not by a notification.
+// There is no app state or history: the server answers IQs about them with error 501, and a
+// phone answers no request of its companions for them. Groups do not change, and only
+// NewGroup makes them. The server keeps no presence, and sends no typing notices. Phones do
+// not check the device-identity in a companion's messages. An account hears of another
+// account's new device by the hash in the answer to its next message, and not by a
+// notification.
 package walinktest

@@ -61,6 +61,7 @@ func plainClient(tb testing.TB, by *http.Client, device *store.Device) *client {
 	c.Client = whatsmeow.NewClient(device, tap{nodes: c.nodes})
 	c.SetPreLoginHTTPClient(by)
 	c.SetWebsocketHTTPClient(by)
+	c.SetMediaHTTPClient(by)
 	c.AddEventHandler(func(event any) { c.events <- event })
 	return c
 }

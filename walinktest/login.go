@@ -117,6 +117,8 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 			_, active := node.GetOptionalChildByTag("active")
 			c.activate(active)
 			c.result(node)
+		case "w:m set":
+			c.mediaConn(node)
 		case "w:g2 get":
 			c.handleGroups(node)
 		case "md set":

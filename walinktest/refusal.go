@@ -45,6 +45,8 @@ const (
 	ErrNoDevice Refusal = "This device is no longer linked."
 	// ErrNoGroup (404): there is no such group.
 	ErrNoGroup Refusal = "This group does not exist."
+	// ErrNoMedia (404 over HTTP): the server does not have the attachment.
+	ErrNoMedia Refusal = "This file is no longer available."
 	// ErrNotMember (403): the account is not in the group.
 	ErrNotMember Refusal = "You are not in this group."
 )

@@ -53,6 +53,7 @@ type Server struct {
 	lids     map[string]*Phone // by hidden address
 	devices  map[deviceID]*device
 	groups   map[types.JID]*Group
+	media    map[string][]byte // attachments by path
 	script   map[Stage][]Action
 	stats    Stats
 	requests map[string]int         // code requests by number
@@ -96,6 +97,7 @@ func Start() (*Server, error) {
 		lids:        make(map[string]*Phone),
 		devices:     make(map[deviceID]*device),
 		groups:      make(map[types.JID]*Group),
+		media:       make(map[string][]byte),
 		script:      make(map[Stage][]Action),
 		requests:    make(map[string]int),
 		granted:     make(map[string][]time.Time),
@@ -112,9 +114,9 @@ func Start() (*Server, error) {
 }
 
 // HTTPClient returns a client whose connections all lead to this server, without
-// TLS, whatever the host. The client is for whatsmeow's SetPreLoginHTTPClient and
-// SetWebsocketHTTPClient. The server answers GET https://web.whatsapp.com with a page
-// that names the client revision.
+// TLS, whatever the host. The client is for whatsmeow's SetPreLoginHTTPClient,
+// SetWebsocketHTTPClient and SetMediaHTTPClient. The server answers GET
+// https://web.whatsapp.com with a page that names the client revision.
 func (s *Server) HTTPClient() *http.Client {
 	return &http.Client{Transport: s.transport}
 }
