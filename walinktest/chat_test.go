@@ -92,6 +92,20 @@ func (c *client) hears(want string) *events.Message {
 	return event
 }
 
+// stale counts the answers since the last call that say that the client has an old list of devices.
+func (c *client) stale() (count int) {
+	for {
+		select {
+		case node := <-c.nodes:
+			if node.Tag == "ack" && node.Attrs["phash"] != nil {
+				count++
+			}
+		default:
+			return count
+		}
+	}
+}
+
 // silent checks that a phone has no message left.
 func silent(ctx context.Context, tb testing.TB, phone *walinktest.Phone) {
 	tb.Helper()
@@ -135,6 +149,9 @@ func TestTextsGoBothWays(t *testing.T) {
 					if own := reads(ctx, t, c.owner, answered); own.From != *c.bot.Store.ID || own.Chat != c.contact.JID() {
 						t.Errorf("the owner reads %+v", own)
 					}
+				}
+				if n := c.bot.stale(); n != 0 {
+					t.Errorf("%d answers name other devices", n)
 				}
 			})
 		})
@@ -334,7 +351,13 @@ func TestNewDevicesOfOthersGetTheNextMessage(t *testing.T) {
 		c := newChat(ctx, t)
 		c.bot.say(ctx, c.contact.JID(), "one")
 		other := linked(ctx, t, c.srv, c.contact)
+		if n := c.bot.stale(); n != 0 {
+			t.Errorf("%d answers name other devices, before there are any", n)
+		}
 		c.bot.say(ctx, c.contact.JID(), "two")
+		if n := c.bot.stale(); n != 1 {
+			t.Errorf("%d answers name other devices, want 1", n)
+		}
 		c.bot.say(ctx, c.contact.JID(), "three")
 		other.hears("three")
 	})

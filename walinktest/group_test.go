@@ -94,6 +94,9 @@ func TestGroupMessagesReachAll(t *testing.T) {
 				t.Errorf("%d receipts of delivery and %d of reading", delivered, read)
 			}
 		}
+		if n := c.bot.stale(); n != 0 {
+			t.Errorf("%d answers name other devices", n)
+		}
 	})
 }
 

@@ -12,7 +12,8 @@ import (
 
 // Restore adds a device that an earlier server has linked to this account. A store that
 // outlives its server or its process can then log in again. The phone must have the same
-// number as the earlier phone. The device's uploaded one-time keys stay uploaded.
+// number as the earlier phone. The device's uploaded one-time keys stay uploaded, but only their
+// number is known: sessions with the device begin without one until it uploads more.
 // Device.OS and Device.Platform stay empty, since a store does not keep them.
 //
 // Restore returns an error if the device is not linked, belongs to another account, was
