@@ -33,13 +33,27 @@ type preKeys struct {
 
 func (k *preKeys) count() int { return len(k.oneTime) + k.elsewhere }
 
-// countPreKeys answers the question how many one-time keys of the device the server
-// has (getServerPreKeyCount of whatsmeow).
-func (c *conn) countPreKeys(request *waBinary.Node) {
-	c.srv.mu.Lock()
-	count := c.device.keys.count()
-	c.srv.mu.Unlock()
-	c.result(request, waBinary.Node{Tag: "count", Attrs: waBinary.Attrs{"value": strconv.Itoa(count)}})
+// answerKeys answers the question how many one-time keys of the device the server has
+// (getServerPreKeyCount of whatsmeow), or a request for the keys of devices (fetchPreKeys).
+func (c *conn) answerKeys(request *waBinary.Node) {
+	if _, ok := request.GetOptionalChildByTag("count"); ok {
+		c.srv.mu.Lock()
+		count := c.device.keys.count()
+		c.srv.mu.Unlock()
+		c.result(request, waBinary.Node{Tag: "count", Attrs: waBinary.Attrs{"value": strconv.Itoa(count)}})
+		return
+	}
+	asked, ok := request.GetOptionalChildByTag("key")
+	if !ok {
+		c.refuse(request, Refuse(501))
+		return
+	}
+	var users []waBinary.Node
+	for _, user := range asked.GetChildrenByTag("user") {
+		jid, _ := user.Attrs["jid"].(types.JID)
+		users = append(users, c.srv.handOut(jid))
+	}
+	c.result(request, waBinary.Node{Tag: "list", Content: users})
 }
 
 // storePreKeys checks an upload of keys, and keeps them (uploadPreKeys of whatsmeow).
@@ -76,17 +90,6 @@ func validSigned(by [32]byte, node *waBinary.Node) bool {
 	signed := append([]byte{ecc.DjbType}, content(node, "value")...)
 	return validKey(node) && len(signature) == 64 &&
 		ecc.VerifySignature(ecc.NewDjbECPublicKey(by), signed, [64]byte(signature))
-}
-
-// handOutKeys answers a request for the keys of devices (fetchPreKeys of whatsmeow).
-func (c *conn) handOutKeys(request *waBinary.Node) {
-	asked := request.GetChildByTag("key")
-	var users []waBinary.Node
-	for _, user := range asked.GetChildrenByTag("user") {
-		jid, _ := user.Attrs["jid"].(types.JID)
-		users = append(users, c.srv.handOut(jid))
-	}
-	c.result(request, waBinary.Node{Tag: "list", Content: users})
 }
 
 // handOut returns the keys with which a session with a device begins, and uses up one of the

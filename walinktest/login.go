@@ -102,11 +102,7 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 		}
 		switch namespace + " " + text(node.Attrs["type"]) {
 		case "encrypt get":
-			if _, ok := node.GetOptionalChildByTag("count"); ok {
-				c.countPreKeys(node)
-			} else {
-				c.handOutKeys(node)
-			}
+			c.answerKeys(node)
 		case "usync get":
 			c.usync(node)
 		case "encrypt set":

@@ -1,6 +1,7 @@
 package walinktest_test
 
 import (
+	"maps"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 
 	"go.mau.fi/whatsmeow"
 	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 
 	"github.com/walink/walink/walinktest"
@@ -170,7 +172,76 @@ func TestNodesThatMakeNoSenseHarmNothing(t *testing.T) {
 			node.Attrs["id"] = strconv.Itoa(i)
 			c.bot.send(ctx, node)
 		}
+		// A digest of the keys, for which Baileys asks. Without the error it would upload all again.
+		digest := waBinary.Node{
+			Tag:     "iq",
+			Attrs:   waBinary.Attrs{"xmlns": "encrypt", "type": "get", "id": "digest"},
+			Content: []waBinary.Node{{Tag: "digest"}},
+		}
+		if answer := <-c.bot.send(ctx, digest); answer.Attrs["type"] != "error" {
+			t.Errorf("answer %s", answer)
+		}
 		c.bot.say(ctx, to, "hello")
 		reads(ctx, t, c.contact, "hello")
+	})
+}
+
+// A phone gives up after four attempts to read a message.
+func TestAPhoneAsksAgainFourTimes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := newChat(ctx, t)
+		for _, count := range []string{"", "1", "3", "4"} {
+			c.bot.send(ctx, waBinary.Node{
+				Tag:     "message",
+				Attrs:   waBinary.Attrs{"to": c.contact.JID(), "id": "count" + count},
+				Content: []waBinary.Node{{Tag: "enc", Attrs: waBinary.Attrs{"type": "msg", "count": count}, Content: []byte("x")}},
+			})
+		}
+		pass(time.Minute)
+		asked := make(map[string]string)
+		for len(c.bot.nodes) > 0 {
+			if node := <-c.bot.nodes; node.Tag == "receipt" {
+				retry := node.GetChildByTag("retry")
+				id, _ := retry.Attrs["id"].(string)
+				asked[id], _ = retry.Attrs["count"].(string)
+			}
+		}
+		if want := map[string]string{"count": "1", "count1": "2", "count3": "4"}; !maps.Equal(asked, want) {
+			t.Errorf("the phone asks %v, want %v", asked, want)
+		}
+	})
+}
+
+// Receipts of a client reach all devices of the sender, and those for its own account the others of that.
+func TestReceiptsReachAllDevices(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := newChat(ctx, t)
+		second, other := linked(ctx, t, c.srv, c.owner), linked(ctx, t, c.srv, c.contact)
+		id := write(ctx, t, c.contact, c.owner.JID(), "hello")
+		c.bot.hears("hello")
+		pass(time.Minute)
+		for len(other.events) > 0 {
+			<-other.events
+		}
+		if err := c.bot.MarkRead(ctx, []types.MessageID{id}, time.Now(), c.contact.JID(), c.contact.JID()); err != nil {
+			t.Fatal(err)
+		}
+		read := await[*events.Receipt](other)
+		if read.MessageIDs[0] != id || read.Type != types.ReceiptTypeRead || read.Sender != *c.bot.Store.ID {
+			t.Errorf("receipt %+v", read)
+		}
+		c.bot.send(ctx, waBinary.Node{Tag: "receipt", Attrs: waBinary.Attrs{
+			"to": c.contact.JID(), "id": "own", "type": "read-self",
+		}})
+		for receipt := await[*events.Receipt](second); receipt.Type != types.ReceiptTypeReadSelf; {
+			receipt = await[*events.Receipt](second)
+		}
+		if late, ok := next[*events.Receipt](other, time.Minute); ok {
+			t.Errorf("the contact's device got %+v", late)
+		}
 	})
 }
