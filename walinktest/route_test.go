@@ -245,3 +245,35 @@ func TestReceiptsReachAllDevices(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatIsAcknowledgedDoesNotComeAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := newChat(ctx, t)
+		group := c.srv.NewGroup("Family", c.contact, c.owner)
+		second := linked(ctx, t, c.srv, c.owner)
+		for _, to := range []types.JID{c.contact.JID(), c.contact.LID(), group.JID()} {
+			c.bot.say(ctx, to, "from the bot")
+			second.say(ctx, to, "from the second")
+			write(ctx, t, c.owner, to, "from the owner")
+		}
+		write(ctx, t, c.contact, c.owner.JID(), "by number")
+		write(ctx, t, c.contact, c.owner.LID(), "by hidden address")
+		write(ctx, t, c.contact, group.JID(), "in the group")
+		pass(time.Minute)
+		c.bot.forget()
+		write(ctx, t, c.contact, c.owner.JID(), "again")
+		for await[*events.Message](c.bot).Message.GetConversation() != "again" { // the others come first
+		}
+		pass(time.Minute)
+		c.bot.leave()
+		c.bot.connect()
+		if end := await[*events.OfflineSyncCompleted](c.bot); end.Count != 0 {
+			t.Errorf("%d nodes came again", end.Count)
+		}
+		if preview, ok := next[*events.OfflineSyncPreview](c.bot, time.Minute); ok {
+			t.Errorf("preview %+v", preview)
+		}
+	})
+}
