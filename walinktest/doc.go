@@ -108,7 +108,8 @@
 //
 // Linked devices are told which devices an account has, get their keys, and send and receive
 // messages, delivery and read receipts. A device that cannot decrypt a message asks its sender
-// for it again. What a device has not acknowledged waits for its next login, where the server
+// for it again; so does a phone when a linked device begins a session without the proof that it
+// is linked (device-identity). What a device has not acknowledged waits for its next login, where the server
 // announces the backlog first. When fewer than five one-time keys of a device are left, the
 // server asks the device for more. Messages of an account's phone go to all its linked devices,
 // and messages of a linked device to the phone and the other linked devices. Refusals such as
@@ -139,8 +140,7 @@
 //
 // There is no app state or history: the server answers IQs about them with error 501, and a
 // phone answers no request of its companions for them. Groups do not change, and only
-// NewGroup makes them. The server keeps no presence, and sends no typing notices. Phones do
-// not check the device-identity in a companion's messages. An account hears of another
-// account's new device by the hash in the answer to its next message, and not by a
-// notification.
+// NewGroup makes them. The server keeps no presence, and sends no typing notices. An account
+// hears of another account's new device by the hash in the answer to its next message, and
+// not by a notification.
 package walinktest

@@ -7,8 +7,11 @@ import (
 	"slices"
 	"strconv"
 
+	"go.mau.fi/libsignal/ecc"
 	"go.mau.fi/libsignal/signalerror"
+	"go.mau.fi/whatsmeow"
 	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
@@ -106,29 +109,52 @@ func (p *Phone) take(node *waBinary.Node) {
 	p.srv.mu.Unlock()
 }
 
-// open decrypts what a device has sent.
+// open decrypts what a device has sent. A linked device begins a session with the proof that its
+// account has linked it.
 func (p *Phone) open(sender endpoint, node *waBinary.Node) (*waE2E.Message, error) {
+	p.srv.mu.Lock()
+	device := p.srv.devices[deviceID{sender.phone.number, sender.device}]
+	p.srv.mu.Unlock()
+	if begins(node.GetChildrenByTag("enc")) && device != nil && !device.proven(content(node, "device-identity")) {
+		return nil, errors.New("walinktest: decrypt: the device is not proven to be linked")
+	}
 	p.sending.Lock()
 	defer p.sending.Unlock()
 	ctx, address := context.Background(), sender.at(types.HiddenUserServer)
 	chat, _ := node.Attrs["from"].(types.JID)
-	content := new(waE2E.Message)
+	message := new(waE2E.Message)
 	for _, enc := range node.GetChildrenByTag("enc") {
 		plaintext, err := p.signal().decrypt(ctx, chat, address, &enc)
 		if err != nil {
 			return nil, err
 		}
-		if err := proto.Unmarshal(plaintext, content); err != nil {
+		if err := proto.Unmarshal(plaintext, message); err != nil {
 			return nil, redact.Errorf("walinktest: decrypt: %w", err)
 		}
-		if distribution := content.GetSenderKeyDistributionMessage(); distribution != nil {
+		if distribution := message.GetSenderKeyDistributionMessage(); distribution != nil {
 			if err := p.signal().distributed(ctx, address, distribution); err != nil {
 				return nil, err
 			}
-			content.SenderKeyDistributionMessage = nil
+			message.SenderKeyDistributionMessage = nil
 		}
 	}
-	return (&events.Message{RawMessage: content}).UnwrapRaw().Message, nil
+	return (&events.Message{RawMessage: message}).UnwrapRaw().Message, nil
+}
+
+// proven reports whether a device's identity, as it comes with a message, is signed by the
+// account and by the device (makeDeviceIdentityNode of whatsmeow). The account may be that of
+// an earlier server: see Restore.
+func (d *device) proven(data []byte) bool {
+	var signed waAdv.ADVSignedDeviceIdentity
+	if proto.Unmarshal(data, &signed) != nil || len(signed.GetAccountSignatureKey()) != 32 ||
+		len(signed.GetAccountSignature()) != 64 || len(signed.GetDeviceSignature()) != 64 {
+		return false
+	}
+	account := [32]byte(signed.GetAccountSignatureKey())
+	byAccount := slices.Concat(whatsmeow.AdvAccountSignaturePrefix, signed.GetDetails(), d.identity[:])
+	byDevice := slices.Concat(whatsmeow.AdvDeviceSignaturePrefix, signed.GetDetails(), d.identity[:], account[:])
+	return ecc.VerifySignature(ecc.NewDjbECPublicKey(account), byAccount, [64]byte(signed.GetAccountSignature())) &&
+		ecc.VerifySignature(ecc.NewDjbECPublicKey(d.identity), byDevice, [64]byte(signed.GetDeviceSignature()))
 }
 
 // author returns the address of the device that has sent a node.

@@ -205,8 +205,8 @@ func (s *Server) envelope(from, target endpoint, node *waBinary.Node, sealed []w
 	for _, child := range node.GetChildren() {
 		switch child.Tag {
 		case "participants", "enc", "tctoken", "cstoken", "reporting":
-		case "device-identity": // only for who has to begin a session
-			if slices.ContainsFunc(sealed, func(enc waBinary.Node) bool { return text(enc.Attrs["type"]) == "pkmsg" }) {
+		case "device-identity":
+			if begins(sealed) {
 				children = append(children, child)
 			}
 		default:
@@ -214,6 +214,11 @@ func (s *Server) envelope(from, target endpoint, node *waBinary.Node, sealed []w
 		}
 	}
 	return waBinary.Node{Tag: "message", Attrs: attrs, Content: children}
+}
+
+// begins reports whether enc nodes begin a session.
+func begins(sealed []waBinary.Node) bool {
+	return slices.ContainsFunc(sealed, func(enc waBinary.Node) bool { return text(enc.Attrs["type"]) == "pkmsg" })
 }
 
 // addressed returns the kind of addresses in a chat: those of groups are hidden.

@@ -9,8 +9,10 @@ import (
 
 	"go.mau.fi/whatsmeow"
 	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/walink/walink/walinktest"
 )
@@ -182,6 +184,31 @@ func TestNodesThatMakeNoSenseHarmNothing(t *testing.T) {
 			t.Errorf("answer %s", answer)
 		}
 		c.bot.say(ctx, to, "hello")
+		reads(ctx, t, c.contact, "hello")
+	})
+}
+
+// A phone reads the first message of a linked device only with the proof that it is linked.
+func TestPhonesWantProofThatADeviceIsLinked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := newChat(ctx, t)
+		genuine := c.bot.Store.Account
+		for name, spoil := range map[string]func(*waAdv.ADVSignedDeviceIdentity){
+			"no signature of the account":      func(proof *waAdv.ADVSignedDeviceIdentity) { proof.AccountSignature = nil },
+			"another signature of the account": func(proof *waAdv.ADVSignedDeviceIdentity) { proof.AccountSignature[7] ^= 1 },
+			"another signature of the device":  func(proof *waAdv.ADVSignedDeviceIdentity) { proof.DeviceSignature[7] ^= 1 },
+			"signatures of something else":     func(proof *waAdv.ADVSignedDeviceIdentity) { proof.Details[2] ^= 1 },
+		} {
+			c.bot.Store.Account = proto.CloneOf(genuine)
+			spoil(c.bot.Store.Account)
+			c.bot.say(ctx, c.contact.JID(), name)
+			silent(ctx, t, c.contact) // the bot has answered the phone's requests for the message
+			synctest.Wait()
+		}
+		c.bot.Store.Account = genuine
+		c.bot.say(ctx, c.contact.JID(), "hello")
 		reads(ctx, t, c.contact, "hello")
 	})
 }
