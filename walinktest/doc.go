@@ -108,12 +108,12 @@
 //
 // Linked devices are told which devices an account has, get their keys, and send and receive
 // messages, delivery and read receipts. A device that cannot decrypt a message asks its sender
-// for it again; so does a phone when a linked device begins a session without the proof that it
-// is linked (device-identity). What a device has not acknowledged waits for its next login, where the server
-// announces the backlog first. When fewer than five one-time keys of a device are left, the
-// server asks the device for more. Messages of an account's phone go to all its linked devices,
-// and messages of a linked device to the phone and the other linked devices. Refusals such as
-// [ErrNoAccount] say what a companion gets instead.
+// for it again. So does a phone if a linked device begins a session without the proof that the
+// account has linked it (device-identity). What a device has not acknowledged waits for its
+// next login, where the server announces the backlog first. When fewer than five one-time keys
+// of a device are left, the server asks the device for more. Messages of an account's phone go
+// to all its linked devices, and messages of a linked device to the phone and the other linked
+// devices. Refusals such as [ErrNoAccount] say what a companion gets instead.
 //
 // [Server.NewGroup] makes a group of phones. Its messages are encrypted with sender keys.
 //
