@@ -23,13 +23,18 @@ func (c *conn) result(request *waBinary.Node, children ...waBinary.Node) {
 
 // refuse answers an IQ with an error.
 func (c *conn) refuse(request *waBinary.Node, action Action) {
-	attrs := waBinary.Attrs{"code": strconv.Itoa(action.code), "text": errorText(action.code)}
-	maps.Copy(attrs, action.attrs)
+	child := iqError(action.code)
+	maps.Copy(child.Attrs, action.attrs)
 	c.send(waBinary.Node{
 		Tag:     "iq",
 		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": "error", "id": text(request.Attrs["id"])},
-		Content: []waBinary.Node{{Tag: "error", Attrs: attrs}},
+		Content: []waBinary.Node{child},
 	})
+}
+
+// iqError returns the error in an answer, or in a part of it.
+func iqError(code int) waBinary.Node {
+	return waBinary.Node{Tag: "error", Attrs: waBinary.Attrs{"code": strconv.Itoa(code), "text": errorText(code)}}
 }
 
 // fail sends a failure node and closes the connection.

@@ -29,6 +29,7 @@ type companion struct {
 	conn     *conn
 	noise    [32]byte
 	identity [32]byte
+	keys     preKeys // without one-time keys
 	props    *waCompanionReg.DeviceProps
 	version  store.WAVersionContainer
 
@@ -91,7 +92,15 @@ func newCompanion(c *conn, static [32]byte, data *waWa6.ClientPayload_DevicePair
 	if err := proto.Unmarshal(data.GetDeviceProps(), props); err != nil {
 		return nil, false
 	}
-	return &companion{conn: c, noise: static, identity: [32]byte(identity), props: props}, true
+	registered := preKeys{
+		registration: waBinary.Node{Tag: "registration", Content: data.GetERegid()},
+		signed: waBinary.Node{Tag: "skey", Content: []waBinary.Node{
+			{Tag: "id", Content: data.GetESkeyID()},
+			{Tag: "value", Content: key},
+			{Tag: "signature", Content: signature},
+		}},
+	}
+	return &companion{conn: c, noise: static, identity: [32]byte(identity), keys: registered, props: props}, true
 }
 
 // pairDevice sends the refs. They take the place of earlier ones.
@@ -277,7 +286,7 @@ func (s *Server) forget(c *conn) {
 		p.refs = nil
 	}
 	if c.device != nil && c.device.conn == c {
-		c.device.conn = nil
+		c.device.conn, c.device.active = nil, false
 	}
 }
 

@@ -5,8 +5,13 @@ import (
 	"slices"
 	"time"
 
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types"
 )
+
+// maxDevice is the highest device number. The byte in an address could hold 255, but WhatsApp's
+// device numbers have two digits.
+const maxDevice = 99
 
 // Device is a companion that is linked to a phone's account.
 type Device struct {
@@ -21,7 +26,7 @@ type Device struct {
 	// Online is whether it is logged in now. Logins is how often it has logged in.
 	Online bool `json:"online"`
 	Logins int  `json:"logins"`
-	// PreKeys is the number of one-time keys that it has uploaded.
+	// PreKeys is the number of its one-time keys that the server has not handed out.
 	PreKeys int `json:"preKeys"`
 }
 
@@ -33,6 +38,7 @@ type deviceID struct {
 
 // device is a linked device. The server's mu guards a device in Server.devices.
 type device struct {
+	phone        *Phone
 	jid, lid     types.JID
 	noise        [32]byte
 	identity     [32]byte
@@ -41,32 +47,32 @@ type device struct {
 	linkedAt     time.Time
 	conn         *conn // nil while offline
 	logins       int
-	preKeys      int
+	keys         preKeys
+	active       bool            // whether it wants nodes at once
+	waiting      []waBinary.Node // what it has not acknowledged, in order
 }
-
-// mostDevices is the highest device number. The byte in an address could hold 255, but
-// WhatsApp's device numbers have two digits.
-const mostDevices = 99
 
 // newDevice returns the device that a companion becomes, or nil if all device numbers
 // are taken. The caller holds mu.
 func (s *Server) newDevice(phone *Phone, p *companion) *device {
-	phone.lastDevice = phone.lastDevice%mostDevices + 1
+	phone.lastDevice = phone.lastDevice%maxDevice + 1
 	for tried := 1; s.devices[deviceID{phone.number, phone.lastDevice}] != nil; tried++ {
-		if tried == mostDevices {
+		if tried == maxDevice {
 			return nil
 		}
-		phone.lastDevice = phone.lastDevice%mostDevices + 1
+		phone.lastDevice = phone.lastDevice%maxDevice + 1
 	}
 	phone.lastKeyIndex++
 	jid, lid := phone.jid, phone.lid
 	jid.Device, lid.Device = phone.lastDevice, phone.lastDevice
 	return &device{
+		phone:    phone,
 		jid:      jid,
 		lid:      lid,
 		noise:    p.noise,
 		identity: p.identity,
 		keyIndex: phone.lastKeyIndex,
+		keys:     p.keys,
 		os:       p.props.GetOs(),
 		platform: p.props.GetPlatformType().String(),
 	}
@@ -83,7 +89,7 @@ func (d *device) snapshot() Device {
 		LinkedAt: d.linkedAt,
 		Online:   d.conn != nil,
 		Logins:   d.logins,
-		PreKeys:  d.preKeys,
+		PreKeys:  d.keys.count(),
 	}
 }
 
@@ -133,10 +139,10 @@ func (s *Server) full(number string) bool {
 func (s *Server) remove(id deviceID) bool {
 	s.mu.Lock()
 	device := s.devices[id]
-	delete(s.devices, id)
 	var live *conn
 	if device != nil {
 		live = device.conn
+		s.unlink(device)
 	}
 	s.mu.Unlock()
 	if live != nil {

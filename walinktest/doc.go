@@ -107,6 +107,30 @@
 // encrypted keys, which only the phone can check at WhatsApp. WhatsApp's error codes
 // for refusals are not known; those here are this package's own.
 //
+// # Chats
+//
+// Each phone writes to any account of the server and reads what comes, with Signal
+// encryption from device to device. The address may be the one with the phone number or the
+// hidden one:
+//
+//	contact := srv.NewPhone("+5521912345678")
+//	id, err := contact.SendText(ctx, phone.JID(), "hello") // the linked device gets it
+//	message, err := contact.Receive(ctx)                   // its answer
+//
+// Linked devices are told which devices an account has, get their keys, and send and receive
+// messages, delivery and read receipts. A device that cannot decrypt a message asks its sender
+// for it again. So does a phone if a linked device begins a session without the proof that the
+// account has linked it (device-identity). What a device has not acknowledged waits for its
+// next login, where the server announces the backlog first. When fewer than five one-time keys
+// of a device are left, the server asks the device for more. Messages of an account's phone go
+// to all its linked devices, and messages of a linked device to the phone and the other linked
+// devices. Refusals such as [ErrNoAccount] say what a companion gets instead.
+//
+// [Server.NewGroup] makes a group of phones. Its messages are encrypted with sender keys.
+//
+// Attachments go through the server, too: give clients [Server.HTTPClient] by
+// SetMediaHTTPClient. [Phone.Upload] and [Phone.Download] are the phone's side.
+//
 // # Trouble
 //
 // [Server.Script] queues an [Action] for a [Stage]: refuse, delay, never answer,
@@ -129,6 +153,9 @@
 //
 // # Limits
 //
-// There are no chats, groups, media, app state or history. The server answers IQs
-// about them with error 501.
+// There is no app state or history: the server answers IQs about them with error 501, and a
+// phone answers no request of its companions for them. Groups do not change, and only
+// NewGroup makes them. The server keeps no presence, and sends no typing notices. An account
+// hears of another account's new device by the hash in the answer to its next message, and
+// not by a notification.
 package walinktest

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"net/http"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/types/events"
-	"go.mau.fi/whatsmeow/util/keys"
 	waLog "go.mau.fi/whatsmeow/util/log"
 	_ "modernc.org/sqlite"
 
@@ -63,6 +61,7 @@ func plainClient(tb testing.TB, by *http.Client, device *store.Device) *client {
 	c.Client = whatsmeow.NewClient(device, tap{nodes: c.nodes})
 	c.SetPreLoginHTTPClient(by)
 	c.SetWebsocketHTTPClient(by)
+	c.SetMediaHTTPClient(by)
 	c.AddEventHandler(func(event any) { c.events <- event })
 	return c
 }
@@ -191,65 +190,4 @@ func sqliteDevice(tb testing.TB) *store.Device {
 		tb.Fatal(err)
 	}
 	return container.NewDevice()
-}
-
-// memoryDevice returns a new device that keeps nothing but its prekeys. SQLite takes
-// seconds for these under the race detector.
-func memoryDevice() *store.Device {
-	memory := &memoryStore{NoopStore: &store.NoopStore{}}
-	device := &store.Device{
-		NoiseKey:       keys.NewKeyPair(),
-		IdentityKey:    keys.NewKeyPair(),
-		RegistrationID: 1,
-		AdvSecretKey:   keys.NewKeyPair().Priv[:],
-	}
-	device.SignedPreKey = device.IdentityKey.CreateSignedPreKey(1)
-	device.SetAllStores(memory)
-	device.LIDs, device.Container = memory, memory
-	return device
-}
-
-// memoryStore is a store.AllStores and a store.DeviceContainer. Its lock orders
-// whatsmeow's goroutines, as the lock of a database does.
-type memoryStore struct {
-	*store.NoopStore
-	mu       sync.Mutex
-	preKeys  []*keys.PreKey
-	uploaded int
-}
-
-// GetOrGenPreKeys makes fewer keys than whatsmeow wants. The 812 keys of a first upload
-// take seconds under the race detector.
-func (m *memoryStore) GetOrGenPreKeys(context.Context, uint32) ([]*keys.PreKey, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for i := range uint32(whatsmeow.MinPreKeyCount) {
-		m.preKeys = append(m.preKeys, keys.NewPreKey(i+1))
-	}
-	return m.preKeys, nil
-}
-
-func (m *memoryStore) MarkPreKeysAsUploaded(context.Context, uint32) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.uploaded = len(m.preKeys)
-	return nil
-}
-
-func (m *memoryStore) UploadedPreKeyCount(context.Context) (int, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.uploaded, nil
-}
-
-func (m *memoryStore) DeleteExpiredPrivacyTokens(context.Context, time.Time) (int64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return 0, nil
-}
-
-func (m *memoryStore) DeleteDevice(context.Context, *store.Device) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return nil
 }

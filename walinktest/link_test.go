@@ -60,6 +60,10 @@ func TestPlainWhatsmeowLinksByCode(t *testing.T) {
 		if *c.Store.ID != jid || c.Store.LID != lid {
 			t.Errorf("the client is %s %s, want %s %s", c.Store.ID, c.Store.LID, jid, lid)
 		}
+		contact := srv.NewPhone(contactNumber)
+		write(ctx, t, contact, phone.JID(), "hello")
+		c.say(ctx, c.hears("hello").Info.Chat, "and to you")
+		reads(ctx, t, contact, "and to you")
 		if waiting := srv.Companions(); len(waiting) != 0 {
 			t.Errorf("still waiting: %v", waiting)
 		}

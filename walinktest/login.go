@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"time"
 
-	"go.mau.fi/libsignal/ecc"
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waWa6"
 	"go.mau.fi/whatsmeow/types"
@@ -34,7 +33,7 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 			return
 		}
 		older := device.conn
-		device.conn = c
+		device.conn, device.active = c, false
 		device.logins++
 		s.stats.Logins++
 		if older != nil {
@@ -46,11 +45,18 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 			"creation": device.linkedAt.Unix(),
 			"location": "lla",
 		}}
+		preview, waiting := device.backlog()
 		s.mu.Unlock()
 		if older != nil {
 			older.endWith(streamError(0, "replaced")) // handleStreamError of whatsmeow
 		}
 		c.send(success)
+		if waiting {
+			c.send(preview)
+		}
+		if !payload.GetPassive() {
+			c.activate(true)
+		}
 	})
 	if c.device == nil {
 		return func(*waBinary.Node) {}
@@ -60,8 +66,25 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 
 // handleLinked answers a node of a logged-in device.
 func (c *conn) handleLinked(node *waBinary.Node) {
-	if node.Tag != "iq" {
-		return // acks, receipts, presence, telemetry
+	switch node.Tag {
+	case "message":
+		c.send(c.srv.message(c.device.endpoint(), node))
+		return
+	case "receipt":
+		c.srv.acknowledge(c.device, node)
+		c.srv.receipt(c.device.endpoint(), node)
+		attrs := waBinary.Attrs{"class": "receipt", "id": text(node.Attrs["id"]), "from": node.Attrs["to"]}
+		for _, name := range []string{"type", "participant"} {
+			attrs[name] = node.Attrs[name]
+		}
+		c.send(waBinary.Node{Tag: "ack", Attrs: attrs})
+		return
+	case "ack":
+		c.srv.acknowledge(c.device, node)
+		return
+	case "iq":
+	default:
+		return // presence, telemetry
 	}
 	namespace := text(node.Attrs["xmlns"])
 	switch text(node.Attrs["type"]) {
@@ -81,68 +104,27 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 		}
 		switch namespace + " " + text(node.Attrs["type"]) {
 		case "encrypt get":
-			c.countPreKeys(node)
+			c.answerKeys(node)
+		case "usync get":
+			c.usync(node)
 		case "encrypt set":
 			c.storePreKeys(node)
 		case "passive set":
-			// The end of the backlog goes out before the answer, so that the server
-			// sends nothing unasked to a client that may be disconnecting: see linger.
-			if _, active := node.GetOptionalChildByTag("active"); active {
-				c.send(waBinary.Node{
-					Tag:     "ib",
-					Attrs:   waBinary.Attrs{"from": types.ServerJID},
-					Content: []waBinary.Node{{Tag: "offline", Attrs: waBinary.Attrs{"count": "0"}}},
-				})
-			}
+			// The backlog goes out before the answer, so that the server sends nothing
+			// unasked to a client that may be disconnecting: see linger.
+			_, active := node.GetOptionalChildByTag("active")
+			c.activate(active)
 			c.result(node)
+		case "w:m set":
+			c.mediaConn(node)
+		case "w:g2 get":
+			c.handleGroups(node)
 		case "md set":
 			c.logout(node)
 		default:
 			refuse(Refuse(501))
 		}
 	})
-}
-
-// countPreKeys answers the question how many one-time keys of the device the server
-// has (getServerPreKeyCount of whatsmeow).
-func (c *conn) countPreKeys(request *waBinary.Node) {
-	if _, ok := request.GetOptionalChildByTag("count"); !ok {
-		c.refuse(request, Refuse(501))
-		return
-	}
-	c.srv.mu.Lock()
-	count := c.device.preKeys
-	c.srv.mu.Unlock()
-	c.result(request, waBinary.Node{Tag: "count", Attrs: waBinary.Attrs{"value": strconv.Itoa(count)}})
-}
-
-// storePreKeys checks an upload of keys, and counts the keys (uploadPreKeys of whatsmeow).
-func (c *conn) storePreKeys(request *waBinary.Node) {
-	identity := c.device.identity
-	list := request.GetChildByTag("list")
-	uploaded := list.GetChildrenByTag("key")
-	signed := request.GetChildByTag("skey")
-	signature := content(&signed, "signature")
-	ok := len(content(request, "registration")) == 4 &&
-		string(content(request, "type")) == string([]byte{ecc.DjbType}) &&
-		string(content(request, "identity")) == string(identity[:]) &&
-		len(uploaded) > 0 && validKey(&signed) && len(signature) == 64 &&
-		ecc.VerifySignature(ecc.NewDjbECPublicKey(identity), append([]byte{ecc.DjbType}, content(&signed, "value")...), [64]byte(signature))
-	for i := range uploaded {
-		ok = ok && validKey(&uploaded[i])
-	}
-	if !ok {
-		c.refuse(request, Refuse(406))
-		return
-	}
-	c.srv.mu.Lock()
-	c.device.preKeys += len(uploaded)
-	c.srv.mu.Unlock()
-	c.result(request)
-}
-
-func validKey(node *waBinary.Node) bool {
-	return len(content(node, "id")) == 3 && len(content(node, "value")) == 32
 }
 
 // logout unlinks the device at its own request (Client.Logout of whatsmeow).

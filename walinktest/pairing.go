@@ -265,6 +265,7 @@ func (p *companion) paired(answer *waBinary.Node) {
 		s.mu.Lock()
 		c.device.linkedAt = time.Now()
 		s.devices[c.device.id()] = c.device
+		s.tellDevices(c.device.endpoint())
 		if p.code != nil {
 			p.code.spent = true
 		}

@@ -12,8 +12,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/gcmutil"
@@ -40,6 +42,8 @@ type Phone struct {
 	rawID    uint32
 	platform string
 	business string
+	pushName string
+	signal   func() *signalStore // makes the store at its first use
 
 	accountType, deviceType waAdv.ADVEncryptionType
 
@@ -55,6 +59,15 @@ type Phone struct {
 	refusals     []Refusal
 	asking       []*passkeyLink // the links whose codes are on the screen
 	asked        chan struct{}  // closed when asking grows
+	inbox        []waBinary.Node
+	reading      bool // a goroutine reads the inbox
+	received     []received
+	arrived      chan struct{} // closed when received grows
+
+	// sending orders the phone's own messages, and guards its Signal sessions and the field
+	// below. Nobody takes it while holding the server's mu.
+	sending sync.Mutex
+	sent    []sentMessage
 }
 
 // PhoneOption changes a phone that NewPhone makes.
@@ -63,6 +76,11 @@ type PhoneOption func(*Phone)
 // WithBusinessName makes the account a business of that name.
 func WithBusinessName(name string) PhoneOption {
 	return func(p *Phone) { p.business = name }
+}
+
+// WithPushName gives the account a name that others see with its messages.
+func WithPushName(name string) PhoneOption {
+	return func(p *Phone) { p.pushName = name }
 }
 
 // WithPlatform names the phone's platform, such as "iphone". The default is "android".
@@ -75,40 +93,47 @@ func WithPlatform(name string) PhoneOption {
 // new installation: it has another identity key, and the server removes the devices
 // that were linked before.
 func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
-	digits := strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return -1
-		}
-		return r
-	}, number)
-	sum := sha256.Sum256([]byte(digits))
+	number = digits(number)
+	sum := sha256.Sum256([]byte(number))
 	// LIDs have 15 digits that do not show the number.
 	lid := strconv.FormatUint(1e14+binary.BigEndian.Uint64(sum[:])%9e14, 10)
 	phone := &Phone{
 		srv:      s,
-		number:   digits,
-		jid:      types.NewJID(digits, types.DefaultUserServer),
+		number:   number,
+		jid:      types.NewJID(number, types.DefaultUserServer),
 		lid:      types.NewJID(lid, types.HiddenUserServer),
 		identity: keys.NewKeyPair(),
 		rawID:    binary.BigEndian.Uint32(sum[8:]),
 		platform: "android",
 		asked:    make(chan struct{}),
+		arrived:  make(chan struct{}),
 
-		lastKeyIndex: mostDevices, // so that no key index is a device number
+		lastKeyIndex: maxDevice, // so that no key index is a device number
 	}
+	phone.signal = sync.OnceValue(func() *signalStore { return newSignalStore(phone.identity, phone.rawID%16380+1) })
 	for _, option := range options {
 		option(phone)
 	}
 	s.mu.Lock()
-	_, again := s.phones[digits]
-	s.phones[digits] = phone
+	_, again := s.phones[number]
+	s.phones[number], s.lids[lid] = phone, phone
 	s.mu.Unlock()
 	if again {
 		for _, device := range phone.LinkedDevices() {
-			s.remove(deviceID{digits, device.JID.Device})
+			s.remove(deviceID{number, device.JID.Device})
 		}
 	}
 	return phone
+}
+
+// digits returns a phone number without anything but its digits.
+func digits(number string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, number)
 }
 
 // JID returns the account's address.

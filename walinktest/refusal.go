@@ -1,7 +1,7 @@
 package walinktest
 
-// Refusal is what a phone says when it does not link a device. Its text is the sentence
-// that the person reads. Compare with the constants by errors.Is.
+// Refusal is what a phone says when it does not link a device or send a message. Its text is
+// the sentence that the person reads. Compare with the constants by errors.Is.
 type Refusal string
 
 // Error returns the sentence on the phone's screen.
@@ -40,7 +40,24 @@ const (
 	// ErrLinkFailed: the companion or the server has refused, has gone or did not answer.
 	ErrLinkFailed Refusal = "Couldn't link device. Try again later."
 	// ErrServerUnreachable: the server is closed.
-	ErrServerUnreachable Refusal = "Couldn't link device. Check your phone's internet connection."
+	ErrServerUnreachable Refusal = "Couldn't connect. Check your phone's internet connection."
+)
+
+// The reasons for which a message is not sent. A phone says them; a companion gets the code in
+// parentheses in the answer to its message. WhatsApp's own codes there are not known: these are
+// those of its other answers.
+const (
+	// ErrNoAccount (404): nobody has the address.
+	ErrNoAccount Refusal = "This number is not on WhatsApp."
+	// ErrNoDevice (404): the address names a device that is not linked, or is no longer. A phone
+	// that a later NewPhone has replaced also says this.
+	ErrNoDevice Refusal = "This device is no longer linked."
+	// ErrNoGroup (404): there is no such group.
+	ErrNoGroup Refusal = "This group does not exist."
+	// ErrNoMedia (404 over HTTP): the server does not have the attachment.
+	ErrNoMedia Refusal = "This file is no longer available."
+	// ErrNotMember (403): the account is not in the group.
+	ErrNotMember Refusal = "You are not in this group."
 )
 
 // The server's reasons for refusing a step of a companion that has to prove a passkey.
@@ -82,9 +99,9 @@ func (r Refusal) code() int {
 	switch r {
 	case ErrPasskeySignature, ErrHandoffProof:
 		return 401
-	case ErrPasskeyOrigin:
+	case ErrPasskeyOrigin, ErrNotMember:
 		return 403
-	case ErrPasskeyUnknown:
+	case ErrPasskeyUnknown, ErrNoAccount, ErrNoDevice, ErrNoGroup:
 		return 404
 	case ErrPasskeyAnswered, ErrPasskeyTurn:
 		return 405

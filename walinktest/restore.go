@@ -14,7 +14,8 @@ import (
 
 // Restore adds a device that an earlier server has linked to this account. A store that
 // outlives its server or its process can then log in again. The phone must have the same
-// number as the earlier phone. The device's uploaded one-time keys stay uploaded.
+// number as the earlier phone. The device's uploaded one-time keys stay uploaded, but only their
+// number is known: sessions with the device begin without one until it uploads more.
 // Device.OS and Device.Platform stay empty, since a store does not keep them.
 //
 // Restore returns an error if the device is not linked, belongs to another account, was
@@ -32,7 +33,7 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 	if err := proto.Unmarshal(stored.Account.GetDetails(), &details); err != nil {
 		return redact.Errorf("walinktest: restore: %w", err)
 	}
-	preKeys, err := stored.PreKeys.UploadedPreKeyCount(ctx)
+	uploaded, err := stored.PreKeys.UploadedPreKeyCount(ctx)
 	if err != nil {
 		return redact.Errorf("walinktest: restore: %w", err)
 	}
@@ -40,13 +41,18 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	restored := &device{
+		phone:    p,
 		jid:      *stored.ID,
 		lid:      stored.LID,
 		noise:    *stored.NoiseKey.Pub,
 		identity: *stored.IdentityKey.Pub,
 		keyIndex: details.GetKeyIndex(),
 		linkedAt: time.Now(),
-		preKeys:  preKeys,
+		keys: preKeys{
+			registration: registration(stored.RegistrationID),
+			signed:       keyNode(stored.SignedPreKey),
+			elsewhere:    uploaded,
+		},
 	}
 	if s.devices[restored.id()] != nil {
 		return errors.New("walinktest: restore: a device with this device number is linked already")

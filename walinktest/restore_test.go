@@ -35,6 +35,11 @@ func TestRestoredDeviceLogsIn(t *testing.T) {
 		if len(devices) != 1 || devices[0].JID != *c.Store.ID || !devices[0].Online || devices[0].PreKeys != whatsmeow.MinPreKeyCount {
 			t.Errorf("linked devices %+v", devices)
 		}
+		contact := srv.NewPhone(contactNumber)
+		write(ctx, t, contact, phone.JID(), "hello")
+		c.hears("hello")
+		c.say(ctx, contact.JID(), "and to you")
+		reads(ctx, t, contact, "and to you")
 		if second := linked(ctx, t, srv, phone); second.Store.ID.Device != 2 {
 			t.Errorf("the next device has number %d, want 2", second.Store.ID.Device)
 		}

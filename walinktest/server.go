@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
 
 	"github.com/walink/walink/internal/redact"
@@ -48,7 +49,10 @@ type Server struct {
 	refs     map[string]*companion
 	codes    map[string]*linkCode // the newest code of each number
 	phones   map[string]*Phone
+	lids     map[string]*Phone // by hidden address
 	devices  map[deviceID]*device
+	groups   map[types.JID]*Group
+	media    map[string][]byte // attachments by path
 	script   map[Stage][]Action
 	stats    Stats
 	requests map[string]int         // code requests by number
@@ -101,7 +105,10 @@ func Start() (*Server, error) {
 		refs:        make(map[string]*companion),
 		codes:       make(map[string]*linkCode),
 		phones:      make(map[string]*Phone),
+		lids:        make(map[string]*Phone),
 		devices:     make(map[deviceID]*device),
+		groups:      make(map[types.JID]*Group),
+		media:       make(map[string][]byte),
 		script:      make(map[Stage][]Action),
 		requests:    make(map[string]int),
 		granted:     make(map[string][]time.Time),
@@ -118,9 +125,9 @@ func Start() (*Server, error) {
 }
 
 // HTTPClient returns a client whose connections all lead to this server, without
-// TLS, whatever the host. The client is for whatsmeow's SetPreLoginHTTPClient and
-// SetWebsocketHTTPClient. The server answers GET https://web.whatsapp.com with a page
-// that names the client revision.
+// TLS, whatever the host. The client is for whatsmeow's SetPreLoginHTTPClient,
+// SetWebsocketHTTPClient and SetMediaHTTPClient. The server answers GET
+// https://web.whatsapp.com with a page that names the client revision.
 func (s *Server) HTTPClient() *http.Client {
 	return &http.Client{Transport: s.transport}
 }

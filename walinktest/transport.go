@@ -87,11 +87,14 @@ func (pipeAddr) Network() string { return "pipe" }
 // String returns "pipe".
 func (pipeAddr) String() string { return "pipe" }
 
-// handler serves the websocket and the page with the client's revision.
+// handler serves the websocket, the page with the client's revision and attachments.
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws/chat", s.upgrade) // the path of whatsmeow's socket.URL
 	mux.HandleFunc("/{$}", s.version)
+	mux.HandleFunc("POST /mms/{kind}/{token}", s.upload)
+	mux.HandleFunc("DELETE /mms/{kind}/{token}", s.upload)
+	mux.HandleFunc("GET /v/{token}", s.download)
 	return mux
 }
 

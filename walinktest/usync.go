@@ -1,0 +1,66 @@
+package walinktest
+
+import (
+	"strings"
+
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/types"
+)
+
+// usync answers a question about accounts (Client.usync of whatsmeow).
+func (c *conn) usync(request *waBinary.Node) {
+	query, list := request.GetChildByTag("usync", "query"), request.GetChildByTag("usync", "list")
+	usync := request.GetChildByTag("usync")
+	var users []waBinary.Node
+	for _, user := range list.GetChildrenByTag("user") {
+		users = append(users, c.srv.lookUpUser(&user, query.GetChildren()))
+	}
+	c.result(request, waBinary.Node{
+		Tag:     "usync",
+		Attrs:   usync.Attrs,
+		Content: []waBinary.Node{{Tag: "result"}, {Tag: "list", Content: users}},
+	})
+}
+
+// lookUpUser answers questions about one account, which user names by address or phone number.
+// The answer has error 404 for each question about an account that does not exist.
+func (s *Server) lookUpUser(user *waBinary.Node, questions []waBinary.Node) waBinary.Node {
+	jid, _ := user.Attrs["jid"].(types.JID)
+	asked := content(user, "contact")
+	if asked != nil { // as +5511987654321 or +5511987654321@c.us
+		number, _, _ := strings.Cut(string(asked), "@")
+		jid = types.NewJID(digits(number), types.DefaultUserServer)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	phone := s.account(jid)
+	answer := waBinary.Node{Tag: "user", Attrs: waBinary.Attrs{"jid": jid}}
+	var children []waBinary.Node
+	for _, question := range questions {
+		child := waBinary.Node{Tag: question.Tag}
+		switch {
+		case question.Tag == "contact":
+			child.Content, child.Attrs = asked, waBinary.Attrs{"type": "out"}
+			if phone != nil {
+				child.Attrs["type"] = "in"
+				if text(question.Attrs["addressing_mode"]) == "lid" {
+					answer.Attrs = waBinary.Attrs{"jid": phone.lid, "pn_jid": phone.jid}
+				}
+			}
+		case phone == nil:
+			child.Content = []waBinary.Node{iqError(404)}
+		case question.Tag == "lid" && jid.Server == types.DefaultUserServer:
+			child.Attrs = waBinary.Attrs{"val": phone.lid}
+		case question.Tag == "devices":
+			var devices []waBinary.Node
+			for _, e := range s.endpoints(phone) {
+				attrs := waBinary.Attrs{"id": int(e.device), "key-index": int(e.device)}
+				devices = append(devices, waBinary.Node{Tag: "device", Attrs: attrs})
+			}
+			child.Content = []waBinary.Node{{Tag: "device-list", Content: devices}}
+		}
+		children = append(children, child)
+	}
+	answer.Content = children
+	return answer
+}
