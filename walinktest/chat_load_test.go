@@ -20,7 +20,8 @@ func (c *client) echo() {
 	c.AddEventHandler(func(event any) {
 		if message, ok := event.(*events.Message); ok && !message.Info.IsFromMe {
 			answer := &waE2E.Message{Conversation: new("echo " + message.Message.GetConversation())}
-			if _, err := c.SendMessage(c.tb.Context(), message.Info.Chat, answer); err != nil {
+			ctx := c.tb.Context() // which may end while the last answer waits for its ack
+			if _, err := c.SendMessage(ctx, message.Info.Chat, answer); err != nil && ctx.Err() == nil {
 				c.tb.Error(err)
 			}
 		}

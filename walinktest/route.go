@@ -76,7 +76,7 @@ func (s *Server) deliver(to endpoint, node waBinary.Node) {
 	device := s.devices[deviceID{to.phone.number, to.device}]
 	device.waiting = append(device.waiting, node)
 	if device.active {
-		device.conn.send(node)
+		device.conn.sendAcked(node)
 	}
 }
 
@@ -292,6 +292,9 @@ func (s *Server) acknowledge(d *device, answer *waBinary.Node) {
 		})
 		if i >= 0 {
 			d.waiting = slices.Delete(d.waiting, i, i+1)
+			if d.conn != nil {
+				d.conn.acked(id)
+			}
 		}
 	}
 }
@@ -332,7 +335,7 @@ func (c *conn) activate(active bool) {
 	for i, node := range waiting {
 		node.Attrs = maps.Clone(node.Attrs)
 		node.Attrs["offline"] = strconv.Itoa(i)
-		c.send(node)
+		c.sendAcked(node)
 	}
 	c.send(ib(waBinary.Node{Tag: "offline", Attrs: waBinary.Attrs{"count": len(waiting)}}))
 }
