@@ -26,8 +26,8 @@ vet: ## go vet
 
 files: ## what no compiler checks: files that have to be there, and what no text may have in it
 modules: ## gofmt, go.mod, go.work, and the version of whatsmeow
-faults: ## print the tables of faults anew
-	go test -count=1 -run='^TestFaults$$' ./internal/faults -update
+faults: ## every fault at every stage (go test tries a part); prints the tables anew
+	WALINK_FAULTS=all go test -count=1 -run='^TestFaults$$' ./internal/faults -update
 
 fuzz: ## each fuzz target 500 times, or FUZZ_TIME=1m
 bench: ## each benchmark once; docs/performance.md has the commands for numbers that mean something

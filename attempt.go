@@ -48,8 +48,10 @@ type attempt struct {
 	unlinking  bool // for Unlink: this attempt logs a stored session in, and links nothing
 	leaseFirst bool // nobody waits for a code: nothing is dialed before the lease
 
-	base    context.Context //nolint:containedctx // see run
-	work    context.Context //nolint:containedctx // see run
+	base    context.Context         //nolint:containedctx // see run
+	work    context.Context         //nolint:containedctx // see run
+	cancel  context.CancelCauseFunc // ends the Link
+	done    chan struct{}           // closed when the Link has cleaned up
 	workers sync.WaitGroup
 
 	rest     []machine.Input    // the inputs that had come, and were not handled, when the Link ended
@@ -64,12 +66,11 @@ type attempt struct {
 // that connection is still up, the Link is done at once; otherwise it is shut first.
 //
 // There are three contexts. ctx is the caller's, and its end ends the Link. work is for
-// the workers, and ends with ctx or with the Link. base has the values of ctx and never
+// the workers, and ends with ctx or with the Link. base has the caller's values and never
 // ends. Connections and leases use base, because they outlive the Link; Shut and
 // Release end them.
 func (a *attempt) run(ctx context.Context, previous *wire.Conn) {
 	a.linker.seen.offer(false)
-	a.base = context.WithoutCancel(ctx)
 	work, stop := context.WithCancel(ctx)
 	defer stop()
 	a.work = work

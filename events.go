@@ -335,12 +335,18 @@ func words(event Event) string {
 		if e.Stopped {
 			return "The program has ended the Link" + because(e.Err)
 		}
+		if e.Err != nil && (e.Err.Reason == ErrLoggedOut || e.Err.Reason == ErrReplaced) { // perhaps months after the Link
+			return "The session has ended" + because(e.Err)
+		}
 		return "The Link has failed" + because(e.Err)
 	case Disconnected:
 		return "The session is offline" + because(e.Err)
 	case Reconnected:
 		return fmt.Sprintf("The session of %v is online again.", e.Account)
 	case Standby:
+		if e.Holder != "" {
+			return fmt.Sprintf("Another program has the session: %s.", e.Holder)
+		}
 		return "Another program has the session" + because(e.Err)
 	}
 	return ""

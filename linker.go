@@ -32,17 +32,15 @@ type Linker struct {
 	mu             sync.Mutex
 	closed         bool
 	status         Status
-	unlinking      bool                    // Unlink is running
-	running        *attempt                // the running Link; nil when none is running
-	cancel         context.CancelCauseFunc // ends the running Link
-	done           chan struct{}           // closed when the running Link has cleaned up
-	conn           *wire.Conn              // of the last Linked; nil when nothing is connected
-	lease          *tenure.Tenure          // the lease that conn needs; nil if there is none
-	kept           *tenure.Tenure          // the lease of a fleet, which serves all that the Linker does; otherwise nil
-	seen           seen                    // has its own lock
-	keeper         *keeper                 // of conn, once it was linked without a Supervise
-	evictions      sync.WaitGroup          // the goroutines that close a connection whose lease is lost
-	supervisor     *supervisor             // of the running Supervise; nil when none is running
+	unlinking      bool           // Unlink is running
+	running        *attempt       // the running Link; nil when none is running
+	conn           *wire.Conn     // of the last Linked; nil when nothing is connected
+	lease          *tenure.Tenure // the lease that conn needs; nil if there is none
+	kept           *tenure.Tenure // the lease of a fleet, which serves all that the Linker does; otherwise nil
+	seen           seen           // has its own lock
+	keeper         *keeper        // of conn, once it was linked without a Supervise
+	evictions      sync.WaitGroup // the goroutines that close a connection whose lease is lost
+	supervisor     *supervisor    // of the running Supervise; nil when none is running
 	stopSupervisor context.CancelCauseFunc
 	supervised     chan struct{} // closed when the running Supervise has cleaned up
 }
@@ -123,13 +121,14 @@ func (l *Linker) start(ctx context.Context, cfg machine.Config) <-chan Event {
 	a := &attempt{
 		linker: l, set: l.set, machine: machine.New(cfg), inbox: queue.New[machine.Input](),
 		events: make(chan Event, eventBuffer), out: queue.New[Event](), lease: cmp.Or(l.lease, l.kept),
-		unlinking: l.unlinking, leaseFirst: l.unlinking || cfg.Brief, stopHook: func() {}, previous: func() {},
+		base: context.WithoutCancel(ctx), done: make(chan struct{}), stopHook: func() {}, previous: func() {},
+		unlinking: l.unlinking, leaseFirst: l.unlinking || cfg.Brief,
 	}
 	if l.unlinking {
 		a.facts.at = atUnlink
 	}
-	ctx, l.cancel = context.WithCancelCause(ctx)
-	l.running, l.done = a, make(chan struct{})
+	ctx, a.cancel = context.WithCancelCause(ctx)
+	l.running = a
 	if l.supervisor == nil { // under Supervise the events alone change the status
 		l.status = Status{State: StateConnecting}
 	}
@@ -183,9 +182,9 @@ func (l *Linker) ended(end Event, conn *wire.Conn, lease *tenure.Tenure) Event {
 	if _, failed := end.(Failed); !failed || l.supervisor == nil { // Supervise says what follows
 		l.status = l.status.Apply(end)
 	}
-	l.cancel(nil)
+	l.running.cancel(nil)
+	close(l.running.done)
 	l.running = nil
-	close(l.done)
 	if k := l.keeper; isLostForGood(k.failure()) {
 		go l.giveBack(k)
 	}
@@ -255,7 +254,7 @@ func (l *Linker) ConfirmPasskey(ctx context.Context) error {
 // running, it returns an error with the cause idle.
 func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call int) machine.Input) error {
 	l.mu.Lock()
-	a, done := l.running, l.done
+	a := l.running
 	l.mu.Unlock()
 	switch {
 	case l.set == nil:
@@ -268,7 +267,7 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 	select {
 	case err := <-reply:
 		return err
-	case <-done:
+	case <-a.done:
 	case <-ctx.Done():
 	}
 	select {
@@ -361,7 +360,7 @@ func refusesLogin(err *Error) bool {
 // been released.
 func (l *Linker) deleteLeased(ctx context.Context, op string) *machine.Failure {
 	if leaser, ok := l.store.(store.Leaser); ok && l.kept == nil {
-		lease := tenure.New(ctx, leaser, l.set.session, func(*tenure.Tenure, *machine.Failure) {})
+		lease := tenure.New(ctx, leaser, l.set.session, "", func(*tenure.Tenure, *machine.Failure) {})
 		defer lease.Release()
 		if failure := lease.Take(ctx); failure != nil {
 			return failure
@@ -377,7 +376,7 @@ func (l *Linker) deleteLeased(ctx context.Context, op string) *machine.Failure {
 func (l *Linker) Close() error {
 	l.mu.Lock()
 	l.closed = true
-	running, cancel, done := l.running, l.cancel, l.done
+	running := l.running
 	stop, supervised := l.stopSupervisor, l.supervised
 	l.mu.Unlock()
 	if l.set == nil { // a zero Linker
@@ -388,8 +387,8 @@ func (l *Linker) Close() error {
 		stop(ErrClosed)
 		<-supervised
 	} else if running != nil {
-		cancel(ErrClosed)
-		<-done
+		running.cancel(ErrClosed)
+		<-running.done
 	}
 	l.forget(l.Status().closed())
 	l.evictions.Wait()

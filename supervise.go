@@ -317,7 +317,7 @@ func (s *supervisor) standBy(ctx context.Context, why *Error) {
 		if tenure.Busy(ctx, leaser, l.set.session) {
 			continue
 		}
-		lease := tenure.New(context.WithoutCancel(ctx), leaser, l.set.session, l.evicted)
+		lease := tenure.New(context.WithoutCancel(ctx), leaser, l.set.session, "", l.evicted)
 		if lease.Take(ctx) != nil {
 			lease.Release()
 			continue

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/walink/walink"
 	"github.com/walink/walink/fleet"
 	"github.com/walink/walink/internal/rig"
+	"github.com/walink/walink/walinktest"
 )
 
 func TestACallbackThatPanicsHurtsItsSessionOnly(t *testing.T) {
@@ -54,6 +56,31 @@ func TestACallbackThatPanicsHurtsItsSessionOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.await(names[0], walink.StateLinked)
+	})
+}
+
+func TestAPasskeyThatPanicsHurtsItsSessionOnly(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		names := w.seed(2)
+		p := w.running(fleet.Settings{Defaults: walink.Settings{
+			Passkey: func(context.Context, json.RawMessage) (json.RawMessage, error) { panic("Passkey") },
+		}})
+		phone := w.server.NewPhone("+5511987654321", walinktest.WithPasskey())
+		if err := p.Link(t.Context(), "new", walink.Settings{}); err != nil {
+			t.Fatal(err)
+		}
+		code := p.until("new", func(u fleet.Update) bool { return u.Status.QRCode != nil })
+		if err := phone.ScanQR(t.Context(), code.Status.QRCode.Payload); err == nil {
+			t.Fatal("the phone says that it is linked")
+		}
+		told := p.until("new", func(u fleet.Update) bool { return u.Status.Err != nil })
+		rig.WantReason(t, told.Status.Err, walink.ErrPasskey)
+		if err := told.Status.Err.Error(); !strings.Contains(err, "Passkey has panicked") {
+			t.Error(err)
+		}
+		w.connected(names, p)
 	})
 }
 

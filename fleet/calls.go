@@ -70,7 +70,8 @@ func (f *Fleet) closedBy(ctx context.Context) error {
 // Link links the session, or logs a stored one in. Somebody is at the phone and at the
 // screen. It returns once the Link has begun; [Fleet.Watch] shows the codes and the outcome.
 // ctx bounds the call, and settings.Timeout the Link. A stopped session is wanted again.
-// With settings.ResumeOnly, Link shows no codes.
+// With settings.ResumeOnly, Link shows no codes, and its error wraps [store.ErrNotFound] if
+// no device is stored.
 //
 // Link keeps settings and metadata in the Store. They may not have what cannot be stored:
 // HTTPClient, Logger, OnClient and Passkey. A field that is zero has the value of
@@ -116,6 +117,9 @@ func (f *Fleet) link(ctx context.Context, s *session, r *run, settings walink.Se
 		return err
 	}
 	linked := account != ""
+	if !linked && f.merged(s.name, settings).ResumeOnly {
+		return errUnknown
+	}
 	if expected, _ := walink.ParsePhone(settings.Phone); linked && settings.Phone != "" && !number.SameAccount(expected.Digits(), account) {
 		return &walink.Error{Reason: walink.ErrWrongAccount, Op: op, Err: errOtherAccount}
 	}
@@ -338,8 +342,9 @@ func (f *Fleet) peek(ctx context.Context, name string) (store.Lease, error) {
 // Watch returns a channel with a snapshot of the session and then each change, until ctx
 // ends or the Fleet is closed. Any number of watchers may watch a session, also one that is
 // not there yet. A watcher that reads slowly misses steps, and never the last state:
-// Update.Sequence shows the gap, and Update.Status is always whole. What happens to a
-// session of another process is not seen: its watchers see [walink.StateStandby].
+// Update.Sequence shows the gap, and Update.Status is always whole. After Link the snapshot
+// is one of that Link. What happens to a session of another process is not seen: its watchers
+// see [walink.StateStandby].
 func (f *Fleet) Watch(ctx context.Context, session string) <-chan Update {
 	first := Update{Session: session, At: time.Now(), Status: walink.Status{State: walink.StateIdle}}
 	if s := f.known(session); s == nil || !s.isHere() { // otherwise the Store has nothing to say

@@ -21,10 +21,10 @@ type Session struct {
 	Name     string            `json:"name"`
 	Status   walink.Status     `json:"status"`
 	Account  *walink.Account   `json:"account,omitempty"`  // of the stored device; nil if none is stored
-	Holder   string            `json:"holder,omitempty"`   // the process that has the session; "" if none has it, or the Store has no leases
+	Holder   string            `json:"holder,omitempty"`   // the process that has the session; "" if none has it, as for a second when it changes, or the Store has no leases
 	Metadata map[string]string `json:"metadata,omitempty"` // of the last Link
 	LinkedAt time.Time         `json:"linkedAt,omitzero"`  // when the device was stored
-	Wanted   bool              `json:"wanted"`             // Run keeps the session connected; false after Stop
+	Wanted   bool              `json:"wanted"`             // Run keeps the session connected, once it is linked; false after Stop
 }
 
 // Publish returns the session without what only those who run the program may see.
@@ -48,7 +48,7 @@ func (f *Fleet) Session(ctx context.Context, session string) (Session, error) {
 }
 
 // Sessions returns all sessions that the Store has a device or settings of, and those that
-// failed here a short while ago, sorted by name, byte by byte.
+// failed here less than a minute ago, sorted by name, byte by byte.
 func (f *Fleet) Sessions(ctx context.Context) ([]Session, error) {
 	return f.find(ctx, "")
 }
@@ -66,13 +66,13 @@ func (f *Fleet) find(ctx context.Context, only string) ([]Session, error) {
 	found := map[string]*Session{}
 	at := func(name string) *Session {
 		if found[name] == nil {
-			found[name] = &Session{Name: name, Wanted: true, Status: walink.Status{State: walink.StateIdle}}
+			found[name] = &Session{Name: name, Status: walink.Status{State: walink.StateIdle}}
 		}
 		return found[name]
 	}
 	for _, device := range stored {
 		s := at(device.Name)
-		s.Account, s.LinkedAt = accountOf(device.JID, device.LID), device.LinkedAt
+		s.Account, s.LinkedAt, s.Wanted = accountOf(device.JID, device.LID), device.LinkedAt, true
 	}
 	for name, e := range entries {
 		s := at(name)

@@ -21,11 +21,12 @@ import (
 // Settings says how a Fleet works. The zero value is a good default.
 type Settings struct {
 	// Defaults are the settings of every session. The fields that a Link sets take their
-	// place. Session must be empty. Defaults.Logger gets the log of the Fleet, too.
+	// place. Session must be empty. Defaults.Logger gets the log of the Fleet, too. A
+	// panic of Defaults.Passkey counts as an error that it returns.
 	Defaults walink.Settings
-	// Holder is this process in the leases: what other processes name, for example the
-	// address at which they reach this one. "" is the program, its process number and
-	// the host.
+	// Holder is this Fleet in the leases: what other processes name in their errors and
+	// states, for example the address at which they reach this one. Each process needs its
+	// own. "" is the program, its process number and the host.
 	Holder string
 	// Opening is how many sessions connect at once when Run resumes them; 0 is 32.
 	Opening int
@@ -34,8 +35,8 @@ type Settings struct {
 	// OnClient gets each new client before the client connects, as Settings.OnClient of
 	// package walink. If it panics, the session fails, and no other one.
 	OnClient func(session string, client *whatsmeow.Client)
-	// OnUpdate gets every change of every session of this process, one after the other
-	// for each session, and at the same time for several. A call that does not return
+	// OnUpdate gets every change of every session of this process, and of the others' sessions
+	// who has them, one after the other for each session, and at the same time for several. A call that does not return
 	// delays the updates of its session only; of more than 256 that wait, the oldest are
 	// dropped.
 	OnUpdate func(Update)
@@ -121,9 +122,6 @@ func New(st store.Store, settings Settings) (*Fleet, error) {
 	f.life, f.stop = context.WithCancel(context.Background()) //nolint:forbidigo // it ends with Close
 	f.leaser, _ = st.(store.Leaser)
 	f.registry, _ = st.(store.Registry)
-	if f.leaser != nil && settings.Holder != "" {
-		tenure.Name(f.leaser, settings.Holder)
-	}
 	return f, nil
 }
 
@@ -191,9 +189,6 @@ func (f *Fleet) Close() error {
 		}
 	}
 	tenure.EndAll(leases)
-	if f.leaser != nil && f.set.Holder != "" {
-		tenure.Name(f.leaser, "")
-	}
 	if f.isAlone() {
 		alone.CompareAndDelete(f.store, f)
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -263,5 +266,47 @@ func TestASessionHasOneNumber(t *testing.T) {
 		refused()
 		time.Sleep(time.Minute)
 		w.connected([]string{"s000"}, p)
+	})
+}
+
+func TestLinkThatMayOnlyResumeLeavesWhatIsNotStoredAlone(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.running(fleet.Settings{})
+		resume := walink.Settings{ResumeOnly: true}
+		if err := p.Link(t.Context(), "one", resume); !errors.Is(err, store.ErrNotFound) {
+			t.Error(err)
+		}
+		given := map[string]string{"customer": "7"}
+		if err := p.Link(t.Context(), "one", walink.Settings{Timeout: time.Minute}, fleet.WithMetadata(given)); err != nil {
+			t.Fatal(err)
+		}
+		p.await("one", walink.StateFailed)
+		if err := p.Link(t.Context(), "one", resume); !errors.Is(err, store.ErrNotFound) {
+			t.Error(err)
+		}
+		if s := p.get("one"); !maps.Equal(s.Metadata, given) || !s.Wanted {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestSessionThatWasRemovedOnThePhoneIsNotWanted(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		p := w.running(fleet.Settings{})
+		p.link("one")
+		w.phone("one").Remove(w.phone("one").LinkedDevices()[0].JID)
+		removed := p.await("one", walink.StateFailed)
+		if text := fmt.Sprint(removed); !strings.Contains(text, "The session has ended") {
+			t.Error(text)
+		}
+		if s := p.get("one"); s.Wanted || s.Status.State != walink.StateFailed {
+			t.Errorf("%+v", s)
+		}
+		time.Sleep(time.Minute)
+		p.gone("one")
 	})
 }

@@ -82,8 +82,36 @@ func TestRule5ASessionThatIsBeingLinkedStays(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		time.Sleep(10 * time.Second)
-		w.even(w.connected(names, a, b)) // now that they are linked, some move
+		time.Sleep(time.Minute)
+		w.connected(names, a) // their phones may be sending the history
+		time.Sleep(2 * time.Minute)
+		w.even(w.connected(names, a, b))
+	})
+}
+
+func TestRule5TwoFleetsOfOneProcessHaveTheirOwnNames(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.process(fleet.Settings{Holder: "a"})
+		b := &process{world: w, line: a.line, store: a.store}
+		b.open(a.store, fleet.Settings{Holder: "b"})
+		a.link("one")
+		b.link("two")
+		for other, name := range map[*process]string{a: "two", b: "one"} {
+			busy, ok := errors.AsType[*store.BusyError](other.Link(t.Context(), name, walink.Settings{}))
+			holder := map[string]string{"one": "a", "two": "b"}[name]
+			if !ok || busy.Lease.Holder != holder || other.get(name).Holder != holder {
+				t.Errorf("session %s is with %s: %v, %+v", name, holder, busy, other.get(name))
+			}
+		}
+		b.close()
+		if err := a.Link(t.Context(), "two", walink.Settings{}); err != nil {
+			t.Error(err)
+		}
+		if s := a.get("two"); s.Holder != "a" {
+			t.Errorf("%+v", s)
+		}
 	})
 }
 

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -52,7 +53,7 @@ func (s *session) start(given walink.Settings, ask bool, turn func()) error {
 	if !ask { // how a Link shows codes does not matter, and must not contradict the defaults of today
 		set.ResumeOnly, set.LinkingMode, set.PreferPairingCode, set.QRFallback = true, "", false, false
 	}
-	set.OnClient = s.onClient(r, set.OnClient)
+	set.OnClient, set.Passkey = s.onClient(r, set.OnClient), s.onPasskey(set.Passkey)
 	linker, err := walink.New(f.store, set)
 	if err != nil {
 		return err
@@ -143,6 +144,9 @@ func (s *session) hear(r *run, event any) {
 		r.linked.Store(true)
 		s.mu.Lock()
 		s.stored = true
+		if kind == walink.KindPaired {
+			s.paired = time.Now()
+		}
 		s.mu.Unlock()
 	}
 	s.voice.tell(e)
@@ -202,8 +206,7 @@ func (s *session) onClient(r *run, own func(*whatsmeow.Client)) func(*whatsmeow.
 	return func(client *whatsmeow.Client) {
 		defer func() {
 			if p := recover(); p != nil {
-				why := hint.New(fmt.Errorf("OnClient has panicked: %s", redact.Text(fmt.Sprint(p))), "Correct OnClient, and call Link for the session again.")
-				s.fleet.log.Error("OnClient has panicked", "session", redact.Name(s.name), "error", why)
+				why := s.panicked("OnClient", p)
 				r.stop(door.Stopped{Failure: &machine.Failure{Reason: machine.Reason(walink.ErrInvalidSettings), Op: "on client", Err: why}})
 			}
 		}()
@@ -214,4 +217,29 @@ func (s *session) onClient(r *run, own func(*whatsmeow.Client)) func(*whatsmeow.
 			s.fleet.set.OnClient(s.name, client)
 		}
 	}
+}
+
+// onPasskey returns the Settings.Passkey of a run.
+func (s *session) onPasskey(
+	passkey func(context.Context, json.RawMessage) (json.RawMessage, error),
+) func(context.Context, json.RawMessage) (json.RawMessage, error) {
+	if passkey == nil {
+		return nil
+	}
+	return func(ctx context.Context, challenge json.RawMessage) (assertion json.RawMessage, err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = s.panicked("Passkey", p)
+			}
+		}()
+		return passkey(ctx, challenge)
+	}
+}
+
+// panicked logs that a callback has panicked, and returns the error for that.
+func (s *session) panicked(callback string, with any) error {
+	why := hint.New(fmt.Errorf("%s has panicked: %s", callback, redact.Text(fmt.Sprint(with))),
+		fmt.Sprintf("Correct %s, and call Link for the session again.", callback))
+	s.fleet.log.Error(callback+" has panicked", "session", redact.Name(s.name), "error", why)
+	return why
 }

@@ -36,6 +36,7 @@ type session struct {
 	changed  time.Time      // when here changed last: what was read before says nothing
 	retryAt  time.Time      // when a session that is here and was put aside is tried again; zero if it is not
 	given    bool           // this process gave the session to another one
+	paired   time.Time      // when this process linked it
 	pace     wire.Pace      // of all its runs; has its own lock
 }
 
@@ -150,7 +151,7 @@ func (s *session) newLease(ctx context.Context) *tenure.Tenure {
 	if s.fleet.leaser == nil {
 		return nil
 	}
-	lease := tenure.New(ctx, s.fleet.leaser, s.name, s.evicted)
+	lease := tenure.New(ctx, s.fleet.leaser, s.name, s.fleet.set.Holder, s.evicted)
 	lease.Own()
 	return lease
 }

@@ -209,7 +209,7 @@ func (w *share) join(ctx context.Context) error {
 		return nil
 	}
 	w.leave()
-	lease := tenure.New(ctx, w.fleet.leaser, w.fleet.member, func(*tenure.Tenure, *machine.Failure) {})
+	lease := tenure.New(ctx, w.fleet.leaser, w.fleet.member, w.fleet.set.Holder, func(*tenure.Tenure, *machine.Failure) {})
 	if failure := lease.Take(ctx); failure != nil {
 		lease.Release()
 		return leaseError(failure)
@@ -253,14 +253,25 @@ func (s *session) wasHere() bool {
 	return !s.given && s.voice.latest().Epoch > 0
 }
 
-// give gives n sessions to other processes: none that is being linked.
+// settleTime is how long a session that was linked stays where it is: the phone is sending
+// its history.
+const settleTime = 2 * time.Minute
+
+// isSettled reports whether the session may move.
+func (s *session) isSettled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.paired) >= settleTime
+}
+
+// give gives n sessions to other processes: none that is being linked, or was a moment ago.
 func (w *share) give(n int) {
 	for _, s := range w.fleet.all() {
 		if n <= 0 {
 			return
 		}
 		r, here := s.current()
-		if !here || r == nil || s.voice.status().State != walink.StateLinked {
+		if !here || r == nil || s.voice.status().State != walink.StateLinked || !s.isSettled() {
 			continue
 		}
 		n--
@@ -276,8 +287,10 @@ func (w *share) give(n int) {
 			s.mu.Lock()
 			s.given = true
 			s.mu.Unlock()
-			s.voice.stand("", &walink.Error{Reason: walink.ErrSessionBusy, Op: "share sessions"})
+			s.voice.stand("", &walink.Error{Reason: walink.ErrSessionBusy, Op: "share sessions", Err: errGiven})
 			s.release()
 		})
 	}
 }
+
+var errGiven = errors.New("this process has left it to another one")

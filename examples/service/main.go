@@ -11,7 +11,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -106,16 +105,8 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 func openSandbox(ctx context.Context, here bool, at, db string) (*http.Client, string, func(fleet.Update), error) {
 	onUpdate := func(u fleet.Update) { log.Print(u) } // shows no secrets
 	if at != "" {
-		var line struct{ Address, RootKey string }
-		response, err := http.Get(at) //nolint:gosec,noctx // whoever starts the program trusts it
-		if err == nil {
-			err = errors.Join(json.NewDecoder(response.Body).Decode(&line), response.Body.Close())
-		}
-		key, _ := hex.DecodeString(line.RootKey)
-		if len(key) != 32 {
-			return nil, "", nil, fmt.Errorf("this is not the control URL of a fakewa: %s: %w", at, err)
-		}
-		return walinktest.RemoteClient(line.Address, [32]byte(key)), cmp.Or(db, "service-sandbox.db"), onUpdate, nil
+		client, err := walinktest.FakewaClient(ctx, at)
+		return client, cmp.Or(db, "service-sandbox.db"), onUpdate, err
 	} else if !here {
 		return nil, cmp.Or(db, "service.db"), onUpdate, nil
 	}

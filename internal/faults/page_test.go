@@ -9,8 +9,8 @@ import (
 const introduction = `# Faults
 
 This page says what comes of each fault at each stage of each way to a connected session. The tables are demands:
-people write them, in internal/faults/table_*_test.go. "go test ./internal/faults" tries every cell with walinktest, and
-fails if the outcome is another one. With the flag -update it prints this page.
+people write them, in internal/faults/table_*_test.go. "make faults" tries every cell with walinktest, fails
+if the outcome is another one, and prints this page. "go test" tries a part of the cells with a pairing code.
 
 A cell names the events of a Link, in their order:
 

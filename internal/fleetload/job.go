@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -74,7 +75,7 @@ type Job struct {
 	Client  Client
 	N       int           // how many sessions
 	Idle    time.Duration // how long nothing happens at the end
-	Profile string        // a directory for a CPU profile of the logins; "" is none
+	Profile string        // a directory for profiles of the CPU, in the logins and while idle, and of the heap; "" is none
 	Remote  Remote
 }
 
@@ -143,7 +144,7 @@ func (j Job) Run(ctx context.Context, db Database) error {
 	if err != nil || j.Client == Nobody {
 		return err
 	}
-	if err := j.profile(); err != nil {
+	if err := j.profile("logins", pprof.StartCPUProfile); err != nil {
 		return err
 	}
 	var s Sample
@@ -155,15 +156,16 @@ func (j Job) Run(ctx context.Context, db Database) error {
 	return errors.Join(err, json.NewEncoder(os.Stdout).Encode(s))
 }
 
-func (j Job) profile() error {
+// profile has a profile written into its own file, if profiles are wanted.
+func (j Job) profile(of string, write func(io.Writer) error) error {
 	if j.Profile == "" {
 		return nil
 	}
-	file, err := os.Create(filepath.Join(j.Profile, fmt.Sprint(j.Kind, "-", j.Client, "-", j.N, ".prof")))
+	file, err := os.Create(filepath.Join(j.Profile, fmt.Sprint(j.Kind, "-", j.Client, "-", j.N, "-", of, ".prof")))
 	if err != nil {
 		return err
 	}
-	return pprof.StartCPUProfile(file)
+	return write(file)
 }
 
 // list returns what lists the devices of a Store.

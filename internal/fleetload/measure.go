@@ -3,6 +3,7 @@ package fleetload
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -115,14 +116,18 @@ func (j Job) measure(start func(linked func()) error) (s Sample, err error) {
 	s.Resume = time.Since(began)
 	<-time.After(5 * time.Second) // what follows a login
 	count := float64(n)
+	pprof.StopCPUProfile()
 	s.Heap = float64(heap()-before) / count
 	s.Goroutines = float64(runtime.NumGoroutine()-goroutines) / count
 	s.RSS = rss()
+	if err := errors.Join(j.profile("heap", pprof.WriteHeapProfile), j.profile("idle", pprof.StartCPUProfile)); err != nil {
+		return s, err
+	}
 	used := cpu()
-	pprof.StopCPUProfile()
 	_, _ = fmt.Fprintln(os.Stdout, idleLine)
 	<-time.After(j.Idle)
 	s.Idle = (cpu() - used) / j.Idle.Seconds()
+	pprof.StopCPUProfile()
 	return s, nil
 }
 

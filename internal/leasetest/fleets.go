@@ -253,7 +253,7 @@ func (f *fleets) stop(number int) {
 	f.t.Helper()
 	c, end, before := f.children[number], time.NewTimer(stopped), f.srv.Stats().Replaced
 	defer end.Stop()
-	f.measure(programName(number)+" was stopped", number, afterKill, func() error { return pause(c.cmd.Process) })
+	f.measure(programName(number)+" was stopped", number, afterKill, func() error { f.pause(c); return nil })
 	<-end.C
 	replaced := f.srv.Stats().Replaced // its connections are open
 	if limit := (f.config.Sessions + f.config.Children - 1) / f.config.Children; replaced-before > limit {

@@ -2,7 +2,9 @@ package leasetest
 
 import (
 	"bufio"
+	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/walinktest"
 )
 
@@ -290,13 +293,40 @@ func (r *run) kill() {
 	r.count("killed", sessions, r.settle("after a program was killed"))
 }
 
+// pause stops a program, but not in the middle of a write: the others could not write until
+// the program goes on.
+func (r *run) pause(c *child) {
+	r.t.Helper()
+	for ; ; <-time.After(20 * time.Millisecond) {
+		if err := pause(c.cmd.Process); err != nil {
+			r.t.Fatal(err)
+		}
+		if r.write() == nil {
+			return
+		}
+		if err := resume(c.cmd.Process); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// write writes to the Store, and changes nothing.
+func (r *run) write() error {
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Second)
+	defer cancel()
+	st, err := r.config.Open(ctx, r.config.Name(-1))
+	if err != nil {
+		return err
+	}
+	err = st.(store.Leaser).ReleaseLease(ctx, store.Lease{Session: "nobody's"}) //nolint:errcheck // every Store here has leases
+	return errors.Join(err, st.Close())
+}
+
 // stop stops a program until others have its sessions. When the program
 // continues, it must send nothing on its old connections.
 func (r *run) stop() {
 	c, sessions := r.leave()
-	if err := pause(c.cmd.Process); err != nil {
-		r.t.Fatal(err)
-	}
+	r.pause(c)
 	r.count("stopped", sessions, r.settle("after a program was stopped"))
 	before := map[*link]int64{}
 	for _, l := range c.proxy.open() {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -23,53 +24,33 @@ type keepers struct {
 	clock func() moment // of this process
 
 	mu      sync.Mutex
-	current map[store.Leaser]*keeper // who takes the next session of a Store
-	holders map[string]*keeper       // by the ID of their holder, until nothing is connected under it
-	names   map[store.Leaser]string  // of the next holders, if a program has named them
+	current map[place]*keeper  // who takes the next session of a Store
+	holders map[string]*keeper // by the ID of their holder, until nothing is connected under it
+}
+
+// place is a Store, and the name under which its sessions are held; "" is the program's.
+type place struct {
+	leaser store.Leaser
+	as     string
 }
 
 //nolint:gochecknoglobals // the leases belong to the process
 var all = newKeepers(process.ID(), now)
 
 func newKeepers(own string, clock func() moment) *keepers {
-	return &keepers{own: own, clock: clock, current: map[store.Leaser]*keeper{}, holders: map[string]*keeper{}, names: map[store.Leaser]string{}}
+	return &keepers{own: own, clock: clock, current: map[place]*keeper{}, holders: map[string]*keeper{}}
 }
 
-// Name sets the name of this process in the leases that are taken from leaser from now on. ""
-// is that of the program. A Leaser that is not comparable keeps that name.
-func Name(leaser store.Leaser, name string) {
-	if !isShared(leaser) {
-		return
-	}
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	if name == "" {
-		delete(all.names, leaser)
-	} else {
-		all.names[leaser] = name
-	}
-}
-
-// isShared reports whether all Tenures of a Leaser have one keeper. Otherwise each has its
+// isShared reports whether all Tenures of a Leaser with one name have one keeper. Otherwise each has its
 // own, because nothing shows that two of them have the same Leaser.
 func isShared(leaser store.Leaser) bool { return reflect.ValueOf(leaser).Comparable() }
 
-// nameOf returns the name for the next holder of a Store.
-func (g *keepers) nameOf(leaser store.Leaser) string {
-	if !isShared(leaser) {
-		return process.Name()
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return cmp.Or(g.names[leaser], process.Name())
-}
-
 // keeper keeps one holder in force: one goroutine renews it while sessions are in use.
 type keeper struct {
-	group  *keepers
-	leaser store.Leaser
-	life   context.Context //nolint:containedctx // of the goroutine
-	stop   context.CancelFunc
+	group *keepers
+	place
+	life context.Context //nolint:containedctx // of the goroutine
+	stop context.CancelFunc
 
 	one   chan struct{} // has a token while a Tenure begins the holder
 	begun chan struct{} // closed when the Store has the holder
@@ -89,15 +70,15 @@ func (g *keepers) join(t *Tenure) (other *Tenure) {
 	shared := isShared(t.leaser)
 	var k *keeper
 	if shared {
-		k = g.current[t.leaser]
+		k = g.current[t.place]
 	}
 	if k == nil {
 		k = &keeper{
-			group: g, leaser: t.leaser, one: make(chan struct{}, 1), begun: make(chan struct{}), sessions: map[string]*Tenure{},
+			group: g, place: t.place, one: make(chan struct{}, 1), begun: make(chan struct{}), sessions: map[string]*Tenure{},
 		}
 		k.life, k.stop = context.WithCancel(context.WithoutCancel(t.life))
 		if shared {
-			g.current[t.leaser] = k
+			g.current[t.place] = k
 		}
 	}
 	if other := k.sessions[t.session]; other != nil {
@@ -126,8 +107,8 @@ func (k *keeper) leave(t *Tenure) (was, last bool) {
 
 // retire makes the next session of the Store get another keeper.
 func (k *keeper) retire() {
-	if isShared(k.leaser) && k.group.current[k.leaser] == k {
-		delete(k.group.current, k.leaser)
+	if isShared(k.leaser) && k.group.current[k.place] == k {
+		delete(k.group.current, k.place)
 	}
 }
 
@@ -224,7 +205,7 @@ func (k *keeper) call(ctx context.Context, sessions []string) (taken, busy []sto
 // begin begins a holder with a new ID. After an error the Store may have begun the
 // holder of before all the same, which nobody renews.
 func (k *keeper) begin(ctx context.Context, sessions []string) (taken, busy []store.Lease, err error) {
-	holder := store.Holder{ID: k.group.own + rand.Text(), Name: k.group.nameOf(k.leaser)}
+	holder := store.Holder{ID: k.group.own + rand.Text(), Name: cmp.Or(k.as, process.Name())}
 	k.name(holder)
 	asked := k.group.clock()
 	taken, busy, err = k.leaser.TakeLeases(ctx, sessions, holder, ttl)
@@ -354,7 +335,7 @@ func (k *keeper) evict(lost []*Tenure, err error) {
 	}
 	for _, t := range lost {
 		const op = "renew lease"
-		why := storeFailed(op, t.session, errors.Join(ErrNotRenewed, err))
+		why := storeFailed(op, t.session, fmt.Errorf("%w: %w", ErrNotRenewed, err))
 		if other, ok := others[t.session]; ok {
 			why = sessionBusy(op, other)
 		}

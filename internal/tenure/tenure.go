@@ -6,6 +6,7 @@ package tenure
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -54,8 +55,8 @@ const (
 //
 // A nil *Tenure belongs to a Store without leases: it holds for ever.
 type Tenure struct {
-	group   *keepers
-	leaser  store.Leaser
+	group *keepers
+	place
 	session string
 	life    context.Context //nolint:containedctx // its values are for the calls of the Store
 	evicted func(*Tenure, *machine.Failure)
@@ -75,10 +76,11 @@ type Tenure struct {
 
 // New returns a Tenure whose lease has not been taken. If the lease is lost later, evicted
 // is called once, in its own goroutine. The calls of the Store get the values of life; the
-// end of life does not end the lease.
-func New(life context.Context, leaser store.Leaser, session string, evicted func(*Tenure, *machine.Failure)) *Tenure {
+// end of life does not end the lease. holder is the name that others see; "" is that of the
+// program.
+func New(life context.Context, leaser store.Leaser, session, holder string, evicted func(*Tenure, *machine.Failure)) *Tenure {
 	return &Tenure{
-		group: all, leaser: leaser, session: session, life: context.WithoutCancel(life), evicted: evicted, taken: make(chan struct{}),
+		group: all, place: place{leaser, holder}, session: session, life: context.WithoutCancel(life), evicted: evicted, taken: make(chan struct{}),
 	}
 }
 
@@ -153,7 +155,7 @@ func (t *Tenure) settle(a answer) (again bool) {
 		t.lease, t.held = a.lease, true
 		t.group.mu.Unlock()
 		if t.keeper.age() >= limit { // it may be another's soon
-			a.err = errors.Join(ErrNotRenewed, errNoRenewal)
+			a.err = fmt.Errorf("%w: %w", ErrNotRenewed, errNoRenewal)
 		}
 	}
 	if a.err == nil {

@@ -59,7 +59,7 @@ func (c *counted) EndHolder(ctx context.Context, holder store.Holder) error {
 
 // newIn is New in the process of g.
 func newIn(ctx context.Context, g *keepers, leaser store.Leaser, session string, evicted func(*Tenure, *machine.Failure)) *Tenure {
-	t := New(ctx, leaser, session, evicted)
+	t := New(ctx, leaser, session, "", evicted)
 	t.group = g
 	return t
 }

@@ -103,10 +103,10 @@ func (cfg *Config) payload(device *wastore.Device) *waWa6.ClientPayload {
 // process-wide variables.
 func (c *Conn) newClient() {
 	cfg := c.cfg
-	client := whatsmeow.NewClient(c.device, &logger{
+	client := whatsmeow.NewClient(c.device, &logger{sink: &sink{
 		ctx: c.base, log: cfg.Log, received: c.received, sending: c.sending,
 		opened: c.transport.opened, gone: c.transport.tornDown,
-	})
+	}})
 	client.SetPreLoginHTTPClient(c.http)
 	client.SetWebsocketHTTPClient(c.http)
 	if cfg.Proxy != nil {

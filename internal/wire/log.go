@@ -27,9 +27,14 @@ import (
 // down a connection that had ended (onDisconnect in the same file). Delete the tap
 // when whatsmeow has handlers for nodes.
 type logger struct {
-	ctx    context.Context //nolint:containedctx // whatsmeow's logger interface hands none on
-	log    *slog.Logger
+	*sink
 	module string
+}
+
+// sink is what the loggers of a client have in common.
+type sink struct {
+	ctx context.Context //nolint:containedctx // whatsmeow's logger interface hands none on
+	log *slog.Logger
 
 	received, sending func(*waBinary.Node)
 	opened            func() // whatsmeow handles nodes
@@ -40,9 +45,7 @@ var _ waLog.Logger = (*logger)(nil)
 
 // Sub returns the logger of a part of whatsmeow.
 func (l *logger) Sub(module string) waLog.Logger {
-	sub := *l
-	sub.module = module
-	return &sub
+	return &logger{l.sink, module}
 }
 
 // Errorf logs at the error level.

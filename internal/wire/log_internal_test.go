@@ -41,10 +41,10 @@ func TestWhatsmeowsLogLosesItsSecrets(t *testing.T) {
 		var buf bytes.Buffer
 		tapped := 0
 		tap := func(*waBinary.Node) { tapped++ }
-		l := &logger{
+		l := &logger{sink: &sink{
 			ctx: t.Context(), log: slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			received: tap, sending: tap,
-		}
+		}}
 		sub := l.Sub("Recv")
 		sub.Debugf(c.format, c.args...)
 		sub.Infof(c.format, c.args...)
@@ -81,7 +81,7 @@ func TestWhatsmeowsLogIsPlainText(t *testing.T) {
 	t.Parallel()
 	const evil = "\x1b[2J\u009b31m\u202ename\r\n"
 	var got []string
-	l := &logger{ctx: t.Context(), log: slog.New(lines{slog.Default().Handler(), &got})}
+	l := &logger{sink: &sink{ctx: t.Context(), log: slog.New(lines{slog.Default().Handler(), &got})}}
 	l.Warnf("name %s", evil)
 	l.Warnf("failed: %v", errors.New(evil))
 	l.Warnf("stream error %s", &waBinary.Node{Tag: evil, Attrs: waBinary.Attrs{"type": evil}})

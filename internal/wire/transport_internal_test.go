@@ -160,7 +160,7 @@ func TestWhatsmeowLogsTheEndOfATeardown(t *testing.T) {
 		identity := keys.NewKeyPair()
 		client := whatsmeow.NewClient(&wastore.Device{
 			NoiseKey: keys.NewKeyPair(), IdentityKey: identity, SignedPreKey: identity.CreateSignedPreKey(1), AdvSecretKey: make([]byte, 32),
-		}, &logger{ctx: t.Context(), log: slog.New(slog.DiscardHandler), received: ignore, sending: ignore, opened: tr.opened, gone: tr.tornDown})
+		}, &logger{sink: &sink{ctx: t.Context(), log: slog.New(slog.DiscardHandler), received: ignore, sending: ignore, opened: tr.opened, gone: tr.tornDown}})
 		client.SetPreLoginHTTPClient(by)
 		tr.begin()
 		if err := client.Connect(); err != nil {

@@ -82,7 +82,9 @@
 // The Store lends each session to one holder at a time ([store.Leaser]), so
 // that two processes do not connect the same session. The clock is that of the
 // machine. If a process is killed, others can have its sessions when its leases
-// expire, which those of a Linker do within 11 seconds.
+// expire, which those of a Linker do within 11 seconds. A process that is stopped in the
+// middle of a write, and not killed, keeps the lock of the file: nobody else can write until it
+// goes on.
 //
 // # Opening
 //

@@ -19,6 +19,7 @@ import (
 const (
 	bodyLimit   = 64 << 10         // bytes; a QR payload has about 300
 	sendTimeout = 10 * time.Second // how long a client may take to send a header, and a body
+	waitLimit   = 10 * time.Minute // how long a request may wait for what it asks for
 )
 
 // problem is an answer that is not a success.
@@ -59,6 +60,9 @@ func (c *control) handler() http.Handler {
 		{"POST", "/phones/{digits}/qr", http.StatusOK, c.link("payload", (*walinktest.Phone).ScanQR)},
 		{"GET", "/phones/{digits}/devices", http.StatusOK, c.listDevices},
 		{"DELETE", "/phones/{digits}/devices", http.StatusOK, c.removeDevices},
+		{"POST", "/phones/{digits}/passkey", http.StatusOK, c.assert},
+		{"GET", "/phones/{digits}/passkey", http.StatusOK, c.passkeyCode},
+		{"POST", "/phones/{digits}/passkey/confirm", http.StatusOK, c.confirmPasskey},
 		{"POST", "/script", http.StatusOK, c.script},
 		{"POST", "/restart", http.StatusOK, func(*http.Request, []byte) (any, error) { c.srv.Restart(); return struct{}{}, nil }},
 		{"GET", "/stats", http.StatusOK, func(*http.Request, []byte) (any, error) { return c.srv.Stats(), nil }},
@@ -143,6 +147,7 @@ func (c *control) newPhone(_ *http.Request, body []byte) (any, error) {
 	var wanted struct {
 		Number, Business string
 		Passkey, Hosted  bool
+		CodeCheck        bool
 	}
 	if err := decode(body, &wanted); err != nil {
 		return nil, err
@@ -153,6 +158,9 @@ func (c *control) newPhone(_ *http.Request, body []byte) (any, error) {
 	options := []walinktest.PhoneOption{walinktest.WithBusinessName(wanted.Business)}
 	if wanted.Passkey {
 		options = append(options, walinktest.WithPasskey())
+	}
+	if wanted.CodeCheck {
+		options = append(options, walinktest.WithCodeCheck())
 	}
 	phone, err := c.phone(wanted.Number, options...)
 	if err != nil {
@@ -180,6 +188,67 @@ func (c *control) link(field string, take func(*walinktest.Phone, context.Contex
 		}
 		return c.listDevices(r, nil)
 	}
+}
+
+// assert answers a challenge with the account's passkey.
+func (c *control) assert(r *http.Request, body []byte) (any, error) {
+	var asked struct{ Challenge json.RawMessage }
+	if err := decode(body, &asked); err != nil {
+		return nil, err
+	}
+	phone, err := c.phone(r.PathValue("digits"))
+	if err != nil {
+		return nil, err
+	}
+	assertion, err := phone.Assert(asked.Challenge)
+	if err != nil {
+		return nil, problem{status: http.StatusConflict, Reason: "refused", Text: err.Error()}
+	}
+	return map[string]any{"assertion": json.RawMessage(assertion)}, nil
+}
+
+// passkeyCode waits for the code that the phone shows to be compared.
+func (c *control) passkeyCode(r *http.Request, _ []byte) (any, error) {
+	phone, err := c.phone(r.PathValue("digits"))
+	if err != nil {
+		return nil, err
+	}
+	wait, err := waitOf(r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	defer cancel()
+	code, err := phone.PasskeyCode(ctx)
+	if err != nil && r.Context().Err() == nil {
+		return nil, problem{http.StatusNotFound, "nothing_to_compare", "the phone shows no code", ""}
+	}
+	return map[string]any{"code": code}, err
+}
+
+// confirmPasskey says on the phone that both codes are the same.
+func (c *control) confirmPasskey(r *http.Request, _ []byte) (any, error) {
+	if _, err := c.passkeyCode(r, nil); err != nil {
+		return nil, err
+	}
+	phone, err := c.phone(r.PathValue("digits"))
+	if err != nil {
+		return nil, err
+	}
+	return struct{}{}, phone.ConfirmPasskey(r.Context())
+}
+
+// waitOf returns how long a request waits for what it asks for: the wait of its query, 0 without one.
+func waitOf(r *http.Request) (time.Duration, error) {
+	text := r.URL.Query().Get("wait")
+	if text == "" {
+		return 0, nil
+	}
+	wait, err := time.ParseDuration(text)
+	if err != nil || wait < 0 || wait > waitLimit {
+		return 0, badRequest("wait is a time such as 5s, and at most %v", waitLimit)
+	}
+	return wait, nil
 }
 
 func (c *control) listDevices(r *http.Request, _ []byte) (any, error) {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -81,6 +80,8 @@ type answered struct {
 	Devices             []walinktest.Device
 	Number, JID, LID    string
 	Reason, Error, Said string
+	Code                string
+	Assertion           json.RawMessage
 
 	header http.Header
 }
@@ -111,11 +112,18 @@ func (f *fake) call(method, path, body string, status int) (a answered) {
 // link starts a Link by a program that knows nothing but the line.
 func (f *fake) link(settings walink.Settings) <-chan walink.Event {
 	f.tb.Helper()
-	rootKey, err := hex.DecodeString(f.RootKey)
+	_, events := f.linker(settings)
+	return events
+}
+
+// linker is link, and also returns the Linker.
+func (f *fake) linker(settings walink.Settings) (*walink.Linker, <-chan walink.Event) {
+	f.tb.Helper()
+	client, err := walinktest.FakewaClient(f.tb.Context(), f.Control)
 	if err != nil {
 		f.tb.Fatal(err)
 	}
-	settings.HTTPClient = walinktest.RemoteClient(f.Address, [32]byte(rootKey))
+	settings.HTTPClient = client
 	linker, err := walink.New(rig.MemoryStore(f.tb), settings)
 	if err != nil {
 		f.tb.Fatal(err)
@@ -125,7 +133,7 @@ func (f *fake) link(settings walink.Settings) <-chan walink.Event {
 	if err != nil {
 		f.tb.Fatal(err)
 	}
-	return events
+	return linker, events
 }
 
 // await returns the next event of type E.
@@ -201,6 +209,38 @@ func TestLinksByQRAndRemovesDevices(t *testing.T) {
 	if left := f.call("GET", path+"devices", "", 200).Devices; left == nil || len(left) != 0 {
 		t.Errorf("left %+v", left)
 	}
+}
+
+func TestLinksWithAPasskey(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.call("POST", "/phones", `{"number": "`+number+`", "passkey": true, "codeCheck": true}`, 201)
+	path := "/phones/" + number
+	if none := f.call("GET", path+"/passkey?wait=1ms", "", 404); none.Reason != "nothing_to_compare" {
+		t.Errorf("before a link: %+v", none)
+	}
+	if none := f.call("POST", path+"/passkey/confirm", "", 404); none.Reason != "nothing_to_compare" {
+		t.Errorf("before a link: %+v", none)
+	}
+	if refused := f.call("POST", path+"/passkey", `{"challenge": {"challenge": "AAAA", "rpId": "example.com"}}`, 409); refused.Reason != "refused" {
+		t.Errorf("another site's challenge: %+v", refused)
+	}
+	linker, events := f.linker(walink.Settings{ComparePasskeyCode: true})
+	go f.call("POST", path+"/qr", quoted("payload", await[walink.QRCode](t, events).Payload), 200)
+	challenge := await[walink.PasskeyRequired](t, events).Challenge
+	answer := f.call("POST", path+"/passkey", `{"challenge": `+string(challenge)+`}`, 200)
+	if err := linker.AnswerPasskey(t.Context(), answer.Assertion); err != nil {
+		t.Fatal(err)
+	}
+	shown := await[walink.PasskeyConfirmation](t, events).Code
+	if code := f.call("GET", path+"/passkey?wait=5s", "", 200).Code; code != shown {
+		t.Errorf("the phone shows %q, the program %q", code, shown)
+	}
+	f.call("POST", path+"/passkey/confirm?wait=5s", "", 200)
+	if err := linker.ConfirmPasskey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await[walink.Linked](t, events)
 }
 
 func TestNewPhoneIsANewInstallation(t *testing.T) {
@@ -319,6 +359,10 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/phones/5511987654321/code", `{"code": "x", "payload": "x"}`, 400, "bad_request", `"code"`},
 		{"POST", "/phones/5511987654321/qr", `{"code": "x"}`, 400, "bad_request", `"payload"`},
 		{"POST", "/phones/0/code", `{"code": "ABCD-EFGH"}`, 400, "bad_request", "7 to 15 digits"},
+		{"POST", "/phones/5511987654321/passkey", `{}`, 409, "refused", "passkey"},
+		{"POST", "/phones/5511987654321/passkey", `[]`, 400, "bad_request", "array"},
+		{"GET", "/phones/5511987654321/passkey?wait=soon", ``, 400, "bad_request", "wait"},
+		{"GET", "/phones/5511987654321/passkey?wait=1h", ``, 400, "bad_request", "10m"},
 		{"GET", "/phones/me/devices", ``, 400, "bad_request", "7 to 15 digits"},
 		{"DELETE", "/phones/5511987654321/devices?device=5511987654321:1@s.whatsapp.net", ``, 404, "unknown_device", "jid"},
 		{"POST", "/script", `{}`, 400, "bad_request", `"companion_hello"`},
@@ -349,6 +393,11 @@ func TestBadRequests(t *testing.T) {
 	}
 	if stats := f.call("GET", "/stats", "", 200).Stats; stats != (walinktest.Stats{}) {
 		t.Errorf("stats %+v", stats)
+	}
+	for _, wrong := range []string{"http://127.0.0.1:1", f.Control + "/stats", f.Control + "/lunch", "%"} {
+		if _, err := walinktest.FakewaClient(t.Context(), wrong); err == nil {
+			t.Errorf("there is a fakewa at %s", wrong)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@
 // SIGTERM and SIGINT end it, with status 0. It keeps nothing: the next run has another root key, and no devices.
 //
 // A WhatsApp client connects to ws://ADDRESS/ws/chat in place of wss://web.whatsapp.com/ws/chat. It has to trust
-// rootKey, in hex, in place of WhatsApp's root key. In Go [walinktest.RemoteClient] does both. Baileys has the option
+// rootKey, in hex, in place of WhatsApp's root key. In Go [walinktest.FakewaClient] does both. Baileys has the option
 // waWebSocketUrl and the constant WA_CERT_DETAILS.PUBLIC_KEY.
 //
 // # Control
@@ -19,9 +19,9 @@
 // The rest is JSON over HTTP, without a password: keep it on a loopback address. GET / answers with the line above.
 //
 // POST /phones makes a phone and its account, and answers 201. The number has its country code. business is the name of
-// a business account. With passkey, companions have to prove a passkey, and no route makes the assertion. hosted gets
-// 501. A second phone for a number is a new installation, which removes the linked devices. The other routes make the
-// phone if there is none.
+// a business account. With passkey, companions have to prove a passkey; with codeCheck the phone always asks whether the
+// codes are the same. hosted gets 501. A second phone for a number is a new installation, which removes the linked
+// devices. The other routes make the phone if there is none.
 //
 //	curl -d '{"number":"+55 11 98765-4321","business":"Corner shop"}' http://127.0.0.1:7802/phones
 //
@@ -31,6 +31,14 @@
 //
 //	curl -d '{"code":"ABCD-EFGH"}' http://127.0.0.1:7802/phones/5511987654321/code
 //	curl -d '{"payload":"https://wa.me/settings/linked_devices#2@…"}' http://127.0.0.1:7802/phones/5511987654321/qr
+//
+// The account's passkey answers a challenge, as the browser does. The assertion is the JSON of a PublicKeyCredential. If
+// the phone asks whether the codes are the same, it shows one, and says yes to confirm; wait is how long to wait for the
+// code, 10m at most.
+//
+//	curl -d '{"challenge":{"challenge":"…","rpId":"whatsapp.com"}}' http://127.0.0.1:7802/phones/5511987654321/passkey
+//	curl 'http://127.0.0.1:7802/phones/5511987654321/passkey?wait=5s'
+//	curl -X POST http://127.0.0.1:7802/phones/5511987654321/passkey/confirm
 //
 // The phone lists its linked devices, and removes one of them, by its jid, or all. A removal answers with what it removed.
 //
@@ -53,8 +61,8 @@
 //	curl -X POST http://127.0.0.1:7802/restart
 //	curl http://127.0.0.1:7802/stats
 //
-// Other answers have a reason for programs and an error for people: 400 bad_request (unknown fields too), 404 not_found
-// and unknown_device, 405 method_not_allowed, 409 refused, 413 too_large (64 KiB), 501 hosted_unsupported, 503 stopped.
+// Other answers have a reason for programs and an error for people: 400 bad_request (unknown fields too), 404 not_found,
+// unknown_device and nothing_to_compare, 405 method_not_allowed, 409 refused, 413 too_large (64 KiB), 501 hosted_unsupported, 503 stopped.
 package main
 
 import (

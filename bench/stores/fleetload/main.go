@@ -52,7 +52,7 @@ func main() {
 	kinds := flag.String("db", "sqlite,postgres,memory", "on which databases")
 	idle := flag.Duration("idle", time.Minute, "how long nothing happens")
 	rounds := flag.Int("rounds", 1, "how often each is measured")
-	profile := flag.String("profile", "", "a directory for CPU profiles of the logins")
+	profile := flag.String("profile", "", "a directory for profiles of the CPU, in the logins and while idle, and of the heap")
 	flag.Parse()
 	var err error
 	switch flag.Arg(0) {
@@ -73,7 +73,7 @@ func main() {
 }
 
 func all(ctx context.Context, counts, kinds []string, idle time.Duration, rounds int, profile string) error {
-	fmt.Printf("%-9s %6s  %-9s %9s %12s %11s %9s %9s %7s\n", "database", "n", "client", "resume", "heap/session", "goroutines", "RSS", "idle CPU", "tx/s")
+	fmt.Printf("%-9s %6s  %-9s %9s %12s %11s %9s %9s %9s\n", "database", "n", "client", "resume", "heap/session", "goroutines", "RSS", "idle CPU", "writes/s")
 	for _, count := range counts {
 		n, err := strconv.Atoi(count)
 		if err != nil {
@@ -138,13 +138,13 @@ func self(args ...string) *exec.Cmd {
 }
 
 func row(kind string, n int, cells ...any) {
-	fmt.Printf("%-9s %6d  %-9s %9s %12s %11s %9s %9s %7s\n", append([]any{kind, n}, cells...)...)
+	fmt.Printf("%-9s %6d  %-9s %9s %12s %11s %9s %9s %9s\n", append([]any{kind, n}, cells...)...)
 }
 
 func ratio(a, b float64) string { return fmt.Sprintf("%.2f", a/b) }
 
 // prepare makes an empty database. count counts its transactions that have changed
-// something, or on PostgreSQL all of them.
+// something.
 func prepare(ctx context.Context, kind, dir string) (place string, count func(context.Context, time.Duration) (int64, error), done func(), err error) {
 	switch kind {
 	case "sqlite":
@@ -190,7 +190,7 @@ func changes(ctx context.Context, path string, d time.Duration) (n int64, err er
 	return n, nil
 }
 
-// commits reads what PostgreSQL counts.
+// commits reads the number of the next transaction that changes something.
 func commits(ctx context.Context, url string, d time.Duration) (int64, error) {
 	db, err := sql.Open("pgx", url)
 	if err != nil {
@@ -198,7 +198,7 @@ func commits(ctx context.Context, url string, d time.Duration) (int64, error) {
 	}
 	defer func() { _ = db.Close() }()
 	read := func() (n int64, err error) {
-		err = db.QueryRowContext(ctx, "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()").Scan(&n)
+		err = db.QueryRowContext(ctx, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").Scan(&n)
 		return n, err
 	}
 	before, err := read()
