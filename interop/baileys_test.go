@@ -168,17 +168,7 @@ type rig struct {
 // newRig returns a rig. It skips the test if Baileys is not installed.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	absent := t.Skipf
-	if os.Getenv("WALINK_INTEROP") != "" { // interop/run sets it, and has installed Baileys
-		absent = t.Fatalf
-	}
-	node, err := exec.LookPath("node")
-	if err != nil {
-		absent("Install Node, which Baileys needs: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join("baileys", "node_modules", "baileys")); err != nil {
-		absent("Install Baileys with bash interop/run: %v", err)
-	}
+	node := installed(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	server := walinktest.NewServer(t)
@@ -195,6 +185,23 @@ func newRig(t *testing.T) *rig {
 		node:    node,
 		folder:  t.TempDir(),
 	}
+}
+
+// installed returns the path of Node. It skips the test if Node or Baileys is not installed.
+func installed(t *testing.T) string {
+	t.Helper()
+	absent := t.Skipf
+	if os.Getenv("WALINK_INTEROP") != "" { // interop/run sets it, and has installed Baileys
+		absent = t.Fatalf
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		absent("Install Node, which Baileys needs: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join("baileys", "node_modules", "baileys")); err != nil {
+		absent("Install Baileys with bash interop/run: %v", err)
+	}
+	return node
 }
 
 // wantLinked checks that got says that Baileys is logged in, and that the server lists

@@ -22,16 +22,16 @@ const keptMessages = 256
 
 // Message is a message that a phone has received. Its addresses are those with phone numbers.
 type Message struct {
-	ID string
+	ID string `json:"id"`
 	// From is the device that sent the message. Its device number is 0 for a phone.
-	From types.JID
+	From types.JID `json:"from"`
 	// Chat is the address to which an answer goes: the group, the sender, or the other side if
 	// From is a device of the phone's own account.
-	Chat types.JID
+	Chat types.JID `json:"chat"`
 	// Text is the text, or the caption of a picture, a video or a document.
-	Text string
+	Text string `json:"text"`
 	// Content is the whole message, without the envelopes around it, such as that of a disappearing message.
-	Content *waE2E.Message
+	Content *waE2E.Message `json:"content"`
 }
 
 // sentMessage is a message that a device may ask for again.

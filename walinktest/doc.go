@@ -32,10 +32,6 @@
 // Go [RemoteClient] does both. Clients that keep the server's static key resume with it:
 // the server takes Noise IK, and goes on by XXfallback if the key is another server's.
 //
-// Command walinktest/fakewa is a server in a process of its own. Programs in any
-// language make phones there, enter codes, scan QR codes and script trouble, by JSON
-// over HTTP: see go doc github.com/walink/walink/walinktest/fakewa.
-//
 // # What the server does
 //
 // A companion that registers gets six refs. The first is good for 60 seconds, each
@@ -130,6 +126,47 @@
 //
 // Attachments go through the server, too: give clients [Server.HTTPClient] by
 // SetMediaHTTPClient. [Phone.Upload] and [Phone.Download] are the phone's side.
+//
+// # Other languages
+//
+// Command walinktest/fakewa is a server in a process of its own. Programs in any
+// language make phones there, enter codes, scan QR codes, write and read messages, and
+// script trouble, by JSON over HTTP: see go doc github.com/walink/walink/walinktest/fakewa.
+//
+// This program for Node tests a bot that is made with Baileys. A phone links the bot by QR
+// code, another phone writes to it, and the program exits with status 0 if the right answer
+// comes. The program is interop/baileys/fakewa.mjs, and the tests in interop run it.
+//
+//	// Tests a bot made with Baileys: node fakewa.mjs http://127.0.0.1:7802 $(mktemp -d)
+//	import assert from 'node:assert/strict'
+//	import { DisconnectReason, WA_CERT_DETAILS, makeWASocket, useMultiFileAuthState } from 'baileys'
+//
+//	const [control, folder] = process.argv.slice(2)
+//	async function call(path, body) {
+//		const answer = await fetch(control + path, body && { method: 'POST', body: JSON.stringify(body) })
+//		return answer.ok ? answer.json() : assert.fail(await answer.text())
+//	}
+//	const { address, rootKey } = await call('/')
+//	WA_CERT_DETAILS.PUBLIC_KEY = Buffer.from(rootKey, 'hex') // in place of WhatsApp's root key
+//	const { state: auth, saveCreds } = await useMultiFileAuthState(folder)
+//
+//	function start(linked) {
+//		const bot = makeWASocket({ auth, waWebSocketUrl: `ws://${address}/ws/chat`, shouldSyncHistoryMessage: () => false })
+//		bot.ev.on('creds.update', saveCreds)
+//		bot.ev.on('connection.update', ({ qr, connection, lastDisconnect }) => {
+//			if (qr) call('/phones/5511987654321/qr', { payload: qr }) // the phone scans the code
+//			if (connection === 'open') linked()
+//			if (lastDisconnect?.error?.output?.statusCode === DisconnectReason.restartRequired) start(linked)
+//		})
+//		bot.ev.on('messages.upsert', ({ messages: [{ key, message }] }) => {
+//			if (!key.fromMe) bot.sendMessage(key.remoteJid, { text: `You said ${message.conversation}.` })
+//		})
+//	}
+//	await new Promise(start)
+//	await call('/phones/5521912345678/messages', { to: '5511987654321', text: 'hello' })
+//	const { messages } = await call('/phones/5521912345678/messages?wait=10s')
+//	assert.equal(messages[0]?.text, 'You said hello.')
+//	process.exit()
 //
 // # Trouble
 //

@@ -1,4 +1,5 @@
-// Command bot answers each text message with the same text. It links if there is no session, and runs until Ctrl-C:
+// Command bot answers each text message with the same text, in the chat or group in which the message came. It links if
+// there is no session, and runs until Ctrl-C. All contacts and groups of the account get answers: use a test account.
 //
 //	go run ./examples/bot -phone "+55 11 98765-4321"
 package main
@@ -71,14 +72,14 @@ func run(ctx context.Context, db string, settings walink.Settings) error {
 	return nil
 }
 
-// handle answers messages.
+// handle answers the messages of other people, but not broadcasts such as status updates.
 func handle(ctx context.Context, client *whatsmeow.Client, event any) {
 	message, ok := event.(*events.Message)
 	if !ok {
 		return
 	}
 	text := message.Message.GetConversation() + message.Message.GetExtendedTextMessage().GetText()
-	if text == "" || message.Info.IsFromMe || message.Info.IsGroup || message.Info.IsIncomingBroadcast() {
+	if text == "" || message.Info.IsFromMe || message.Info.IsIncomingBroadcast() {
 		return
 	}
 	if _, err := client.SendMessage(ctx, message.Info.Chat, &waE2E.Message{Conversation: &text}); err != nil {

@@ -9,6 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/types"
+
 	"github.com/walink/walink"
 	"github.com/walink/walink/store/sqlite"
 	"github.com/walink/walink/walinktest"
@@ -47,6 +50,65 @@ func linked(t *testing.T, srv *walinktest.Server, phone *walinktest.Phone) strin
 		}
 	}
 	return db
+}
+
+// People write to the bot, and read its answers in the same chat or group.
+func TestBotAnswersWhereItIsAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := walinktest.NewServer(t)
+		owner, contact, other := srv.NewPhone(number), srv.NewPhone("+5521912345678"), srv.NewPhone("+5531988887777")
+		group := srv.NewGroup("Neighbours", contact, owner, other)
+		db := linked(t, srv, owner)
+		ctx, interrupt := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- run(ctx, db, walink.Settings{HTTPClient: srv.HTTPClient()}) }()
+		bot := owner.LinkedDevices()[0].JID
+		receive := func(phone *walinktest.Phone) (walinktest.Message, error) {
+			ctx, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			return phone.Receive(ctx)
+		}
+		reads := func(phone *walinktest.Phone, from, chat types.JID, text string) {
+			t.Helper()
+			got, err := receive(phone)
+			if err != nil || got.From != from || got.Chat != chat || got.Text != text {
+				t.Errorf("read %q from %v in %v, %v, want %q from %v in %v", got.Text, got.From, got.Chat, err, text, from, chat)
+			}
+		}
+		silent := func(phone *walinktest.Phone) {
+			t.Helper()
+			if message, err := receive(phone); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("read %q from %v, %v, want nothing", message.Text, message.From, err)
+			}
+		}
+		writes := func(phone *walinktest.Phone, to types.JID, content *waE2E.Message) {
+			t.Helper()
+			if _, err := phone.Send(ctx, to, content); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		for _, text := range []string{"hello", "is anybody there?"} {
+			writes(contact, owner.JID(), &waE2E.Message{Conversation: &text})
+			reads(contact, bot, owner.JID(), text)
+		}
+		writes(contact, owner.LID(), &waE2E.Message{ExtendedTextMessage: &waE2E.ExtendedTextMessage{Text: new("a link")}})
+		reads(contact, bot, owner.JID(), "a link")
+		writes(contact, group.JID(), &waE2E.Message{Conversation: new("to all")})
+		reads(contact, bot, group.JID(), "to all")
+		reads(other, contact.JID(), group.JID(), "to all")
+		reads(other, bot, group.JID(), "to all")
+
+		writes(contact, owner.JID(), &waE2E.Message{LocationMessage: &waE2E.LocationMessage{Name: new("no text")}})
+		writes(owner, contact.JID(), &waE2E.Message{Conversation: new("from the owner")})
+		reads(contact, owner.JID(), owner.JID(), "from the owner")
+		silent(contact)
+		interrupt()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("interrupted: %v", err)
+		}
+	})
 }
 
 func TestBotRunsUntilSomebodyHasToLook(t *testing.T) {

@@ -60,6 +60,9 @@ func (c *control) handler() http.Handler {
 		{"POST", "/phones/{digits}/qr", http.StatusOK, c.link("payload", (*walinktest.Phone).ScanQR)},
 		{"GET", "/phones/{digits}/devices", http.StatusOK, c.listDevices},
 		{"DELETE", "/phones/{digits}/devices", http.StatusOK, c.removeDevices},
+		{"POST", "/phones/{digits}/messages", http.StatusCreated, c.send},
+		{"GET", "/phones/{digits}/messages", http.StatusOK, c.receive},
+		{"POST", "/groups", http.StatusCreated, c.newGroup},
 		{"POST", "/phones/{digits}/passkey", http.StatusOK, c.assert},
 		{"GET", "/phones/{digits}/passkey", http.StatusOK, c.passkeyCode},
 		{"POST", "/phones/{digits}/passkey/confirm", http.StatusOK, c.confirmPasskey},
@@ -131,9 +134,9 @@ func decode(body []byte, value any) error {
 
 // phone returns the phone with a number, and makes it if there is none, or if it has options.
 func (c *control) phone(number string, options ...walinktest.PhoneOption) (*walinktest.Phone, error) {
-	digits := strings.NewReplacer("+", "", " ", "", "-", "", "(", "", ")", "", ".", "").Replace(number)
-	if !regexp.MustCompile(`^[1-9][0-9]{6,14}$`).MatchString(digits) {
-		return nil, badRequest("a number has its country code, and 7 to 15 digits")
+	digits, err := digitsOf(number)
+	if err != nil {
+		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -141,6 +144,15 @@ func (c *control) phone(number string, options ...walinktest.PhoneOption) (*wali
 		c.phones[digits] = c.srv.NewPhone(digits, options...)
 	}
 	return c.phones[digits], nil
+}
+
+// digitsOf returns a number without what people write between its digits.
+func digitsOf(number string) (string, error) {
+	digits := strings.NewReplacer("+", "", " ", "", "-", "", "(", "", ")", "", ".", "").Replace(number)
+	if !regexp.MustCompile(`^[1-9][0-9]{6,14}$`).MatchString(digits) {
+		return "", badRequest("a number has its country code, and 7 to 15 digits")
+	}
+	return digits, nil
 }
 
 func (c *control) newPhone(_ *http.Request, body []byte) (any, error) {

@@ -78,6 +78,8 @@ type answered struct {
 	line
 	walinktest.Stats
 	Devices             []walinktest.Device
+	Messages            []message
+	ID                  string
 	Number, JID, LID    string
 	Reason, Error, Said string
 	Code                string
@@ -380,7 +382,15 @@ func TestBadRequests(t *testing.T) {
 		{"POST", "/", `{}`, 405, "method_not_allowed", "GET"},
 		{"PUT", "/phones/5511987654321/devices", `{}`, 405, "method_not_allowed", "GET, DELETE"},
 		{"GET", "/phones/5511987654321", ``, 404, "not_found", "no such path"},
-		{"GET", "/phones/5511987654321/messages", ``, 404, "not_found", "no such path"},
+		{"POST", "/phones/5511987654321/messages", `{"to": "5521912345678"}`, 400, "bad_request", "text"},
+		{"POST", "/phones/5511987654321/messages", `{"text": "hello"}`, 400, "bad_request", "7 to 15 digits"},
+		{"POST", "/phones/5511987654321/messages", `{"to": "1:x@lid", "text": "hello"}`, 400, "bad_request", "jid of a group"},
+		{"POST", "/phones/me/messages", `{"to": "5521912345678", "text": "hello"}`, 400, "bad_request", "7 to 15 digits"},
+		{"GET", "/phones/5511987654321/messages?wait=-1s", ``, 400, "bad_request", "wait"},
+		{"POST", "/groups", `{"name": "All", "phones": []}`, 400, "bad_request", "needs a name and phones"},
+		{"POST", "/groups", `{"phones": ["5511987654321"]}`, 400, "bad_request", "needs a name and phones"},
+		{"POST", "/groups", `{"name": "All", "phones": ["me"]}`, 400, "bad_request", "7 to 15 digits"},
+		{"POST", "/groups", `{"name": "All", "phones": ["5511987654321", "+5511987654321"]}`, 400, "bad_request", "once"},
 	} {
 		a := f.call(test.method, test.path, test.body, test.status)
 		if a.Reason != test.reason || !strings.Contains(a.Error, test.text) {

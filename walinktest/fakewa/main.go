@@ -48,6 +48,22 @@
 //	curl -X DELETE 'http://127.0.0.1:7802/phones/5511987654321/devices?device=5511987654321:1@s.whatsapp.net'
 //	curl -X DELETE http://127.0.0.1:7802/phones/5511987654321/devices
 //
+// The phone sends a text, and the answer is 201 with the message's id. The text goes to a number, to the jid or lid of
+// an account, or to the jid of a group, and to all linked devices there. The answer is 409, and said is the sentence on
+// the phone's screen, if nobody has the number, or if the phone is not in the group.
+//
+//	curl -d '{"to":"5511987654321","text":"hello"}' http://127.0.0.1:7802/phones/5521912345678/messages
+//
+// The phone's messages are those that no request has got before, oldest first. If there are none, the request waits for
+// one, 10m at most. Each has an id, the device that sent it (from), the jid to which an answer goes (chat), the text or
+// caption, and as content the whole message in the JSON of protobuf.
+//
+//	curl 'http://127.0.0.1:7802/phones/5521912345678/messages?wait=5s'
+//
+// POST /groups makes a group of phones, which the first phone has made, and answers 201 with its jid.
+//
+//	curl -d '{"name":"Neighbours","phones":["5521912345678","5511987654321"]}' http://127.0.0.1:7802/groups
+//
 // POST /script queues an action for a stage: see [walinktest.Server.Script]. [walinktest.Stage] lists the stages and the
 // actions that each takes. An action is named after its function, such as rate_limit for [walinktest.RateLimit]. Its
 // arguments are code (three digits), backoff, conflict, manual, said, attrs (an object of strings) and nodes. A node is
