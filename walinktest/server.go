@@ -137,7 +137,7 @@ func (s *Server) Listen(address string, latency time.Duration) (string, error) {
 	if err != nil {
 		return "", redact.Errorf("walinktest: listen: %w", err)
 	}
-	if !s.serve(slowListener{listener, latency}) {
+	if !s.serve(slowListener{listener, latency, s.pipe.closed}) {
 		return "", fmt.Errorf("walinktest: listen: %w", net.ErrClosed)
 	}
 	return listener.Addr().String(), nil
