@@ -64,9 +64,8 @@ type Server struct {
 	revision uint32
 }
 
-// TB is the part of a testing.TB that NewServer needs, and helpers in which a phone
-// waits until the test ends. With testing.TB itself, programs that call Start would link
-// package testing.
+// TB is the part of a testing.TB that NewServer takes, so that programs that call Start do
+// not link package testing.
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
