@@ -149,8 +149,8 @@
 //	ErrCodeRefused        no code for this number: falls back;      check the number, or use QR;
 //	                      the phone refused one: another follows    enter the new code
 //	ErrRateLimited        429, or the budget: falls back            wait for RetryAfter, or use QR
-//	ErrForbidden          401, 403 before linking: falls back, or   look on the phone, or use QR
-//	                      is retried
+//	ErrForbidden          401, 403, 452 before linking: falls       look on the phone, or use QR
+//	                      back, or is retried
 //	ErrServer             trouble at WhatsApp: retried              wait some minutes
 //	ErrStalled            an answer did not come, or the code was   phone unlocked, online, app open;
 //	                      mistyped: retried                         enter the new code

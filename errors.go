@@ -42,7 +42,7 @@ const (
 	ErrCodeRefused Reason = "code_refused"
 	// ErrRateLimited: too many pairing codes were asked for (429, or the local budget).
 	ErrRateLimited Reason = "rate_limited"
-	// ErrForbidden: WhatsApp does not let this number or client link (401, 403).
+	// ErrForbidden: WhatsApp does not let this number or client link (401, 403, 452).
 	ErrForbidden Reason = "forbidden"
 	// ErrServer: WhatsApp has trouble (5xx), or answered with an unknown failure.
 	ErrServer Reason = "server"

@@ -85,10 +85,10 @@ func errorText(code int) string {
 		return "locked"
 	case 429:
 		return "rate-overlimit"
-	case 500:
-		return "internal-server-error"
 	case 452:
 		return "feature-not-available" // no linking by code for this number: WASmaxInMdIqMixinErrors of WhatsApp Web
+	case 500:
+		return "internal-server-error"
 	case 501:
 		return "feature-not-implemented"
 	case 503:

@@ -19,7 +19,7 @@ const (
 	writeTimeout = 10 * time.Second
 	// overtakenLimit is how long a node waits for another that is to overtake it.
 	overtakenLimit = 3 * time.Second
-	// ackTTL is how long a client may take to acknowledge a notification or a message.
+	// ackTTL is how long a client may take to acknowledge a notification.
 	// WhatsApp's time is not known: clients that do not acknowledge lost their stream after
 	// 5 minutes (yowsup 2837), 50 minutes (Baileys 810) and 90 minutes (Baileys 2071).
 	ackTTL = 5 * time.Minute

@@ -100,6 +100,10 @@ func TestScriptedNodesReachALoggedInDevice(t *testing.T) {
 				return await[*events.StreamError](c).Code == "516" && await[*events.LoggedOut](c).OnConnect
 			}, 0,
 		},
+		"516 as a number": {
+			[]waBinary.Node{node("stream:error", waBinary.Attrs{"code": 516})},
+			func(c *client) bool { return await[*events.LoggedOut](c).OnConnect }, 0,
+		},
 		"device_removed in answer to a request": {
 			[]waBinary.Node{{
 				Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"},
@@ -138,8 +142,11 @@ func TestScriptedNodesReachALoggedInDevice(t *testing.T) {
 				phone := srv.NewPhone(number)
 				c := linked(ctx, t, srv, phone)
 				srv.Script(walinktest.StageAfterLogin, walinktest.Send(test.nodes...))
-				if err := c.SetPassive(ctx, false); (err == nil) != (test.left == 1) { // whatsmeow asks again once it is back
-					t.Errorf("the request ends with %v", err)
+				// SetPassive would wait for the next connection together with autoReconnect, a data race of
+				// exsync.Event.
+				request := node("iq", waBinary.Attrs{"type": "set", "xmlns": "passive", "id": "1", "to": types.ServerJID}, "active")
+				if err := c.DangerousInternals().SendNode(ctx, request); err != nil {
+					t.Fatal(err)
 				}
 				if !test.seen(c) {
 					t.Error("the device did not see it")
@@ -221,6 +228,20 @@ func TestLinkingIsLockedAfterFailures(t *testing.T) {
 	})
 }
 
+func TestLinkLockCountsTheFailuresBeforeIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		phone := srv.NewPhone(number)
+		c, _ := connected(t, srv)
+		code := c.code()
+		wantSays(t, phone.EnterCode(ctx, "ABCD-EFGH"), walinktest.ErrWrongCode)
+		srv.SetLinkLock(1, time.Hour)
+		wantSays(t, phone.EnterCode(ctx, "ABCD-EFGH"), walinktest.ErrWrongCode)
+		wantSays(t, phone.EnterCode(ctx, code), walinktest.ErrLinkLocked)
+	})
+}
+
 func TestMissingAckEndsTheStream(t *testing.T) {
 	t.Parallel()
 	for _, acks := range []bool{true, false} {
@@ -269,7 +290,10 @@ func TestWhatsmeowKeepsItsStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, srv := t.Context(), walinktest.NewServer(t)
 		c := linked(ctx, t, srv, srv.NewPhone(number))
-		srv.Script(walinktest.StageAfterLogin, walinktest.Send(node("notification", waBinary.Attrs{"type": "server_sync"})))
+		srv.Script(walinktest.StageAfterLogin, walinktest.Send(
+			node("notification", waBinary.Attrs{"type": "server_sync"}),
+			node("notification", waBinary.Attrs{"type": "server_sync", "id": 70001}), // whatsmeow sends numbers, too
+		))
 		if err := c.SetPassive(ctx, false); err != nil {
 			t.Fatal(err)
 		}

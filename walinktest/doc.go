@@ -25,12 +25,12 @@
 // they have ended when Close returns. Give each parallel test its own server. All
 // servers of a process share one root key.
 //
-// [Start] does the same without a [TB]. The package does not link package testing.
-// [Server.Listen] also opens a server on a loopback address, as plain HTTP with the
-// websocket on /ws/chat, with the latency of a network if wanted. A client in another
-// process dials that address instead of web.whatsapp.com and trusts [Server.RootKey]; in
-// Go [RemoteClient] does both. Clients that keep the server's static key resume with it:
-// the server takes Noise IK, and goes on by XXfallback if the key is another server's.
+// [Start] does the same without a [TB]. [Server.Listen] also opens a server on a loopback
+// address, as plain HTTP with the websocket on /ws/chat, with the latency of a network if
+// wanted. A client in another process dials that address instead of web.whatsapp.com and
+// trusts [Server.RootKey]; in Go [RemoteClient] does both. Clients that keep the server's
+// static key resume with it: the server takes Noise IK, and goes on by XXfallback if the
+// key is another server's.
 //
 // # What the server does
 //

@@ -198,10 +198,12 @@ func (w *nodeWalker) skip(n int) error {
 	return nil
 }
 
-// text returns a string or bytes as a string, and an empty string for anything else.
-// whatsmeow decodes a token to a string, and other text to bytes.
+// text returns a string, bytes or a number as a string, and an empty string for anything
+// else. whatsmeow decodes a token to a string, and other text to bytes. Scripts have numbers.
 func text(value any) string {
 	switch typed := value.(type) {
+	case int, int32, int64, uint, uint32, uint64:
+		return fmt.Sprint(typed)
 	case string:
 		return typed
 	case []byte:

@@ -247,7 +247,7 @@ func (p *Phone) tally(said error) error {
 	case said == nil:
 		p.failures = 0
 	case errors.Is(said, ErrWrongCode), errors.Is(said, ErrWithdrawnQR), errors.Is(said, ErrLinkFailed):
-		if p.failures++; p.failures == p.srv.limits.failures {
+		if p.failures++; p.srv.limits.failures > 0 && p.failures >= p.srv.limits.failures {
 			p.failures, p.lockedUntil = 0, time.Now().Add(p.srv.limits.lockedFor)
 		}
 	}

@@ -68,9 +68,8 @@ type Server struct {
 	revision uint32
 }
 
-// TB is the part of a testing.TB that NewServer needs, and helpers in which a phone
-// waits until the test ends. With testing.TB itself, programs that call Start would link
-// package testing.
+// TB is the part of a testing.TB that NewServer takes, so that programs that call Start do
+// not link package testing.
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -144,7 +143,7 @@ func (s *Server) Listen(address string, latency time.Duration) (string, error) {
 	if err != nil {
 		return "", redact.Errorf("walinktest: listen: %w", err)
 	}
-	if !s.serve(slowListener{listener, latency}) {
+	if !s.serve(slowListener{listener, latency, s.pipe.closed}) {
 		return "", fmt.Errorf("walinktest: listen: %w", net.ErrClosed)
 	}
 	return listener.Addr().String(), nil

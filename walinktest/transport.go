@@ -57,24 +57,29 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 type slowListener struct {
 	net.Listener
 	latency time.Duration
+	closed  <-chan struct{} // with the server, which waits for no latency
 }
 
 // Accept returns the next connection.
 func (l slowListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	return slowConn{conn, l.latency}, err
+	return slowConn{conn, l.latency, l.closed}, err
 }
 
 type slowConn struct {
 	net.Conn
 	latency time.Duration
+	closed  <-chan struct{}
 }
 
 // Read reads from the connection, and waits.
 func (c slowConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.latency > 0 {
-		<-time.NewTimer(c.latency).C
+		select {
+		case <-time.After(c.latency):
+		case <-c.closed:
+		}
 	}
 	return n, err
 }

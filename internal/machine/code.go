@@ -199,7 +199,7 @@ func (m *Machine) fallBack(now time.Time, why *Failure) {
 
 // phoneAnswered takes the phone's primary_hello: pair-success is due. After a wrong code
 // there is none, and the person may type again: the next primary_hello has the whole time,
-// too.
+// too, unless the code has expired meanwhile.
 func (m *Machine) phoneAnswered(now time.Time) {
 	if m.phase != phaseOffering || !m.code.shown {
 		return
@@ -209,7 +209,9 @@ func (m *Machine) phoneAnswered(now time.Time) {
 		m.phoneRefused(now, false)
 		return
 	}
-	m.code.answerBy = now.Add(answerLimit)
+	if !m.code.awaited() || now.Before(m.code.expires) {
+		m.code.answerBy = now.Add(answerLimit)
+	}
 }
 
 // phoneRefused takes the server's refresh_code: the phone did not accept the

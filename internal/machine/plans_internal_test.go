@@ -189,6 +189,30 @@ func TestFourthAnswerWithdrawsTheCode(t *testing.T) {
 	}
 }
 
+func TestAnswersKeepACodeForAMinuteAtMostAfterItsExpiry(t *testing.T) {
+	t.Parallel()
+	s := newSchedule(t, 3)
+	for _, in := range []Input{
+		Start{},
+		DeviceLoaded{Epoch: 1},
+		Leased{1, nil},
+		Opened{1},
+		CodeAllowed{},
+		Refs{1, []string{"a,b,c,d,e"}},
+		CodeConfirmed{1, "ABCD-EFGH"},
+	} {
+		s.step(in)
+	}
+	expires := s.m.code.expires
+	for _, late := range []time.Duration{-time.Second, answerLimit / 2} {
+		s.now = expires.Add(late)
+		s.step(PhoneAnswered{1})
+	}
+	if late := s.m.code.deadline().Sub(expires); late <= 0 || late > answerLimit {
+		t.Errorf("the code ends %v after its expiry", late)
+	}
+}
+
 // After a wrong code the person types again.
 func TestEachAnswerHasAMinuteForPairSuccess(t *testing.T) {
 	t.Parallel()

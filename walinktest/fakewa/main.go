@@ -67,9 +67,9 @@
 // POST /script queues an action for a stage: see [walinktest.Server.Script]. [walinktest.Stage] lists the stages and the
 // actions that each takes. An action is named after its function, such as rate_limit for [walinktest.RateLimit]. Its
 // arguments are code (three digits), backoff, conflict, manual, said, attrs (an object of strings) and nodes. A node is
-// an object with a tag, attrs and content: nodes, or bytes in base64. times is how many occurrences of the stage get the
-// action: 1 is the default, -1 is for ever. after delays the action. Durations are strings such as "1.5s". Without an
-// action, the queue of the stage becomes empty.
+// an object with a tag, attrs and content: nodes, or bytes in base64. Its attrs are strings, too. times is how many
+// occurrences of the stage get the action: 1 is the default, -1 is for ever. after delays the action. Durations are
+// strings such as "1.5s". Without an action, the queue of the stage becomes empty.
 //
 //	curl -d '{"stage":"companion_hello","action":"rate_limit","backoff":"1h","times":2}' http://127.0.0.1:7802/script
 //	curl -d '{"stage":"login","action":"failure","code":402,"attrs":{"expire":"60"},"after":"2s"}' http://127.0.0.1:7802/script

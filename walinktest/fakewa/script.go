@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -17,11 +20,47 @@ type order struct {
 	Stage            walinktest.Stage
 	Action, Conflict string
 	Said             walinktest.Refusal
-	Nodes            []waBinary.Node
+	Nodes            nodes
 	Code, Times      int
 	Manual           bool
 	Backoff, After   duration
 	Attrs            map[string]string
+}
+
+// nodes are strict: the UnmarshalJSON of a waBinary.Node skips unknown fields, and takes
+// attributes on which waBinary.Marshal panics.
+type nodes []waBinary.Node
+
+// UnmarshalJSON makes encoding/json check the nodes.
+func (n *nodes) UnmarshalJSON(data []byte) error {
+	if err := checkNodes(data); err != nil {
+		return err
+	}
+	return json.Unmarshal(data, (*[]waBinary.Node)(n))
+}
+
+func checkNodes(data []byte) error {
+	var checked []struct {
+		Tag     string
+		Attrs   map[string]string
+		Content json.RawMessage
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&checked); err != nil {
+		return err
+	}
+	for _, node := range checked {
+		if node.Tag == "" {
+			return errors.New("a node needs a tag")
+		}
+		if bytes.HasPrefix(node.Content, []byte("[")) {
+			if err := checkNodes(node.Content); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // duration is a string such as "1.5s" in JSON.
