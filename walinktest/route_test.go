@@ -168,6 +168,7 @@ func TestNodesThatMakeNoSenseHarmNothing(t *testing.T) {
 			{Tag: "iq", Attrs: waBinary.Attrs{"xmlns": "usync", "type": "get"}},
 			{Tag: "iq", Attrs: waBinary.Attrs{"xmlns": "encrypt", "type": "get"}},
 		} {
+			c.bot.send(ctx, node) // without attributes, and then with
 			if node.Attrs == nil {
 				node.Attrs = waBinary.Attrs{}
 			}
