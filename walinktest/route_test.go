@@ -12,6 +12,7 @@ import (
 	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
+	"go.mau.fi/whatsmeow/util/keys"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/walink/walink/walinktest"
@@ -140,6 +141,58 @@ func TestOneTimeKeysAreUsedUpAndReplaced(t *testing.T) {
 		pass(time.Minute)
 		if got := left(); got < whatsmeow.MinPreKeyCount {
 			t.Errorf("%d one-time keys after the login", got)
+		}
+	})
+}
+
+// A client that had no answer uploads the same keys again.
+func TestEachOneTimeKeyIsHandedOutOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := newChat(ctx, t)
+		pass(time.Minute)
+		key := func(tag string, id byte, key *keys.PreKey) waBinary.Node {
+			children := []waBinary.Node{{Tag: "id", Content: []byte{0, 0, id}}, {Tag: "value", Content: key.Pub[:]}}
+			if key.Signature != nil {
+				children = append(children, waBinary.Node{Tag: "signature", Content: key.Signature[:]})
+			}
+			return waBinary.Node{Tag: tag, Content: children}
+		}
+		oneTime := []waBinary.Node{key("key", 201, keys.NewPreKey(201)), key("key", 202, keys.NewPreKey(202))}
+		request := waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{"xmlns": "encrypt", "type": "set"}, Content: []waBinary.Node{
+			{Tag: "registration", Content: []byte{0, 0, 0, byte(c.bot.Store.RegistrationID)}},
+			{Tag: "type", Content: []byte{5}},
+			{Tag: "identity", Content: c.bot.Store.IdentityKey.Pub[:]},
+			{Tag: "list", Content: oneTime},
+			key("skey", 1, c.bot.Store.SignedPreKey),
+		}}
+		upload := func() int {
+			request.Attrs["id"] = c.bot.GenerateMessageID()
+			if answer := <-c.bot.send(ctx, request); answer.Attrs["type"] != "result" {
+				t.Fatalf("answer %s", answer)
+			}
+			return c.owner.LinkedDevices()[0].PreKeys
+		}
+		first := upload()
+		if again := upload(); again != first {
+			t.Errorf("%d keys after the second upload, want %d", again, first)
+		}
+		ask := waBinary.Node{
+			Tag:   "iq",
+			Attrs: waBinary.Attrs{"xmlns": "encrypt", "type": "get"},
+			Content: []waBinary.Node{{Tag: "key", Content: []waBinary.Node{
+				{Tag: "user", Attrs: waBinary.Attrs{"jid": *c.bot.Store.ID}},
+			}}},
+		}
+		for range first {
+			ask.Attrs["id"] = c.bot.GenerateMessageID()
+			<-c.bot.send(ctx, ask)
+		}
+		pass(time.Minute) // the server has asked the client for more, which has uploaded them
+		left := c.owner.LinkedDevices()[0].PreKeys
+		if again := upload(); again != left {
+			t.Errorf("%d keys after the last upload, want %d", again, left)
 		}
 	})
 }
