@@ -194,17 +194,13 @@ func receiptFor(node *waBinary.Node, kind string) *waBinary.Node {
 // askAgain asks the sender of a message for the message, with keys for a new session
 // (sendRetryReceipt of whatsmeow).
 func (p *Phone) askAgain(node *waBinary.Node) {
-	count := 1
-	for _, enc := range node.GetChildrenByTag("enc") {
-		if before, err := strconv.Atoi(text(enc.Attrs["count"])); err == nil {
-			count = before + 1
-		}
-	}
-	if count > mostRetries {
+	id := text(node.Attrs["id"])
+	if p.retries[id] == mostRetries {
 		return
 	}
+	p.retries[id]++
 	receipt := receiptFor(node, "retry")
-	retry := waBinary.Attrs{"count": strconv.Itoa(count), "id": node.Attrs["id"], "t": node.Attrs["t"], "v": "1"}
+	retry := waBinary.Attrs{"count": strconv.Itoa(p.retries[id]), "id": id, "t": node.Attrs["t"], "v": "1"}
 	receipt.Content = []waBinary.Node{
 		{Tag: "retry", Attrs: retry},
 		registration(p.signal().registration),

@@ -53,7 +53,8 @@ type Phone struct {
 	asking     []*passkeyLink // the links whose codes are on the screen
 	asked      chan struct{}  // closed when asking grows
 	inbox      []waBinary.Node
-	reading    bool // a goroutine reads the inbox
+	reading    bool           // a goroutine reads the inbox
+	retries    map[string]int // how often it has asked for each message; only that goroutine uses them
 	received   []received
 	arrived    chan struct{} // closed when received grows
 
@@ -100,6 +101,7 @@ func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
 		platform: "android",
 		asked:    make(chan struct{}),
 		arrived:  make(chan struct{}),
+		retries:  make(map[string]int),
 	}
 	phone.signal = sync.OnceValue(func() *signalStore { return newSignalStore(phone.identity, phone.rawID%16380+1) })
 	for _, option := range options {
