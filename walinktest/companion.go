@@ -264,13 +264,9 @@ func (p *companion) refresh() {
 func (p *companion) notify(kind string, child waBinary.Node) {
 	s := p.conn.srv
 	s.mu.Lock()
-	id := s.id()
+	node := s.notification(kind, types.ServerJID, child)
 	s.mu.Unlock()
-	p.conn.send(waBinary.Node{
-		Tag:     "notification",
-		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": kind, "id": id, "t": time.Now().Unix()},
-		Content: []waBinary.Node{child},
-	})
+	p.conn.send(node)
 }
 
 // forget removes a connection that has ended, and its refs.
