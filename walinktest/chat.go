@@ -201,9 +201,9 @@ func withMedia(enc waBinary.Node, content *waE2E.Message) waBinary.Node {
 // messageType returns a message's type (getTypeFromMessage of whatsmeow).
 func messageType(content *waE2E.Message) string {
 	switch {
-	case content.ReactionMessage != nil:
+	case content.GetReactionMessage() != nil:
 		return "reaction"
-	case content.PollCreationMessage != nil, content.PollUpdateMessage != nil:
+	case content.GetPollCreationMessage() != nil, content.GetPollUpdateMessage() != nil:
 		return "poll"
 	case mediaType(content) != "":
 		return "media"
@@ -214,16 +214,28 @@ func messageType(content *waE2E.Message) string {
 
 // mediaType returns the kind of a message's attachment (getMediaTypeFromMessage of whatsmeow).
 func mediaType(content *waE2E.Message) string {
+	for _, envelope := range []*waE2E.FutureProofMessage{
+		content.GetEphemeralMessage(), content.GetDocumentWithCaptionMessage(),
+		content.GetViewOnceMessage(), content.GetViewOnceMessageV2(), content.GetViewOnceMessageV2Extension(),
+	} {
+		if envelope != nil {
+			return mediaType(envelope.GetMessage())
+		}
+	}
 	switch {
-	case content.ImageMessage != nil:
+	case content.GetImageMessage() != nil:
 		return "image"
-	case content.StickerMessage != nil:
+	case content.GetStickerMessage() != nil:
 		return "sticker"
-	case content.DocumentMessage != nil:
+	case content.GetDocumentMessage() != nil:
 		return "document"
-	case content.AudioMessage != nil:
+	case content.GetAudioMessage().GetPTT():
+		return "ptt"
+	case content.GetAudioMessage() != nil:
 		return "audio"
-	case content.VideoMessage != nil:
+	case content.GetVideoMessage().GetGifPlayback():
+		return "gif"
+	case content.GetVideoMessage() != nil:
 		return "video"
 	default:
 		return ""

@@ -3,7 +3,6 @@ package walinktest
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"strconv"
 	"time"
 
 	"go.mau.fi/libsignal/ecc"
@@ -265,13 +264,9 @@ func (p *companion) refresh() {
 func (p *companion) notify(kind string, child waBinary.Node) {
 	s := p.conn.srv
 	s.mu.Lock()
-	id := s.id()
+	node := s.notification(kind, types.ServerJID, child)
 	s.mu.Unlock()
-	p.conn.sendAcked(waBinary.Node{
-		Tag:     "notification",
-		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": kind, "id": strconv.Itoa(id), "t": time.Now().Unix()},
-		Content: []waBinary.Node{child},
-	})
+	p.conn.sendAcked(node)
 }
 
 // forget removes a connection that has ended, and its refs.

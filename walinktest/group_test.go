@@ -7,8 +7,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.mau.fi/libsignal/protocol"
 	"go.mau.fi/whatsmeow"
 	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 
@@ -155,5 +158,32 @@ func TestGroupsAreForTheirMembers(t *testing.T) {
 		if heard, ok := next[*events.Message](c.bot, time.Minute); ok {
 			t.Errorf("the bot heard %+v", heard.Info)
 		}
+	})
+}
+
+// The protobufs in a key for a group are right, and the keys in it are not.
+func TestKeysThatMakeNoSenseHarmNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := newChat(ctx, t)
+		group := c.srv.NewGroup("Family", c.contact, c.owner)
+		for _, size := range []int{0, 1, 32, 33} {
+			structure := &protocol.SenderKeyDistributionMessageStructure{
+				Version: 3, ChainKey: make([]byte, size), SigningKey: make([]byte, size),
+			}
+			serializer := store.SignalProtobufSerializer.SenderKeyDistributionMessage
+			_, err := c.bot.SendMessage(ctx, c.contact.JID(), &waE2E.Message{
+				SenderKeyDistributionMessage: &waE2E.SenderKeyDistributionMessage{
+					GroupID:                             new(group.JID().String()),
+					AxolotlSenderKeyDistributionMessage: serializer.Serialize(structure),
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.bot.say(ctx, group.JID(), "hello")
+		reads(ctx, t, c.contact, "hello")
 	})
 }

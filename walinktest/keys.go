@@ -27,6 +27,8 @@ type preKeys struct {
 	registration waBinary.Node
 	signed       waBinary.Node
 	oneTime      []waBinary.Node
+	// seen has the one-time keys that came. A client that had no answer uploads its keys again.
+	seen map[string]bool
 	// elsewhere counts the one-time keys that only an earlier server has: see Restore.
 	elsewhere int
 }
@@ -75,7 +77,15 @@ func (c *conn) storePreKeys(request *waBinary.Node) {
 	c.srv.mu.Lock()
 	stored := &c.device.keys
 	stored.registration, stored.signed = request.GetChildByTag("registration"), signed
-	stored.oneTime = append(stored.oneTime, uploaded...)
+	if stored.seen == nil {
+		stored.seen = make(map[string]bool)
+	}
+	for i := range uploaded {
+		if value := string(content(&uploaded[i], "value")); !stored.seen[value] {
+			stored.seen[value] = true
+			stored.oneTime = append(stored.oneTime, uploaded[i])
+		}
+	}
 	c.srv.mu.Unlock()
 	c.result(request)
 }

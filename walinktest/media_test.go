@@ -89,6 +89,39 @@ func TestPicturesAndDocumentsGoBothWays(t *testing.T) {
 	})
 }
 
+func TestClientsAreToldTheKindOfAttachment(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		c := newChat(ctx, t)
+		envelope := func(inner *waE2E.Message) *waE2E.FutureProofMessage {
+			return &waE2E.FutureProofMessage{Message: inner}
+		}
+		image := &waE2E.Message{ImageMessage: new(waE2E.ImageMessage)}
+		for _, test := range []struct {
+			kind    string
+			content *waE2E.Message
+		}{
+			{"ptt", &waE2E.Message{AudioMessage: &waE2E.AudioMessage{PTT: new(true)}}},
+			{"audio", &waE2E.Message{AudioMessage: new(waE2E.AudioMessage)}},
+			{"gif", &waE2E.Message{VideoMessage: &waE2E.VideoMessage{GifPlayback: new(true)}}},
+			{"video", &waE2E.Message{VideoMessage: new(waE2E.VideoMessage)}},
+			{"image", &waE2E.Message{EphemeralMessage: envelope(image)}},
+			{"image", &waE2E.Message{ViewOnceMessageV2: envelope(image)}},
+			{"document", &waE2E.Message{DocumentWithCaptionMessage: envelope(&waE2E.Message{
+				DocumentMessage: new(waE2E.DocumentMessage),
+			})}},
+		} {
+			if _, err := c.contact.Send(ctx, c.owner.JID(), test.content); err != nil {
+				t.Fatal(err)
+			}
+			if heard := await[*events.Message](c.bot).Info; heard.Type != "media" || heard.MediaType != test.kind {
+				t.Errorf("heard %s %q, want media %q", heard.Type, heard.MediaType, test.kind)
+			}
+		}
+	})
+}
+
 func TestMediaThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

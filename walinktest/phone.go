@@ -60,7 +60,8 @@ type Phone struct {
 	asking       []*passkeyLink // the links whose codes are on the screen
 	asked        chan struct{}  // closed when asking grows
 	inbox        []waBinary.Node
-	reading      bool // a goroutine reads the inbox
+	reading      bool           // a goroutine reads the inbox
+	retries      map[string]int // how often it has asked for each message; only that goroutine uses them
 	received     []received
 	arrived      chan struct{} // closed when received grows
 
@@ -107,6 +108,7 @@ func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
 		platform: "android",
 		asked:    make(chan struct{}),
 		arrived:  make(chan struct{}),
+		retries:  make(map[string]int),
 
 		lastKeyIndex: maxDevice, // so that no key index is a device number
 	}

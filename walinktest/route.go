@@ -244,7 +244,8 @@ func participantHash(devices []endpoint, server string) string {
 // to the devices of the message's sender, or to the one device that it concerns.
 func (s *Server) receipt(from endpoint, node *waBinary.Node) {
 	to, _ := node.Attrs["to"].(types.JID)
-	attrs := maps.Clone(node.Attrs)
+	attrs := make(waBinary.Attrs)
+	maps.Copy(attrs, node.Attrs)
 	delete(attrs, "to")
 	attrs["from"], attrs["t"] = from.at(to.Server), time.Now().Unix()
 	if to.Server == types.GroupServer {

@@ -63,18 +63,19 @@ func (st *signalStore) distribution(
 	}, nil
 }
 
-// distributed keeps the key of a device for a group (handleSenderKeyDistributionMessage of whatsmeow).
+// distributed keeps the key of a device for a group (handleSenderKeyDistributionMessage of
+// whatsmeow). It panics for some input, as libsignal does.
 func (st *signalStore) distributed(
 	ctx context.Context, from types.JID, distribution *waE2E.SenderKeyDistributionMessage,
 ) error {
 	group, err := types.ParseJID(distribution.GetGroupID())
 	if err != nil {
-		return redact.Errorf("walinktest: decrypt: %w", err)
+		return err
 	}
 	message, err := protocol.NewSenderKeyDistributionMessageFromBytes(
 		distribution.GetAxolotlSenderKeyDistributionMessage(), store.SignalProtobufSerializer.SenderKeyDistributionMessage)
 	if err != nil {
-		return redact.Errorf("walinktest: decrypt: %w", err)
+		return err
 	}
 	name, builder, _ := st.groupCipher(group, from)
 	return builder.Process(ctx, name, message)

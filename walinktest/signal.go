@@ -143,46 +143,38 @@ func (st *signalStore) encrypt(
 	return waBinary.Node{Tag: "enc", Attrs: waBinary.Attrs{"v": "2", "type": kind}, Content: sealed.Serialize()}, nil
 }
 
-// decrypt decrypts an enc node of a chat (decryptDM and decryptGroupMsg of whatsmeow).
-func (st *signalStore) decrypt(
-	ctx context.Context, chat, from types.JID, enc *waBinary.Node,
-) (plaintext []byte, err error) {
-	defer func() {
-		if reason := recover(); reason != nil { // libsignal trusts its input
-			plaintext, err = nil, redact.Errorf("walinktest: decrypt: %v", reason)
-		}
-	}()
+// decrypt decrypts an enc node of a chat (decryptDM and decryptGroupMsg of whatsmeow). It panics
+// for some input, as libsignal does.
+func (st *signalStore) decrypt(ctx context.Context, chat, from types.JID, enc *waBinary.Node) ([]byte, error) {
 	serializer, sealed := store.SignalProtobufSerializer, []byte(text(enc.Content))
 	cipher := session.NewCipher(session.NewBuilderFromSignal(st, from.SignalAddress(), serializer), from.SignalAddress())
+	var plaintext []byte
 	switch kind := text(enc.Attrs["type"]); kind {
 	case "pkmsg":
 		message, err := protocol.NewPreKeySignalMessageFromBytes(
 			sealed, serializer.PreKeySignalMessage, serializer.SignalMessage)
 		if err != nil {
-			return nil, redact.Errorf("walinktest: decrypt: %w", err)
+			return nil, err
 		}
-		plaintext, err = cipher.DecryptMessage(ctx, message)
-		if err != nil {
-			return nil, redact.Errorf("walinktest: decrypt: %w", err)
+		if plaintext, err = cipher.DecryptMessage(ctx, message); err != nil {
+			return nil, err
 		}
 	case "msg":
 		message, err := protocol.NewSignalMessageFromBytes(sealed, serializer.SignalMessage)
 		if err != nil {
-			return nil, redact.Errorf("walinktest: decrypt: %w", err)
+			return nil, err
 		}
-		plaintext, err = cipher.Decrypt(ctx, message)
-		if err != nil {
-			return nil, redact.Errorf("walinktest: decrypt: %w", err)
+		if plaintext, err = cipher.Decrypt(ctx, message); err != nil {
+			return nil, err
 		}
 	case "skmsg":
 		message, err := protocol.NewSenderKeyMessageFromBytes(sealed, serializer.SenderKeyMessage)
 		if err != nil {
-			return nil, redact.Errorf("walinktest: decrypt: %w", err)
+			return nil, err
 		}
 		_, _, cipher := st.groupCipher(chat, from)
-		plaintext, err = cipher.Decrypt(ctx, message)
-		if err != nil {
-			return nil, redact.Errorf("walinktest: decrypt: %w", err)
+		if plaintext, err = cipher.Decrypt(ctx, message); err != nil {
+			return nil, err
 		}
 	default:
 		return nil, fmt.Errorf("walinktest: decrypt: unknown type %q", kind)

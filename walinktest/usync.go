@@ -2,6 +2,7 @@ package walinktest
 
 import (
 	"strings"
+	"time"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types"
@@ -52,15 +53,28 @@ func (s *Server) lookUpUser(user *waBinary.Node, questions []waBinary.Node) waBi
 		case question.Tag == "lid" && jid.Server == types.DefaultUserServer:
 			child.Attrs = waBinary.Attrs{"val": phone.lid}
 		case question.Tag == "devices":
-			var devices []waBinary.Node
-			for _, e := range s.endpoints(phone) {
-				attrs := waBinary.Attrs{"id": int(e.device), "key-index": int(e.device)}
-				devices = append(devices, waBinary.Node{Tag: "device", Attrs: attrs})
-			}
-			child.Content = []waBinary.Node{{Tag: "device-list", Content: devices}}
+			child.Content = s.deviceList(phone)
 		}
 		children = append(children, child)
 	}
 	answer.Content = children
 	return answer
+}
+
+// deviceList returns the devices of an account, and the phone's own list of the key indexes
+// (parseDeviceList of whatsmeow reads the first, WhatsApp Web both). The caller holds mu.
+func (s *Server) deviceList(phone *Phone) []waBinary.Node {
+	var devices []waBinary.Node
+	for _, e := range s.endpoints(phone) {
+		attrs := waBinary.Attrs{"id": int(e.device)}
+		if device := s.devices[deviceID{phone.number, e.device}]; device != nil {
+			attrs["key-index"] = int(device.keyIndex)
+		}
+		devices = append(devices, waBinary.Node{Tag: "device", Attrs: attrs})
+	}
+	list := []waBinary.Node{{Tag: "device-list", Content: devices}}
+	if indexes, err := phone.keyIndexList(); err == nil && len(devices) > 1 {
+		list = append(list, waBinary.Node{Tag: "key-index-list", Attrs: waBinary.Attrs{"ts": time.Now().Unix()}, Content: indexes})
+	}
+	return list
 }
