@@ -145,7 +145,7 @@ func TestScriptedNodesReachALoggedInDevice(t *testing.T) {
 				// SetPassive would wait for the next connection together with autoReconnect, a data race of
 				// exsync.Event.
 				request := node("iq", waBinary.Attrs{"type": "set", "xmlns": "passive", "id": "1", "to": types.ServerJID}, "active")
-				if err := c.DangerousInternals().SendNode(ctx, request); err != nil {
+				if err := c.DangerousInternals().SendNode(ctx, request); err != nil { //nolint:staticcheck // nothing public sends a node and waits for nothing
 					t.Fatal(err)
 				}
 				if !test.seen(c) {
