@@ -189,7 +189,7 @@ func (m *month) check() {
 		m.quiet, m.turns = now, 0
 	}
 	made, hours := now.connections-m.quiet.connections, now.at.Sub(m.quiet.at).Hours()
-	if float64(made) > 120+70*hours { // the network may be back at any time
+	if float64(made) > 120+90*hours { // the network may be back at any time: a try each minute, or a little earlier
 		m.t.Errorf("%d connections in %.1f hours without a login and without a person", made, hours)
 	}
 	if float64(m.turns) > 60+4*hours {
