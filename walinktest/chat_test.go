@@ -163,6 +163,9 @@ func TestPhonesWriteToPhones(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, srv := t.Context(), walinktest.NewServer(t)
 		one, other := srv.NewPhone(number), srv.NewPhone(contactNumber)
+		if _, err := one.Send(ctx, other.JID(), nil); err != nil { // nobody reads it
+			t.Error(err)
+		}
 		write(ctx, t, one, other.JID(), "hello")
 		write(ctx, t, other, one.LID(), "and to you")
 		reads(ctx, t, other, "hello")

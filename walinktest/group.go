@@ -22,7 +22,9 @@ type Group struct {
 func (s *Server) NewGroup(name string, phones ...*Phone) *Group {
 	group := &Group{name: name, created: time.Now()}
 	for _, phone := range phones {
-		group.members = append(group.members, phone.number)
+		if !slices.Contains(group.members, phone.number) {
+			group.members = append(group.members, phone.number)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

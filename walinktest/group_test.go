@@ -23,7 +23,7 @@ func TestGroupsAreFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		c := newChat(ctx, t)
-		group := c.srv.NewGroup("Family", c.contact, c.owner)
+		group := c.srv.NewGroup("Family", c.contact, c.owner, c.contact) // whom it has once
 		joined := await[*events.JoinedGroup](c.bot)
 		info, err := c.bot.GetGroupInfo(ctx, group.JID())
 		if err != nil {
