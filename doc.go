@@ -39,7 +39,7 @@
 //
 // The [PairingCode] comes once WhatsApp has confirmed the code, and never before. The code
 // is good for 180 seconds, counted from before the request. Until then no other code
-// replaces it. When the code has expired, or the phone refuses it, a [Withdrawn] says so
+// replaces it, unless it was mistyped. When the code has expired, or the phone refuses it, a [Withdrawn] says so
 // and the next code follows: after a minute or [Linker.Attend], if WhatsApp wants the
 // person to ask for it. WhatsApp does not report a code that was mistyped. The person may
 // type it again, three times in all; a minute after the last time the Withdrawn comes.

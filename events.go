@@ -2,10 +2,12 @@ package walink
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/redact"
 )
 
@@ -336,7 +338,7 @@ func words(event Event) string {
 		if e.Stopped {
 			return "The program has ended the Link" + because(e.Err)
 		}
-		if e.Err != nil && (e.Err.Reason == ErrLoggedOut || e.Err.Reason == ErrReplaced) { // perhaps months after the Link
+		if e.Err != nil && (e.Err.Reason == ErrLoggedOut || e.Err.Reason == ErrReplaced) && !errors.Is(e.Err, machine.ErrNotStored) {
 			return "The session has ended" + because(e.Err)
 		}
 		return "The Link has failed" + because(e.Err)

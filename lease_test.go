@@ -9,7 +9,11 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/door"
+	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/rig"
+	"github.com/walink/walink/internal/tenure"
+	"github.com/walink/walink/internal/wire"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
 )
@@ -106,6 +110,20 @@ func TestPains19SecondProgramIsToldWhoHasTheSession(t *testing.T) {
 }
 
 // A Linker has the lease from before the socket opens until after it is closed.
+func TestLeaseInPlaceOfOneThatWasLostHasItsHolder(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		st := rig.SQLiteStore(t)
+		r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+		kept := tenure.New(t.Context(), st, "default", "10.0.0.7:8080", func(*tenure.Tenure, *machine.Failure) {})
+		door.Of(r.Linker).Keep(kept, &wire.Pace{}) // it does not hold
+		r.LinkByQR()
+		if lease, err := st.PeekLease(t.Context(), "default"); err != nil || lease.Holder != "10.0.0.7:8080" {
+			t.Errorf("the lease is %v, %v", lease, err)
+		}
+	})
+}
+
 func TestLeaseIsGivenBack(t *testing.T) {
 	t.Parallel()
 	for name, link := range map[string]func(t *testing.T, r *rig.Rig) (end func()){

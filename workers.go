@@ -31,7 +31,7 @@ func (a *attempt) load(epoch int) {
 	leaser, ok := a.linker.store.(store.Leaser)
 	pending := ok && (old == nil || !old.Holds())
 	if pending {
-		a.lease = tenure.New(a.base, leaser, a.set.session, "", a.linker.evicted)
+		a.lease = tenure.New(a.base, leaser, a.set.session, old.Holder(), a.linker.evicted)
 	} else {
 		old = nil
 	}

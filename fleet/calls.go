@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/internal/door"
+	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/number"
 	"github.com/walink/walink/store"
 )
@@ -70,14 +72,14 @@ func (f *Fleet) closedBy(ctx context.Context) error {
 // Link links the session, or logs a stored one in. Somebody is at the phone and at the
 // screen. It returns once the Link has begun; [Fleet.Watch] shows the codes and the outcome.
 // ctx bounds the call, and settings.Timeout the Link. A stopped session is wanted again.
-// With settings.ResumeOnly, Link shows no codes, and its error wraps [store.ErrNotFound] if
-// no device is stored.
+// With ResumeOnly, Link shows no codes, and its error wraps [store.ErrNotFound] if no device is
+// stored.
 //
 // Link keeps settings and metadata in the Store. They may not have what cannot be stored:
 // HTTPClient, Logger, OnClient and Passkey. A field that is zero has the value of
 // Settings.Defaults, which Link cannot take back.
 //
-// Link returns [ErrClosed], [ErrFull], a [*store.BusyError] if another process has the
+// Link returns [ErrClosed], [ErrFull], [store.ErrNotFound], a [*store.BusyError] if another process has the
 // session, and otherwise a [*walink.Error]: [walink.ErrInvalidSettings],
 // [walink.ErrWrongAccount] if the session is linked to another number than settings.Phone,
 // or [walink.ErrStore].
@@ -118,7 +120,7 @@ func (f *Fleet) link(ctx context.Context, s *session, r *run, settings walink.Se
 	}
 	linked := account != ""
 	if !linked && f.merged(s.name, settings).ResumeOnly {
-		return errUnknown
+		return errNothingStored
 	}
 	if expected, _ := walink.ParsePhone(settings.Phone); linked && settings.Phone != "" && !number.SameAccount(expected.Digits(), account) {
 		return &walink.Error{Reason: walink.ErrWrongAccount, Op: op, Err: errOtherAccount}
@@ -151,6 +153,8 @@ func (f *Fleet) link(ctx context.Context, s *session, r *run, settings walink.Se
 	s.mu.Unlock()
 	return s.start(settings, true, nil)
 }
+
+var errNothingStored error = hint.New(fmt.Errorf("fleet: link: %w", store.ErrNotFound), "Call Link without ResumeOnly, with a person at the phone.")
 
 var errOtherAccount = errors.New("the session is linked to another number: unlink it first, or use another session")
 

@@ -33,8 +33,8 @@
 //     device is removed on the phone, the watchers hear a [walink.Failed] with
 //     [walink.ErrLoggedOut], the session is forgotten with its settings and its metadata,
 //     and nothing follows.
-//  3. Link may be repeated. On a linked session it changes nothing but the metadata, if there
-//     are any. While a Link with the same settings runs, it is that one, with the same code.
+//  3. Link may be repeated. On a linked session it changes nothing but the metadata, if the
+//     call has WithMetadata. While a Link with the same settings runs, it is that one, with the same code.
 //     With other settings, such as another phone, the running Link ends and a new one begins.
 //  4. The settings and the metadata of a Link are kept with the session, in a Store with a
 //     [store.Registry], so that a restart and other processes have them.
@@ -50,7 +50,7 @@
 //  7. Client.Logout and Client.Disconnect of the program itself are noticed: the first ends
 //     the session as in rule 2, and after the second the session is connected again. No
 //     session logs in more than 60 times in 15 minutes; it waits until it may.
-//  8. A session costs one goroutine next to those of whatsmeow, and a process one small
+//  8. A session costs one goroutine next to those of whatsmeow, and a Fleet one small
 //     write to the Store every 1.25 seconds, however many sessions it has.
 //
 // Link, Stop, Unlink and the rest work without Run, and so does Watch for the sessions of this
@@ -66,7 +66,7 @@
 // has its session:
 //
 //	if busy, ok := errors.AsType[*store.BusyError](err); ok {
-//		… // busy.Lease.Holder has it, as far as anybody knows until busy.Lease.Until
+//		… // busy.Lease.Holder had it at the time of the call
 //	}
 //
 // After a process has died, its name stays in the errors until others have its sessions.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"syscall"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/fleet"
@@ -31,7 +32,7 @@ func Example_replicas() { //nolint:testableexamples // it serves until a signal 
 	handle := func(pattern string, do func(r *http.Request, session string) (any, error)) {
 		http.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			body, err := do(r, r.PathValue("session"))
-			if busy, ok := errors.AsType[*store.BusyError](err); ok { // another process has the session
+			if busy, ok := errors.AsType[*store.BusyError](err); ok && busy.Lease.Holder != os.Args[1] { // another process has the session
 				httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: busy.Lease.Holder}).ServeHTTP(w, r)
 			} else if err != nil {
 				http.Error(w, err.Error(), http.StatusConflict)
@@ -42,17 +43,17 @@ func Example_replicas() { //nolint:testableexamples // it serves until a signal 
 	}
 	handle("GET /sessions", func(r *http.Request, _ string) (any, error) { return f.Sessions(r.Context()) })
 	handle("DELETE /sessions/{session}", func(r *http.Request, s string) (any, error) { return f.Unlink(r.Context(), s) })
-	handle("POST /sessions/{session}", func(r *http.Request, s string) (any, error) {
-		err := f.Link(r.Context(), s, walink.Settings{})
-		for u := range f.Watch(r.Context(), s) {
-			if state := u.Status.State; err != nil || state == walink.StateAwaitingPhone || state == walink.StateLinked {
+	handle("POST /sessions/{session}", func(r *http.Request, name string) (any, error) {
+		err := f.Link(r.Context(), name, walink.Settings{})
+		for u := range f.Watch(r.Context(), name) {
+			if s := u.Status.State; err != nil || s != walink.StateConnecting && s != walink.StateRetrying {
 				return u.Publish(), err
 			}
 		}
 		return nil, err
 	})
 	go func() { log.Fatal(http.ListenAndServe(os.Args[1], nil)) }()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	log.Print(f.Run(ctx)) // closes the Fleet
 	_ = st.Close()

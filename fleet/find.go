@@ -21,7 +21,7 @@ type Session struct {
 	Name     string            `json:"name"`
 	Status   walink.Status     `json:"status"`
 	Account  *walink.Account   `json:"account,omitempty"`  // of the stored device; nil if none is stored
-	Holder   string            `json:"holder,omitempty"`   // the process that has the session; "" if none has it, as for a second when it changes, or the Store has no leases
+	Holder   string            `json:"holder,omitempty"`   // the process that has the session; "" if none has it, as for about a second when it moves, or if the Store has no leases
 	Metadata map[string]string `json:"metadata,omitempty"` // of the last Link
 	LinkedAt time.Time         `json:"linkedAt,omitzero"`  // when the device was stored
 	Wanted   bool              `json:"wanted"`             // Run keeps the session connected, once it is linked; false after Stop

@@ -25,7 +25,7 @@ type Settings struct {
 	// panic of Defaults.Passkey counts as an error that it returns.
 	Defaults walink.Settings
 	// Holder is this Fleet in the leases: what other processes name in their errors and
-	// states, for example the address at which they reach this one. Each process needs its
+	// states, for example the address at which they reach this one. Each Fleet needs its
 	// own. "" is the program, its process number and the host.
 	Holder string
 	// Opening is how many sessions connect at once when Run resumes them; 0 is 32.
@@ -35,8 +35,9 @@ type Settings struct {
 	// OnClient gets each new client before the client connects, as Settings.OnClient of
 	// package walink. If it panics, the session fails, and no other one.
 	OnClient func(session string, client *whatsmeow.Client)
-	// OnUpdate gets every change of every session of this process, and of the others' sessions
-	// who has them, one after the other for each session, and at the same time for several. A call that does not return
+	// OnUpdate gets every change of every session of this process. For the sessions of other
+	// processes it gets who has them. The calls for one session follow each other; those for
+	// several sessions run at the same time. A call that does not return
 	// delays the updates of its session only; of more than 256 that wait, the oldest are
 	// dropped.
 	OnUpdate func(Update)

@@ -293,4 +293,4 @@ func (w *share) give(n int) {
 	}
 }
 
-var errGiven = errors.New("this process has left it to another one")
+var errGiven = errors.New("this process has handed the session over to another one")

@@ -120,7 +120,7 @@ func (f *Fleet) sort(l lent, asked time.Time) sight {
 	all := own.has + len(seen.free)
 	for i := range peers {
 		p := &peers[i]
-		p.has = max(has[p.holder], 0) / count[p.holder] // Fleets of one process have one holder
+		p.has = max(has[p.holder], 0) / count[p.holder] // Fleets of one process with one name have one holder
 		all += p.has
 	}
 	peers = append(peers, own)

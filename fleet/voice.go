@@ -26,7 +26,8 @@ type Update struct {
 	Sequence uint64    `json:"sequence"`
 	At       time.Time `json:"at"`
 	// Event is what happened. It is nil in a snapshot, and if only the state has changed,
-	// for example by Stop. In JSON it is in full here, and redacted by itself.
+	// for example by Stop. MarshalJSON of the Update writes it in full;
+	// json.Marshal of the Event alone redacts it.
 	Event walink.Event `json:"event,omitempty"`
 	// Status is the state after the Event.
 	Status walink.Status `json:"status"`

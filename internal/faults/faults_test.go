@@ -85,7 +85,7 @@ func TestFaults(t *testing.T) {
 					t.Run(f.name+"/"+c.stage.name+"/"+c.fault.name, func(t *testing.T) {
 						t.Parallel()
 						if c.isExpensive() && (slow || !c.isDrawn(lot)) {
-							t.Skip("pairing codes take much time; with WALINK_FAULTS=all the cell runs")
+							t.Skip("pairing codes take much time; with WALINK_FAULTS=all the cell runs, but not under the race detector or on 32 bits")
 						}
 						c.run(t)
 					})

@@ -297,12 +297,16 @@ func (r *run) kill() {
 // the program goes on.
 func (r *run) pause(c *child) {
 	r.t.Helper()
-	for ; ; <-time.After(20 * time.Millisecond) {
+	for tries := 1; ; tries++ {
 		if err := pause(c.cmd.Process); err != nil {
 			r.t.Fatal(err)
 		}
-		if r.write() == nil {
+		err := r.write()
+		if err == nil {
 			return
+		}
+		if tries == 30 {
+			r.t.Fatal(err)
 		}
 		if err := resume(c.cmd.Process); err != nil {
 			r.t.Fatal(err)

@@ -209,7 +209,7 @@ func (m *Machine) phoneAnswered(now time.Time) {
 		m.phoneRefused(now, false)
 		return
 	}
-	if !m.code.awaited() || now.Before(m.code.expires) {
+	if now.Before(m.code.expires) {
 		m.code.answerBy = now.Add(answerLimit)
 	}
 }

@@ -1,6 +1,6 @@
 // Package tenure holds the leases of the sessions that the Linkers of this process use.
-// The process is one holder for each Store. As long as the holder is in force, all its
-// sessions are.
+// The process is one holder for each Store, and one more for each name that a Fleet gives
+// itself. As long as the holder is in force, all its sessions are.
 package tenure
 
 import (
@@ -82,6 +82,14 @@ func New(life context.Context, leaser store.Leaser, session, holder string, evic
 	return &Tenure{
 		group: all, place: place{leaser, holder}, session: session, life: context.WithoutCancel(life), evicted: evicted, taken: make(chan struct{}),
 	}
+}
+
+// Holder returns the name that others see; "" is that of the program, and of no Tenure.
+func (t *Tenure) Holder() string {
+	if t == nil {
+		return ""
+	}
+	return t.as
 }
 
 // Start begins to take the lease, and returns at once.
