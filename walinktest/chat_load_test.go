@@ -71,38 +71,6 @@ func TestNoExchangeIsLost(t *testing.T) {
 	})
 }
 
-// A device gets again what it has not acknowledged before its connection ended. It may hear a message
-// twice then: handlerQueueLoop in client.go of whatsmeow does not wait for the node that it handles.
-func TestRestartsLoseNothing(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const rounds, each = 10, 5
-		ctx := t.Context()
-		c := newChat(ctx, t)
-		group := c.srv.NewGroup("Family", c.contact, c.owner)
-		for round := range rounds {
-			for i := range each {
-				text := strconv.Itoa(round) + " " + strconv.Itoa(i)
-				write(ctx, t, c.contact, c.owner.JID(), text)
-				write(ctx, t, c.contact, group.JID(), "group "+text)
-				if i == round%each {
-					c.srv.Restart()
-				}
-			}
-			pass(time.Minute)
-		}
-		heard := make(map[string]bool)
-		for len(c.bot.events) > 0 {
-			if message, ok := (<-c.bot.events).(*events.Message); ok && message.Message.GetConversation() != "" {
-				heard[message.Message.GetConversation()] = true
-			}
-		}
-		if len(heard) != rounds*each*2 {
-			t.Errorf("the bot heard %d texts, want %d", len(heard), rounds*each*2)
-		}
-	})
-}
-
 // A contact writes, the bot answers, and the contact has the answer, over loopback TCP.
 func BenchmarkExchange(b *testing.B) {
 	srv := walinktest.NewServer(b)
