@@ -65,12 +65,6 @@ func (c *conn) unlink() {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
 	if device := c.device; device != nil && c.srv.devices[device.id()] == device {
-		c.srv.unlink(device)
+		delete(c.srv.devices, device.id())
 	}
-}
-
-// unlink removes a device from its account. The caller holds mu.
-func (s *Server) unlink(device *device) {
-	delete(s.devices, device.id())
-	s.tellDevices(device.endpoint())
 }

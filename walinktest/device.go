@@ -142,7 +142,7 @@ func (s *Server) remove(id deviceID) bool {
 	var live *conn
 	if device != nil {
 		live = device.conn
-		s.unlink(device)
+		delete(s.devices, id)
 	}
 	s.mu.Unlock()
 	if live != nil {

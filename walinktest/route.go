@@ -345,14 +345,19 @@ func ib(child waBinary.Node) waBinary.Node {
 	return waBinary.Node{Tag: "ib", Attrs: waBinary.Attrs{"from": types.ServerJID}, Content: []waBinary.Node{child}}
 }
 
-// tellDevices tells an account's other devices that the list of its devices has changed
+// tellDevices tells an account's other devices that a device was linked
 // (handleOwnDevicesNotification of whatsmeow). Other accounts learn that from the hash in the
-// answer to their next message. The caller holds mu.
+// answer to their next message. Nobody is told of a removal: whatsmeow has a data race if a
+// device is removed while it handles this notification (Device.Delete in store/store.go).
+// The caller holds mu.
 func (s *Server) tellDevices(changed endpoint) {
 	all := s.endpoints(changed.phone)
 	children := make([]waBinary.Node, 0, len(all))
 	for _, e := range all {
-		attrs := waBinary.Attrs{"jid": e.at(types.DefaultUserServer), "key-index": int(e.device)}
+		attrs := waBinary.Attrs{"jid": e.at(types.DefaultUserServer)}
+		if device := s.devices[deviceID{e.phone.number, e.device}]; device != nil {
+			attrs["key-index"] = int(device.keyIndex)
+		}
 		children = append(children, waBinary.Node{Tag: "device", Attrs: attrs})
 	}
 	devices := waBinary.Node{
