@@ -51,8 +51,8 @@ func (l *line) cut(hang bool) {
 	l.fails = !hang
 }
 
-// mend ends cut.
-func (l *line) mend() {
+// restore ends cut.
+func (l *line) restore() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.hangs != nil {

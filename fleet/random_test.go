@@ -144,14 +144,14 @@ func (r *random) step() {
 	case 3: // its Store is away
 		p.line.cut(r.IntN(2) == 0)
 		r.pass(time.Duration(r.ExpFloat64() * float64(10*time.Second)))
-		p.line.mend()
+		p.line.restore()
 	case 4:
 		for _, p := range r.running {
 			p.line.cut(r.IntN(2) == 0)
 		}
 		r.pass(time.Duration(r.ExpFloat64() * float64(10*time.Second)))
 		for _, p := range r.running {
-			p.line.mend()
+			p.line.restore()
 		}
 	case 5:
 		r.server.Restart()

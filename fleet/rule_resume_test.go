@@ -133,8 +133,8 @@ func TestRule1TheStoreKeepsNobodyAwayForLong(t *testing.T) {
 				a.line.cut(hang)
 				b.line.cut(hang)
 				time.Sleep(d)
-				a.line.mend()
-				b.line.mend()
+				a.line.restore()
+				b.line.restore()
 			}
 			cut(8 * time.Second)
 			time.Sleep(time.Minute)

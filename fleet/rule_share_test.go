@@ -48,7 +48,7 @@ func TestRule5ProcessesShareTheSessionsEvenly(t *testing.T) {
 				w.failed()
 
 				// It was not dead.
-				c.line.mend()
+				c.line.restore()
 				time.Sleep(30 * time.Second)
 				w.even(w.connected(names, a, b, c))
 			})

@@ -118,7 +118,7 @@ func (p *process) open(st store.Store, set fleet.Settings) {
 	}
 	p.Fleet = f
 	w.Cleanup(func() {
-		p.line.mend()
+		p.line.restore()
 		p.close()
 	})
 }

@@ -354,11 +354,7 @@ func (s *Server) tellDevices(changed endpoint) {
 	all := s.endpoints(changed.phone)
 	children := make([]waBinary.Node, 0, len(all))
 	for _, e := range all {
-		attrs := waBinary.Attrs{"jid": e.at(types.DefaultUserServer)}
-		if device := s.devices[deviceID{e.phone.number, e.device}]; device != nil {
-			attrs["key-index"] = int(device.keyIndex)
-		}
-		children = append(children, waBinary.Node{Tag: "device", Attrs: attrs})
+		children = append(children, s.deviceNode(e, waBinary.Attrs{"jid": e.at(types.DefaultUserServer)}))
 	}
 	devices := waBinary.Node{
 		Tag:     "devices",

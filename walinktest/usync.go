@@ -66,15 +66,20 @@ func (s *Server) lookUpUser(user *waBinary.Node, questions []waBinary.Node) waBi
 func (s *Server) deviceList(phone *Phone) []waBinary.Node {
 	var devices []waBinary.Node
 	for _, e := range s.endpoints(phone) {
-		attrs := waBinary.Attrs{"id": int(e.device)}
-		if device := s.devices[deviceID{phone.number, e.device}]; device != nil {
-			attrs["key-index"] = int(device.keyIndex)
-		}
-		devices = append(devices, waBinary.Node{Tag: "device", Attrs: attrs})
+		devices = append(devices, s.deviceNode(e, waBinary.Attrs{"id": int(e.device)}))
 	}
 	list := []waBinary.Node{{Tag: "device-list", Content: devices}}
 	if indexes, err := phone.keyIndexList(); err == nil && len(devices) > 1 {
 		list = append(list, waBinary.Node{Tag: "key-index-list", Attrs: waBinary.Attrs{"ts": time.Now().Unix()}, Content: indexes})
 	}
 	return list
+}
+
+// deviceNode returns a device in a list, with the key index that all but phones have. The
+// caller holds mu.
+func (s *Server) deviceNode(e endpoint, attrs waBinary.Attrs) waBinary.Node {
+	if device := s.devices[deviceID{e.phone.number, e.device}]; device != nil {
+		attrs["key-index"] = int(device.keyIndex)
+	}
+	return waBinary.Node{Tag: "device", Attrs: attrs}
 }

@@ -68,13 +68,7 @@ func flows() []*flow {
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	t.Run("cells", func(t *testing.T) {
-		lot := rand.Uint64()
-		if text := os.Getenv("WALINK_SEED"); text != "" {
-			var err error
-			if lot, err = strconv.ParseUint(text, 10, 64); err != nil {
-				t.Fatal(err)
-			}
-		}
+		lot, _ := seed(t)
 		t.Logf("WALINK_SEED=%d", lot)
 		for _, f := range flows() {
 			for _, row := range f.rows(t) {
@@ -110,6 +104,20 @@ func TestFaults(t *testing.T) {
 			t.Errorf("%s is not current, run go test ./internal/faults -run TestFaults/page -update (-want +got):\n%s", file, diff)
 		}
 	})
+}
+
+// seed returns the WALINK_SEED that is set, or another number in each run.
+func seed(t *testing.T) (n uint64, isSet bool) {
+	t.Helper()
+	text := os.Getenv("WALINK_SEED")
+	if text == "" {
+		return rand.Uint64(), false
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n, true
 }
 
 // rows returns a cell for each stage and each fault of the flow: a row for each

@@ -40,18 +40,14 @@ func TestSuperviseLivesWithRandomFaults(t *testing.T) {
 		}
 		lives, length = n, 30*day
 	}
-	seed := rand.Uint64()
-	if text := os.Getenv("WALINK_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seed, lives = n, 1
+	first, isSet := seed(t)
+	if isSet {
+		lives = 1
 	}
 	for i := range uint64(lives) {
-		t.Run(fmt.Sprint("seed ", seed+i), func(t *testing.T) {
+		t.Run(fmt.Sprint("seed ", first+i), func(t *testing.T) {
 			t.Parallel()
-			rig.Bubble(t, func(t *testing.T) { newMonth(t, seed+i).live(length) })
+			rig.Bubble(t, func(t *testing.T) { newMonth(t, first+i).live(length) })
 		})
 	}
 }

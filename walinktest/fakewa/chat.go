@@ -56,15 +56,10 @@ func address(to string) (types.JID, error) {
 
 // receive returns the messages that a phone has not returned. If there are none, it waits for the first.
 func (c *control) receive(r *http.Request, _ []byte) (any, error) {
-	phone, err := c.phone(r.PathValue("digits"))
+	phone, ctx, cancel, err := c.waiting(r)
 	if err != nil {
 		return nil, err
 	}
-	wait, err := waitOf(r)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	messages := []message{}
 	for {

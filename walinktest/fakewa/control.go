@@ -221,33 +221,44 @@ func (c *control) assert(r *http.Request, body []byte) (any, error) {
 
 // passkeyCode waits for the code that the phone shows to be compared.
 func (c *control) passkeyCode(r *http.Request, _ []byte) (any, error) {
-	phone, err := c.phone(r.PathValue("digits"))
-	if err != nil {
-		return nil, err
-	}
-	wait, err := waitOf(r)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), wait)
-	defer cancel()
-	code, err := phone.PasskeyCode(ctx)
-	if err != nil && r.Context().Err() == nil {
-		return nil, problem{http.StatusNotFound, "nothing_to_compare", "the phone shows no code", ""}
-	}
+	_, code, err := c.compared(r)
 	return map[string]any{"code": code}, err
 }
 
 // confirmPasskey says on the phone that both codes are the same.
 func (c *control) confirmPasskey(r *http.Request, _ []byte) (any, error) {
-	if _, err := c.passkeyCode(r, nil); err != nil {
-		return nil, err
-	}
-	phone, err := c.phone(r.PathValue("digits"))
+	phone, _, err := c.compared(r)
 	if err != nil {
 		return nil, err
 	}
 	return struct{}{}, phone.ConfirmPasskey(r.Context())
+}
+
+// compared returns a phone that shows a code to be compared, and the code.
+func (c *control) compared(r *http.Request) (phone *walinktest.Phone, code string, err error) {
+	phone, ctx, cancel, err := c.waiting(r)
+	if err != nil {
+		return nil, "", err
+	}
+	defer cancel()
+	if code, err = phone.PasskeyCode(ctx); err != nil && r.Context().Err() == nil {
+		err = problem{http.StatusNotFound, "nothing_to_compare", "the phone shows no code", ""}
+	}
+	return phone, code, err
+}
+
+// waiting returns the phone of a request, and a context that ends when the request has waited.
+func (c *control) waiting(r *http.Request) (*walinktest.Phone, context.Context, context.CancelFunc, error) {
+	phone, err := c.phone(r.PathValue("digits"))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	wait, err := waitOf(r)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
+	return phone, ctx, cancel, nil
 }
 
 // waitOf returns how long a request waits for what it asks for: the wait of its query, 0 without one.
