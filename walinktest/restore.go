@@ -18,12 +18,14 @@ import (
 // number is known: sessions with the device begin without one until it uploads more.
 // Device.OS and Device.Platform stay empty, since a store does not keep them.
 //
-// Restore returns an error if the device is not linked, belongs to another account, was
+// Restore returns an error if the device is not linked, lacks its keys, belongs to another account, was
 // linked by the real WhatsApp, or is linked here already.
 func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 	switch {
 	case stored.ID == nil:
 		return errors.New("walinktest: restore: the device is not linked")
+	case stored.NoiseKey == nil || stored.IdentityKey == nil || stored.SignedPreKey == nil || stored.PreKeys == nil:
+		return errors.New("walinktest: restore: the device lacks its keys")
 	case stored.ID.User != p.number:
 		return errors.New("walinktest: restore: the device belongs to another number")
 	case stored.LID.User != p.lid.User: // NewPhone derives the LID from the number, and WhatsApp does not

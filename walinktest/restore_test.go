@@ -54,6 +54,8 @@ func TestRestoreRefusesStrangers(t *testing.T) {
 		c := linked(ctx, t, srv, phone)
 		genuine := *c.Store
 		genuine.LID.User = "123456789012345"
+		bare := *c.Store
+		bare.SignedPreKey = nil
 		for name, test := range map[string]struct {
 			phone  *walinktest.Phone
 			device *store.Device
@@ -62,6 +64,7 @@ func TestRestoreRefusesStrangers(t *testing.T) {
 			"linked already":     {phone, c.Store},
 			"of another number":  {srv.NewPhone("+5511987654322"), c.Store},
 			"linked at WhatsApp": {phone, &genuine},
+			"without its keys":   {phone, &bare},
 		} {
 			if err := test.phone.Restore(ctx, test.device); err == nil {
 				t.Errorf("a device that is %s was restored", name)

@@ -42,6 +42,7 @@ type Remote struct {
 type linked struct {
 	JID, LID        types.JID
 	Noise, Identity [32]byte
+	Signed          keys.PreKey // without the private part
 }
 
 // Serve is the process of the server. It ends with its standard input, and so with the
@@ -61,7 +62,8 @@ func Serve() error {
 			d.LID = phone.LID()
 			d.LID.Device = d.JID.Device
 			err = phone.Restore(r.Context(), &wastore.Device{
-				ID: &d.JID, LID: d.LID, NoiseKey: &keys.KeyPair{Pub: &d.Noise}, IdentityKey: &keys.KeyPair{Pub: &d.Identity}, PreKeys: preKeys{},
+				ID: &d.JID, LID: d.LID, NoiseKey: &keys.KeyPair{Pub: &d.Noise}, IdentityKey: &keys.KeyPair{Pub: &d.Identity},
+				SignedPreKey: &d.Signed, PreKeys: preKeys{},
 			})
 		}
 		if err != nil {
@@ -167,7 +169,8 @@ func (r *Remote) knowAll(ctx context.Context, devices func(context.Context) ([]*
 
 // know has the server know a device, which gets its LID.
 func (r *Remote) know(ctx context.Context, device *wastore.Device) error {
-	d := linked{JID: *device.ID, Noise: *device.NoiseKey.Pub, Identity: *device.IdentityKey.Pub}
+	d := linked{JID: *device.ID, Noise: *device.NoiseKey.Pub, Identity: *device.IdentityKey.Pub, Signed: *device.SignedPreKey}
+	d.Signed.Priv = nil
 	body, err := json.Marshal(d)
 	if err != nil {
 		return err
