@@ -39,12 +39,12 @@
 //
 // The [PairingCode] comes once WhatsApp has confirmed the code, and never before. The code
 // is good for 180 seconds, counted from before the request. Until then no other code
-// replaces it, unless it was mistyped. When the code has expired, or the phone refuses it, a [Withdrawn] says so
-// and the next code follows: after a minute or [Linker.Attend], if WhatsApp wants the
-// person to ask for it. WhatsApp does not report a code that was mistyped. The person may
-// type it again, three times in all; a minute after the last time the Withdrawn comes.
-// WhatsApp also notifies the phone, unless DisablePush is set; always show the way through
-// the menus, because the notification may not come.
+// replaces it, unless it was mistyped. When the code has expired, or the phone refuses it,
+// a [Withdrawn] says so and the next code follows: after a minute or [Linker.Attend], if
+// WhatsApp wants the person to ask for it. WhatsApp does not report a code that was
+// mistyped. The person may type it again, three times in all; a minute after the last time
+// the Withdrawn comes. WhatsApp also notifies the phone, unless DisablePush is set; always
+// show the way through the menus, because the notification may not come.
 //
 // If too many codes are requested for a number, WhatsApp refuses more codes to that
 // number for hours. So walink requests at most Settings.CodeBudget codes per number, 3 in 15

@@ -79,8 +79,8 @@ func (f *Fleet) closedBy(ctx context.Context) error {
 // HTTPClient, Logger, OnClient and Passkey. A field that is zero has the value of
 // Settings.Defaults, which Link cannot take back.
 //
-// Link returns [ErrClosed], [ErrFull], [store.ErrNotFound], a [*store.BusyError] if another process has the
-// session, and otherwise a [*walink.Error]: [walink.ErrInvalidSettings],
+// Link returns [ErrClosed], [ErrFull], [store.ErrNotFound], a [*store.BusyError] if another
+// process has the session, and otherwise a [*walink.Error]: [walink.ErrInvalidSettings],
 // [walink.ErrWrongAccount] if the session is linked to another number than settings.Phone,
 // or [walink.ErrStore].
 func (f *Fleet) Link(ctx context.Context, session string, settings walink.Settings, options ...LinkOption) error {

@@ -37,9 +37,8 @@ type Settings struct {
 	OnClient func(session string, client *whatsmeow.Client)
 	// OnUpdate gets every change of every session of this process. For the sessions of other
 	// processes it gets who has them. The calls for one session follow each other; those for
-	// several sessions run at the same time. A call that does not return
-	// delays the updates of its session only; of more than 256 that wait, the oldest are
-	// dropped.
+	// several sessions run at the same time. A call that does not return delays the updates
+	// of its session only; of more than 256 that wait, the oldest are dropped.
 	OnUpdate func(Update)
 }
 

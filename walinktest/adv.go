@@ -79,10 +79,8 @@ func (p *Phone) identityOf(d *device, secret [32]byte, action Action) (identity,
 // Web). The caller holds the server's mu.
 func (p *Phone) keyIndexList() ([]byte, error) {
 	var valid []uint32
-	for id, device := range p.srv.devices {
-		if id.number == p.number {
-			valid = append(valid, device.keyIndex)
-		}
+	for _, e := range p.srv.endpoints(p)[1:] { // without the phone
+		valid = append(valid, p.srv.devices[deviceID{p.number, e.device}].keyIndex)
 	}
 	slices.Sort(valid)
 	details, err := proto.Marshal(&waAdv.ADVKeyIndexList{
