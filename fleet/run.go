@@ -186,8 +186,8 @@ func (s *session) over(r *run) {
 		s.voice.set(walink.Status{State: walink.StateIdle})
 		s.release()
 	case err.Reason == walink.ErrLoggedOut || err.Reason == walink.ErrRemoved:
+		s.forget(context.WithoutCancel(f.life)) // before the event: who hears it may ask for the session
 		s.voice.tell(walink.Failed{Err: err})
-		s.forget(context.WithoutCancel(f.life))
 	case !stored:
 		s.voice.tell(walink.Failed{Err: err})
 		s.release()

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"go.mau.fi/whatsmeow"
 	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
@@ -34,6 +35,12 @@ const (
 	callForget   storeCall = "forget the device"
 )
 
+// uploadLimit is more than whatsmeow's uploadPreKeys can take: two requests of 75 s each, and
+// five seconds between them.
+const uploadLimit = 3 * time.Minute
+
+var errUploading = errors.New("an earlier login may still be uploading keys")
+
 // errDiskFull is the error of SQLite when the disk is full.
 var errDiskFull = errors.New("database or disk is full (13)")
 
@@ -48,9 +55,10 @@ type fullStore interface {
 type faultyStore struct {
 	fullStore
 
-	mu     sync.Mutex
-	broken map[storeCall]error // a nil error hangs until the context ends
-	saved  int
+	mu       sync.Mutex
+	broken   map[storeCall]error // a nil error hangs until the context ends
+	saved    int
+	uploadBy time.Time // when an upload of one-time keys that may be under way has ended
 }
 
 // fail has a call fail from now on. With a nil error it hangs until its context ends.
@@ -217,11 +225,23 @@ type faultyPreKeys struct {
 	s *faultyStore
 }
 
+// UploadedPreKeyCount fails while an earlier login may be uploading keys. whatsmeow holds a
+// lock for an upload, and this login would wait for it: the time of a bubble stands still then.
 func (k faultyPreKeys) UploadedPreKeyCount(ctx context.Context) (int, error) {
 	if err := k.s.meet(ctx, callCount); err != nil {
 		return 0, err
 	}
-	return k.PreKeyStore.UploadedPreKeyCount(ctx)
+	count, err := k.PreKeyStore.UploadedPreKeyCount(ctx)
+	if err != nil || count >= whatsmeow.MinPreKeyCount {
+		return count, err
+	}
+	k.s.mu.Lock()
+	defer k.s.mu.Unlock()
+	if time.Now().Before(k.s.uploadBy) {
+		return 0, errUploading
+	}
+	k.s.uploadBy = time.Now().Add(uploadLimit)
+	return count, nil
 }
 
 func (k faultyPreKeys) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKey, error) {
@@ -235,5 +255,8 @@ func (k faultyPreKeys) MarkPreKeysAsUploaded(ctx context.Context, upTo uint32) e
 	if err := k.s.meet(ctx, callUploaded); err != nil {
 		return err
 	}
+	k.s.mu.Lock()
+	k.s.uploadBy = time.Time{}
+	k.s.mu.Unlock()
 	return k.PreKeyStore.MarkPreKeysAsUploaded(ctx, upTo)
 }
