@@ -8,6 +8,9 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
+// location is where the server says that it is.
+const location = "lla"
+
 // result answers an IQ.
 func (c *conn) result(request *waBinary.Node, children ...waBinary.Node) {
 	answer := waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{
@@ -37,9 +40,10 @@ func iqError(code int) waBinary.Node {
 	return waBinary.Node{Tag: "error", Attrs: waBinary.Attrs{"code": strconv.Itoa(code), "text": errorText(code)}}
 }
 
-// fail sends a failure node and closes the connection.
+// fail sends a failure node and closes the connection. WhatsApp Web requires a location
+// (WAWebHandleFailure).
 func (c *conn) fail(action Action) {
-	attrs := waBinary.Attrs{"reason": strconv.Itoa(action.code)}
+	attrs := waBinary.Attrs{"reason": strconv.Itoa(action.code), "location": location}
 	maps.Copy(attrs, action.attrs)
 	c.endWith(waBinary.Node{Tag: "failure", Attrs: attrs})
 }

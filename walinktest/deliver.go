@@ -3,6 +3,7 @@ package walinktest
 import (
 	"maps"
 	"strconv"
+	"time"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types"
@@ -26,7 +27,7 @@ func (c *conn) deliverOne(node waBinary.Node) bool {
 	s.mu.Lock()
 	companion := c.companion
 	if node.Tag == "iq" || node.Tag == "notification" {
-		attrs["id"] = strconv.Itoa(s.id())
+		attrs["id"], attrs["t"] = strconv.Itoa(s.id()), time.Now().Unix()
 	}
 	s.mu.Unlock()
 	maps.Copy(attrs, node.Attrs)

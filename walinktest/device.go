@@ -48,6 +48,7 @@ type device struct {
 	conn         *conn // nil while offline
 	logins       int
 	keys         preKeys
+	proof        []byte          // its identity as account and device have signed it, for others
 	active       bool            // whether it wants nodes at once
 	waiting      []waBinary.Node // what it has not acknowledged, in order
 }

@@ -124,7 +124,8 @@ func (s *Server) handOut(jid types.JID) waBinary.Node {
 		return user
 	}
 	stored := &device.keys
-	children := append(bundle(device.identity[:], stored.signed), stored.registration)
+	children := append(bundle(device.identity[:], stored.signed), stored.registration,
+		waBinary.Node{Tag: "device-identity", Content: device.proof}) // WAWebFetchPrekeysJob of WhatsApp Web
 	if len(stored.oneTime) > 0 {
 		children = append(children, stored.oneTime[0])
 		stored.oneTime = stored.oneTime[1:]

@@ -29,7 +29,7 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 		device := s.devices[id]
 		if device == nil || device.noise != static {
 			s.mu.Unlock()
-			c.fail(Failure(401, "location", "lla")) // events.ConnectFailureLoggedOut of whatsmeow
+			c.fail(Failure(401)) // events.ConnectFailureLoggedOut of whatsmeow
 			return
 		}
 		older := device.conn
@@ -43,7 +43,7 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 			"t":        time.Now().Unix(),
 			"lid":      device.lid,
 			"creation": device.linkedAt.Unix(),
-			"location": "lla",
+			"location": location,
 		}}
 		preview, waiting := device.backlog()
 		s.mu.Unlock()

@@ -264,6 +264,7 @@ func (p *companion) paired(answer *waBinary.Node) {
 		}
 		s.mu.Lock()
 		c.device.linkedAt = time.Now()
+		c.device.proof = content(answer, "pair-device-sign", "device-identity")
 		s.devices[c.device.id()] = c.device
 		s.tellDevices(c.device.endpoint())
 		if p.code != nil {

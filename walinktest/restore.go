@@ -35,6 +35,14 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 	if err := proto.Unmarshal(stored.Account.GetDetails(), &details); err != nil {
 		return redact.Errorf("walinktest: restore: %w", err)
 	}
+	proof, err := proto.Marshal(&waAdv.ADVSignedDeviceIdentity{ // as pair-device-sign has it
+		Details:          stored.Account.GetDetails(),
+		AccountSignature: stored.Account.GetAccountSignature(),
+		DeviceSignature:  stored.Account.GetDeviceSignature(),
+	})
+	if err != nil {
+		return redact.Errorf("walinktest: restore: %w", err)
+	}
 	uploaded, err := stored.PreKeys.UploadedPreKeyCount(ctx)
 	if err != nil {
 		return redact.Errorf("walinktest: restore: %w", err)
@@ -50,6 +58,7 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 		identity: *stored.IdentityKey.Pub,
 		keyIndex: details.GetKeyIndex(),
 		linkedAt: time.Now(),
+		proof:    proof,
 		keys: preKeys{
 			registration: registration(stored.RegistrationID),
 			signed:       keyNode(stored.SignedPreKey),

@@ -289,7 +289,7 @@ func (s *Server) acknowledge(d *device, answer *waBinary.Node) {
 		i := slices.IndexFunc(d.waiting, func(node waBinary.Node) bool {
 			return node.Tag == tag && text(node.Attrs["id"]) == id &&
 				node.Attrs["from"] == answer.Attrs["to"] && node.Attrs["participant"] == answer.Attrs["participant"] &&
-				(tag == "message" || text(node.Attrs["type"]) == text(answer.Attrs["type"]))
+				(tag != "receipt" || text(node.Attrs["type"]) == text(answer.Attrs["type"]))
 		})
 		if i >= 0 {
 			d.waiting = slices.Delete(d.waiting, i, i+1)
@@ -312,12 +312,14 @@ func (d *device) backlog() (preview waBinary.Node, ok bool) {
 		"message":      count["message"],
 		"receipt":      count["receipt"],
 		"notification": count["notification"],
+		"call":         0, // which WhatsApp Web requires (WAWebHandleInfoBulletin)
 		"appdata":      0,
 	}}), len(d.waiting) > 0
 }
 
 // activate sends a device what waits for it, and from then on every node at once, or stops
-// doing so (SetPassive of whatsmeow).
+// doing so (SetPassive of whatsmeow). The attribute offline counts how often a node has come
+// so before (WAWebOfflineHandler of WhatsApp Web).
 func (c *conn) activate(active bool) {
 	c.srv.mu.Lock()
 	defer c.srv.mu.Unlock()
@@ -333,10 +335,14 @@ func (c *conn) activate(active bool) {
 	if was {
 		waiting = nil
 	}
-	for i, node := range waiting {
-		node.Attrs = maps.Clone(node.Attrs)
-		node.Attrs["offline"] = strconv.Itoa(i)
-		c.sendAcked(node)
+	for i := range waiting {
+		node := &waiting[i]
+		before, again := node.Attrs["offline"].(int)
+		node.Attrs = maps.Clone(node.Attrs) // other devices may have the same
+		if node.Attrs["offline"] = 0; again {
+			node.Attrs["offline"] = before + 1
+		}
+		c.sendAcked(*node)
 	}
 	c.send(ib(waBinary.Node{Tag: "offline", Attrs: waBinary.Attrs{"count": len(waiting)}}))
 }

@@ -138,7 +138,7 @@ func RateLimit(backoff time.Duration) Action {
 }
 
 // Failure sends a failure node and closes the connection. attrs are pairs of a name and a
-// value, such as "code", "101", "expire", "3600" for a temporary ban.
+// value, such as "code", "101", "expire", "3600" for a temporary ban. The location is filled in.
 func Failure(reason int, attrs ...string) Action {
 	action := Action{kind: actionFailure, code: reason, attrs: waBinary.Attrs{}}
 	for i := 0; i+1 < len(attrs); i += 2 {
@@ -148,8 +148,8 @@ func Failure(reason int, attrs ...string) Action {
 }
 
 // Send sends nodes, and then does the right thing. If a stream:error, a failure or an
-// xmlstreamend is among them, it closes the connection instead. The server fills in from and
-// id if a node needs them and lacks them. It acts on some nodes:
+// xmlstreamend is among them, it closes the connection instead. The server fills in from,
+// id and t if a node needs them and lacks them. It acts on some nodes:
 //
 //   - An iq with a pair-device that has no refs gets new refs, which take the place of the
 //     earlier ones.
