@@ -31,6 +31,15 @@ func (p *Phone) sign(message ...[]byte) []byte {
 	return signature[:]
 }
 
+// accountPrefix returns what is in front of the details that an account signs for a device of
+// a type (verifyAccountSignature of whatsmeow).
+func accountPrefix(device waAdv.ADVEncryptionType) []byte {
+	if device == waAdv.ADVEncryptionType_HOSTED {
+		return whatsmeow.AdvHostedAccountSignaturePrefix
+	}
+	return whatsmeow.AdvAccountSignaturePrefix
+}
+
 // identityOf returns the identity that the phone has signed for a companion (handlePair of
 // whatsmeow reads it), and the part of it that the companion signs in turn.
 func (p *Phone) identityOf(d *device, secret [32]byte, action Action) (identity, details []byte, err error) {
@@ -44,11 +53,7 @@ func (p *Phone) identityOf(d *device, secret [32]byte, action Action) (identity,
 	if err != nil {
 		return nil, nil, err
 	}
-	prefix := whatsmeow.AdvAccountSignaturePrefix
-	if p.deviceType == waAdv.ADVEncryptionType_HOSTED {
-		prefix = whatsmeow.AdvHostedAccountSignaturePrefix
-	}
-	signature := p.sign(prefix, details, d.identity[:])
+	signature := p.sign(accountPrefix(p.deviceType), details, d.identity[:])
 	if action.kind == actionBadSignature {
 		signature[7] ^= 1
 	}

@@ -151,12 +151,13 @@ func (p *Phone) open(sender endpoint, node *waBinary.Node) (opened *waE2E.Messag
 // an earlier server: see Restore.
 func (d *device) proven(data []byte) bool {
 	var signed waAdv.ADVSignedDeviceIdentity
-	if proto.Unmarshal(data, &signed) != nil || len(signed.GetAccountSignatureKey()) != 32 ||
+	var details waAdv.ADVDeviceIdentity
+	if proto.Unmarshal(data, &signed) != nil || proto.Unmarshal(signed.GetDetails(), &details) != nil || len(signed.GetAccountSignatureKey()) != 32 ||
 		len(signed.GetAccountSignature()) != 64 || len(signed.GetDeviceSignature()) != 64 {
 		return false
 	}
 	account := [32]byte(signed.GetAccountSignatureKey())
-	byAccount := slices.Concat(whatsmeow.AdvAccountSignaturePrefix, signed.GetDetails(), d.identity[:])
+	byAccount := slices.Concat(accountPrefix(details.GetDeviceType()), signed.GetDetails(), d.identity[:])
 	byDevice := slices.Concat(whatsmeow.AdvDeviceSignaturePrefix, signed.GetDetails(), d.identity[:], account[:])
 	return ecc.VerifySignature(ecc.NewDjbECPublicKey(account), byAccount, [64]byte(signed.GetAccountSignature())) &&
 		ecc.VerifySignature(ecc.NewDjbECPublicKey(d.identity), byDevice, [64]byte(signed.GetDeviceSignature()))

@@ -1,6 +1,7 @@
 package walinktest_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,6 +95,23 @@ func TestOfflineNodesSayHowOftenTheyCame(t *testing.T) {
 			t.Errorf("%d nodes that were acknowledged came again", end.Count)
 		}
 	})
+}
+
+// The proof that a device is linked has the prefix of the type that the phone has given the device.
+func TestDevicesOfHostedAccountsWrite(t *testing.T) {
+	t.Parallel()
+	for _, devices := range []bool{false, true} {
+		t.Run(fmt.Sprint("hosted devices ", devices), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, srv := t.Context(), walinktest.NewServer(t)
+				contact := srv.NewPhone(contactNumber)
+				bot := linked(ctx, t, srv, srv.NewPhone(number, walinktest.WithHosted(devices)))
+				bot.say(ctx, contact.JID(), "hello")
+				reads(ctx, t, contact, "hello")
+			})
+		})
+	}
 }
 
 func TestKeysOfADeviceComeWithItsIdentity(t *testing.T) {
