@@ -3,11 +3,14 @@ package walinktest_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 
+	"go.mau.fi/libsignal/ecc"
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/proto/waAdv"
+	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 	"google.golang.org/protobuf/proto"
 
@@ -98,6 +101,41 @@ func TestKeyIndexesAreNeverUsedAgain(t *testing.T) {
 			}
 			last = index
 			phone.Remove(*c.Store.ID)
+		}
+	})
+}
+
+func TestDeviceListsHaveTheKeyIndexList(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		owner := srv.NewPhone(number, walinktest.WithHosted(false))
+		asking := linked(ctx, t, srv, srv.NewPhone(contactNumber))
+		first, second, third := linked(ctx, t, srv, owner), linked(ctx, t, srv, owner), linked(ctx, t, srv, owner)
+		owner.Remove(*second.Store.ID)
+		if devices, err := asking.GetUserDevices(ctx, []types.JID{owner.JID()}); err != nil || len(devices) != 3 {
+			t.Fatalf("the devices are %v, %v", devices, err)
+		}
+		var data []byte
+		for len(asking.nodes) > 0 && data == nil {
+			node := <-asking.nodes
+			list, _ := node.GetOptionalChildByTag("usync", "list", "user", "devices", "key-index-list")
+			data, _ = list.Content.([]byte)
+		}
+		var signed waAdv.ADVSignedKeyIndexList
+		var indexes waAdv.ADVKeyIndexList
+		if err := errors.Join(proto.Unmarshal(data, &signed), proto.Unmarshal(signed.GetDetails(), &indexes)); err != nil {
+			t.Fatal(err)
+		}
+		valid := []uint32{first.details().GetKeyIndex(), third.details().GetKeyIndex()}
+		if !slices.Equal(indexes.GetValidIndexes(), valid) || indexes.GetCurrentIndex() != valid[1] ||
+			indexes.GetRawID() != first.details().GetRawID() || indexes.GetAccountType() != waAdv.ADVEncryptionType_HOSTED {
+			t.Errorf("the list is %v, want the indexes %v", &indexes, valid)
+		}
+		account := [32]byte(first.Store.Account.GetAccountSignatureKey())
+		message := append([]byte{6, 2}, signed.GetDetails()...)
+		if !ecc.VerifySignature(ecc.NewDjbECPublicKey(account), message, [64]byte(signed.GetAccountSignature())) {
+			t.Error("the phone has not signed the list")
 		}
 	})
 }

@@ -303,3 +303,25 @@ func TestWhatsmeowKeepsItsStream(t *testing.T) {
 		}
 	})
 }
+
+// A program can keep whatsmeow from acknowledging.
+func TestWhatsmeowLosesItsStreamWithoutAnAck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		owner := srv.NewPhone(number)
+		c := linked(ctx, t, srv, owner)
+		c.SynchronousAck = true
+		c.AddEventHandlerWithSuccessStatus(func(event any) bool {
+			_, joined := event.(*events.JoinedGroup)
+			return !joined
+		})
+		began := time.Now()
+		srv.NewGroup("walkers", owner)
+		failure := await[*events.StreamError](c).Raw
+		if ack := failure.GetChildByTag("ack"); ack.Attrs["id"] == nil || time.Since(began) != 5*time.Minute {
+			t.Errorf("the stream ends with %s after %s", failure, time.Since(began))
+		}
+		await[*events.Connected](c)
+	})
+}
