@@ -152,7 +152,8 @@ func (p *Phone) open(sender endpoint, node *waBinary.Node) (opened *waE2E.Messag
 func (d *device) proven(data []byte) bool {
 	var signed waAdv.ADVSignedDeviceIdentity
 	var details waAdv.ADVDeviceIdentity
-	if proto.Unmarshal(data, &signed) != nil || proto.Unmarshal(signed.GetDetails(), &details) != nil || len(signed.GetAccountSignatureKey()) != 32 ||
+	if proto.Unmarshal(data, &signed) != nil || proto.Unmarshal(signed.GetDetails(), &details) != nil ||
+		len(signed.GetAccountSignatureKey()) != 32 ||
 		len(signed.GetAccountSignature()) != 64 || len(signed.GetDeviceSignature()) != 64 {
 		return false
 	}
