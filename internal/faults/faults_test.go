@@ -169,14 +169,14 @@ func (c *cell) isExpensive() bool {
 	return c.flow.settings.Phone != "" || slow && !slices.Contains(ends, c.fault.name)
 }
 
-// isDrawn reports whether an expensive cell is one of those that this run tries: a quarter.
+// isDrawn reports whether an expensive cell is one of those that this run tries: an eighth.
 func (c *cell) isDrawn(lot uint64) bool {
 	if os.Getenv("WALINK_FAULTS") == "all" {
 		return true
 	}
 	name := fnv.New64()
 	_, _ = io.WriteString(name, c.flow.name+"/"+c.stage.name+"/"+c.fault.name)
-	return (name.Sum64()+lot)%4 == 0
+	return (name.Sum64()+lot)%8 == 0
 }
 
 // allows reports whether the table allows the outcome. A cause with a question
