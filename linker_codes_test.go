@@ -186,6 +186,29 @@ func TestPains09WrongCodeIsFollowedByAnother(t *testing.T) {
 	})
 }
 
+// The person who looks at the QR code has entered no code.
+func TestPains09WrongCodeReplacesTheQRCodeNextToIt(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		settings := pairing()
+		settings.LinkingMode = walink.ModeBoth
+		r := rig.New(t, settings)
+		r.Link(t.Context())
+		rig.Await[walink.PairingCode](r)
+		if err := r.Phone.EnterCode(t.Context(), "1111-1111"); !errors.Is(err, walinktest.ErrWrongCode) {
+			t.Fatalf("the phone says %v", err)
+		}
+		rig.WantReason(t, rig.Await[walink.Withdrawn](r).Err, walink.ErrStalled)
+		withdrawn := rig.Await[walink.Withdrawn](r)
+		if withdrawn.Method != walink.MethodQR || withdrawn.Reason != walink.WithdrawnReplaced || withdrawn.Err != nil {
+			t.Errorf("the event is %v", withdrawn)
+		}
+		r.Scan(rig.Await[walink.QRCode](r))
+		r.Linked()
+		r.CheckUsable()
+	})
+}
+
 func TestPains09TheRightCodeLinksAfterWrongOnes(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {

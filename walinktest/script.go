@@ -156,7 +156,14 @@ func Failure(reason int, attrs ...string) Action {
 //   - After a notification companion_reg_refresh a phone that scans the old QR code is
 //     refused with ErrWithdrawnQR.
 //   - A stream:error with code 516, or with a conflict device_removed, unlinks the device.
-func Send(nodes ...waBinary.Node) Action { return Action{kind: actionSend, nodes: nodes} }
+//
+// Send panics if a node cannot be encoded.
+func Send(nodes ...waBinary.Node) Action {
+	for _, node := range nodes {
+		_, _ = waBinary.Marshal(node) // panics here, and not when the server sends the node
+	}
+	return Action{kind: actionSend, nodes: nodes}
+}
 
 // Say has the phone stop with a refusal; the companion hears nothing. Say is for what a
 // person sees on the phone alone: ErrSuspicious, ErrMakePasskey, ErrTryAgainAt. A person who

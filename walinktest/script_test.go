@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/socket"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
@@ -305,6 +306,16 @@ func TestScriptQueue(t *testing.T) {
 			t.Errorf("silence: %v", err)
 		}
 	})
+}
+
+func TestSendPanicsForANodeThatCannotBeEncoded(t *testing.T) {
+	t.Parallel()
+	defer func() {
+		if err, _ := recover().(error); !errors.Is(err, waBinary.ErrInvalidType) {
+			t.Errorf("Send panics with %v", err)
+		}
+	}()
+	walinktest.Send(node("ib", waBinary.Attrs{"count": 1.5}))
 }
 
 func TestInterruptedPhone(t *testing.T) {

@@ -222,7 +222,7 @@ func (m *Machine) phoneRefused(now time.Time, manual bool) {
 		return
 	}
 	m.attend(now)
-	err := &Failure{Reason: ReasonCodeRefused, Op: "enter code", Err: errRefreshCode}
+	err := &Failure{Reason: ReasonCodeRefused, Op: opEnterCode, Err: errRefreshCode}
 	if manual {
 		err.RetryAfter = manualPause
 		err.Err = hint.ForPerson(errManualRefresh, "Wait a minute for the next code, or ask for it, and enter it exactly as it is shown.")
@@ -240,7 +240,7 @@ func (m *Machine) phoneRefused(now time.Time, manual bool) {
 func (m *Machine) codeDeadline(now time.Time) {
 	switch {
 	case m.code.awaited():
-		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: ReasonStalled, Op: "enter code", Err: errPairStalled}})
+		m.lost(now, Lost{Epoch: m.epoch, Err: &Failure{Reason: ReasonStalled, Op: opEnterCode, Err: errPairStalled}})
 	case !m.code.qrAt.IsZero():
 		m.code.qrAt = time.Time{}
 		m.fallBack(now, &Failure{Reason: ReasonStalled, Op: "request code", Err: hint.ForPerson(
@@ -292,6 +292,9 @@ func (m *Machine) withdrawAll(now time.Time, why Why, err *Failure) {
 	}
 	m.code.clear()
 	if m.qr.shown() {
+		if err != nil && err.Op == opEnterCode {
+			why, err = Replaced, nil // the failure of a code that was entered does not say why the QR code has ended
+		}
 		m.do(Tell{Withdrawn{Method: MethodQR, Number: m.qr.number, Reason: why, Err: err}})
 	}
 	m.qr.clear()

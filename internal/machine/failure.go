@@ -47,6 +47,9 @@ type Failure struct {
 	Last       *Failure      // the failure that this one has cut short; nil if there is none
 }
 
+// opEnterCode is the Op of a failure after a person has entered a code.
+const opEnterCode = "enter code"
+
 // OpVersion is the Op of a failed version request.
 const OpVersion = "fetch version"
 
