@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/binary/token"
+	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/internal/redact"
 )
@@ -52,7 +54,29 @@ func decodeNode(frame []byte) (node *waBinary.Node, err error) {
 	if len(walk.data) != 0 {
 		return nil, errors.New("walinktest: node: bytes left over")
 	}
-	return waBinary.Unmarshal(data)
+	if node, err = waBinary.Unmarshal(data); err == nil {
+		readAddresses(node)
+	}
+	return node, err
+}
+
+// readAddresses replaces attributes that have an address as text. WhatsApp's server takes
+// that: no version of zapo knows another way (src/transport/binary/encoder.ts).
+func readAddresses(node *waBinary.Node) {
+	for name, value := range node.Attrs {
+		written, _ := value.(string)
+		switch _, server, _ := strings.Cut(written, "@"); {
+		case written == types.DefaultUserServer,
+			server == types.DefaultUserServer, server == types.HiddenUserServer, server == types.GroupServer:
+			if jid, err := types.ParseJID(written); err == nil {
+				node.Attrs[name] = jid
+			}
+		}
+	}
+	children := node.GetChildren()
+	for i := range children {
+		readAddresses(&children[i])
+	}
 }
 
 // nodeWalker checks that data has the structure of a node.

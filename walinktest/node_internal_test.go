@@ -3,6 +3,8 @@ package walinktest
 import (
 	"bytes"
 	"compress/zlib"
+	"fmt"
+	"maps"
 	"testing"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
@@ -72,6 +74,32 @@ func TestDecodeNode(t *testing.T) {
 		if node, err := decodeNode(frame); err == nil {
 			t.Errorf("hostile frame %d became %v", i, node)
 		}
+	}
+}
+
+// zapo writes addresses as text (src/transport/binary/encoder.ts), and WhatsApp's server takes that.
+func TestAddressesMayComeAsText(t *testing.T) {
+	t.Parallel()
+	typed := waBinary.Attrs{
+		"to": types.ServerJID, "jid": types.NewJID("5511987654321", types.DefaultUserServer),
+		"lid": types.JID{User: "1", Device: 2, Server: types.HiddenUserServer}, "group": types.NewJID("12-3", types.GroupServer),
+		"addressing_mode": "lid", "id": "12.34-5", "name": "@", "phash": "2:ab@",
+	}
+	written := make(waBinary.Attrs)
+	for name, value := range typed {
+		written[name] = fmt.Sprint(value)
+	}
+	frame, err := waBinary.Marshal(waBinary.Node{Tag: "iq", Content: []waBinary.Node{{Tag: "to", Attrs: written}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := decodeNode(frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := node.GetChildByTag("to")
+	if got := child.Attrs; !maps.Equal(got, typed) {
+		t.Errorf("decoded %#v, want %#v", got, typed)
 	}
 }
 
