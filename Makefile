@@ -44,7 +44,7 @@ crash: ## programs that write are killed, and so are their servers (PostgreSQL, 
 browser: ## the passkey ceremony in a real browser (Chromium)
 	@bash passkey/run
 
-interop: ## Baileys links to walinktest (Node 20)
+interop: ## Baileys and zapo link to walinktest (Node 20)
 	@bash interop/run
 
 cross: ## every package and test compiles for Windows, macOS, FreeBSD and 32 bits

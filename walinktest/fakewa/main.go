@@ -13,7 +13,7 @@
 //
 // A WhatsApp client connects to ws://ADDRESS/ws/chat in place of wss://web.whatsapp.com/ws/chat. It has to trust
 // rootKey, in hex, in place of WhatsApp's root key. In Go [walinktest.FakewaClient] does both. Baileys has the option
-// waWebSocketUrl and the constant WA_CERT_DETAILS.PUBLIC_KEY.
+// waWebSocketUrl and the constant WA_CERT_DETAILS.PUBLIC_KEY, zapo the options urls and testHooks.noiseRootCa.
 //
 // # Control
 //
