@@ -4,10 +4,10 @@
 //
 //	node link.mjs <websocket URL> <root key, hex> <auth folder>
 //
-//	{"event":"qr","payload":…}              the client shows a QR code
-//	{"event":"code","code":…}               the server has confirmed a pairing code
-//	{"event":"refused","text":…}            the server has refused the request for a code
-//	{"event":"open","jid":…,"lid":…}        the client is logged in
+//	{"event":"qr","payload":…}               the client shows a QR code
+//	{"event":"code","code":…}                the server has confirmed a pairing code
+//	{"event":"refused","text":…}             the server has refused the request for a code
+//	{"event":"open","jid":…,"lid":…}         the client is logged in
 //	{"event":"close","text":…,"loggedOut":…} the connection has ended
 //
 // A line "code 5511987654321" on stdin requests a pairing code. The program ends with stdin.

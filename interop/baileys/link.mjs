@@ -1,7 +1,8 @@
 // Links Baileys: see ../link.mjs.
 
 import {
-	Curve, DisconnectReason, WA_CERT_DETAILS, generateSignalPubKey, makeCacheableSignalKeyStore, makeWASocket, useMultiFileAuthState,
+	Curve, DisconnectReason, WA_CERT_DETAILS, generateSignalPubKey, makeCacheableSignalKeyStore, makeWASocket,
+	useMultiFileAuthState,
 } from 'baileys'
 import { verifySignature } from 'libsignal/src/curve.js'
 import { answer, folder, obey, rootKey, say, url } from '../link.mjs'

@@ -10,8 +10,7 @@ import { answer, folder, obey, rootKey, say, url } from '../link.mjs'
 
 globalThis.WebSocket = WebSocket // Node 20 has none of its own
 
-// A login needs the credentials. zapo-js keeps all else in memory, and what it cannot read
-// there, such as its one-time keys, it makes again.
+// zapo-js has no store but memory. A login needs no more than the credentials.
 const file = join(folder, 'creds')
 const auth = () => ({
 	load: async () => existsSync(file) ? deserialize(readFileSync(file)) : null,
@@ -46,7 +45,8 @@ client.on('auth_pairing_refresh', ({ forceManual }) => say({ event: 'refresh', t
 client.on('connection', ({ status, reason, isLogout }) => {
 	if (status === 'close') say({ event: 'close', text: reason, loggedOut: isLogout, handshake })
 })
-// zapo asks for the digest last after a login, when it has uploaded its keys. It does not wait for the login.
+
+// zapo asks for the digest when it has uploaded its keys, and does not wait for the login.
 let steps = 0
 function step() {
 	const { meJid, meLid } = client.getCredentials()
@@ -54,8 +54,10 @@ function step() {
 }
 client.on('connection_success', step)
 client.on('transport_node_out', ({ node }) => node.content?.[0]?.tag === 'digest' && step())
+
 client.on('message', ({ chatJid, message }) => {
-	if (message?.conversation) client.sendMessage(chatJid, answer(message.conversation)).catch(error => console.error(error.message))
+	if (!message?.conversation) return
+	client.sendMessage(chatJid, answer(message.conversation)).catch(error => console.error(error.message))
 })
 
 client.connect()
