@@ -249,6 +249,9 @@ func TestRule2ADeviceThatIsRemovedOnThePhoneIsForgotten(t *testing.T) {
 					if !errors.Is(failed.Err, walink.ErrLoggedOut) && !errors.Is(failed.Err, walink.ErrRemoved) {
 						t.Errorf("the watchers hear %v", failed)
 					}
+					if u.Metadata["customer"] != "7" {
+						t.Errorf("the update has the metadata %v", u.Metadata)
+					}
 					break
 				}
 			}

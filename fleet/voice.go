@@ -130,7 +130,10 @@ func (v *voice) rise(epoch uint64) {
 func (v *voice) keep(e entry, known bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.known, v.last.Metadata = known, maps.Clone(e.Metadata)
+	v.known = known
+	if known { // else the updates that follow still say whose session it was
+		v.last.Metadata = maps.Clone(e.Metadata)
+	}
 	if v.session.fleet.registry == nil {
 		v.entry = &e
 	}

@@ -56,13 +56,19 @@ func assertion(tb testing.TB, phone *walinktest.Phone, challenge []byte, options
 	return &response
 }
 
-// answer sends the right answer to a challenge.
+// answer sends the right answer to a challenge. The phone's part has to come later than the
+// server's.
 func (c *client) answer(phone *walinktest.Phone, challenge []byte) *events.PairPasskeyConfirmation {
 	c.tb.Helper()
 	if err := c.SendPasskeyResponse(c.tb.Context(), assertion(c.tb, phone, challenge)); err != nil {
 		c.tb.Fatal(err)
 	}
-	return await[*events.PairPasskeyConfirmation](c)
+	answered := time.Now()
+	confirmation := await[*events.PairPasskeyConfirmation](c)
+	if !time.Now().After(answered) {
+		c.tb.Error("the phone's part comes together with the server's answer")
+	}
+	return confirmation
 }
 
 // confirm confirms the code on the companion.

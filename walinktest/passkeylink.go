@@ -19,6 +19,10 @@ const (
 	// handoffTTL is how long after the challenge a hand-off proof is good
 	// (passkeyHandoffKey of whatsmeow).
 	handoffTTL = 5 * time.Minute
+	// continueDelay is how long after the server's answer to the prologue the phone's part
+	// comes. A phone is a network away, and a client may ignore what comes with the answer
+	// (WaShortcakeFlow.ts of zapo).
+	continueDelay = 20 * time.Millisecond
 )
 
 // passkeyStep is how far a companion has come in proving an account's passkey.
@@ -109,7 +113,8 @@ func (p *companion) handlePasskey(node *waBinary.Node) bool {
 	case "set passkey_prologue":
 		arrived := time.Now()
 		take := func(l *passkeyLink) Refusal { return l.takePrologue(child, arrived) }
-		p.advance(StagePasskeyPrologue, node, stepAsked, take, (*passkeyLink).continuation)
+		then := func(l *passkeyLink) { p.conn.after(continueDelay, l.continuation) }
+		p.advance(StagePasskeyPrologue, node, stepAsked, take, then)
 	case "set companion_nonce":
 		take := func(l *passkeyLink) Refusal { return l.takeNonce(sent) }
 		p.advance(StageCompanionNonce, node, stepContinued, take, (*passkeyLink).compare)

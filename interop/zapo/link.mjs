@@ -1,5 +1,8 @@
-// Links zapo: see ../link.mjs. The event "open" also has the Noise handshake. The event
-// "error" is an error that zapo logs, which need not close the connection.
+// Links zapo: see ../link.mjs. The events "open" and "close" also have the Noise handshake.
+// There are two more events:
+//
+//	{"event":"refresh","text":…} the server has withdrawn the code; text is force_manual_refresh
+//	{"event":"error","text":…}   zapo has logged an error, which need not close the connection
 
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -46,7 +49,8 @@ client.on('connection', ({ status, reason, isLogout }) => {
 	if (status === 'close') say({ event: 'close', text: reason, loggedOut: isLogout, handshake })
 })
 
-// zapo asks for the digest when it has uploaded its keys, and does not wait for the login.
+// zapo asks for the digest when it has uploaded its keys, and does not wait for the login. The
+// event "open" waits for both.
 let steps = 0
 function step() {
 	const { meJid, meLid } = client.getCredentials()
