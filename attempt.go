@@ -96,8 +96,8 @@ func (a *attempt) run(ctx context.Context, previous *wire.Conn) {
 		select {
 		case <-a.inbox.Ready():
 			inputs := a.inbox.Take()
-			if ctx.Err() != nil { // Stop comes before the inputs that the end of ctx has caused
-				a.step(machine.Stop{Err: stopped(ctx, "link")})
+			if why := a.over(ctx); why != nil { // Stop comes before the inputs that the end has caused
+				a.step(machine.Stop{Err: why})
 			}
 			for len(inputs) > 0 && a.end == nil {
 				a.step(inputs[0])

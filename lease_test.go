@@ -3,6 +3,7 @@ package walink_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -320,6 +321,36 @@ func TestErrorOfALostLeaseNamesTheNewHolder(t *testing.T) {
 
 // The database is away, or slow, while the Linker closes. It is back at once, and the lease
 // in it is that of this very process.
+// The connection ends because the lease is lost. Its end may arrive first.
+func TestLostLeaseIsNotToldAsTroubleOfTheNetwork(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		st := newLending(t)
+		var scan func()
+		logger := slog.New(seeing{slog.DiscardHandler, func(message string) {
+			if message == "the lease of the session is lost" {
+				scan()
+			}
+		}})
+		r := rig.New(t, walink.Settings{Logger: logger}, rig.WithStore(st))
+		r.Link(t.Context())
+		code := rig.Await[walink.QRCode](r)
+		scan = func() {
+			go func() { _ = r.Phone.ScanQR(t.Context(), code.Payload) }() // whose answer ends the connection
+			time.Sleep(time.Second)
+		}
+		st.fail.Store(&store.ErrLeaseLost)
+		rig.WantReason(t, r.Failed(), walink.ErrSessionBusy)
+		for _, event := range r.Seen {
+			if retrying, ok := event.(walink.Retrying); ok {
+				t.Errorf("the program hears %v", retrying)
+			}
+		}
+		st.fail.Store(nil)
+		time.Sleep(time.Minute)
+	})
+}
+
 func TestLeaseThatCannotBeGivenBackDoesNotLockTheProcessOut(t *testing.T) {
 	t.Parallel()
 	down := errors.New("the database is gone")

@@ -53,6 +53,15 @@ func (a *attempt) load(epoch int) {
 	})
 }
 
+// over returns why the attempt has to end, because its context has ended or its lease is
+// lost, or nil.
+func (a *attempt) over(ctx context.Context) *machine.Failure {
+	if ctx.Err() != nil {
+		return stopped(ctx, "link")
+	}
+	return a.lease.Failure()
+}
+
 // lookEarly posts the device if it is a fresh one and the store answers before the
 // lease is there, and reports whether it did.
 func (a *attempt) lookEarly(epoch int, lease *tenure.Tenure) bool {

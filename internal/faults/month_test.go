@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	wastore "go.mau.fi/whatsmeow/store"
@@ -226,6 +227,7 @@ func (m *month) act() {
 		m.Phone.Remove(devices[0].JID)
 	case what == 8 && client != nil && m.chance(2):
 		m.note("the program calls Disconnect")
+		synctest.Wait() // a frame that arrives meanwhile would block a goroutine of whatsmeow for ever
 		client.Disconnect()
 	case what == 8 && client != nil && m.chance(4):
 		m.note("the program calls Logout")
