@@ -1,6 +1,7 @@
 package walinktest
 
 import (
+	"cmp"
 	"maps"
 	"strconv"
 
@@ -68,36 +69,21 @@ func (c *conn) endWith(node waBinary.Node) {
 
 // errorText returns the text of an IQ error (errors.go of whatsmeow).
 func errorText(code int) string {
-	switch code {
-	case 400:
-		return "bad-request"
-	case 401:
-		return "not-authorized"
-	case 403:
-		return "forbidden"
-	case 404:
-		return "item-not-found"
-	case 405:
-		return "not-allowed"
-	case 406:
-		return "not-acceptable"
-	case 410:
-		return "gone"
-	case 419:
-		return "resource-limit"
-	case 423:
-		return "locked"
-	case 429:
-		return "rate-overlimit"
-	case 452:
-		return "feature-not-available" // no linking by code for this number: WASmaxInMdIqMixinErrors of WhatsApp Web
-	case 500:
-		return "internal-server-error"
-	case 501:
-		return "feature-not-implemented"
-	case 503:
-		return "service-unavailable"
-	default:
-		return "partial-server-error"
+	texts := map[int]string{
+		400: "bad-request",
+		401: "not-authorized",
+		403: "forbidden",
+		404: "item-not-found",
+		405: "not-allowed",
+		406: "not-acceptable",
+		410: "gone",
+		419: "resource-limit",
+		423: "locked",
+		429: "rate-overlimit",
+		452: "feature-not-available", // no linking by code for this number: WASmaxInMdIqMixinErrors of WhatsApp Web
+		500: "internal-server-error",
+		501: "feature-not-implemented",
+		503: "service-unavailable",
 	}
+	return cmp.Or(texts[code], "partial-server-error")
 }

@@ -77,28 +77,21 @@ func (c *conn) register(static [32]byte, payload *waWa6.ClientPayload) func(*waB
 
 // newCompanion checks a registration (store/clientpayload.go of whatsmeow).
 func newCompanion(c *conn, static [32]byte, data *waWa6.ClientPayload_DevicePairingRegistrationData) (*companion, bool) {
-	identity, key, signature := data.GetEIdent(), data.GetESkeyVal(), data.GetESkeySig()
-	if len(data.GetERegid()) != 4 || len(data.GetESkeyID()) != 3 ||
-		string(data.GetEKeytype()) != string([]byte{ecc.DjbType}) ||
-		len(identity) != 32 || len(key) != 32 || len(signature) != 64 {
-		return nil, false
-	}
-	signed := append([]byte{ecc.DjbType}, key...)
-	if !ecc.VerifySignature(ecc.NewDjbECPublicKey([32]byte(identity)), signed, [64]byte(signature)) {
+	identity := data.GetEIdent()
+	signed := waBinary.Node{Tag: "skey", Content: []waBinary.Node{
+		{Tag: "id", Content: data.GetESkeyID()},
+		{Tag: "value", Content: data.GetESkeyVal()},
+		{Tag: "signature", Content: data.GetESkeySig()},
+	}}
+	if len(data.GetERegid()) != 4 || string(data.GetEKeytype()) != string([]byte{ecc.DjbType}) ||
+		len(identity) != 32 || !validSigned([32]byte(identity), &signed) {
 		return nil, false
 	}
 	props := new(waCompanionReg.DeviceProps)
 	if err := proto.Unmarshal(data.GetDeviceProps(), props); err != nil {
 		return nil, false
 	}
-	registered := preKeys{
-		registration: waBinary.Node{Tag: "registration", Content: data.GetERegid()},
-		signed: waBinary.Node{Tag: "skey", Content: []waBinary.Node{
-			{Tag: "id", Content: data.GetESkeyID()},
-			{Tag: "value", Content: key},
-			{Tag: "signature", Content: signature},
-		}},
-	}
+	registered := preKeys{registration: waBinary.Node{Tag: "registration", Content: data.GetERegid()}, signed: signed}
 	return &companion{conn: c, noise: static, identity: [32]byte(identity), keys: registered, props: props}, true
 }
 

@@ -123,16 +123,7 @@ func (s *Server) SetDeviceLimit(n int) {
 
 // full reports whether an account has as many devices as it may. The caller holds mu.
 func (s *Server) full(number string) bool {
-	if s.limits.devices <= 0 {
-		return false
-	}
-	var n int
-	for id := range s.devices {
-		if id.number == number {
-			n++
-		}
-	}
-	return n >= s.limits.devices
+	return s.limits.devices > 0 && len(s.endpoints(s.phones[number])) > s.limits.devices // a phone is an endpoint, too
 }
 
 // remove unlinks a device and ends its connection. It returns false if the device was

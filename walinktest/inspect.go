@@ -41,12 +41,7 @@ type Stats struct {
 func (s *Server) Companions() []Companion {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var waiting []*companion
-	for c := range s.conns {
-		if c.companion != nil && len(c.companion.refs) > 0 {
-			waiting = append(waiting, c.companion)
-		}
-	}
+	waiting := s.waiting()
 	slices.SortFunc(waiting, func(a, b *companion) int { return cmp.Compare(a.conn.serial, b.conn.serial) })
 	companions := make([]Companion, 0, len(waiting))
 	for _, p := range waiting {

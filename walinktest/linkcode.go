@@ -1,12 +1,24 @@
 package walinktest
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/pbkdf2"
+	"crypto/sha256"
 	"regexp"
 	"strconv"
 	"time"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types"
+)
+
+// The alphabet and length of a pairing code, and the rounds of PBKDF2 that derive its
+// key (pair-code.go of whatsmeow).
+const (
+	codeAlphabet = "123456789ABCDEFGHJKLMNPQRSTVWXYZ"
+	codeLength   = 8
+	codeRounds   = 2 << 16
 )
 
 const (
@@ -220,4 +232,19 @@ func (p *companion) companionFinish(request, registration *waBinary.Node) {
 		default: // the companion has sent a second bundle
 		}
 	})
+}
+
+// cryptWithCode encrypts or decrypts a key under a pairing code.
+func cryptWithCode(code string, salt, iv, data []byte) ([]byte, error) {
+	key, err := pbkdf2.Key(sha256.New, code, salt, codeRounds, 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, len(data))
+	cipher.NewCTR(block, iv).XORKeyStream(out, data)
+	return out, nil
 }

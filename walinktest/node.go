@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"math"
 	"strings"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
@@ -127,16 +129,16 @@ func (w *nodeWalker) value(depth int) error {
 			}
 		}
 		return nil
-	case token.Binary8, token.Binary20, token.Binary32:
-		return w.bytes(kind)
+	case token.Binary8:
+		return w.bytes(1, 0xff)
+	case token.Binary20:
+		return w.bytes(3, 0xfffff)
+	case token.Binary32:
+		return w.bytes(4, math.MaxUint32)
 	case token.Dictionary0, token.Dictionary1, token.Dictionary2, token.Dictionary3:
 		return w.skip(1)
 	case token.Nibble8, token.Hex8:
-		length, err := w.number(1)
-		if err != nil {
-			return err
-		}
-		return w.skip(length & 127)
+		return w.bytes(1, 0x7f)
 	case token.JIDPair:
 		return w.jid(depth, 0, 0, true)
 	case token.ADJID:
@@ -171,22 +173,13 @@ func (w *nodeWalker) jid(depth, before, after int, server bool) error {
 	return w.value(depth + 1)
 }
 
-func (w *nodeWalker) bytes(kind int) error {
-	var length int
-	var err error
-	switch kind {
-	case token.Binary8:
-		length, err = w.number(1)
-	case token.Binary20:
-		length, err = w.number(3)
-		length &= 1<<20 - 1
-	default:
-		length, err = w.number(4)
-	}
+// bytes walks bytes with their length in front, a number of size bytes of which mask has the bits.
+func (w *nodeWalker) bytes(size, mask int) error {
+	length, err := w.number(size)
 	if err != nil {
 		return err
 	}
-	return w.skip(length)
+	return w.skip(length & mask)
 }
 
 func (w *nodeWalker) listSize(kind int) (int, error) {

@@ -2,9 +2,6 @@ package walinktest
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -22,14 +19,6 @@ import (
 	"go.mau.fi/whatsmeow/util/hkdfutil"
 	"go.mau.fi/whatsmeow/util/keys"
 	"golang.org/x/crypto/curve25519"
-)
-
-// The alphabet and length of a pairing code, and the rounds of PBKDF2 that derive its
-// key (pair-code.go of whatsmeow).
-const (
-	codeAlphabet = "123456789ABCDEFGHJKLMNPQRSTVWXYZ"
-	codeLength   = 8
-	codeRounds   = 2 << 16
 )
 
 // Phone is a person's phone, the primary device of an account. Its methods are safe
@@ -363,19 +352,4 @@ func (p *Phone) openBundle(finish *finish, ephemeral *keys.KeyPair, companionEph
 func (f *finish) identityKey() (key [32]byte) {
 	copy(key[:], f.identity)
 	return key
-}
-
-// cryptWithCode encrypts or decrypts a key under a pairing code.
-func cryptWithCode(code string, salt, iv, data []byte) ([]byte, error) {
-	key, err := pbkdf2.Key(sha256.New, code, salt, codeRounds, 32)
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]byte, len(data))
-	cipher.NewCTR(block, iv).XORKeyStream(out, data)
-	return out, nil
 }

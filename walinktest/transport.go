@@ -39,7 +39,7 @@ func (l *pipeListener) Close() error {
 }
 
 // Addr returns an address that is "pipe".
-func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
 
 func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := net.Pipe()
@@ -83,14 +83,6 @@ func (c slowConn) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
-
-type pipeAddr struct{}
-
-// Network returns "pipe".
-func (pipeAddr) Network() string { return "pipe" }
-
-// String returns "pipe".
-func (pipeAddr) String() string { return "pipe" }
 
 // handler serves the websocket, the page with the client's revision and attachments.
 func (s *Server) handler() http.Handler {
