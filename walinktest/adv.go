@@ -25,6 +25,12 @@ func WithHosted(devices bool) PhoneOption {
 	}
 }
 
+// encode encodes a message that has no strings. Nothing else could be an error.
+func encode(message proto.Message) []byte {
+	encoded, _ := proto.Marshal(message)
+	return encoded
+}
+
 // sign signs a message with the account's identity key.
 func (p *Phone) sign(message ...[]byte) []byte {
 	signature := ecc.CalculateSignature(ecc.NewDjbECPrivateKey(*p.identity.Priv), slices.Concat(message...))
@@ -42,29 +48,23 @@ func accountPrefix(device waAdv.ADVEncryptionType) []byte {
 
 // identityOf returns the identity that the phone has signed for a companion (handlePair of
 // whatsmeow reads it), and the part of it that the companion signs in turn.
-func (p *Phone) identityOf(d *device, secret [32]byte, action Action) (identity, details []byte, err error) {
-	details, err = proto.Marshal(&waAdv.ADVDeviceIdentity{
+func (p *Phone) identityOf(d *device, secret [32]byte, action Action) (identity, details []byte) {
+	details = encode(&waAdv.ADVDeviceIdentity{
 		RawID:       &p.rawID,
 		Timestamp:   new(uint64(time.Now().Unix())),
 		KeyIndex:    &d.keyIndex,
 		AccountType: &p.accountType,
 		DeviceType:  &p.deviceType,
 	})
-	if err != nil {
-		return nil, nil, err
-	}
 	signature := p.sign(accountPrefix(p.deviceType), details, d.identity[:])
 	if action.kind == actionBadSignature {
 		signature[7] ^= 1
 	}
-	signed, err := proto.Marshal(&waAdv.ADVSignedDeviceIdentity{
+	signed := encode(&waAdv.ADVSignedDeviceIdentity{
 		Details:             details,
 		AccountSignatureKey: p.identity.Pub[:],
 		AccountSignature:    signature,
 	})
-	if err != nil {
-		return nil, nil, err
-	}
 	mac := hmac.New(sha256.New, secret[:])
 	if p.accountType == waAdv.ADVEncryptionType_HOSTED {
 		mac.Write(whatsmeow.AdvHostedAccountSignaturePrefix)
@@ -74,31 +74,27 @@ func (p *Phone) identityOf(d *device, secret [32]byte, action Action) (identity,
 	if action.kind == actionBadHMAC {
 		sum[7] ^= 1
 	}
-	identity, err = proto.Marshal(&waAdv.ADVSignedDeviceIdentityHMAC{Details: signed, HMAC: sum, AccountType: &p.accountType})
-	return identity, details, err
+	return encode(&waAdv.ADVSignedDeviceIdentityHMAC{Details: signed, HMAC: sum, AccountType: &p.accountType}), details
 }
 
 // keyIndexList returns the key-index-list of the account as the phone signs it: the key
 // indexes of the linked devices, and the latest that the phone has given out. Others keep a
 // device only if its index is in the list, or newer (AdvDeviceNotificationApi of WhatsApp
 // Web). The caller holds the server's mu.
-func (p *Phone) keyIndexList() ([]byte, error) {
+func (p *Phone) keyIndexList() []byte {
 	var valid []uint32
 	for _, e := range p.srv.endpoints(p)[1:] { // without the phone
 		valid = append(valid, p.srv.devices[deviceID{p.number, e.device}].keyIndex)
 	}
 	slices.Sort(valid)
-	details, err := proto.Marshal(&waAdv.ADVKeyIndexList{
+	details := encode(&waAdv.ADVKeyIndexList{
 		RawID:        &p.rawID,
 		Timestamp:    new(uint64(time.Now().Unix())),
 		CurrentIndex: &p.lastKeyIndex,
 		ValidIndexes: valid,
 		AccountType:  &p.accountType,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return proto.Marshal(&waAdv.ADVSignedKeyIndexList{
+	return encode(&waAdv.ADVSignedKeyIndexList{
 		Details:             details,
 		AccountSignature:    p.sign([]byte{6, 2}, details), // WAWebAdvSignatureConstants of WhatsApp Web
 		AccountSignatureKey: p.identity.Pub[:],

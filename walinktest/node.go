@@ -2,11 +2,11 @@ package walinktest
 
 import (
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
-
 	"math"
 	"strings"
 
@@ -140,37 +140,19 @@ func (w *nodeWalker) value(depth int) error {
 	case token.Nibble8, token.Hex8:
 		return w.bytes(1, 0x7f)
 	case token.JIDPair:
-		return w.jid(depth, 0, 0, true)
+		return cmp.Or(w.value(depth+1), w.value(depth+1)) // the user and the server
 	case token.ADJID:
-		return w.jid(depth, 2, 0, false)
+		return cmp.Or(w.skip(2), w.value(depth+1))
 	case token.FBJID:
-		return w.jid(depth, 0, 2, true)
+		return cmp.Or(w.value(depth+1), w.skip(2), w.value(depth+1))
 	case token.InteropJID:
-		return w.jid(depth, 0, 4, true)
+		return cmp.Or(w.value(depth+1), w.skip(4), w.value(depth+1))
 	default:
 		if kind < len(token.SingleByteTokens) {
 			return nil
 		}
 		return fmt.Errorf("walinktest: node: unknown token %d", kind)
 	}
-}
-
-// jid walks a user that has before bytes in front and after bytes behind it, and then a
-// server if the JID has one.
-func (w *nodeWalker) jid(depth, before, after int, server bool) error {
-	if err := w.skip(before); err != nil {
-		return err
-	}
-	if err := w.value(depth + 1); err != nil {
-		return err
-	}
-	if err := w.skip(after); err != nil {
-		return err
-	}
-	if !server {
-		return nil
-	}
-	return w.value(depth + 1)
 }
 
 // bytes walks bytes with their length in front, a number of size bytes of which mask has the bits.

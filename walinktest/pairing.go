@@ -193,19 +193,11 @@ func (c *ceremony) pair(ctx context.Context, p *companion, secret [32]byte, qr b
 func (p *companion) pairSuccess(action Action, c *ceremony, device *device) {
 	s := p.conn.srv
 	phone := c.phone
-	identity, details, err := phone.identityOf(device, c.secret, action)
-	if err != nil {
-		c.end(ErrLinkFailed)
-		return
-	}
+	identity, details := phone.identityOf(device, c.secret, action)
 	if action.kind == actionMalformed {
 		identity = []byte("not a device identity")
 	}
-	props, err := proto.Marshal(&waCompanionReg.ClientPairingProps{IsChatDbLidMigrated: new(true)}) // the addresses are LIDs
-	if err != nil {
-		c.end(ErrLinkFailed)
-		return
-	}
+	props := encode(&waCompanionReg.ClientPairingProps{IsChatDbLidMigrated: new(true)}) // the addresses are LIDs
 	s.mu.Lock()
 	if p.ceremony != c { // the phone gave up during a scripted delay
 		s.mu.Unlock()

@@ -10,7 +10,6 @@ import (
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waCompanionReg"
 	"go.mau.fi/whatsmeow/util/keys"
-	"google.golang.org/protobuf/proto"
 )
 
 const (
@@ -222,15 +221,10 @@ func (l *passkeyLink) continuation() {
 		if action.kind == actionMalformed {
 			identity.PublicKey = identity.PublicKey[:31]
 		}
-		content, err := proto.Marshal(identity)
-		if err != nil {
-			l.ceremony.end(ErrLinkFailed)
-			return
-		}
 		p.conn.srv.mu.Lock()
 		l.step = stepContinued
 		p.conn.srv.mu.Unlock()
-		p.notify("crsc_continuation", waBinary.Node{Tag: "primary_ephemeral_identity", Content: content})
+		p.notify("crsc_continuation", waBinary.Node{Tag: "primary_ephemeral_identity", Content: encode(identity)})
 	})
 }
 

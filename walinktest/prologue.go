@@ -28,10 +28,8 @@ func (l *passkeyLink) takePrologue(node *waBinary.Node, arrived time.Time) Refus
 	payload := content(node, "prologue_payload")
 	var prologue waCompanionReg.ProloguePayload
 	var identity waCompanionReg.CompanionEphemeralIdentity
-	if err := proto.Unmarshal(payload, &prologue); err != nil {
-		return ErrPairingPrologue
-	}
-	if err := proto.Unmarshal(prologue.GetCompanionEphemeralIdentity(), &identity); err != nil {
+	if proto.Unmarshal(payload, &prologue) != nil ||
+		proto.Unmarshal(prologue.GetCompanionEphemeralIdentity(), &identity) != nil {
 		return ErrPairingPrologue
 	}
 	commitment := prologue.GetCommitment().GetHash()

@@ -148,7 +148,6 @@ func (st *signalStore) encrypt(
 func (st *signalStore) decrypt(ctx context.Context, chat, from types.JID, enc *waBinary.Node) ([]byte, error) {
 	serializer, sealed := store.SignalProtobufSerializer, []byte(text(enc.Content))
 	cipher := session.NewCipher(session.NewBuilderFromSignal(st, from.SignalAddress(), serializer), from.SignalAddress())
-	var plaintext []byte
 	switch kind := text(enc.Attrs["type"]); kind {
 	case "pkmsg":
 		message, err := protocol.NewPreKeySignalMessageFromBytes(
@@ -156,30 +155,23 @@ func (st *signalStore) decrypt(ctx context.Context, chat, from types.JID, enc *w
 		if err != nil {
 			return nil, err
 		}
-		if plaintext, err = cipher.DecryptMessage(ctx, message); err != nil {
-			return nil, err
-		}
+		return unpad(cipher.DecryptMessage(ctx, message))
 	case "msg":
 		message, err := protocol.NewSignalMessageFromBytes(sealed, serializer.SignalMessage)
 		if err != nil {
 			return nil, err
 		}
-		if plaintext, err = cipher.Decrypt(ctx, message); err != nil {
-			return nil, err
-		}
+		return unpad(cipher.Decrypt(ctx, message))
 	case "skmsg":
 		message, err := protocol.NewSenderKeyMessageFromBytes(sealed, serializer.SenderKeyMessage)
 		if err != nil {
 			return nil, err
 		}
 		_, _, cipher := st.groupCipher(chat, from)
-		if plaintext, err = cipher.Decrypt(ctx, message); err != nil {
-			return nil, err
-		}
+		return unpad(cipher.Decrypt(ctx, message))
 	default:
 		return nil, fmt.Errorf("walinktest: decrypt: unknown type %q", kind)
 	}
-	return unpad(plaintext)
 }
 
 // pad adds 1 to 15 bytes, each of which is their number (padMessage of whatsmeow).
@@ -190,7 +182,10 @@ func pad(plaintext []byte) []byte {
 	return slices.Concat(plaintext, bytes.Repeat([]byte{size}, int(size)))
 }
 
-func unpad(plaintext []byte) ([]byte, error) {
+func unpad(plaintext []byte, err error) ([]byte, error) {
+	if err != nil {
+		return nil, err
+	}
 	if len(plaintext) == 0 || int(plaintext[len(plaintext)-1]) > len(plaintext) {
 		return nil, errors.New("walinktest: decrypt: wrong padding")
 	}

@@ -63,22 +63,21 @@ type slowListener struct {
 // Accept returns the next connection.
 func (l slowListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	return slowConn{conn, l.latency, l.closed}, err
+	return slowConn{conn, l}, err
 }
 
 type slowConn struct {
 	net.Conn
-	latency time.Duration
-	closed  <-chan struct{}
+	by slowListener
 }
 
 // Read reads from the connection, and waits.
 func (c slowConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 && c.latency > 0 {
+	if n > 0 && c.by.latency > 0 {
 		select {
-		case <-time.After(c.latency):
-		case <-c.closed:
+		case <-time.After(c.by.latency):
+		case <-c.by.closed:
 		}
 	}
 	return n, err

@@ -69,8 +69,9 @@ func (s *Server) deviceList(phone *Phone) []waBinary.Node {
 		devices = append(devices, s.deviceNode(e, waBinary.Attrs{"id": int(e.device)}))
 	}
 	list := []waBinary.Node{{Tag: "device-list", Content: devices}}
-	if indexes, err := phone.keyIndexList(); err == nil && len(devices) > 1 {
-		list = append(list, waBinary.Node{Tag: "key-index-list", Attrs: waBinary.Attrs{"ts": time.Now().Unix()}, Content: indexes})
+	if len(devices) > 1 {
+		ts := waBinary.Attrs{"ts": time.Now().Unix()}
+		list = append(list, waBinary.Node{Tag: "key-index-list", Attrs: ts, Content: phone.keyIndexList()})
 	}
 	return list
 }
