@@ -76,6 +76,7 @@ func errorText(code int) string {
 		404: "item-not-found",
 		405: "not-allowed",
 		406: "not-acceptable",
+		409: "conflict",
 		410: "gone",
 		419: "resource-limit",
 		423: "locked",

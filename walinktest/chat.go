@@ -39,6 +39,16 @@ type sentMessage struct {
 	id      string
 	to      types.JID
 	content *waE2E.Message
+	peer    bool // for one device of the phone's own account, and for no chat
+}
+
+// node returns the message as it goes to the server (preparePeerMessageNode of whatsmeow, for one).
+func (m sentMessage) node(to any, children ...waBinary.Node) *waBinary.Node {
+	attrs := waBinary.Attrs{"id": m.id, "type": messageType(m.content), "to": to}
+	if m.peer {
+		attrs["category"] = "peer"
+	}
+	return &waBinary.Node{Tag: "message", Attrs: attrs, Content: children}
 }
 
 // SendText sends a text: see Send.
@@ -55,12 +65,16 @@ func (p *Phone) Send(ctx context.Context, to types.JID, content *waE2E.Message) 
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
+	return p.send(ctx, sentMessage{to: to, content: proto.CloneOf(content)})
+}
+
+// send sends a message, and keeps it for devices that ask for it again.
+func (p *Phone) send(ctx context.Context, message sentMessage) (id string, err error) {
 	var random [16]byte
 	_, _ = rand.Read(random[:])
-	id = strings.ToUpper(hex.EncodeToString(random[:]))
+	message.id = strings.ToUpper(hex.EncodeToString(random[:]))
 	p.sending.Lock()
 	defer p.sending.Unlock()
-	message := sentMessage{id: id, to: to, content: proto.CloneOf(content)}
 	node, err := p.compose(ctx, message)
 	if err != nil {
 		return "", err
@@ -68,7 +82,7 @@ func (p *Phone) Send(ctx context.Context, to types.JID, content *waE2E.Message) 
 	p.srv.message(endpoint{phone: p}, node)
 	p.sent = append(p.sent, message)
 	p.sent = p.sent[max(0, len(p.sent)-keptMessages):]
-	return id, nil
+	return message.id, nil
 }
 
 // Receive returns the oldest message that it has not returned, and waits for one if there is
@@ -112,6 +126,10 @@ func (p *Phone) compose(ctx context.Context, message sentMessage) (*waBinary.Nod
 	if reason != "" {
 		return nil, reason
 	}
+	if message.peer {
+		enc, err := p.seal(ctx, endpoint{p, message.to.Device}, message, nil)
+		return message.node(message.to, enc), err
+	}
 	to, each := message.to.ToNonAD(), message
 	var direct []waBinary.Node
 	group := to.Server == types.GroupServer
@@ -151,11 +169,7 @@ func (p *Phone) compose(ctx context.Context, message sentMessage) (*waBinary.Nod
 			p.signal().shared[sharedKey{to, target}] = true
 		}
 	}
-	return &waBinary.Node{
-		Tag:     "message",
-		Attrs:   waBinary.Attrs{"id": message.id, "type": messageType(message.content), "to": to},
-		Content: append(direct, waBinary.Node{Tag: "participants", Content: participants}),
-	}, nil
+	return message.node(to, append(direct, waBinary.Node{Tag: "participants", Content: participants})...), nil
 }
 
 // seal encrypts a message for one device. A device of the phone's own account gets it in an
@@ -165,7 +179,7 @@ func (p *Phone) seal(
 	ctx context.Context, target endpoint, message sentMessage, keys *prekey.Bundle,
 ) (waBinary.Node, error) {
 	content := message.content
-	if target.phone == p && message.to.Server != types.GroupServer {
+	if target.phone == p && !message.peer && message.to.Server != types.GroupServer {
 		to := message.to.ToNonAD().String()
 		content = &waE2E.Message{
 			DeviceSentMessage:  &waE2E.DeviceSentMessage{DestinationJID: &to, Message: content},

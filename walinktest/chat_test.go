@@ -79,11 +79,13 @@ func reads(ctx context.Context, tb testing.TB, by *walinktest.Phone, want string
 	return message
 }
 
-// hears waits for a text in a bubble. whatsmeow has an event of its own for the key of a group.
+// hears waits for a text in a bubble. whatsmeow has events of their own for the keys of groups and
+// of the app state.
 func (c *client) hears(want string) *events.Message {
 	c.tb.Helper()
 	event := await[*events.Message](c)
-	for event.Message.GetConversation() == "" && event.Message.GetSenderKeyDistributionMessage() != nil {
+	for event.Message.GetConversation() == "" && (event.Message.GetSenderKeyDistributionMessage() != nil ||
+		event.Message.GetProtocolMessage() != nil) {
 		event = await[*events.Message](c)
 	}
 	if got := event.Message.GetConversation(); got != want {

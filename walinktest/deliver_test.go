@@ -71,6 +71,17 @@ func TestSecretIsWithdrawnAtAnyStage(t *testing.T) {
 	}
 }
 
+func TestDowngradeReachesACompanion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := walinktest.NewServer(t)
+		srv.Script(walinktest.StagePairDevice, walinktest.Send(node("ib", nil, "downgrade_webclient")))
+		c := newClient(t, srv)
+		c.connect()
+		await[*events.QRScannedWithoutMultidevice](c)
+	})
+}
+
 func TestScriptedNodesReachALoggedInDevice(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -28,6 +28,8 @@ type Device struct {
 	Logins int  `json:"logins"`
 	// PreKeys is the number of its one-time keys that the server has not handed out.
 	PreKeys int `json:"preKeys"`
+	// Presence is what it has said last since its latest login (Client.SendPresence of whatsmeow).
+	Presence types.Presence `json:"presence,omitempty"`
 }
 
 // deviceID names a device as a login does (getLoginPayload of whatsmeow).
@@ -48,8 +50,10 @@ type device struct {
 	conn         *conn // nil while offline
 	logins       int
 	keys         preKeys
-	proof        []byte          // its identity as account and device have signed it, for others
-	active       bool            // whether it wants nodes at once
+	proof        []byte // its identity as account and device have signed it, for others
+	active       bool   // whether it wants nodes at once
+	greeted      bool   // whether its first minute has begun
+	presence     types.Presence
 	waiting      []waBinary.Node // what it has not acknowledged, in order
 }
 
@@ -91,6 +95,7 @@ func (d *device) snapshot() Device {
 		Online:   d.conn != nil,
 		Logins:   d.logins,
 		PreKeys:  d.keys.count(),
+		Presence: d.presence,
 	}
 }
 

@@ -127,6 +127,16 @@
 // Attachments go through the server, too: give clients [Server.HTTPClient] by
 // SetMediaHTTPClient. [Phone.Upload] and [Phone.Download] are the phone's side.
 //
+// # The first minute
+//
+// A second after its first login a device gets what a new device gets. The server says what to
+// fetch (ib dirty), and names the account's privacy settings (account_sync). The phone sends the
+// key of the app state, which is an events.Message of whatsmeow without a text. Clients then
+// fetch the five collections of app state, and learn the account's push name, without which
+// whatsmeow's Client.SendPresence fails. Devices may change app state and privacy settings, and
+// the account's other devices are told. [Phone.SetHistory] adds history. To leave the first
+// minute out, call srv.Script(walinktest.StageFirstMinute, walinktest.Silence().Always()).
+//
 // # Other languages
 //
 // Command walinktest/fakewa is a server in a process of its own. Programs in any
@@ -186,13 +196,13 @@
 // Let a moment pass before Client.Disconnect. If a frame arrives while whatsmeow
 // disconnects, its reader never ends: FrameSocket.frameComplete in
 // socket/framesocket.go waits for a goroutine that has ended already. A bubble reports
-// that as a deadlock.
+// that as a deadlock. The first minute begins 1007 ms after the first login.
 //
 // # Limits
 //
-// There is no app state or history: the server answers IQs about them with error 501, and a
-// phone answers no request of its companions for them. Groups do not change, and only
-// NewGroup makes them. The server keeps no presence, and sends no typing notices. An account
-// hears of another account's new device by the hash in the answer to its next message, and
-// not by a notification.
+// A phone sends no older history on request, and does not change the app state. Linked devices
+// issue privacy tokens to those of other accounts, and phones do not. Groups do not change, and
+// only NewGroup makes them. The server tells nobody of presence or typing. An account hears of
+// another account's new device by the hash in the answer to its next message, and not by a
+// notification.
 package walinktest

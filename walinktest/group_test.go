@@ -133,6 +133,7 @@ func TestGroupsAreForTheirMembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		c := newChat(ctx, t)
+		c.bot.settle() // with the message in which the phone sends the key
 		group := c.srv.NewGroup("Family", c.contact)
 		none := types.NewJID("120363999999999999", types.GroupServer)
 		_, err := c.owner.SendText(ctx, group.JID(), "hello")

@@ -77,6 +77,9 @@ func (p *Phone) take(node *waBinary.Node) {
 	}
 	p.acknowledge(sender, node)
 	if proto.Size(content) == 0 || text(node.Attrs["category"]) == "peer" {
+		if sender.phone == p && content.GetProtocolMessage().GetAppStateSyncKeyRequest() != nil {
+			p.shareKey(sender)
+		}
 		return
 	}
 	chat := sender.phone.jid
@@ -245,11 +248,7 @@ func (p *Phone) sendAgain(receipt *waBinary.Node) {
 		return
 	}
 	enc.Attrs["count"] = text(retry.Attrs["count"])
-	message := &waBinary.Node{
-		Tag:     "message",
-		Attrs:   waBinary.Attrs{"id": again.id, "type": messageType(again.content), "to": receipt.Attrs["from"]},
-		Content: []waBinary.Node{enc},
-	}
+	message := again.node(receipt.Attrs["from"], enc)
 	for _, name := range []string{"participant", "recipient"} {
 		if value, ok := receipt.Attrs[name]; ok {
 			message.Attrs[name] = value

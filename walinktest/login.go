@@ -33,7 +33,7 @@ func (c *conn) login(static [32]byte, payload *waWa6.ClientPayload) func(*waBina
 			return
 		}
 		older := device.conn
-		device.conn, device.active = c, false
+		device.conn, device.active, device.presence = c, false, ""
 		device.logins++
 		s.stats.Logins++
 		if older != nil {
@@ -82,14 +82,19 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 	case "ack":
 		c.srv.acknowledge(c.device, node)
 		return
+	case "presence":
+		if said := text(node.Attrs["type"]); said != "subscribe" { // to another account's
+			c.srv.mu.Lock()
+			c.device.presence = types.Presence(said)
+			c.srv.mu.Unlock()
+		}
+		return
 	case "iq":
 	default:
-		return // presence, telemetry
+		return // telemetry
 	}
-	namespace := text(node.Attrs["xmlns"])
-	switch text(node.Attrs["type"]) {
-	case "get", "set":
-	default:
+	namespace, kind := text(node.Attrs["xmlns"]), text(node.Attrs["type"])
+	if kind != "get" && kind != "set" {
 		return // an answer to a node of the server
 	}
 	if namespace == "w:p" {
@@ -102,7 +107,7 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 			c.result(node)
 			return
 		}
-		switch namespace + " " + text(node.Attrs["type"]) {
+		switch namespace + " " + kind {
 		case "encrypt get":
 			c.answerKeys(node)
 		case "usync get":
@@ -117,6 +122,12 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 			c.result(node)
 		case "w:m set":
 			c.mediaConn(node)
+		case "w:sync:app:state set":
+			c.syncAppState(node)
+		case "privacy get", "privacy set":
+			c.handlePrivacy(node)
+		case "urn:xmpp:whatsapp:dirty set": // MarkNotDirty of whatsmeow
+			c.result(node)
 		case "w:g2 get":
 			c.handleGroups(node)
 		case "md set":

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
@@ -22,6 +23,11 @@ func memoryDevice() *store.Device {
 		sessions:   make(map[string][]byte),
 		senderKeys: make(map[string][]byte),
 		lids:       make(map[string]types.JID),
+		stateKeys:  make(map[string]store.AppStateSyncKey),
+		states:     make(map[string]appstate.HashState),
+		stateMACs:  make(map[string][]byte),
+		pushNames:  make(map[types.JID]string),
+		tokens:     make(map[types.JID]store.PrivacyToken),
 	}
 	device := &store.Device{
 		NoiseKey:       keys.NewKeyPair(),
@@ -46,6 +52,12 @@ type memoryStore struct {
 	sessions          map[string][]byte
 	senderKeys        map[string][]byte
 	lids              map[string]types.JID // by user of the other address
+	stateKeys         map[string]store.AppStateSyncKey
+	lastStateKey      []byte
+	states            map[string]appstate.HashState
+	stateMACs         map[string][]byte // by name and index
+	pushNames         map[types.JID]string
+	tokens            map[types.JID]store.PrivacyToken
 }
 
 // GetOrGenPreKeys makes fewer keys than whatsmeow wants. The 812 keys of a first upload
@@ -212,6 +224,84 @@ func (m *memoryStore) GetManyLIDsForPNs(ctx context.Context, pns []types.JID) (m
 		}
 	}
 	return many, nil
+}
+
+func (m *memoryStore) PutAppStateSyncKey(_ context.Context, id []byte, key store.AppStateSyncKey) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stateKeys[string(id)], m.lastStateKey = key, id
+	return nil
+}
+
+func (m *memoryStore) GetAppStateSyncKey(_ context.Context, id []byte) (*store.AppStateSyncKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if key, ok := m.stateKeys[string(id)]; ok {
+		return &key, nil
+	}
+	return nil, nil //nolint:nilnil // whatsmeow's way to say that there is none
+}
+
+func (m *memoryStore) GetLatestAppStateSyncKeyID(context.Context) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lastStateKey, nil
+}
+
+func (m *memoryStore) PutAppStateVersion(_ context.Context, name string, version uint64, hash [128]byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.states[name] = appstate.HashState{Version: version, Hash: hash}
+	return nil
+}
+
+func (m *memoryStore) GetAppStateVersion(_ context.Context, name string) (uint64, [128]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.states[name].Version, m.states[name].Hash, nil
+}
+
+func (m *memoryStore) PutAppStateMutationMACs(
+	_ context.Context, name string, _ uint64, mutations []store.AppStateMutationMAC,
+) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, mutation := range mutations {
+		m.stateMACs[name+string(mutation.IndexMAC)] = mutation.ValueMAC
+	}
+	return nil
+}
+
+func (m *memoryStore) GetAppStateMutationMAC(_ context.Context, name string, index []byte) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stateMACs[name+string(index)], nil
+}
+
+func (m *memoryStore) PutPushName(_ context.Context, user types.JID, name string) (bool, string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.pushNames[user]
+	m.pushNames[user] = name
+	return before != name, before, nil
+}
+
+func (m *memoryStore) PutPrivacyTokens(_ context.Context, tokens ...store.PrivacyToken) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, token := range tokens {
+		m.tokens[token.User] = token
+	}
+	return nil
+}
+
+func (m *memoryStore) GetPrivacyToken(_ context.Context, user types.JID) (*store.PrivacyToken, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if token, ok := m.tokens[user]; ok {
+		return &token, nil
+	}
+	return nil, nil //nolint:nilnil // whatsmeow's way to say that there is none
 }
 
 // forget loses all Signal sessions, as a client with an old backup of its store does.

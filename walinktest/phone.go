@@ -14,6 +14,7 @@ import (
 
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waAdv"
+	"go.mau.fi/whatsmeow/proto/waHistorySync"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/gcmutil"
 	"go.mau.fi/whatsmeow/util/hkdfutil"
@@ -33,6 +34,7 @@ type Phone struct {
 	business string
 	pushName string
 	signal   func() *signalStore // makes the store at its first use
+	state    func() *appState    // likewise
 
 	accountType, deviceType waAdv.ADVEncryptionType
 
@@ -41,6 +43,8 @@ type Phone struct {
 
 	// The server's mu guards the fields below.
 
+	privacy      []waBinary.Node            // nothing changes an element
+	history      *waHistorySync.HistorySync // nil: SetHistory was not called
 	lastDevice   uint16
 	lastKeyIndex uint32 // no index is given out twice
 	failures     int    // links in a row that came to nothing
@@ -68,7 +72,8 @@ func WithBusinessName(name string) PhoneOption {
 	return func(p *Phone) { p.business = name }
 }
 
-// WithPushName gives the account a name that others see with its messages.
+// WithPushName gives the account a name that others see with its messages, and that its linked
+// devices learn. The default is "Phone" and the last four digits of the number.
 func WithPushName(name string) PhoneOption {
 	return func(p *Phone) { p.pushName = name }
 }
@@ -95,6 +100,8 @@ func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
 		identity: keys.NewKeyPair(),
 		rawID:    binary.BigEndian.Uint32(sum[8:]),
 		platform: "android",
+		pushName: "Phone " + number[max(0, len(number)-4):],
+		privacy:  newPrivacy(),
 		asked:    make(chan struct{}),
 		arrived:  make(chan struct{}),
 		retries:  make(map[string]int),
@@ -102,6 +109,7 @@ func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
 		lastKeyIndex: maxDevice, // so that no key index is a device number
 	}
 	phone.signal = sync.OnceValue(func() *signalStore { return newSignalStore(phone.identity, phone.rawID%16380+1) })
+	phone.state = sync.OnceValue(func() *appState { return newAppState(phone) })
 	for _, option := range options {
 		option(phone)
 	}

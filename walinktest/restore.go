@@ -16,7 +16,8 @@ import (
 // outlives its server or its process can then log in again. The phone must have the same
 // number as the earlier phone. The device's uploaded one-time keys stay uploaded, but only their
 // number is known: sessions with the device begin without one until it uploads more.
-// Device.OS and Device.Platform stay empty, since a store does not keep them.
+// Device.OS and Device.Platform stay empty, since a store does not keep them. The device gets no
+// second first minute, and the app state of the earlier server is lost.
 //
 // Restore returns an error if the device is not linked, lacks its keys, belongs to another account, was
 // linked by the real WhatsApp, or is linked here already.
@@ -59,6 +60,7 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 		keyIndex: details.GetKeyIndex(),
 		linkedAt: time.Now(),
 		proof:    proof,
+		greeted:  true, // by the earlier server
 		keys: preKeys{
 			registration: registration(stored.RegistrationID),
 			signed:       keyNode(stored.SignedPreKey),

@@ -3,6 +3,7 @@ package walinktest_test
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/store"
@@ -34,6 +35,11 @@ func TestRestoredDeviceLogsIn(t *testing.T) {
 		devices := phone.LinkedDevices()
 		if len(devices) != 1 || devices[0].JID != *c.Store.ID || !devices[0].Online || devices[0].PreKeys != whatsmeow.MinPreKeyCount {
 			t.Errorf("linked devices %+v", devices)
+		}
+		drain(c.nodes)
+		pass(time.Minute)
+		if node, ok := unasked(c.nodes); ok {
+			t.Errorf("a restored device gets %s", node)
 		}
 		contact := srv.NewPhone(contactNumber)
 		write(ctx, t, contact, phone.JID(), "hello")

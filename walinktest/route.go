@@ -260,7 +260,7 @@ func (s *Server) receipt(from endpoint, node *waBinary.Node) {
 	}
 	targets := s.endpoints(phone)
 	switch text(node.Attrs["type"]) {
-	case "retry", "sender", "peer_msg", "server-error":
+	case "retry", "sender", "peer_msg", "hist_sync", "server-error":
 		targets = []endpoint{s.endpoint(to)}
 	case "read-self", "played-self":
 		targets = s.endpoints(from.phone)
@@ -345,6 +345,11 @@ func (c *conn) activate(active bool) {
 		c.sendAcked(*node)
 	}
 	c.send(ib(waBinary.Node{Tag: "offline", Attrs: waBinary.Attrs{"count": len(waiting)}}))
+	if !c.device.greeted && !was {
+		c.after(firstMinuteDelay, func() {
+			c.perform(StageFirstMinute, c.fail, func(Action) { c.beginFirstMinute() })
+		})
+	}
 }
 
 func ib(child waBinary.Node) waBinary.Node {
@@ -367,9 +372,14 @@ func (s *Server) tellDevices(changed endpoint) {
 		Attrs:   waBinary.Attrs{"dhash": participantHash(all, types.DefaultUserServer)},
 		Content: children,
 	}
-	for _, e := range all {
-		if e.device != 0 && e != changed {
-			s.deliver(e, s.notification("account_sync", changed.phone.jid, devices))
+	s.tellOthers(changed, s.notification("account_sync", changed.phone.jid, devices))
+}
+
+// tellOthers sends a notification to the linked devices of an account but for one. The caller holds mu.
+func (s *Server) tellOthers(but endpoint, notification waBinary.Node) {
+	for _, e := range s.endpoints(but.phone) {
+		if e.device != 0 && e != but {
+			s.deliver(e, notification)
 		}
 	}
 }

@@ -119,6 +119,7 @@ func TestOneTimeKeysAreUsedUpAndReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		c := newChat(ctx, t)
+		c.srv.Script(walinktest.StageFirstMinute, walinktest.Silence()) // which takes a key, too
 		left := func() int { return c.owner.LinkedDevices()[0].PreKeys }
 		first := left()
 		write(ctx, t, c.contact, c.owner.JID(), "hello")

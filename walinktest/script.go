@@ -81,6 +81,10 @@ const (
 	// StageAfterLogin is the answer to each IQ of a logged-in device, except pings:
 	// Refuse, RateLimit, Malformed (an empty result), StreamError, Silence, Drop.
 	StageAfterLogin Stage = "after_login"
+	// StageFirstMinute is what a new device gets a second after its first login: Failure,
+	// Refuse (the same), StreamError, Silence, Drop. After any of them, the device gets it
+	// after its next login.
+	StageFirstMinute Stage = "first_minute"
 	// StageRemoval is the stream error of a connected device that Phone.Remove or a new
 	// installation has unlinked, 401 device_removed: StreamError (another one; WhatsApp Web
 	// also knows 516), Failure, Silence, Drop.

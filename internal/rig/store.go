@@ -80,6 +80,14 @@ func (sharedKeys) GetOrGenPreKeys(context.Context, uint32) ([]*keys.PreKey, erro
 	return oneTimeKeys(), nil
 }
 
+func (k sharedKeys) GetPreKey(ctx context.Context, id uint32) (*keys.PreKey, error) {
+	key, err := k.PreKeyStore.GetPreKey(ctx, id)
+	if shared := oneTimeKeys(); err == nil && key == nil && id > 0 && id <= uint32(len(shared)) {
+		return shared[id-1], nil
+	}
+	return key, err
+}
+
 var oneTimeKeys = sync.OnceValue(func() []*keys.PreKey {
 	list := make([]*keys.PreKey, 812)
 	for i := range list {

@@ -80,7 +80,7 @@ func stages() []walinktest.Stage {
 		walinktest.StagePasskeyRequest, walinktest.StagePasskeyRef, walinktest.StagePasskeyPrologue,
 		walinktest.StagePasskeyContinuation, walinktest.StageCompanionNonce, walinktest.StagePairingRequest,
 		walinktest.StagePairSuccess, walinktest.StagePairDeviceSign, walinktest.StageLoginReconnect,
-		walinktest.StageLogin, walinktest.StageAfterLogin, walinktest.StageRemoval,
+		walinktest.StageLogin, walinktest.StageAfterLogin, walinktest.StageFirstMinute, walinktest.StageRemoval,
 	}
 }
 
