@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"go.mau.fi/whatsmeow/proto/waHistorySync"
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -77,6 +78,23 @@ func (c *control) receive(r *http.Request, _ []byte) (any, error) {
 		messages = append(messages, message{received, content})
 		cancel() // the others are there already
 	}
+}
+
+// setHistory gives a phone chats from before the link, in the JSON of protobuf.
+func (c *control) setHistory(r *http.Request, body []byte) (any, error) {
+	var wanted waHistorySync.HistorySync
+	err := protojson.UnmarshalOptions{AllowPartial: true}.Unmarshal(body, &wanted) // syncType is for SetHistory to say
+	if err != nil {
+		return nil, badRequest("the body is not the JSON of a HistorySync: %v", err)
+	}
+	phone, err := c.phone(r.PathValue("digits"))
+	if err != nil {
+		return nil, err
+	}
+	if err := phone.SetHistory(wanted.GetConversations()...); err != nil {
+		return nil, badRequest("%v", err)
+	}
+	return struct{}{}, nil
 }
 
 // newGroup makes a group of phones, and the phones that do not exist.

@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"testing"
 
 	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/proto/waHistorySync"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 
@@ -75,6 +78,46 @@ func TestMessagesReachABotAndItsAnswersComeBack(t *testing.T) {
 		if info := <-heard; info.ID != id || info.IsGroup != (chat == group) {
 			t.Errorf("the bot heard %+v, want the message %s to %s", info, id, to)
 		}
+	}
+}
+
+// A linked device learns the account's name and its history, and its presence is in the list of devices.
+func TestLinkedDevicesGetAFirstMinute(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.call("POST", "/phones", `{"number": "`+number+`", "pushName": "Shop"}`, 201)
+	f.call("POST", "/phones/"+number+"/history", `{"conversations": [{"ID": "`+contactNumber+`@s.whatsapp.net",
+		"messages": [{"message": {"key": {"ID": "1"}, "message": {"conversation": "hello"}}}]}]}`, 200)
+	named, history := make(chan error, 1), make(chan *waHistorySync.HistorySync, 3)
+	media, err := walinktest.FakewaClient(t.Context(), f.Control)
+	if err != nil {
+		t.Fatal(err)
+	}
+	updates := f.link(walink.Settings{OnClient: func(client *whatsmeow.Client) {
+		client.SetMediaHTTPClient(media)
+		client.AddEventHandler(func(event any) {
+			switch e := event.(type) {
+			case *events.AppStateSyncComplete:
+				if e.Name == appstate.WAPatchCriticalBlock && client.Store.PushName == "Shop" {
+					err := client.SendPresence(t.Context(), types.PresenceAvailable)
+					_, answered := client.TryFetchPrivacySettings(t.Context(), true) // the server has read the presence
+					named <- errors.Join(err, answered)
+				}
+			case *events.HistorySync:
+				history <- e.Data
+			}
+		})
+	}})
+	f.call("POST", "/phones/"+number+"/qr", quoted("payload", await[walink.QRCode](t, updates).Payload), 200)
+	if err := <-named; err != nil {
+		t.Error(err)
+	}
+	newest := (<-history).GetConversations()[0].GetMessages()[0]
+	if said := newest.GetMessage().GetMessage().GetConversation(); said != "hello" {
+		t.Errorf("the newest message is %q", said)
+	}
+	if devices := f.call("GET", "/phones/"+number+"/devices", "", 200).Devices; devices[0].Presence != types.PresenceAvailable {
+		t.Errorf("the devices are %+v", devices)
 	}
 }
 

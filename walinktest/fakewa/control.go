@@ -62,6 +62,7 @@ func (c *control) handler() http.Handler {
 		{"DELETE", "/phones/{digits}/devices", http.StatusOK, c.removeDevices},
 		{"POST", "/phones/{digits}/messages", http.StatusCreated, c.send},
 		{"GET", "/phones/{digits}/messages", http.StatusOK, c.receive},
+		{"POST", "/phones/{digits}/history", http.StatusOK, c.setHistory},
 		{"POST", "/groups", http.StatusCreated, c.newGroup},
 		{"POST", "/phones/{digits}/passkey", http.StatusOK, c.assert},
 		{"GET", "/phones/{digits}/passkey", http.StatusOK, c.passkeyCode},
@@ -157,14 +158,17 @@ func digitsOf(number string) (string, error) {
 
 func (c *control) newPhone(_ *http.Request, body []byte) (any, error) {
 	var wanted struct {
-		Number, Business string
-		Passkey, Hosted  bool
-		CodeCheck        bool
+		Number, Business, PushName string
+		Passkey, Hosted            bool
+		CodeCheck                  bool
 	}
 	if err := decode(body, &wanted); err != nil {
 		return nil, err
 	}
 	options := []walinktest.PhoneOption{walinktest.WithBusinessName(wanted.Business)}
+	if wanted.PushName != "" {
+		options = append(options, walinktest.WithPushName(wanted.PushName))
+	}
 	if wanted.Passkey {
 		options = append(options, walinktest.WithPasskey())
 	}

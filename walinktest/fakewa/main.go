@@ -20,10 +20,10 @@
 // The rest is JSON over HTTP, without a password: keep it on a loopback address. GET / answers with the line above.
 //
 // POST /phones makes a phone and its account, and answers 201. The number has its country code. business is the name of
-// a business account. With passkey, companions have to prove a passkey; with codeCheck the phone always asks whether the
-// codes are the same. With hosted, the account is [walinktest.WithHosted]. A second phone for a number is a new
-// installation, which removes the linked
-// devices. The other routes make the phone if there is none.
+// a business account. pushName is the account's name for others. With passkey, companions have to prove a passkey; with
+// codeCheck the phone always asks whether the codes are the same. With hosted, the account is [walinktest.WithHosted]. A
+// second phone for a number is a new installation, which removes the linked devices. The other routes make the phone if
+// there is none.
 //
 //	curl -d '{"number":"+55 11 98765-4321","business":"Corner shop"}' http://127.0.0.1:7802/phones
 //
@@ -59,6 +59,12 @@
 // caption, and as content the whole message in the JSON of protobuf.
 //
 //	curl 'http://127.0.0.1:7802/phones/5521912345678/messages?wait=5s'
+//
+// The phone gets chats from before the link, which devices that are linked later get as history sync: see
+// [walinktest.Phone.SetHistory]. They are the conversations of a HistorySync, in the JSON of protobuf, and replace earlier ones.
+//
+//	curl -d '{"conversations":[{"ID":"5521912345678@s.whatsapp.net","messages":[{"message":{"key":{"ID":"1"},"message":{"conversation":"hi"}}}]}]}' \
+//	  http://127.0.0.1:7802/phones/5511987654321/history
 //
 // POST /groups makes a group of phones, which the first phone has made, and answers 201 with its jid.
 //
