@@ -58,11 +58,7 @@ func (r *frameReader) take(n int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(r.rest) == 0 {
-			r.rest = message
-		} else {
-			r.rest = append(r.rest, message...)
-		}
+		r.rest = append(r.rest, message...)
 	}
 	taken := r.rest[:n:n]
 	r.rest = r.rest[n:]

@@ -188,11 +188,7 @@ func (p *Phone) acknowledge(sender endpoint, node *waBinary.Node) {
 // receiptFor returns a receipt for a message (buildBaseReceipt of whatsmeow).
 func receiptFor(node *waBinary.Node, kind string) *waBinary.Node {
 	attrs := waBinary.Attrs{"id": node.Attrs["id"], "to": node.Attrs["from"], "type": kind}
-	for _, name := range []string{"participant", "recipient"} {
-		if value, ok := node.Attrs[name]; ok {
-			attrs[name] = value
-		}
-	}
+	copyAttrs(attrs, node.Attrs, "participant", "recipient")
 	return &waBinary.Node{Tag: "receipt", Attrs: attrs}
 }
 
@@ -249,10 +245,6 @@ func (p *Phone) sendAgain(receipt *waBinary.Node) {
 	}
 	enc.Attrs["count"] = text(retry.Attrs["count"])
 	message := again.node(receipt.Attrs["from"], enc)
-	for _, name := range []string{"participant", "recipient"} {
-		if value, ok := receipt.Attrs[name]; ok {
-			message.Attrs[name] = value
-		}
-	}
+	copyAttrs(message.Attrs, receipt.Attrs, "participant", "recipient")
 	p.srv.message(endpoint{phone: p}, message)
 }

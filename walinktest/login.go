@@ -74,9 +74,7 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 		c.srv.acknowledge(c.device, node)
 		c.srv.receipt(c.device.endpoint(), node)
 		attrs := waBinary.Attrs{"class": "receipt", "id": text(node.Attrs["id"]), "from": node.Attrs["to"]}
-		for _, name := range []string{"type", "participant"} {
-			attrs[name] = node.Attrs[name]
-		}
+		copyAttrs(attrs, node.Attrs, "type", "participant")
 		c.send(waBinary.Node{Tag: "ack", Attrs: attrs})
 		return
 	case "ack":

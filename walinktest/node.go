@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"strings"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
@@ -50,11 +49,11 @@ func decodeNode(frame []byte) (node *waBinary.Node, err error) {
 		return nil, errors.New("walinktest: node: too large")
 	}
 	walk := nodeWalker{data: data}
-	if err := walk.node(0); err != nil {
-		return nil, err
+	if walk.node(0); len(walk.data) != 0 {
+		walk.fail(errors.New("walinktest: node: bytes left over"))
 	}
-	if len(walk.data) != 0 {
-		return nil, errors.New("walinktest: node: bytes left over")
+	if walk.err != nil {
+		return nil, walk.err
 	}
 	if node, err = waBinary.Unmarshal(data); err == nil {
 		readAddresses(node)
@@ -81,120 +80,101 @@ func readAddresses(node *waBinary.Node) {
 	}
 }
 
-// nodeWalker checks that data has the structure of a node.
-type nodeWalker struct{ data []byte }
+// nodeWalker checks that data has the structure of a node. After an error it has no data, and
+// reads zeros.
+type nodeWalker struct {
+	data []byte
+	err  error // the first one
+}
 
-func (w *nodeWalker) node(depth int) error {
-	if depth > maxDepth {
-		return errors.New("walinktest: node: nested too deep")
-	}
-	kind, err := w.number(1)
-	if err != nil {
-		return err
-	}
-	size, err := w.listSize(kind)
-	if err != nil {
-		return err
-	}
+func (w *nodeWalker) fail(err error) {
+	w.data, w.err = nil, cmp.Or(w.err, err)
+}
+
+func (w *nodeWalker) node(depth int) {
+	size := w.listSize(w.number(1))
 	if size == 0 {
-		return errors.New("walinktest: node: empty")
+		w.fail(errors.New("walinktest: node: empty"))
 	}
-	for range size { // the tag, attributes as key and value, perhaps content
-		if err := w.value(depth + 1); err != nil {
-			return err
-		}
+	for i := 0; i < size && w.err == nil; i++ { // the tag, attributes as key and value, perhaps content
+		w.value(depth + 1)
 	}
-	return nil
 }
 
-func (w *nodeWalker) value(depth int) error {
+func (w *nodeWalker) value(depth int) {
 	if depth > maxDepth {
-		return errors.New("walinktest: node: nested too deep")
+		w.fail(errors.New("walinktest: node: nested too deep"))
+		return
 	}
-	kind, err := w.number(1)
-	if err != nil {
-		return err
-	}
-	switch kind {
+	switch kind := w.number(1); kind {
 	case token.ListEmpty:
-		return nil
 	case token.List8, token.List16:
-		size, err := w.listSize(kind)
-		if err != nil {
-			return err
+		for size := w.listSize(kind); size > 0 && w.err == nil; size-- {
+			w.node(depth + 1)
 		}
-		for range size {
-			if err := w.node(depth + 1); err != nil {
-				return err
-			}
-		}
-		return nil
 	case token.Binary8:
-		return w.bytes(1, 0xff)
+		w.skip(w.number(1))
 	case token.Binary20:
-		return w.bytes(3, 0xfffff)
+		w.skip(w.number(3) & 0xfffff)
 	case token.Binary32:
-		return w.bytes(4, math.MaxUint32)
+		w.skip(w.number(4))
 	case token.Dictionary0, token.Dictionary1, token.Dictionary2, token.Dictionary3:
-		return w.skip(1)
+		w.skip(1)
 	case token.Nibble8, token.Hex8:
-		return w.bytes(1, 0x7f)
+		w.skip(w.number(1) & 0x7f)
 	case token.JIDPair:
-		return cmp.Or(w.value(depth+1), w.value(depth+1)) // the user and the server
+		w.value(depth + 1) // the user
+		w.value(depth + 1) // the server
 	case token.ADJID:
-		return cmp.Or(w.skip(2), w.value(depth+1))
+		w.skip(2)
+		w.value(depth + 1)
 	case token.FBJID:
-		return cmp.Or(w.value(depth+1), w.skip(2), w.value(depth+1))
+		w.value(depth + 1)
+		w.skip(2)
+		w.value(depth + 1)
 	case token.InteropJID:
-		return cmp.Or(w.value(depth+1), w.skip(4), w.value(depth+1))
+		w.value(depth + 1)
+		w.skip(4)
+		w.value(depth + 1)
 	default:
-		if kind < len(token.SingleByteTokens) {
-			return nil
+		if kind >= len(token.SingleByteTokens) {
+			w.fail(fmt.Errorf("walinktest: node: unknown token %d", kind))
 		}
-		return fmt.Errorf("walinktest: node: unknown token %d", kind)
 	}
 }
 
-// bytes walks bytes with their length in front, a number of size bytes of which mask has the bits.
-func (w *nodeWalker) bytes(size, mask int) error {
-	length, err := w.number(size)
-	if err != nil {
-		return err
-	}
-	return w.skip(length & mask)
-}
-
-func (w *nodeWalker) listSize(kind int) (int, error) {
+func (w *nodeWalker) listSize(kind int) int {
 	switch kind {
 	case token.ListEmpty:
-		return 0, nil
+		return 0
 	case token.List8:
 		return w.number(1)
 	case token.List16:
 		return w.number(2)
 	default:
-		return 0, fmt.Errorf("walinktest: node: %d does not open a list", kind)
+		w.fail(fmt.Errorf("walinktest: node: %d does not open a list", kind))
+		return 0
 	}
 }
 
-func (w *nodeWalker) number(size int) (int, error) {
-	if len(w.data) < size {
-		return 0, errTruncated
+func (w *nodeWalker) number(size int) (n int) {
+	data := w.data
+	w.skip(size)
+	if w.err != nil {
+		return 0
 	}
-	var n int
-	for _, b := range w.data[:size] {
+	for _, b := range data[:size] {
 		n = n<<8 | int(b)
 	}
-	w.data = w.data[size:]
-	return n, nil
+	return n
 }
 
-func (w *nodeWalker) skip(n int) error {
+func (w *nodeWalker) skip(n int) {
 	if n < 0 || len(w.data) < n {
-		return errTruncated
+		w.fail(errTruncated)
+		return
 	}
 	w.data = w.data[n:]
-	return nil
 }
 
 // text returns a string, bytes or a number as a string, and an empty string for anything
@@ -219,4 +199,13 @@ func content(node *waBinary.Node, path ...string) []byte {
 		return nil
 	}
 	return []byte(text(child.Content))
+}
+
+// copyAttrs copies the attributes of these names that there are.
+func copyAttrs(to, from waBinary.Attrs, names ...string) {
+	for _, name := range names {
+		if value, ok := from[name]; ok {
+			to[name] = value
+		}
+	}
 }

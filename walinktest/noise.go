@@ -3,15 +3,16 @@ package walinktest
 import (
 	"bytes"
 	"crypto/cipher"
-	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.mau.fi/whatsmeow/proto/waWa6"
 	"go.mau.fi/whatsmeow/socket"
 	"go.mau.fi/whatsmeow/util/gcmutil"
+	"go.mau.fi/whatsmeow/util/hkdfutil"
 	"go.mau.fi/whatsmeow/util/keys"
 	"golang.org/x/crypto/curve25519"
 	"google.golang.org/protobuf/proto"
@@ -133,10 +134,7 @@ func (n *noise) openClient(private *[32]byte, static, payload []byte) (*clientMe
 // split returns the ciphers for the two directions of the connection, as the server
 // reads and writes.
 func (n *noise) split() (read, write cipher.AEAD, err error) {
-	first, second, err := n.expand(nil)
-	if err != nil {
-		return nil, nil, err
-	}
+	first, second := n.expand(nil)
 	if read, err = gcmutil.Prepare(first); err != nil {
 		return nil, nil, err
 	}
@@ -145,10 +143,7 @@ func (n *noise) split() (read, write cipher.AEAD, err error) {
 }
 
 func (n *noise) mixHash(data []byte) {
-	sum := sha256.New()
-	sum.Write(n.hash[:])
-	sum.Write(data)
-	sum.Sum(n.hash[:0])
+	n.hash = sha256.Sum256(slices.Concat(n.hash[:], data))
 }
 
 func (n *noise) mixShared(private *[32]byte, public []byte) error {
@@ -156,21 +151,15 @@ func (n *noise) mixShared(private *[32]byte, public []byte) error {
 	if err != nil {
 		return fmt.Errorf("walinktest: noise: %w", err)
 	}
-	chaining, key, err := n.expand(secret)
-	if err != nil {
-		return err
-	}
+	chaining, key := n.expand(secret)
 	n.chaining, n.counter = chaining, 0
 	n.key, err = gcmutil.Prepare(key)
 	return err
 }
 
-func (n *noise) expand(secret []byte) (first, second []byte, err error) {
-	out, err := hkdf.Key(sha256.New, secret, n.chaining, "", 64)
-	if err != nil {
-		return nil, nil, fmt.Errorf("walinktest: noise: %w", err)
-	}
-	return out[:32], out[32:], nil
+func (n *noise) expand(secret []byte) (first, second []byte) {
+	out := hkdfutil.SHA256(secret, n.chaining, nil, 64)
+	return out[:32], out[32:]
 }
 
 func (n *noise) encrypt(plain []byte) []byte {

@@ -20,6 +20,8 @@ import (
 	"go.mau.fi/whatsmeow/util/hkdfutil"
 	"go.mau.fi/whatsmeow/util/keys"
 	"golang.org/x/crypto/curve25519"
+
+	"github.com/walink/walink/internal/number"
 )
 
 // Phone is a person's phone, the primary device of an account. Its methods are safe
@@ -83,24 +85,24 @@ func WithPlatform(name string) PhoneOption {
 	return func(p *Phone) { p.platform = name }
 }
 
-// NewPhone returns a phone with an account for number. Write number with its country
+// NewPhone returns a phone with an account for a number. Write the number with its country
 // code; NewPhone ignores everything but digits. A second phone for the same number is a
 // new installation: it has another identity key, and the server removes the devices
 // that were linked before.
-func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
-	number = digits(number)
-	sum := sha256.Sum256([]byte(number))
+func (s *Server) NewPhone(phoneNumber string, options ...PhoneOption) *Phone {
+	digits := number.Digits(phoneNumber)
+	sum := sha256.Sum256([]byte(digits))
 	// LIDs have 15 digits that do not show the number.
 	lid := strconv.FormatUint(1e14+binary.BigEndian.Uint64(sum[:])%9e14, 10)
 	phone := &Phone{
 		srv:      s,
-		number:   number,
-		jid:      types.NewJID(number, types.DefaultUserServer),
+		number:   digits,
+		jid:      types.NewJID(digits, types.DefaultUserServer),
 		lid:      types.NewJID(lid, types.HiddenUserServer),
 		identity: keys.NewKeyPair(),
 		rawID:    binary.BigEndian.Uint32(sum[8:]),
 		platform: "android",
-		pushName: "Phone " + number[max(0, len(number)-4):],
+		pushName: "Phone " + digits[max(0, len(digits)-4):],
 		privacy:  newPrivacy(),
 		asked:    make(chan struct{}),
 		arrived:  make(chan struct{}),
@@ -114,25 +116,15 @@ func (s *Server) NewPhone(number string, options ...PhoneOption) *Phone {
 		option(phone)
 	}
 	s.mu.Lock()
-	_, again := s.phones[number]
-	s.phones[number], s.lids[lid] = phone, phone
+	_, again := s.phones[digits]
+	s.phones[digits], s.lids[lid] = phone, phone
 	s.mu.Unlock()
 	if again {
 		for _, device := range phone.LinkedDevices() {
-			s.remove(deviceID{number, device.JID.Device})
+			s.remove(deviceID{digits, device.JID.Device})
 		}
 	}
 	return phone
-}
-
-// digits returns a phone number without anything but its digits.
-func digits(number string) string {
-	return strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return -1
-		}
-		return r
-	}, number)
 }
 
 // JID returns the account's address.
@@ -145,11 +137,8 @@ func (p *Phone) LID() types.JID { return p.lid }
 // returns nil once the companion is linked and its signature verified, a Refusal if the
 // phone says no, and ctx's error if ctx ends first. A phone waits for at most a minute,
 // and for the answer to a passkey challenge as long as the challenge is good.
-func (p *Phone) EnterCode(ctx context.Context, code string) error {
-	return p.tally(p.enterCode(ctx, code))
-}
-
-func (p *Phone) enterCode(ctx context.Context, code string) error {
+func (p *Phone) EnterCode(ctx context.Context, code string) (said error) {
+	defer func() { p.tally(said) }()
 	code = strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(code))
 	s := p.srv
 	s.mu.Lock()
@@ -177,11 +166,8 @@ func (p *Phone) enterCode(ctx context.Context, code string) error {
 }
 
 // ScanQR scans a QR code with the given payload. Its results are those of EnterCode.
-func (p *Phone) ScanQR(ctx context.Context, payload string) error {
-	return p.tally(p.scanQR(ctx, payload))
-}
-
-func (p *Phone) scanQR(ctx context.Context, payload string) error {
+func (p *Phone) ScanQR(ctx context.Context, payload string) (said error) {
+	defer func() { p.tally(said) }()
 	qr, err := ParseQR(payload)
 	if err != nil {
 		return ErrNotAQR
@@ -238,8 +224,8 @@ func (s *Server) SetLinkLock(n int, period time.Duration) {
 	s.limits.failures, s.limits.lockedFor = n, period
 }
 
-// tally counts what came of a link for SetLinkLock, and returns it.
-func (p *Phone) tally(said error) error {
+// tally counts what came of a link for SetLinkLock.
+func (p *Phone) tally(said error) {
 	p.srv.mu.Lock()
 	defer p.srv.mu.Unlock()
 	switch {
@@ -250,7 +236,6 @@ func (p *Phone) tally(said error) error {
 			p.failures, p.lockedUntil = 0, time.Now().Add(p.srv.limits.lockedFor)
 		}
 	}
-	return said
 }
 
 // lookUpCode returns the good pairing code for the phone's number. The caller holds mu.
@@ -307,11 +292,7 @@ func (p *Phone) exchange(ctx context.Context, c *ceremony, link *linkCode, code 
 	ephemeral := keys.NewKeyPair()
 	wrapped := make([]byte, 48, 80)
 	_, _ = rand.Read(wrapped)
-	sealed, err := cryptWithCode(code, wrapped[:32], wrapped[32:48], ephemeral.Pub[:])
-	if err != nil {
-		return secret, err
-	}
-	wrapped = append(wrapped, sealed...)
+	wrapped = append(wrapped, cryptWithCode(code, wrapped[:32], wrapped[32:48], ephemeral.Pub[:])...)
 	link.companion.conn.perform(StagePrimaryHello, c.refuse, func(action Action) {
 		link.primaryHello(action, wrapped, p.identity.Pub[:])
 	})
@@ -319,12 +300,9 @@ func (p *Phone) exchange(ctx context.Context, c *ceremony, link *linkCode, code 
 	if err != nil {
 		return secret, err
 	}
-	companionEphemeral, err := cryptWithCode(code, link.wrapped[:32], link.wrapped[32:48], link.wrapped[48:])
-	if err != nil {
-		return secret, err
-	}
+	companionEphemeral := cryptWithCode(code, link.wrapped[:32], link.wrapped[32:48], link.wrapped[48:])
 	secret, ok := p.openBundle(&finish, ephemeral, companionEphemeral)
-	if !ok || finish.identityKey() != link.companion.identity {
+	if !ok || string(finish.identity) != string(link.companion.identity[:]) {
 		return secret, ErrWrongCode
 	}
 	return secret, nil
@@ -355,9 +333,4 @@ func (p *Phone) openBundle(finish *finish, ephemeral *keys.KeyPair, companionEph
 	input := slices.Concat(shared, identityShared, bundle[64:])
 	copy(secret[:], hkdfutil.SHA256(input, nil, []byte("adv_secret"), 32))
 	return secret, true
-}
-
-func (f *finish) identityKey() (key [32]byte) {
-	copy(key[:], f.identity)
-	return key
 }

@@ -36,14 +36,11 @@ func (p *Phone) Restore(ctx context.Context, stored *store.Device) error {
 	if err := proto.Unmarshal(stored.Account.GetDetails(), &details); err != nil {
 		return redact.Errorf("walinktest: restore: %w", err)
 	}
-	proof, err := proto.Marshal(&waAdv.ADVSignedDeviceIdentity{ // as pair-device-sign has it
+	proof := encode(&waAdv.ADVSignedDeviceIdentity{ // as pair-device-sign has it
 		Details:          stored.Account.GetDetails(),
 		AccountSignature: stored.Account.GetAccountSignature(),
 		DeviceSignature:  stored.Account.GetDeviceSignature(),
 	})
-	if err != nil {
-		return redact.Errorf("walinktest: restore: %w", err)
-	}
 	uploaded, err := stored.PreKeys.UploadedPreKeyCount(ctx)
 	if err != nil {
 		return redact.Errorf("walinktest: restore: %w", err)

@@ -185,11 +185,7 @@ func (s *Server) envelope(from, target endpoint, node *waBinary.Node, sealed []w
 	if from.phone.pushName != "" {
 		attrs["notify"] = from.phone.pushName
 	}
-	for _, name := range []string{"edit", "category"} {
-		if value := text(node.Attrs[name]); value != "" {
-			attrs[name] = value
-		}
-	}
+	copyAttrs(attrs, node.Attrs, "edit", "category")
 	switch recipient, again := node.Attrs["recipient"].(types.JID); {
 	case to.Server == types.GroupServer:
 		attrs["from"], attrs["participant"], attrs["participant_pn"] = to, from.at(server), from.at(other)

@@ -6,6 +6,8 @@ import (
 
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types"
+
+	"github.com/walink/walink/internal/number"
 )
 
 // usync answers a question about accounts (Client.usync of whatsmeow).
@@ -29,8 +31,8 @@ func (s *Server) lookUpUser(user *waBinary.Node, questions []waBinary.Node) waBi
 	jid, _ := user.Attrs["jid"].(types.JID)
 	asked := content(user, "contact")
 	if asked != nil { // as +5511987654321 or +5511987654321@c.us
-		number, _, _ := strings.Cut(string(asked), "@")
-		jid = types.NewJID(digits(number), types.DefaultUserServer)
+		written, _, _ := strings.Cut(string(asked), "@")
+		jid = types.NewJID(number.Digits(written), types.DefaultUserServer)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -67,7 +67,7 @@ func TestOfflineNodesSayHowOftenTheyCame(t *testing.T) {
 		c := newChat(ctx, t)
 		pass(time.Minute)
 		c.bot.leave()
-		linked(ctx, t, c.srv, c.owner)                   // account_sync
+		linked(ctx, t, c.srv, c.owner) // account_sync
 		write(ctx, t, c.contact, c.owner.JID(), "hello")
 		for _, want := range []string{"0", "1", "2"} {
 			r := dial(t, c.srv.HTTPClient(), "")
