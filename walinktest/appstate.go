@@ -71,9 +71,8 @@ func (st *appState) add(name appstate.WAPatchName, encoded []byte) bool {
 		return false
 	}
 	patch.Version = &waServerSync.SyncdVersion{Version: new(uint64(len(st.patches[name]) + 1))}
-	encoded, err := proto.Marshal(patch)
-	st.patches[name] = append(st.patches[name], waBinary.Node{Tag: "patch", Content: encoded})
-	return err == nil
+	st.patches[name] = append(st.patches[name], waBinary.Node{Tag: "patch", Content: encode(patch)})
+	return true
 }
 
 // syncAppState returns the patches that a device lacks, and takes its own (fetchAppStatePatches and

@@ -18,6 +18,7 @@ import (
 	"go.mau.fi/whatsmeow/proto/waWeb"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
+	"go.mau.fi/whatsmeow/util/keys"
 
 	"github.com/walink/walink/walinktest"
 )
@@ -236,6 +237,33 @@ func TestFirstMinuteEndsWithTheDeviceAndTheServer(t *testing.T) {
 // 515 a millisecond after the link.
 func passToFirstMinute(phone *walinktest.Phone, early time.Duration) {
 	pass(time.Until(phone.LinkedDevices()[0].LinkedAt.Add(1008*time.Millisecond - early)))
+}
+
+// A connection that a later login has replaced takes no first minute away from that login.
+func TestFirstMinuteIsForTheLatestLogin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, srv := t.Context(), walinktest.NewServer(t)
+		srv.Script(walinktest.StageFirstMinute, walinktest.Silence())
+		bot := linked(ctx, t, srv, srv.NewPhone(number))
+		pass(time.Minute)
+		bot.leave()
+		login := func() *rawClient {
+			r := dial(t, srv.HTTPClient(), "")
+			r.full(bot.Store, keys.NewKeyPair(), nil)
+			r.node("success")
+			return r
+		}
+		attrs := waBinary.Attrs{"type": "set", "xmlns": "passive", "id": "1", "to": types.ServerJID}
+		login().send(node("iq", attrs, "active"))
+		pass(950 * time.Millisecond) // the server closes the first connection only after its first minute was due
+		second := login()
+		pass(time.Second)
+		second.send(node("iq", attrs, "active"))
+		for dirty := false; !dirty; {
+			_, dirty = second.node("ib").GetOptionalChildByTag("dirty")
+		}
+	})
 }
 
 func TestSecondDeviceGetsAFirstMinuteToo(t *testing.T) {

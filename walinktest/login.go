@@ -81,9 +81,10 @@ func (c *conn) handleLinked(node *waBinary.Node) {
 		c.srv.acknowledge(c.device, node)
 		return
 	case "presence":
-		if said := text(node.Attrs["type"]); said != "subscribe" { // to another account's
+		said := types.Presence(text(node.Attrs["type"]))
+		if said == types.PresenceAvailable || said == types.PresenceUnavailable { // and not subscribe
 			c.srv.mu.Lock()
-			c.device.presence = types.Presence(said)
+			c.device.presence = said
 			c.srv.mu.Unlock()
 		}
 		return
