@@ -3,7 +3,6 @@ package walinktest
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"slices"
 	"strconv"
 	"time"
@@ -32,11 +31,8 @@ type appState struct {
 // collection has one setting (dispatchAppState of whatsmeow): from version 0 whatsmeow's devices
 // would make no events of a change.
 func newAppState(p *Phone) *appState {
-	id, key, salt := make([]byte, 6), make([]byte, 32), make([]byte, 32)
-	for _, random := range [][]byte{id, key, salt} {
-		_, _ = rand.Read(random)
-	}
-	st := &appState{&store.NoopStore{}, id, key, make(map[appstate.WAPatchName][]waBinary.Node)}
+	id := random(6)
+	st := &appState{&store.NoopStore{}, id, random(32), make(map[appstate.WAPatchName][]waBinary.Node)}
 	encoder := appstate.NewProcessor(&store.Device{AppStateKeys: st, AppState: st}, waLog.Noop)
 	type value = waSyncAction.SyncActionValue
 	set := func(name appstate.WAPatchName, version int32, value *value, index ...string) {
@@ -51,7 +47,7 @@ func newAppState(p *Phone) *appState {
 		appstate.IndexSettingPushName)
 	set(appstate.WAPatchCriticalUnblockLow, 2, &value{ContactAction: &waSyncAction.ContactAction{FullName: &p.pushName}},
 		appstate.IndexContact, p.jid.String())
-	set(appstate.WAPatchRegularHigh, 1, &value{NctSaltSyncAction: &waSyncAction.NctSaltSyncAction{Salt: salt}},
+	set(appstate.WAPatchRegularHigh, 1, &value{NctSaltSyncAction: &waSyncAction.NctSaltSyncAction{Salt: random(32)}},
 		appstate.IndexNCTSaltSync)
 	set(appstate.WAPatchRegular, 7, &value{PrimaryFeature: &waSyncAction.PrimaryFeature{}}, appstate.IndexPrimaryFeature)
 	set(appstate.WAPatchRegularLow, 4, &value{UnarchiveChatsSetting: &waSyncAction.UnarchiveChatsSetting{}},

@@ -2,7 +2,6 @@ package walinktest
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -70,9 +69,7 @@ func (p *Phone) Send(ctx context.Context, to types.JID, content *waE2E.Message) 
 
 // send sends a message, and keeps it for devices that ask for it again.
 func (p *Phone) send(ctx context.Context, message sentMessage) (id string, err error) {
-	var random [16]byte
-	_, _ = rand.Read(random[:])
-	message.id = strings.ToUpper(hex.EncodeToString(random[:]))
+	message.id = strings.ToUpper(hex.EncodeToString(random(16)))
 	p.sending.Lock()
 	defer p.sending.Unlock()
 	node, err := p.compose(ctx, message)
@@ -214,8 +211,8 @@ func withMedia(enc waBinary.Node, content *waE2E.Message) waBinary.Node {
 
 // messageType returns a message's type (getTypeFromMessage of whatsmeow).
 func messageType(content *waE2E.Message) string {
-	switch {
-	case content.GetReactionMessage() != nil:
+	switch content = unwrapped(content); {
+	case content.GetReactionMessage() != nil, content.GetEncReactionMessage() != nil:
 		return "reaction"
 	case content.GetPollCreationMessage() != nil, content.GetPollUpdateMessage() != nil:
 		return "poll"
@@ -228,30 +225,44 @@ func messageType(content *waE2E.Message) string {
 
 // mediaType returns the kind of a message's attachment (getMediaTypeFromMessage of whatsmeow).
 func mediaType(content *waE2E.Message) string {
-	for _, envelope := range []*waE2E.FutureProofMessage{
-		content.GetEphemeralMessage(), content.GetDocumentWithCaptionMessage(),
-		content.GetViewOnceMessage(), content.GetViewOnceMessageV2(), content.GetViewOnceMessageV2Extension(),
+	content = unwrapped(content)
+	for _, media := range []struct {
+		kind string
+		is   bool
+	}{
+		{"url", content.GetExtendedTextMessage().GetTitle() != ""},
+		{"image", content.GetImageMessage() != nil},
+		{"sticker", content.GetStickerMessage() != nil},
+		{"document", content.GetDocumentMessage() != nil},
+		{"ptt", content.GetAudioMessage().GetPTT()},
+		{"audio", content.GetAudioMessage() != nil},
+		{"gif", content.GetVideoMessage().GetGifPlayback()},
+		{"video", content.GetVideoMessage() != nil},
+		{"vcard", content.GetContactMessage() != nil},
+		{"contact_array", content.GetContactsArrayMessage() != nil},
+		{"list", content.GetListMessage() != nil},
+		{"list_response", content.GetListResponseMessage() != nil},
+		{"buttons_response", content.GetButtonsResponseMessage() != nil},
+		{"order", content.GetOrderMessage() != nil},
+		{"product", content.GetProductMessage() != nil},
+		{"native_flow_response", content.GetInteractiveResponseMessage() != nil},
 	} {
-		if envelope != nil {
-			return mediaType(envelope.GetMessage())
+		if media.is {
+			return media.kind
 		}
 	}
-	switch {
-	case content.GetImageMessage() != nil:
-		return "image"
-	case content.GetStickerMessage() != nil:
-		return "sticker"
-	case content.GetDocumentMessage() != nil:
-		return "document"
-	case content.GetAudioMessage().GetPTT():
-		return "ptt"
-	case content.GetAudioMessage() != nil:
-		return "audio"
-	case content.GetVideoMessage().GetGifPlayback():
-		return "gif"
-	case content.GetVideoMessage() != nil:
-		return "video"
-	default:
-		return ""
+	return ""
+}
+
+// unwrapped returns a message without the envelopes that do not count for its type.
+func unwrapped(content *waE2E.Message) *waE2E.Message {
+	for _, envelope := range []*waE2E.FutureProofMessage{
+		content.GetViewOnceMessage(), content.GetViewOnceMessageV2(), content.GetViewOnceMessageV2Extension(),
+		content.GetLottieStickerMessage(), content.GetEphemeralMessage(), content.GetDocumentWithCaptionMessage(),
+	} {
+		if envelope != nil {
+			return unwrapped(envelope.GetMessage())
+		}
 	}
+	return content
 }

@@ -1,7 +1,6 @@
 package walinktest
 
 import (
-	"crypto/rand"
 	"encoding/base64"
 	"time"
 
@@ -280,7 +279,5 @@ func (s *Server) forget(c *conn) {
 
 // newRef returns a ref in the form of WhatsApp's own.
 func newRef() string {
-	var random [64]byte
-	_, _ = rand.Read(random[:])
-	return "2@" + base64.StdEncoding.EncodeToString(random[:])
+	return "2@" + base64.StdEncoding.EncodeToString(random(64))
 }

@@ -1,6 +1,7 @@
 package walinktest
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -88,6 +89,13 @@ func (c *conn) storePreKeys(request *waBinary.Node) {
 	}
 	c.srv.mu.Unlock()
 	c.result(request)
+}
+
+// random returns n random bytes.
+func random(n int) []byte {
+	data := make([]byte, n)
+	_, _ = rand.Read(data)
+	return data
 }
 
 func validKey(node *waBinary.Node) bool {

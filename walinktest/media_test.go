@@ -111,6 +111,16 @@ func TestClientsAreToldTheKindOfAttachment(t *testing.T) {
 			{"document", &waE2E.Message{DocumentWithCaptionMessage: envelope(&waE2E.Message{
 				DocumentMessage: new(waE2E.DocumentMessage),
 			})}},
+			{"sticker", &waE2E.Message{LottieStickerMessage: envelope(&waE2E.Message{StickerMessage: new(waE2E.StickerMessage)})}},
+			{"url", &waE2E.Message{ExtendedTextMessage: &waE2E.ExtendedTextMessage{Title: new("walink")}}},
+			{"vcard", &waE2E.Message{ContactMessage: new(waE2E.ContactMessage)}},
+			{"contact_array", &waE2E.Message{ContactsArrayMessage: new(waE2E.ContactsArrayMessage)}},
+			{"list", &waE2E.Message{ListMessage: new(waE2E.ListMessage)}},
+			{"list_response", &waE2E.Message{ListResponseMessage: new(waE2E.ListResponseMessage)}},
+			{"buttons_response", &waE2E.Message{ButtonsResponseMessage: new(waE2E.ButtonsResponseMessage)}},
+			{"order", &waE2E.Message{OrderMessage: new(waE2E.OrderMessage)}},
+			{"product", &waE2E.Message{ProductMessage: new(waE2E.ProductMessage)}},
+			{"native_flow_response", &waE2E.Message{InteractiveResponseMessage: new(waE2E.InteractiveResponseMessage)}},
 		} {
 			if _, err := c.contact.Send(ctx, c.owner.JID(), test.content); err != nil {
 				t.Fatal(err)
@@ -118,6 +128,13 @@ func TestClientsAreToldTheKindOfAttachment(t *testing.T) {
 			if heard := await[*events.Message](c.bot).Info; heard.Type != "media" || heard.MediaType != test.kind {
 				t.Errorf("heard %s %q, want media %q", heard.Type, heard.MediaType, test.kind)
 			}
+		}
+		poll := &waE2E.Message{PollCreationMessage: new(waE2E.PollCreationMessage)}
+		if _, err := c.contact.Send(ctx, c.owner.JID(), &waE2E.Message{EphemeralMessage: envelope(poll)}); err != nil {
+			t.Fatal(err)
+		}
+		if heard := await[*events.Message](c.bot).Info; heard.Type != "poll" || heard.MediaType != "" {
+			t.Errorf("heard %s %q, want a poll", heard.Type, heard.MediaType)
 		}
 	})
 }

@@ -91,8 +91,7 @@ func respond(header, hello []byte, static *keys.KeyPair, certificate []byte) (n 
 		return nil, nil, nil, err
 	}
 	out.Payload = n.encrypt(certificate)
-	answer, err = proto.Marshal(&waWa6.HandshakeMessage{ServerHello: out})
-	return n, answer, client, err
+	return n, encode(&waWa6.HandshakeMessage{ServerHello: out}), client, nil
 }
 
 // clientMessage is what a handshake brings from the client.

@@ -2,7 +2,6 @@ package walinktest
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"time"
 
@@ -70,12 +69,11 @@ func (c *ceremony) prove(ctx context.Context, p *companion, secret [32]byte) ([3
 		ceremony:  c,
 		companion: p,
 		secret:    secret,
-		challenge: make([]byte, 32),
+		challenge: random(32),
 		ephemeral: keys.NewKeyPair(),
+		nonce:     [32]byte(random(32)),
 		granted:   make(chan [32]byte, 1),
 	}
-	_, _ = rand.Read(l.challenge)
-	_, _ = rand.Read(l.nonce[:])
 	var err error
 	if l.options, err = json.Marshal(c.phone.passkey.challengeOptions(l.challenge)); err != nil {
 		return secret, err

@@ -2,7 +2,6 @@ package walinktest
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -290,8 +289,7 @@ func (s *Server) lookUpQR(p *Phone, qr QR) (*companion, error) {
 // know (handleCodePairNotification of whatsmeow is the other side).
 func (p *Phone) exchange(ctx context.Context, c *ceremony, link *linkCode, code string) (secret [32]byte, err error) {
 	ephemeral := keys.NewKeyPair()
-	wrapped := make([]byte, 48, 80)
-	_, _ = rand.Read(wrapped)
+	wrapped := random(48)
 	wrapped = append(wrapped, cryptWithCode(code, wrapped[:32], wrapped[32:48], ephemeral.Pub[:])...)
 	link.companion.conn.perform(StagePrimaryHello, c.refuse, func(action Action) {
 		link.primaryHello(action, wrapped, p.identity.Pub[:])

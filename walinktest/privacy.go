@@ -1,7 +1,6 @@
 package walinktest
 
 import (
-	"crypto/rand"
 	"slices"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
@@ -46,9 +45,7 @@ func (c *conn) handlePrivacy(request *waBinary.Node) {
 	}
 	for _, token := range tokens.GetChildrenByTag("token") {
 		jid, _ := token.Attrs["jid"].(types.JID)
-		secret := make([]byte, 16)
-		_, _ = rand.Read(secret)
-		token.Content = secret
+		token.Content = random(16)
 		issued := s.notification("privacy_token", phone.jid, waBinary.Node{Tag: "tokens", Content: []waBinary.Node{token}})
 		issued.Attrs["sender_lid"] = phone.lid // handlePrivacyTokenNotification of whatsmeow
 		if trusted := s.account(jid); trusted != nil {

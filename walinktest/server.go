@@ -137,7 +137,8 @@ func (s *Server) HTTPClient() *http.Client {
 //
 // The server reads what a client sends there only after latency, as if there were a
 // network between them. Some clients do not bear an answer that comes before their own
-// call has returned.
+// call has returned. Each piece that the server reads costs one latency, so that large
+// uploads are slow.
 func (s *Server) Listen(address string, latency time.Duration) (string, error) {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {

@@ -3,7 +3,6 @@ package walinktest
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -176,9 +175,7 @@ func (st *signalStore) decrypt(ctx context.Context, chat, from types.JID, enc *w
 
 // pad adds 1 to 15 bytes, each of which is their number (padMessage of whatsmeow).
 func pad(plaintext []byte) []byte {
-	var random [1]byte
-	_, _ = rand.Read(random[:])
-	size := random[0]%15 + 1
+	size := random(1)[0]%15 + 1
 	return slices.Concat(plaintext, bytes.Repeat([]byte{size}, int(size)))
 }
 
