@@ -1,7 +1,6 @@
 package walinktest
 
 import (
-	"fmt"
 	"sync"
 	"time"
 
@@ -9,7 +8,6 @@ import (
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/proto/waCert"
 	"go.mau.fi/whatsmeow/util/keys"
-	"google.golang.org/protobuf/proto"
 
 	_ "github.com/walink/walink/internal/signallog" // makes libsignal's logger before a server signs its certificates
 )
@@ -44,35 +42,23 @@ func trust(rootKey [32]byte) {
 // certify returns the certificate chain for a server's static key: an intermediate that
 // authority signs, and a leaf. Serials and signatures are those that verifyServerCert of
 // whatsmeow requires.
-func certify(authority *keys.KeyPair, static *[32]byte, now time.Time) ([]byte, error) {
+func certify(authority *keys.KeyPair, static *[32]byte, now time.Time) []byte {
 	intermediate := keys.NewKeyPair()
 	notBefore, notAfter := uint64(now.Add(-certLife).Unix()), uint64(now.Add(certLife).Unix())
 	const intermediateSerial, leafSerial = 1, 2
-	signed := func(signer *keys.KeyPair, serial, issuer uint32, key []byte) (*waCert.CertChain_NoiseCertificate, error) {
-		details, err := proto.Marshal(&waCert.CertChain_NoiseCertificate_Details{
+	signed := func(signer *keys.KeyPair, serial, issuer uint32, key []byte) *waCert.CertChain_NoiseCertificate {
+		details := encode(&waCert.CertChain_NoiseCertificate_Details{
 			Serial:       &serial,
 			IssuerSerial: &issuer,
 			Key:          key,
 			NotBefore:    &notBefore,
 			NotAfter:     &notAfter,
 		})
-		if err != nil {
-			return nil, fmt.Errorf("walinktest: certify: %w", err)
-		}
 		signature := ecc.CalculateSignature(ecc.NewDjbECPrivateKey(*signer.Priv), details)
-		return &waCert.CertChain_NoiseCertificate{Details: details, Signature: signature[:]}, nil
+		return &waCert.CertChain_NoiseCertificate{Details: details, Signature: signature[:]}
 	}
-	middle, err := signed(authority, intermediateSerial, whatsmeow.WACertIssuerSerial, intermediate.Pub[:])
-	if err != nil {
-		return nil, err
-	}
-	leaf, err := signed(intermediate, leafSerial, intermediateSerial, static[:])
-	if err != nil {
-		return nil, err
-	}
-	chain, err := proto.Marshal(&waCert.CertChain{Intermediate: middle, Leaf: leaf})
-	if err != nil {
-		return nil, fmt.Errorf("walinktest: certify: %w", err)
-	}
-	return chain, nil
+	return encode(&waCert.CertChain{
+		Intermediate: signed(authority, intermediateSerial, whatsmeow.WACertIssuerSerial, intermediate.Pub[:]),
+		Leaf:         signed(intermediate, leafSerial, intermediateSerial, static[:]),
+	})
 }
