@@ -7,7 +7,12 @@ import (
 // identityTwice is what comes of a phone's identity that arrives twice: it
 // depends on which of the events that follow comes first.
 const identityTwice = "linked or passkey, linked or passkey, linked, 2 codes, 2 challenges" +
+	" or passkey, resumed, 1 code, 1 challenge" +
 	" or network, linked or network, linked, 2 codes, 2 challenges"
+
+// challengeTwice is what comes of a challenge that arrives twice: the second comes before the
+// answer to the first is sent, or after it.
+const challengeTwice = "linked or passkey, linked, 2 codes, 2 challenges"
 
 // passkeyFlow is the way by QR code with a passkey.
 func passkeyFlow() *flow {
@@ -107,7 +112,7 @@ func passkeyFlow() *flow {
 						"drop", "frame cut", "stream error 515", "slow reader, drop",
 					},
 					"linked, 2 codes":                        {"silence", "90 s late"},
-					"passkey, linked, 2 codes, 2 challenges": {"twice"},
+					challengeTwice:                           {"twice"},
 					"linked, several codes":                  {"frame spoilt"},
 					"linked, several codes, 2 attempts":      {"rubbish before the frame"},
 					"stalled, linked, 2 codes, 2 challenges": {"frame twice"},
