@@ -3,12 +3,16 @@ package walinktest
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/json"
 	"slices"
 	"time"
 
 	"go.mau.fi/libsignal/ecc"
 	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waAdv"
+	"go.mau.fi/whatsmeow/util/gcmutil"
+	"go.mau.fi/whatsmeow/util/hkdfutil"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -44,6 +48,27 @@ func accountPrefix(device waAdv.ADVEncryptionType) []byte {
 		return whatsmeow.AdvHostedAccountSignaturePrefix
 	}
 	return whatsmeow.AdvAccountSignaturePrefix
+}
+
+// metadataFor returns what a phone gives a companion for a token of the account, which walinktest
+// does not issue. It is sealed under the ADV secret and the companion's Noise key. WhatsApp Web
+// requires encrypted_key, and does not read it (WASmaxInMdAESEncryptionMetadataMixin,
+// WAWebHandleCanonicalRegistration).
+func metadataFor(d *device, secret [32]byte) waBinary.Node {
+	payload, _ := json.Marshal(map[string]any{"nonce": random(32), "fbid": d.lid.User, "timestamp": time.Now().Unix()})
+	key := hkdfutil.SHA256(secret[:], d.noise[:], []byte("Canonical Ent Companion Nonce Encrypt"), 32)
+	nonce := random(12)
+	sealed, _ := gcmutil.Encrypt(key, nonce, payload, nil)
+	end := len(sealed) - 16
+	return waBinary.Node{
+		Tag: "encryption-metadata", Attrs: waBinary.Attrs{"version": "1", "algorithm": "aes-256-gcm"},
+		Content: []waBinary.Node{
+			{Tag: "encrypted_key", Content: random(32)},
+			{Tag: "nonce", Content: nonce},
+			{Tag: "encrypted_data", Content: sealed[:end]},
+			{Tag: "auth_tag", Content: sealed[end:]},
+		},
+	}
 }
 
 // identityOf returns the identity that the phone has signed for a companion (handlePair of

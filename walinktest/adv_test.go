@@ -1,6 +1,7 @@
 package walinktest_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,9 +10,12 @@ import (
 
 	"go.mau.fi/libsignal/ecc"
 	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
+	"go.mau.fi/whatsmeow/util/gcmutil"
+	"go.mau.fi/whatsmeow/util/hkdfutil"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/walink/walink/walinktest"
@@ -42,11 +46,30 @@ func TestPairSuccessHasWhatWhatsAppWebReads(t *testing.T) {
 				if jurisdiction.Attrs["iso"] != "BR" || jurisdiction.Attrs["cc"] != "55" {
 					t.Errorf("the jurisdiction is %s", &jurisdiction)
 				}
+				metadata := node.GetChildByTag("pair-success", "encryption-metadata")
+				if payload, err := openMetadata(c, &metadata); err != nil || payload.Nonce == "" || payload.FBID == "" {
+					t.Errorf("the metadata %s has %v, %v", &metadata, payload, err)
+				}
 				return
 			}
 		}
 		t.Error("pair-success has no jurisdiction")
 	})
+}
+
+// openMetadata does as WAWebHandleCanonicalRegistration of WhatsApp Web.
+func openMetadata(c *client, metadata *waBinary.Node) (payload struct{ Nonce, FBID string }, err error) {
+	part := func(tag string) []byte {
+		data, _ := metadata.GetChildByTag(tag).Content.([]byte)
+		return data
+	}
+	key := hkdfutil.SHA256(c.Store.AdvSecretKey, c.Store.NoiseKey.Pub[:], []byte("Canonical Ent Companion Nonce Encrypt"), 32)
+	opened, err := gcmutil.Decrypt(key, part("nonce"), slices.Concat(part("encrypted_data"), part("auth_tag")), nil)
+	if err != nil {
+		return payload, err
+	}
+	err = json.Unmarshal(opened, &payload)
+	return payload, err
 }
 
 func TestHostedAccounts(t *testing.T) {

@@ -211,6 +211,7 @@ func (p *companion) pairSuccess(action Action, c *ceremony, device *device) {
 		{Tag: "device", Attrs: waBinary.Attrs{"jid": device.jid, "lid": device.lid}},
 		{Tag: "platform", Attrs: waBinary.Attrs{"name": phone.platform}},
 		{Tag: "client-props", Content: props},
+		metadataFor(device, c.secret),
 	}
 	if region := number.Region(phone.number); region != "" {
 		children = append(children, waBinary.Node{
