@@ -123,7 +123,7 @@ func TestKeyIndexesAreNeverUsedAgain(t *testing.T) {
 				t.Errorf("device %d has the key index %d, the one before had %d", c.Store.ID.Device, index, last)
 			}
 			last = index
-			phone.Remove(*c.Store.ID)
+			remove(phone, *c.Store.ID)
 		}
 	})
 }
@@ -135,7 +135,7 @@ func TestDeviceListsHaveTheKeyIndexList(t *testing.T) {
 		owner := srv.NewPhone(number, walinktest.WithHosted(false))
 		asking := linked(ctx, t, srv, srv.NewPhone(contactNumber))
 		first, second, third := linked(ctx, t, srv, owner), linked(ctx, t, srv, owner), linked(ctx, t, srv, owner)
-		owner.Remove(*second.Store.ID)
+		remove(owner, *second.Store.ID)
 		if devices, err := asking.GetUserDevices(ctx, []types.JID{owner.JID()}); err != nil || len(devices) != 3 {
 			t.Fatalf("the devices are %v, %v", devices, err)
 		}

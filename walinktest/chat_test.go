@@ -317,7 +317,7 @@ func TestMessagesToNobodyAreRefused(t *testing.T) {
 		gone := *other.Store.ID
 		c.bot.say(ctx, c.contact.JID(), "one")
 		other.hears("one")
-		if !c.contact.Remove(gone) {
+		if !remove(c.contact, gone) {
 			t.Fatal("not removed")
 		}
 		nobody := types.NewJID("5531900000000", types.DefaultUserServer)

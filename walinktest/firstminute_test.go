@@ -207,8 +207,8 @@ func TestFirstMinuteBearsTrouble(t *testing.T) {
 func TestFirstMinuteEndsWithTheDeviceAndTheServer(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*walinktest.Server, *walinktest.Phone){
-		"the device": func(srv *walinktest.Server, phone *walinktest.Phone) { phone.Remove(srv.Devices()[0].JID) },
-		"the phone":  func(srv *walinktest.Server, _ *walinktest.Phone) { srv.NewPhone(number) },
+		"the device": func(srv *walinktest.Server, phone *walinktest.Phone) { remove(phone, srv.Devices()[0].JID) },
+		"the phone":  func(srv *walinktest.Server, _ *walinktest.Phone) { synctest.Wait(); srv.NewPhone(number) },
 		"the server": func(srv *walinktest.Server, _ *walinktest.Phone) { srv.Close() },
 	} {
 		for when, early := range map[string]time.Duration{"before": time.Microsecond, "amid": 0, "after": -time.Microsecond} {

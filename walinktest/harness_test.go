@@ -13,6 +13,7 @@ import (
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/store/sqlstore"
+	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 	waLog "go.mau.fi/whatsmeow/util/log"
 	_ "modernc.org/sqlite"
@@ -142,6 +143,13 @@ func next[T any](c *client, d time.Duration) (T, bool) {
 			return none, false
 		}
 	}
+}
+
+// remove removes a device on its phone when its client has handled all that came: whatsmeow
+// deletes a device without a lock.
+func remove(phone *walinktest.Phone, device types.JID) bool {
+	synctest.Wait()
+	return phone.Remove(device)
 }
 
 // pass lets d of a bubble's time go by.

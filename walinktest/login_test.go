@@ -22,7 +22,7 @@ func TestRemovedOnThePhone(t *testing.T) {
 		live, away := linked(ctx, t, srv, phone), linked(ctx, t, srv, phone)
 		away.leave()
 		awayID := *away.Store.ID
-		if !phone.Remove(*live.Store.ID) || !phone.Remove(awayID) || phone.Remove(awayID) {
+		if !remove(phone, *live.Store.ID) || !phone.Remove(awayID) || phone.Remove(awayID) {
 			t.Error("Remove does not know what is linked")
 		}
 		if event := await[*events.LoggedOut](live); event.OnConnect {
@@ -45,7 +45,7 @@ func TestRemovalByStreamError516(t *testing.T) {
 		phone := srv.NewPhone(number)
 		c := linked(ctx, t, srv, phone)
 		srv.Script(walinktest.StageRemoval, walinktest.StreamError(516, ""))
-		if !phone.Remove(*c.Store.ID) {
+		if !remove(phone, *c.Store.ID) {
 			t.Error("Remove does not know what is linked")
 		}
 		if event := await[*events.StreamError](c); event.Code != "516" {

@@ -44,16 +44,32 @@ type transport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.dial(req)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.dials-- // together with current: block ends a dial by its context, and a connection otherwise
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		return resp, err
+	}
+	rwc, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok {
+		return resp, nil // not a connection: the websocket library will say so
+	}
+	if t.blocked {
+		_ = rwc.Close()
+		return nil, errShut
+	}
+	t.current = newWSConn(rwc, t.held, t.closed)
+	resp.Body = t.current
+	return resp, nil
+}
+
+func (t *transport) dial(req *http.Request) (*http.Response, error) {
 	t.mu.Lock()
 	blocked, own := t.blocked, t.begun
 	t.begun = false
 	t.dials++
 	t.mu.Unlock()
-	defer func() {
-		t.mu.Lock()
-		t.dials--
-		t.mu.Unlock()
-	}()
 	switch {
 	case blocked:
 		return nil, errShut
@@ -63,24 +79,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.pace.await(req.Context(), own, t.linked()); err != nil {
 		return nil, err
 	}
-	resp, err := t.base.RoundTrip(req)
-	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
-		return resp, err
-	}
-	rwc, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok {
-		return resp, nil // not a connection: the websocket library will say so
-	}
-	c := newWSConn(rwc, t.held, t.closed)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.blocked {
-		_ = rwc.Close()
-		return nil, errShut
-	}
-	t.current = c
-	resp.Body = c
-	return resp, nil
+	return t.base.RoundTrip(req)
 }
 
 // begin is called before a ConnectContext.
