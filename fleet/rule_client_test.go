@@ -77,7 +77,8 @@ func TestRule7AStormIsDamped(t *testing.T) {
 				if err := p.Link(w.Context(), "s000", walink.Settings{}); err != nil {
 					w.Error(err)
 				}
-				time.Sleep(time.Duration(3+i%17) * time.Second)
+				// A Stop at the moment of a login would meet a data race of whatsmeow.
+				time.Sleep(time.Duration(3+i%17)*time.Second + time.Duration(i*i)*37*time.Microsecond)
 			}
 		},
 	} {

@@ -135,3 +135,20 @@ func (c *Conn) newClient() {
 }
 
 var errNoCAT = errors.New("there is no CAT to refresh")
+
+// NewHTTPClient returns a copy of own, or walink's own client if own is nil. That
+// client uses the proxy for everything: without the proxy nothing connects. direct says
+// that the client leads to WhatsApp and nowhere else.
+func NewHTTPClient(own *http.Client, proxy *url.URL) (client *http.Client, direct bool) {
+	switch {
+	case own != nil:
+		c := *own
+		return &c, false
+	case proxy != nil:
+		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert,errcheck // as whatsmeow's NewClient does
+		transport.Proxy = http.ProxyURL(proxy)
+		return &http.Client{Transport: transport}, true
+	default:
+		return &http.Client{}, true
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 )
@@ -169,7 +168,8 @@ type wsConn struct {
 	closing chan struct{} // closed once the websocket sends a close frame, is closed or killed
 	gone    chan struct{} // closed once whatsmeow has torn down a connection that had ended
 
-	hello hello // only for the reader
+	hello hello      // only for the reader
+	first sync.Mutex // is held while the client's hello is written
 
 	mu       sync.Mutex
 	read     bool // the server's hello, or something in its place, was passed on
@@ -280,6 +280,7 @@ func (w *wsConn) Read(p []byte) (int, error) {
 		case <-w.closing:
 		}
 	}
+	waits := n == 0 && err != nil && w.helloIsOut()
 	w.mu.Lock()
 	if w.muted != nil {
 		n, err = 0, io.EOF
@@ -289,13 +290,21 @@ func (w *wsConn) Read(p []byte) (int, error) {
 		w.read, w.idle = w.read || w.hello.whole && w.hello.ready == 0, false
 		w.mu.Unlock()
 		return n, nil // an error comes again
-	case err != nil && isClosed(w.written) && !w.read && !w.closed && len(p) >= len(emptyFrame):
+	case waits && !w.read && !w.closed && len(p) >= len(emptyFrame):
 		w.read, w.idle, w.hello = true, false, hello{whole: true}
 		w.mu.Unlock()
 		return copy(p, emptyFrame), nil
 	}
 	w.mu.Unlock()
 	return 0, w.atEnd(err)
+}
+
+// helloIsOut reports whether whatsmeow waits for the server's hello. A write that is under
+// way decides it.
+func (w *wsConn) helloIsOut() bool {
+	w.first.Lock()
+	defer w.first.Unlock()
+	return isClosed(w.written)
 }
 
 // atEnd blocks until the reader may learn of the end, and returns the error for it.
@@ -317,6 +326,10 @@ func (w *wsConn) Write(p []byte) (int, error) {
 	if !w.held() {
 		w.kill()
 		return 0, errLapsed
+	}
+	if !isClosed(w.written) {
+		w.first.Lock()
+		defer w.first.Unlock()
 	}
 	closing := w.startsClose(p)
 	if closing {
@@ -365,23 +378,6 @@ func (w *wsConn) Close() error {
 		w.onClose()
 	}
 	return err
-}
-
-// NewHTTPClient returns a copy of own, or walink's own client if own is nil. That
-// client uses the proxy for everything: without the proxy nothing connects. direct says
-// that the client leads to WhatsApp and nowhere else.
-func NewHTTPClient(own *http.Client, proxy *url.URL) (client *http.Client, direct bool) {
-	switch {
-	case own != nil:
-		c := *own
-		return &c, false
-	case proxy != nil:
-		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert,errcheck // as whatsmeow's NewClient does
-		transport.Proxy = http.ProxyURL(proxy)
-		return &http.Client{Transport: transport}, true
-	default:
-		return &http.Client{}, true
-	}
 }
 
 // track returns a copy of c with its own transport, whose fields the parameters are.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +83,51 @@ func TestEndIsHeldBackUntilTheSocketIsOpen(t *testing.T) {
 			t.Error("no end")
 		}
 	})
+}
+
+// killed is a connection that is killed while it is written to. The write is in time.
+type killed struct {
+	net.Conn
+	kill  func()
+	ended chan struct{}
+}
+
+func (k *killed) Read(p []byte) (int, error) {
+	n, err := k.Conn.Read(p)
+	close(k.ended)
+	return n, err
+}
+
+func (k *killed) Write(p []byte) (int, error) {
+	k.kill()
+	<-k.ended
+	for range 1000 {
+		runtime.Gosched() // to the reader
+	}
+	return len(p), nil
+}
+
+// Otherwise whatsmeow waits 20 s for a server's hello that nobody sends.
+func TestHandshakeEndsIfTheConnectionIsKilledWhileTheHelloIsWritten(t *testing.T) {
+	t.Parallel()
+	near, _ := net.Pipe()
+	conn := &killed{Conn: near, ended: make(chan struct{})}
+	tr := &transport{base: pipe{conn}, held: always, linked: always, pace: &Pace{}, closed: func() {}}
+	tr.begin()
+	resp, err := tr.RoundTrip(&http.Request{}) //nolint:bodyclose // it is the connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := resp.Body.(*wsConn) //nolint:forcetypeassert,errcheck // that is what RoundTrip is for
+	conn.kill = c.kill
+	done := read(c)
+	if _, err := c.Write([]byte("\x82\x80\x00\x00\x00\x00")); err != nil {
+		t.Fatal(err)
+	}
+	c.signal(c.opened)
+	if err := <-done; err != nil {
+		t.Errorf("the reader gets %v, and no frame that ends the handshake", err)
+	}
 }
 
 func TestMutedConnectionEndsWithTheCloseFrame(t *testing.T) {
