@@ -155,8 +155,7 @@ func TestScriptedNodesReachALoggedInDevice(t *testing.T) {
 				srv.Script(walinktest.StageAfterLogin, walinktest.Send(test.nodes...))
 				// SetPassive would wait for the next connection together with autoReconnect, a data race of
 				// exsync.Event.
-				request := node("iq", waBinary.Attrs{"type": "set", "xmlns": "passive", "id": "1", "to": types.ServerJID}, "active")
-				if err := c.DangerousInternals().SendNode(ctx, request); err != nil { //nolint:staticcheck // nothing public sends a node and waits for nothing
+				if err := c.DangerousInternals().SendNode(ctx, activation()); err != nil { //nolint:staticcheck // nothing public sends a node and waits for nothing
 					t.Fatal(err)
 				}
 				if !test.seen(c) {
@@ -265,10 +264,8 @@ func TestMissingAckEndsTheStream(t *testing.T) {
 				pass(time.Second)
 				c.leave()
 				srv.Script(walinktest.StageAfterLogin, walinktest.Send(node("notification", waBinary.Attrs{"type": "server_sync"})))
-				r := dial(t, srv.HTTPClient(), "")
-				r.full(c.Store, keys.NewKeyPair(), nil)
-				r.node("success")
-				r.send(node("iq", waBinary.Attrs{"type": "set", "xmlns": "passive", "id": "1", "to": types.ServerJID}, "active"))
+				r := login(t, srv, c.Store)
+				r.send(activation())
 				notification := r.node("notification")
 				r.node("iq")
 				if acks {

@@ -18,7 +18,6 @@ import (
 	"go.mau.fi/whatsmeow/proto/waWeb"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
-	"go.mau.fi/whatsmeow/util/keys"
 
 	"github.com/walink/walink/walinktest"
 )
@@ -248,18 +247,11 @@ func TestFirstMinuteIsForTheLatestLogin(t *testing.T) {
 		bot := linked(ctx, t, srv, srv.NewPhone(number))
 		pass(time.Minute)
 		bot.leave()
-		login := func() *rawClient {
-			r := dial(t, srv.HTTPClient(), "")
-			r.full(bot.Store, keys.NewKeyPair(), nil)
-			r.node("success")
-			return r
-		}
-		attrs := waBinary.Attrs{"type": "set", "xmlns": "passive", "id": "1", "to": types.ServerJID}
-		login().send(node("iq", attrs, "active"))
+		login(t, srv, bot.Store).send(activation())
 		pass(950 * time.Millisecond) // the server closes the first connection only after its first minute was due
-		second := login()
+		second := login(t, srv, bot.Store)
 		pass(time.Second)
-		second.send(node("iq", attrs, "active"))
+		second.send(activation())
 		for dirty := false; !dirty; {
 			_, dirty = second.node("ib").GetOptionalChildByTag("dirty")
 		}

@@ -15,9 +15,12 @@ import (
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waWa6"
 	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
 	"golang.org/x/crypto/curve25519"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/walink/walink/walinktest"
 )
 
 // waHeader is the connection header of whatsmeow's socket.WAConnHeader.
@@ -232,6 +235,20 @@ func (r *rawClient) send(node waBinary.Node) {
 	}
 	r.sendFrame(r.write.Seal(nil, iv(r.sent), data, nil))
 	r.sent++
+}
+
+// login returns a raw client that has just logged a device in.
+func login(tb testing.TB, srv *walinktest.Server, device *store.Device) *rawClient {
+	tb.Helper()
+	r := dial(tb, srv.HTTPClient(), "")
+	r.full(device, keys.NewKeyPair(), nil)
+	r.node("success")
+	return r
+}
+
+// activation asks for what waits (SetPassive of whatsmeow).
+func activation() waBinary.Node {
+	return node("iq", waBinary.Attrs{"type": "set", "xmlns": "passive", "id": "1", "to": types.ServerJID}, "active")
 }
 
 // node returns the next node with a tag, and skips others.

@@ -10,7 +10,6 @@ import (
 	"go.mau.fi/whatsmeow/proto/waAdv"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
-	"go.mau.fi/whatsmeow/util/keys"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/walink/walink/walinktest"
@@ -70,13 +69,12 @@ func TestOfflineNodesSayHowOftenTheyCame(t *testing.T) {
 		linked(ctx, t, c.srv, c.owner) // account_sync
 		write(ctx, t, c.contact, c.owner.JID(), "hello")
 		for _, want := range []string{"0", "1", "2"} {
-			r := dial(t, c.srv.HTTPClient(), "")
-			r.full(c.bot.Store, keys.NewKeyPair(), nil)
+			r := login(t, c.srv, c.bot.Store)
 			child := r.node("ib").GetChildren()[0]
 			if child.Tag != "offline_preview" || child.AttrGetter().Int("count") != 2 || child.Attrs["call"] != "0" {
 				t.Errorf("preview %s", &child)
 			}
-			r.send(node("iq", waBinary.Attrs{"type": "set", "xmlns": "passive", "id": "1", "to": types.ServerJID}, "active"))
+			r.send(activation())
 			for _, tag := range []string{"notification", "message"} {
 				waited := r.node(tag)
 				if waited.Attrs["offline"] != want {
@@ -123,9 +121,7 @@ func TestKeysOfADeviceComeWithItsIdentity(t *testing.T) {
 		other := linked(ctx, t, c.srv, c.contact)
 		pass(time.Minute)
 		other.leave()
-		r := dial(t, c.srv.HTTPClient(), "")
-		r.full(other.Store, keys.NewKeyPair(), nil)
-		r.node("success")
+		r := login(t, c.srv, other.Store)
 		r.send(waBinary.Node{
 			Tag:   "iq",
 			Attrs: waBinary.Attrs{"type": "get", "xmlns": "encrypt", "id": "1", "to": types.ServerJID},
