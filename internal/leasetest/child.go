@@ -26,6 +26,10 @@ const (
 	envFleet    = "WALINK_LEASE_FLEET" // the Holder of a Fleet; without it the child supervises each session
 )
 
+// report is the parent's end of the standard output. Nothing else writes there: libsignal's
+// logger, which does, gets the standard error.
+var report = os.Stdout
+
 // Opener opens a Store by the name that it has in the test.
 type Opener func(ctx context.Context, name string) (store.Store, error)
 
@@ -36,12 +40,13 @@ func Child(open Opener) bool {
 	if address == "" {
 		return false
 	}
+	os.Stdout = os.Stderr
 	serve := supervise
 	if os.Getenv(envFleet) != "" {
 		serve = runFleet
 	}
 	if err := serve(open, address); err != nil {
-		fmt.Println("error", err)
+		fmt.Fprintln(report, "error", err)
 	}
 	return true
 }
@@ -92,14 +97,14 @@ func sessionName(i int) string { return "session " + strconv.Itoa(i) }
 func say(session int, event walink.Event) {
 	switch e := event.(type) {
 	case walink.Linked:
-		fmt.Println("linked", session)
+		fmt.Fprintln(report, "linked", session)
 	case walink.Reconnected:
-		fmt.Println("back", session)
+		fmt.Fprintln(report, "back", session)
 	case walink.Disconnected:
-		fmt.Println("lost", session, e.Err.Reason)
+		fmt.Fprintln(report, "lost", session, e.Err.Reason, e.Err)
 	case walink.Failed:
 		if e.Err.Reason != walink.ErrCanceled { // as at the end
-			fmt.Println("failed", session, e.Err.Reason)
+			fmt.Fprintln(report, "failed", session, e.Err)
 		}
 	default:
 	}

@@ -43,10 +43,10 @@ func runFleet(open Opener, address string) error {
 		OnUpdate: func(u fleet.Update) {
 			switch e := u.Event.(type) {
 			case walink.Failed:
-				fmt.Println("failed", u.Session, e.Err.Reason)
+				fmt.Fprintln(report, "failed", u.Session, e.Err)
 			case walink.Disconnected:
 				if e.Err.Reason == walink.ErrReplaced {
-					fmt.Println("replaced", u.Session)
+					fmt.Fprintln(report, "replaced", u.Session)
 				}
 			}
 		},

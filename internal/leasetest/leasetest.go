@@ -77,21 +77,18 @@ func Run(t *testing.T, config Config) {
 		}
 	})
 	r.settle("at the start")
+	steps := []struct {
+		times int
+		do    func()
+	}{{config.Kills, r.kill}, {config.Stops, r.stop}, {config.Cuts, r.cut}, {config.Restarts, r.restart}}
 	for i := range max(config.Kills, config.Stops, config.Cuts, config.Restarts) {
-		if i < config.Kills {
-			r.kill()
-		}
-		if i < config.Stops {
-			r.stop()
-		}
-		if i < config.Cuts {
-			r.cut()
-		}
-		if i < config.Restarts {
-			r.restart()
-		}
-		if t.Failed() {
-			return
+		for _, step := range steps {
+			if t.Failed() {
+				return
+			}
+			if i < step.times {
+				step.do()
+			}
 		}
 	}
 	t.Logf("%d sessions passed from one program to another, the slowest after these times: %v", r.passed, r.slowest)
@@ -219,7 +216,7 @@ func (r *run) hear(c *child, line string) {
 			r.holders[session] = c
 		}
 	case "lost":
-		c.lost[session] = words[2]
+		c.lost[session] = strings.Join(words[3:], " ")
 		if words[2] == string(walink.ErrReplaced) {
 			r.t.Errorf("session %d of program %d was replaced by another program", session, c.number)
 		}

@@ -94,10 +94,12 @@ type guardedContainer struct {
 }
 
 // PutDevice saves the device. The first PutDevice gives the device its stores:
-// initializeDevice in whatsmeow's store/sqlstore/container.go.
+// initializeDevice in whatsmeow's store/sqlstore/container.go. Later ones must not write
+// to those fields, because whatsmeow saves a device while other goroutines use its stores.
 func (c guardedContainer) PutDevice(ctx context.Context, device *wastore.Device) error {
+	initialized := device.Initialized // before the call, which may go on after its limit
 	err := passOn(ctx, c.g, "save device", func(ctx context.Context) error { return c.DeviceContainer.PutDevice(ctx, device) })
-	if err == nil {
+	if err == nil && !initialized {
 		c.g.put(device)
 	}
 	return err

@@ -3,11 +3,15 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/machine"
@@ -62,4 +66,46 @@ func TestGuardIsPutOnce(t *testing.T) {
 	if inner, ok := device.Container.(guardedContainer); !ok || inner.DeviceContainer != nil {
 		t.Errorf("%#v", device.Container)
 	}
+}
+
+// savedContainer saves a device, and gives a new one its stores as sqlstore does.
+type savedContainer struct{ wastore.DeviceContainer }
+
+func (c savedContainer) PutDevice(_ context.Context, device *wastore.Device) error {
+	if !device.Initialized {
+		device.SetAllStores(&wastore.NoopStore{})
+		device.LIDs, device.Container, device.Initialized = &wastore.NoopStore{}, c, true
+	}
+	return nil
+}
+
+// whatsmeow saves a device when the phone has sent a push name, and another goroutine may
+// ask for the other address of a contact meanwhile: user.go (updatePushName).
+func TestSavingADeviceAgainWritesNoStoreOfIt(t *testing.T) {
+	t.Parallel()
+	g := &guard{over: func() bool { return true }}
+	device := &wastore.Device{Container: savedContainer{}}
+	g.put(device)
+	device.ID = &types.JID{User: "5511987654321", Server: types.DefaultUserServer, Device: 1}
+	if err := device.Save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, store := range map[string]any{
+		"container": device.Container, "identities": device.Identities, "prekeys": device.PreKeys, "LIDs": device.LIDs,
+	} {
+		if !strings.HasPrefix(fmt.Sprintf("%T", store), "wire.guarded") {
+			t.Errorf("the %s of a device that was just stored have no guard: %T", name, store)
+		}
+	}
+	// Under -race a write is an error.
+	var group sync.WaitGroup
+	group.Go(func() {
+		if _, err := device.GetAltJID(t.Context(), *device.ID); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := device.Save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	group.Wait()
 }
