@@ -73,10 +73,11 @@ const (
 // The last event is one [Failed]; then the session is disconnected and the channel
 // closes. Supervise ends when ctx ends, when the Linker is closed, and after a failure
 // that no other Link can cure: [ErrBanned], [ErrTemporarilyBanned], [ErrWrongAccount],
-// [ErrMultideviceOff], [ErrReplaced], and [ErrStore] if the Store fails before it has
-// worked once, or cannot delete a removed session. [ErrReplaced] is one of them because
-// two programs on one session would throw each other out for ever. Supervise ends with
-// [ErrLoggedOut] after the program's own Client.Logout, and with Settings.ResumeOnly.
+// [ErrMultideviceOff], [ErrReplaced], and [ErrStore] if the Store cannot delete a removed
+// session, or fails before it has worked once, and not because it is slow. [ErrReplaced] is
+// one of them because two programs on one session would throw each other out for ever.
+// Supervise ends with [ErrLoggedOut] after the program's own Client.Logout, and with
+// Settings.ResumeOnly.
 //
 // The error is [ErrClosed], or [ErrInProgress] while a Link or another Supervise is
 // running. While Supervise runs, Link and Unlink return [ErrInProgress]. Read the
@@ -179,8 +180,9 @@ func permanent(reason Reason) bool {
 }
 
 // permanent reports whether the failure of a Link ends Supervise. A store that has
-// worked once may work again: its database may be restarting. What another program has
-// unlinked, or is not stored and must be, stays unlinked.
+// worked once may work again: its database may be restarting. So may one that is slow:
+// hundreds of sessions may be starting. What another program has unlinked, or is not stored
+// and must be, stays unlinked.
 func (s *supervisor) permanent(err *Error) bool {
 	switch {
 	case s.terms == nil:
@@ -189,7 +191,11 @@ func (s *supervisor) permanent(err *Error) bool {
 	}
 	switch err.Reason {
 	case ErrStore:
-		return !s.linker.seen.hasWorked()
+		late, ok := errors.AsType[interface {
+			error
+			Timeout() bool
+		}](err)
+		return !s.linker.seen.hasWorked() && (!ok || !late.Timeout())
 	case ErrLoggedOut, ErrRemoved:
 		return s.linker.set.machine.ResumeOnly || errors.Is(err, machine.ErrNotStored)
 	default:

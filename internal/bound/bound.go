@@ -58,3 +58,6 @@ type SlowStore time.Duration
 func (s SlowStore) Error() string {
 	return fmt.Sprintf("the store did not answer within %v", time.Duration(s))
 }
+
+// Timeout returns true, as that of [context.DeadlineExceeded] does.
+func (SlowStore) Timeout() bool { return true }

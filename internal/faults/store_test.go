@@ -232,19 +232,25 @@ func (k faultyPreKeys) UploadedPreKeyCount(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	count, err := k.PreKeyStore.UploadedPreKeyCount(ctx)
-	if err != nil || count >= whatsmeow.MinPreKeyCount {
-		return count, err
+	if err != nil {
+		return 0, err
 	}
 	k.s.mu.Lock()
 	defer k.s.mu.Unlock()
 	if time.Now().Before(k.s.uploadBy) {
 		return 0, errUploading
 	}
-	k.s.uploadBy = time.Now().Add(uploadLimit)
+	if count < whatsmeow.MinPreKeyCount {
+		k.s.uploadBy = time.Now().Add(uploadLimit)
+	}
 	return count, nil
 }
 
+// GetOrGenPreKeys is the begin of an upload, also of one that the server's count has asked for.
 func (k faultyPreKeys) GetOrGenPreKeys(ctx context.Context, count uint32) ([]*keys.PreKey, error) {
+	k.s.mu.Lock()
+	k.s.uploadBy = time.Now().Add(uploadLimit)
+	k.s.mu.Unlock()
 	if err := k.s.meet(ctx, callKeys); err != nil {
 		return nil, err
 	}
