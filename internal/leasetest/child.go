@@ -30,6 +30,9 @@ const (
 // logger, which does, gets the standard error.
 var report = os.Stdout
 
+// tell tells the parent one line.
+func tell(words ...any) { _, _ = fmt.Fprintln(report, words...) }
+
 // Opener opens a Store by the name that it has in the test.
 type Opener func(ctx context.Context, name string) (store.Store, error)
 
@@ -46,7 +49,7 @@ func Child(open Opener) bool {
 		serve = runFleet
 	}
 	if err := serve(open, address); err != nil {
-		fmt.Fprintln(report, "error", err)
+		tell("error", err)
 	}
 	return true
 }
@@ -97,14 +100,14 @@ func sessionName(i int) string { return "session " + strconv.Itoa(i) }
 func say(session int, event walink.Event) {
 	switch e := event.(type) {
 	case walink.Linked:
-		fmt.Fprintln(report, "linked", session)
+		tell("linked", session)
 	case walink.Reconnected:
-		fmt.Fprintln(report, "back", session)
+		tell("back", session)
 	case walink.Disconnected:
-		fmt.Fprintln(report, "lost", session, e.Err.Reason, e.Err)
+		tell("lost", session, e.Err.Reason, e.Err)
 	case walink.Failed:
 		if e.Err.Reason != walink.ErrCanceled { // as at the end
-			fmt.Fprintln(report, "failed", session, e.Err)
+			tell("failed", session, e.Err)
 		}
 	default:
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -43,10 +42,10 @@ func runFleet(open Opener, address string) error {
 		OnUpdate: func(u fleet.Update) {
 			switch e := u.Event.(type) {
 			case walink.Failed:
-				fmt.Fprintln(report, "failed", u.Session, e.Err)
+				tell("failed", u.Session, e.Err)
 			case walink.Disconnected:
 				if e.Err.Reason == walink.ErrReplaced {
-					fmt.Fprintln(report, "replaced", u.Session)
+					tell("replaced", u.Session)
 				}
 			}
 		},
