@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/door"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/machine"
@@ -74,10 +75,10 @@ const (
 // closes. Supervise ends when ctx ends, when the Linker is closed, and after a failure
 // that no other Link can cure: [ErrBanned], [ErrTemporarilyBanned], [ErrWrongAccount],
 // [ErrMultideviceOff], [ErrReplaced], and [ErrStore] if the Store cannot delete a removed
-// session, or fails before it has worked once, and not because it is slow. [ErrReplaced] is
-// one of them because two programs on one session would throw each other out for ever.
-// Supervise ends with [ErrLoggedOut] after the program's own Client.Logout, and with
-// Settings.ResumeOnly.
+// session, or fails before it has worked once, other than by a timeout: an error in its
+// chain has a method Timeout that returns true. [ErrReplaced] is one of them because two
+// programs on one session would throw each other out for ever. Supervise ends with
+// [ErrLoggedOut] after the program's own Client.Logout, and with Settings.ResumeOnly.
 //
 // The error is [ErrClosed], or [ErrInProgress] while a Link or another Supervise is
 // running. While Supervise runs, Link and Unlink return [ErrInProgress]. Read the
@@ -191,11 +192,7 @@ func (s *supervisor) permanent(err *Error) bool {
 	}
 	switch err.Reason {
 	case ErrStore:
-		late, ok := errors.AsType[interface {
-			error
-			Timeout() bool
-		}](err)
-		return !s.linker.seen.hasWorked() && (!ok || !late.Timeout())
+		return !s.linker.seen.hasWorked() && !bound.IsSlow(err)
 	case ErrLoggedOut, ErrRemoved:
 		return s.linker.set.machine.ResumeOnly || errors.Is(err, machine.ErrNotStored)
 	default:
@@ -272,7 +269,9 @@ func (s *supervisor) send(event Event) {
 
 // wait announces the next Link and waits for its time, or until somebody is there.
 func (s *supervisor) wait(ctx context.Context, why *Error) {
-	pause, why := s.next(why, s.linker.seen.isStored(), s.linker.seen.hasOffered(), s.present(), s.terms != nil)
+	seen := &s.linker.seen
+	mayBeStored := seen.isStored() || !seen.hasWorked()
+	pause, why := s.next(why, mayBeStored, seen.hasOffered(), s.present(), s.terms != nil)
 	s.emit(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
 	if s.sleep(ctx, pause) {
 		s.attend()

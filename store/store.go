@@ -46,6 +46,9 @@ var ErrDamaged error = hint.New(
 //     all of whatsmeow's stores of the device are set and durable. They answer
 //     as whatsmeow's own sqlstore does, with the differences that package
 //     storetest allows. The LID map is one for all devices of the Store.
+//     The first Save sets Initialized. No Save writes to a key of the device,
+//     and a later one writes to none of its stores: whatsmeow may read them
+//     meanwhile.
 //  4. When a device is saved under a session that another device holds, the
 //     new device takes the name and the old one is deleted with all its data.
 //     Where the new device has the JID of an old one, its keys replace the

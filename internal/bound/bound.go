@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -61,3 +62,30 @@ func (s SlowStore) Error() string {
 
 // Timeout returns true, as that of [context.DeadlineExceeded] does.
 func (SlowStore) Timeout() bool { return true }
+
+// Slow returns err as the error of a Store that has been too busy to answer, and may answer
+// later.
+func Slow(err error) error { return slow{err} }
+
+type slow struct{ error }
+
+// Unwrap returns the error of the Store.
+func (s slow) Unwrap() error { return s.error }
+
+// Timeout returns true.
+func (slow) Timeout() bool { return true }
+
+// IsSlow reports whether an error in the tree of err is a timeout: it has a method Timeout,
+// which returns true.
+func IsSlow(err error) bool {
+	if late, ok := err.(interface{ Timeout() bool }); ok && late.Timeout() {
+		return true
+	}
+	switch err := err.(type) { //nolint:errorlint // one error of the tree after the other
+	case interface{ Unwrap() error }:
+		return IsSlow(err.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(err.Unwrap(), IsSlow)
+	}
+	return false
+}

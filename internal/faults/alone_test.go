@@ -198,6 +198,27 @@ func TestSuperviseWaitsForAStoreThatIsSlowFromTheStart(t *testing.T) {
 	}
 }
 
+// A session that may be stored is tried again within a minute, however long the Store was
+// slow, and with nobody there.
+func TestSessionIsResumedSoonAfterAStoreThatWasSlowFromTheStart(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		st := &faultyStore{fullStore: rig.MemoryStore(t)}
+		r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+		r.LinkByQR()
+		r = r.Again(walink.Settings{})
+		fail(callTake, nil)(st)
+		r.Supervise(t.Context())
+		rig.Drift[walink.Event](r, 30*time.Minute)
+		st.heal()
+		healed := time.Now()
+		rig.Await[walink.Linked](r)
+		if took := time.Since(healed); took > 2*time.Minute {
+			t.Errorf("the session is linked %v after the store has answered", took)
+		}
+	})
+}
+
 func TestSuperviseEndsIfTheStoreFailsAtTheStart(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {

@@ -52,6 +52,9 @@ func (r *run) restart() {
 	r.settle("before a restart of the server")
 	r.mu.Lock()
 	before := maps.Clone(r.holders)
+	for _, c := range r.children {
+		clear(c.lost)
+	}
 	r.mu.Unlock()
 	if err := r.config.Restart(); err != nil {
 		r.t.Fatal(err)
@@ -66,8 +69,8 @@ func (r *run) restart() {
 		}
 		r.mu.Lock()
 		for session, c := range before {
-			if r.holders[session] != c {
-				r.t.Errorf("program %d has lost session %d because the server was restarted: %s", c.number, session, c.lost[session])
+			if why, lost := c.lost[session]; lost || r.holders[session] != c {
+				r.t.Errorf("program %d has lost session %d because the server was restarted: %s", c.number, session, why)
 			}
 		}
 		r.mu.Unlock()

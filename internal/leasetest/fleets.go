@@ -99,7 +99,7 @@ func RunFleets(t *testing.T, config Config) {
 	}
 	t.Cleanup(func() {
 		for _, c := range f.children {
-			c.end()
+			c.end(t)
 		}
 		stop()
 		watch.Wait()
@@ -111,7 +111,7 @@ func RunFleets(t *testing.T, config Config) {
 	t.Logf("%d sessions are shared evenly %v after the start of 3 programs", config.Sessions, since(began))
 	watch.Go(func() { f.watch(watching) })
 
-	f.measure("program 0 was killed", 0, afterKill, f.children[0].cmd.Process.Kill)
+	f.measure("program 0 was killed", 0, afterKill, f.children[0].kill)
 	f.again(0)
 	f.measure("program 1 was told to end", 1, afterEnd, f.children[1].terminate)
 	f.again(1)
@@ -241,7 +241,7 @@ func (f *fleets) measure(what string, number int, goal time.Duration, do func() 
 // again starts a program that has ended, and waits until it has its share.
 func (f *fleets) again(number int) {
 	f.t.Helper()
-	f.children[number].end()
+	f.children[number].end(f.t)
 	f.children[number] = f.start(number)
 	f.t.Logf("the sessions are shared evenly %v after %s was started again", f.even("after a start"), programName(number))
 }

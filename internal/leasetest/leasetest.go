@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func Run(t *testing.T, config Config) {
 			r.mu.Lock()
 			c.away = true // the others take its sessions
 			r.mu.Unlock()
-			c.end()
+			c.end(t)
 		}
 	})
 	r.settle("at the start")
@@ -157,6 +158,8 @@ type child struct {
 	proxy  *Proxy // to WhatsApp
 	reader sync.WaitGroup
 
+	killed bool
+
 	away bool           // stopped, killed or ending; guarded by the run's mu
 	lost map[int]string // sessions that it has reported as lost since then, with the reason
 }
@@ -192,12 +195,27 @@ func (r *run) start(number int) *child {
 	return c
 }
 
-// end makes the child end, and waits for that.
-func (c *child) end() {
+func (c *child) kill() error {
+	c.killed = true
+	return c.cmd.Process.Kill()
+}
+
+// end makes the child end, and waits for that. The test fails if the child takes long, and
+// prints its stacks, or if the child ends with an error and was not killed.
+func (c *child) end(t *testing.T) {
+	t.Helper()
 	_ = c.stdin.Close()
 	_ = resume(c.cmd.Process)
+	slow := time.AfterFunc(takeover, func() {
+		if c.cmd.Process.Signal(syscall.SIGQUIT) != nil {
+			_ = c.cmd.Process.Kill()
+		}
+	})
 	c.reader.Wait()
-	_ = c.cmd.Wait() // it may have been killed
+	slow.Stop()
+	if err := c.cmd.Wait(); err != nil && !c.killed {
+		t.Errorf("program %d has ended with %v", c.number, err)
+	}
 }
 
 // hear records a line of a child.
@@ -286,8 +304,10 @@ func (r *run) count(what string, sessions []int, took time.Duration) {
 // kill kills a program, and starts another in its place.
 func (r *run) kill() {
 	c, sessions := r.leave()
-	_ = c.cmd.Process.Kill()
-	c.end()
+	if err := c.kill(); err != nil {
+		r.t.Error(err)
+	}
+	c.end(r.t)
 	r.children[c.number] = r.start(c.number)
 	r.count("killed", sessions, r.settle("after a program was killed"))
 }

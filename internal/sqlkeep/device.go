@@ -60,9 +60,16 @@ func (c container) put(ctx context.Context, device *wastore.Device) error {
 	if err := c.insert(ctx, &saved); err != nil {
 		return err
 	}
-	c.keeper.wrap(&saved, c.session)
-	*device = saved
+	c.keeper.initialize(device)
+	c.keeper.wrap(device, c.session)
 	return nil
+}
+
+// initialize gives a stored device its stores, as sqlstore does. It writes no other field,
+// because whatsmeow may read the keys meanwhile.
+func (k *Keeper) initialize(device *wastore.Device) {
+	device.SetAllStores(sqlstore.NewSQLStore(k.container, *device.ID))
+	device.LIDs, device.Initialized = k.container.LIDMap, true
 }
 
 // insert stores a device that was just linked. It deletes the device that held

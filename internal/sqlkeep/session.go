@@ -30,10 +30,9 @@ func (k *Keeper) Device(ctx context.Context, session string) (*wastore.Device, e
 		device = k.container.NewDevice()
 	case err != nil:
 		return nil, k.fail("load session", session, err)
-	default: // as sqlstore does
-		device.SetAllStores(sqlstore.NewSQLStore(k.container, *device.ID))
-		device.LIDs, device.Log = k.container.LIDMap, waLog.Noop
-		device.Initialized = true
+	default:
+		device.Log = waLog.Noop
+		k.initialize(device)
 	}
 	k.wrap(device, session)
 	return device, nil

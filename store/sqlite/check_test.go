@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/sqlite"
 )
@@ -161,6 +162,9 @@ func TestOpenNamesTheRemedy(t *testing.T) {
 			}
 			if remedyOf(err) != test.remedy {
 				t.Errorf("Open: %v\nremedy %q, want %q", err, remedyOf(err), test.remedy)
+			}
+			if bound.IsSlow(err) != (name == "locked") {
+				t.Errorf("the error passes for a timeout: %t: %v", bound.IsSlow(err), err)
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store"
 )
@@ -36,6 +37,7 @@ func explain(err error) error {
 		const primary = 0xff // the other bits of a code only add detail
 		switch failure.Code() & primary {
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+			err = bound.Slow(err)
 			remedy = "Stop the other program that has locked the database, such as a backup or an editor."
 		case sqlite3.SQLITE_NOTADB:
 			remedy = "Choose another file, or restore this one from a backup: it is not a database."

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -137,6 +138,24 @@ func runDevice(t *testing.T, open func(t *testing.T) store.Store) {
 			t.Errorf("after a second Save PushName is %q", got)
 		}
 		check(t, get(t, st, "default"), written)
+	})
+
+	t.Run("clause 3: a Save writes to no key, and a later one to no store", func(t *testing.T) {
+		t.Parallel()
+		device := get(t, open(t), "default")
+		Pair(device, JID(number, 1))
+		// Under -race a write is an error.
+		read := func(read func()) {
+			t.Helper()
+			var group sync.WaitGroup
+			group.Go(read)
+			if err := device.Save(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			group.Wait()
+		}
+		read(func() { _, _, _ = device.NoiseKey, device.IdentityKey, device.SignedPreKey; _ = device.AdvSecretKey })
+		read(func() { _, _, _ = device.Container, device.Sessions, device.LIDs })
 	})
 
 	t.Run("clause 3: prekeys are kept, numbered and uploaded once", func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
@@ -35,6 +36,8 @@ func explain(err error) error {
 	switch {
 	case errors.As(err, &answer):
 		remedy = remedyOf(answer.Error())
+	case errors.Is(err, redis.ErrPoolTimeout):
+		return bound.Slow(err)
 	case errors.Is(err, redis.ErrClosed):
 		return fmt.Errorf("%w: %w", store.ErrClosed, err)
 	case strings.Contains(err.Error(), "tls"), strings.Contains(err.Error(), "certificate"):
