@@ -4,10 +4,15 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/types/events"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/internal/rig"
@@ -166,6 +171,35 @@ func TestFailuresThatAskForACATAreOvercome(t *testing.T) {
 		r.Server.Script(walinktest.StagePairDevice, walinktest.Failure(413), walinktest.Failure(414))
 		r.LinkByQR()
 	})
+}
+
+// whatsmeow handles these stream errors under a lock that its Disconnect holds while it
+// waits for the handler, for five seconds.
+func TestStreamErrorOfTheCATIsHandledBeforeItsConnectionIsClosed(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{413, 414} {
+		rig.Bubble(t, func(t *testing.T) {
+			r := rig.New(t, walink.Settings{})
+			r.LinkByQR()
+			r = r.Again(walink.Settings{OnClient: func(client *whatsmeow.Client) {
+				client.AddEventHandler(func(event any) {
+					if _, ok := event.(*events.OfflineSyncPreview); ok {
+						time.Sleep(100 * time.Millisecond) // the stream error arrives meanwhile
+					}
+				})
+			}})
+			r.Server.Script(walinktest.StageAfterLogin, walinktest.Send(
+				waBinary.Node{Tag: "ib", Content: []waBinary.Node{{Tag: "offline_preview", Attrs: waBinary.Attrs{"count": "0"}}}},
+				waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": strconv.Itoa(code)}},
+			))
+			start := time.Now()
+			r.Link(t.Context())
+			r.Linked()
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("after %d the session is linked after %v", code, took)
+			}
+		})
+	}
 }
 
 func TestLinkReplacesAConnectionThatDoesNotLogIn(t *testing.T) {

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -119,11 +117,7 @@ func (c *Conn) newClient() {
 	if cfg.OnClient != nil {
 		cfg.OnClient(client)
 	}
-	if client.RefreshCAT == nil {
-		// whatsmeow calls it for the failures 413 and 414 without looking whether it is
-		// set: handleConnectFailure in its connectionevents.go. Delete when it looks.
-		client.RefreshCAT = func(context.Context) error { return errNoCAT }
-	}
+	c.refreshCAT(client)
 	// Until the login walink does every reconnect. Under Supervise walink also goes on
 	// reconnecting after a 515, because whatsmeow does nothing if that connect fails.
 	c.reconnects, client.EnableAutoReconnect = client.EnableAutoReconnect, false
@@ -133,8 +127,6 @@ func (c *Conn) newClient() {
 	defer c.mu.Unlock()
 	c.client = client
 }
-
-var errNoCAT = errors.New("there is no CAT to refresh")
 
 // NewHTTPClient returns a copy of own, or walink's own client if own is nil. That
 // client uses the proxy for everything: without the proxy nothing connects. direct says

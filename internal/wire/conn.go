@@ -81,6 +81,7 @@ type Conn struct {
 	secret     []byte           // the ADV secret that counts
 	agreed     bool             // the phone has got that secret, and its answer is due
 	renewed    []byte           // the ADV secret that whatsmeow has made meanwhile
+	cat        chan struct{}    // not nil once a failure of the CAT has come; closed when whatsmeow handles it
 	ceremony   ceremony
 }
 
@@ -166,6 +167,7 @@ func (c *Conn) Shut() {
 // disconnect closes the connection: cleanly if that takes at most closeGrace, and
 // otherwise by force. A reconnect by whatsmeow itself may block Disconnect.
 func (c *Conn) disconnect(client *whatsmeow.Client, cancel context.CancelFunc) {
+	c.awaitCAT()
 	w, dialing := c.transport.block()
 	// A connect, by walink or by whatsmeow itself, holds the lock that Disconnect needs.
 	if dialing {

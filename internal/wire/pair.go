@@ -52,15 +52,7 @@ func (c *Conn) awaitPairing() {
 	c.mu.Lock()
 	pairing := c.pairing
 	c.mu.Unlock()
-	if pairing == nil {
-		return
-	}
-	timer := time.NewTimer(storeGrace)
-	defer timer.Stop()
-	select {
-	case <-pairing:
-	case <-timer.C:
-	}
+	await(pairing, storeGrace)
 }
 
 // beginPairing notes that whatsmeow is handling a pair-success.

@@ -19,11 +19,13 @@ func (c *Conn) received(node *waBinary.Node) {
 	case "failure":
 		c.awaitPairing()
 		c.transport.doom()
+		c.noteCAT(node.Attrs["reason"])
 		failure, tries := failureNode(node, c.isLinked())
 		c.lost(failure, tries)
 	case "stream:error":
 		c.awaitPairing()
 		c.transport.doom()
+		c.noteCAT(node.Attrs["code"])
 		if failure, tries := streamError(node, c.isLinked()); failure != nil {
 			c.lost(failure, tries)
 		} else if c.restarts() {

@@ -481,6 +481,11 @@ func relied() map[string][]reliance {
 				"internal/wire", "RefreshCAT is called for the failures 413 and 414, whether it is set or not",
 			},
 			{
+				`cli.Log.Infof("Got %s stream error, refreshing CAT before reconnecting...", code)
+					cli.socketLock.RLock()`,
+				"internal/wire", "the handler of a stream error waits for the lock of Disconnect, so that Shut waits for the handler",
+			},
+			{
 				`case "downgrade_webclient": go cli.dispatchEvent(&events.QRScannedWithoutMultidevice{})`,
 				"internal/wire", "a phone without multi-device is told by this event alone",
 			},

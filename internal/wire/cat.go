@@ -1,0 +1,69 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+)
+
+// The failures 413 and 414 are about the CAT, a token of Messenger's clients, which no
+// client here has. whatsmeow handles them by RefreshCAT, holding socketLock
+// (handleConnectFailure and handleStreamError in its connectionevents.go): after the
+// first it does not look whether RefreshCAT is set. Disconnect holds the same lock while it
+// waits up to five seconds for the handler (unlockedDisconnect in its client.go), so walink
+// lets the handler get there first. Delete when whatsmeow does without that lock.
+
+var errNoCAT = errors.New("there is no CAT to refresh")
+
+// refreshCAT has the client say when it handles a failure of the CAT.
+func (c *Conn) refreshCAT(client *whatsmeow.Client) {
+	own := client.RefreshCAT // the program's
+	client.RefreshCAT = func(ctx context.Context) error {
+		c.mu.Lock()
+		if c.cat != nil {
+			close(c.cat)
+			c.cat = nil
+		}
+		c.mu.Unlock()
+		if own == nil {
+			return errNoCAT
+		}
+		return own(ctx)
+	}
+}
+
+// noteCAT notes that a failure with this code has arrived, if it is one of the CAT.
+func (c *Conn) noteCAT(code any) {
+	if code != "413" && code != "414" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cat == nil {
+		c.cat = make(chan struct{})
+	}
+}
+
+// awaitCAT waits until whatsmeow handles the failure of the CAT that has arrived, if one has.
+func (c *Conn) awaitCAT() {
+	c.mu.Lock()
+	cat := c.cat
+	c.mu.Unlock()
+	await(cat, closeGrace)
+}
+
+// await waits until done is closed, but not longer than limit. A nil channel is no reason
+// to wait.
+func await(done <-chan struct{}, limit time.Duration) {
+	if done == nil {
+		return
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
