@@ -11,10 +11,10 @@ import (
 // VersionTable is the name of the table with the version of walink's tables.
 const VersionTable = "walink_version"
 
-// The foreign key deletes a session name with its device, even if a program
-// that does not know walink deletes the device. Times are Unix milliseconds in
-// linked_at, walink_lease and walink_holder, and Unix nanoseconds otherwise.
-const schemaV1 = `
+// schema is what a new database gets. The foreign key deletes a session name with its
+// device, even if a program that does not know walink deletes the device. Times are Unix
+// milliseconds in linked_at, walink_lease and walink_holder, and Unix nanoseconds otherwise.
+const schema = `
 CREATE TABLE walink_session (
 	name      NAME   NOT NULL PRIMARY KEY,
 	jid       TEXT   NOT NULL UNIQUE,
@@ -26,9 +26,16 @@ CREATE TABLE walink_code (
 	asked_at BIGINT NOT NULL
 );
 CREATE INDEX walink_code_number ON walink_code (number, asked_at);
-`
+CREATE TABLE walink_lease (
+	session NAME   NOT NULL PRIMARY KEY,
+	holder  NAME   NOT NULL,
+	token   BIGINT NOT NULL,
+	since   BIGINT NOT NULL
+);
+` + refusals + holders
 
-const schemaV2 = `
+// refusals came with version 2.
+const refusals = `
 CREATE TABLE walink_refusal (
 	number     TEXT   NOT NULL,
 	refused_at BIGINT NOT NULL,
@@ -51,21 +58,14 @@ CREATE TABLE walink_lease (
 
 const schemaV4 = `ALTER TABLE walink_lease ADD COLUMN renewed BIGINT NOT NULL DEFAULT 0`
 
-// Each lease of before gets a holder of its own, whose ID has the name of the session, so
-// that a program that cannot renew it any more has the time to give the session up.
-const schemaV5 = `
+// holders came with version 5.
+const holders = `
 CREATE TABLE walink_holder (
 	id      NAME   NOT NULL PRIMARY KEY,
 	name    NAME   NOT NULL,
 	until   BIGINT NOT NULL,
 	renewed BIGINT NOT NULL
 );
-INSERT INTO walink_holder (id, name, until, renewed) SELECT 'of ' || session, holder, until, renewed FROM walink_lease WHERE until > 0;
-UPDATE walink_lease SET holder='of ' || session;
-ALTER TABLE walink_lease DROP COLUMN until;
-ALTER TABLE walink_lease DROP COLUMN renewed;
-ALTER TABLE walink_lease DROP COLUMN mark;
-ALTER TABLE walink_lease DROP COLUMN doubt;
 CREATE INDEX walink_lease_holder ON walink_lease (holder, token);
 CREATE TABLE walink_entry (
 	session NAME  NOT NULL PRIMARY KEY,
@@ -73,7 +73,19 @@ CREATE TABLE walink_entry (
 );
 `
 
-// UpgradeTable returns the migrations of walink's tables.
+// Each lease of before gets a holder of its own, whose ID has the name of the session, so
+// that a program that cannot renew it any more has the time to give the session up.
+const schemaV5 = holders + `
+INSERT INTO walink_holder (id, name, until, renewed) SELECT 'of ' || session, holder, until, renewed FROM walink_lease WHERE until > 0;
+UPDATE walink_lease SET holder='of ' || session;
+ALTER TABLE walink_lease DROP COLUMN until;
+ALTER TABLE walink_lease DROP COLUMN renewed;
+ALTER TABLE walink_lease DROP COLUMN mark;
+ALTER TABLE walink_lease DROP COLUMN doubt;
+`
+
+// UpgradeTable returns the migrations of walink's tables. The first makes them all; the
+// others are for databases of older programs.
 func UpgradeTable() dbutil.UpgradeTable {
 	migrate := func(schema string) func(ctx context.Context, db *dbutil.Database) error {
 		return func(ctx context.Context, db *dbutil.Database) error {
@@ -86,8 +98,8 @@ func UpgradeTable() dbutil.UpgradeTable {
 		}
 	}
 	return dbutil.BuildUpgradeTable().
-		WithRaw(0, 1, 1, "Sessions and pairing codes", dbutil.TxnModeOn, migrate(schemaV1)).
-		WithRaw(1, 2, 1, "Refusals of pairing codes", dbutil.TxnModeOn, migrate(schemaV2)).
+		WithRaw(0, 5, 5, "All tables", dbutil.TxnModeOn, migrate(schema)).
+		WithRaw(1, 2, 1, "Refusals of pairing codes", dbutil.TxnModeOn, migrate(refusals)).
 		WithRaw(2, 3, 1, "Leases", dbutil.TxnModeOn, migrate(schemaV3)).
 		WithRaw(3, 4, 1, "When a lease was renewed", dbutil.TxnModeOn, migrate(schemaV4)).
 		WithRaw(4, 5, 5, "Leases of holders, and entries", dbutil.TxnModeOn, migrate(schemaV5)).

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,32 @@ func TestLeaseOfADeadHolderEndsAfterTheClockWasSetBack(t *testing.T) {
 	if renewed, err := one.RenewHolder(t.Context(), store.Holder{ID: first.HolderID}, ttl); err != nil || renewed.Until.Before(until) {
 		t.Errorf("RenewHolder: %+v, %v", renewed, err)
 	}
+}
+
+// A database of the first version ends up with the tables of a new one.
+func TestUpgradedTablesAreThoseOfANewDatabase(t *testing.T) {
+	t.Parallel()
+	old, fresh := filepath.Join(t.TempDir(), "old.db"), filepath.Join(t.TempDir(), "new.db")
+	execSQL(t, open(t, old), `
+		DROP TABLE walink_entry; DROP TABLE walink_holder; DROP TABLE walink_lease; DROP TABLE walink_refusal;
+		UPDATE walink_version SET version=1, compat=1`)
+	if upgraded, want := columns(t, open(t, old)), columns(t, open(t, fresh)); upgraded != want || !strings.Contains(want, "walink_entry value BYTEA") {
+		t.Errorf("an upgraded database has the columns\n%s\nand a new one\n%s", upgraded, want)
+	}
+}
+
+// columns returns the columns of walink's tables, and those of their indexes.
+func columns(t *testing.T, st *sqlite.Store) (list string) {
+	t.Helper()
+	err := sqlite.Writer(st).QueryRowContext(t.Context(), `
+		SELECT group_concat(concat_ws(' ', tbl, name, type, "notnull", dflt_value, pk), char(10)) FROM (
+			SELECT s.name AS tbl, x.* FROM sqlite_schema s JOIN pragma_table_xinfo(s.name) x
+			WHERE s.name LIKE 'walink_%' ORDER BY s.name, x.cid
+		)`).Scan(&list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // The programs that go on with the tables of before cannot renew their leases any more, and
