@@ -143,10 +143,11 @@ func TestProcessThatTrustsASimulatedWhatsAppDoesNotConnectToTheRealOne(t *testin
 }
 
 // closing is a handler that has a lock while it works, as most have, and that closes
-// the Linker when it gets a certain message.
+// the Linker when it gets a certain message. The lock is a channel, because the time of a
+// bubble stands still while somebody waits for a Mutex.
 type closing struct {
 	slog.Handler
-	mu    *sync.Mutex
+	lock  chan struct{}
 	sees  string
 	close func()
 }
@@ -154,8 +155,8 @@ type closing struct {
 func (c closing) Enabled(context.Context, slog.Level) bool { return true }
 
 func (c closing) Handle(_ context.Context, r slog.Record) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock <- struct{}{}
+	defer func() { <-c.lock }()
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
 	if strings.Contains(text, c.sees) {
@@ -178,7 +179,7 @@ func TestLoggerThatClosesTheLinkerDoesNotHang(t *testing.T) {
 			rig.Bubble(t, func(t *testing.T) {
 				var r *rig.Rig
 				closed := make(chan struct{})
-				handler := closing{slog.DiscardHandler, new(sync.Mutex), sees, sync.OnceFunc(func() {
+				handler := closing{slog.DiscardHandler, make(chan struct{}, 1), sees, sync.OnceFunc(func() {
 					r.Close()
 					close(closed)
 				})}
