@@ -270,8 +270,7 @@ func (s *supervisor) send(event Event) {
 // wait announces the next Link and waits for its time, or until somebody is there.
 func (s *supervisor) wait(ctx context.Context, why *Error) {
 	seen := &s.linker.seen
-	mayBeStored := seen.isStored() || !seen.hasWorked()
-	pause, why := s.next(why, mayBeStored, seen.hasOffered(), s.present(), s.terms != nil)
+	pause, why := s.next(why, !seen.hasWorked(), seen.isStored(), seen.hasOffered(), s.present(), s.terms != nil)
 	s.emit(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
 	if s.sleep(ctx, pause) {
 		s.attend()
@@ -354,17 +353,18 @@ type patience struct {
 }
 
 // next returns the pause before the next Link, and the failure with the remedy that
-// fits by then. stored says that the session is stored; offered says that the Link has
-// shown or requested codes; present says that somebody is there; fleet says that many
-// sessions may be refused at once.
-func (p *patience) next(why *Error, stored, offered, present, fleet bool) (time.Duration, *Error) {
+// fits by then. unread says that the Store has not answered yet, which is why the Link
+// failed; stored says that the session is stored; offered says that the Link has shown or
+// requested codes; present says that somebody is there; fleet says that many sessions may
+// be refused at once.
+func (p *patience) next(why *Error, unread, stored, offered, present, fleet bool) (time.Duration, *Error) {
 	p.failures++
 	is := func(reason Reason) bool { return errors.Is(why, reason) } // also if something else has cut the Link short
-	local := slices.ContainsFunc([]Reason{ErrNetwork, ErrProxy, ErrStore}, is) &&
+	local := unread || slices.ContainsFunc([]Reason{ErrNetwork, ErrProxy, ErrStore}, is) &&
 		!slices.ContainsFunc([]Reason{ErrServer, ErrForbidden, ErrClientOutdated}, is)
 	shortest, longest, times, jitter := machine.ShortestWait, longestUntaken, p.failures, 0.5
 	switch {
-	case local && (stored || present):
+	case local && (unread || stored || present):
 		longest = longestPause
 	case stored || why.Reason == ErrClientOutdated:
 		longest = longestRefused

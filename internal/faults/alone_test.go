@@ -202,21 +202,23 @@ func TestSuperviseWaitsForAStoreThatIsSlowFromTheStart(t *testing.T) {
 // slow, and with nobody there.
 func TestSessionIsResumedSoonAfterAStoreThatWasSlowFromTheStart(t *testing.T) {
 	t.Parallel()
-	rig.Bubble(t, func(t *testing.T) {
-		st := &faultyStore{fullStore: rig.MemoryStore(t)}
-		r := rig.New(t, walink.Settings{}, rig.WithStore(st))
-		r.LinkByQR()
-		r = r.Again(walink.Settings{})
-		fail(callTake, nil)(st)
-		r.Supervise(t.Context())
-		rig.Drift[walink.Event](r, 30*time.Minute)
-		st.heal()
-		healed := time.Now()
-		rig.Await[walink.Linked](r)
-		if took := time.Since(healed); took > 2*time.Minute {
-			t.Errorf("the session is linked %v after the store has answered", took)
-		}
-	})
+	for _, timeout := range []time.Duration{0, 15 * time.Second} { // the shorter one ends the Link first
+		rig.Bubble(t, func(t *testing.T) {
+			st := &faultyStore{fullStore: rig.MemoryStore(t)}
+			r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+			r.LinkByQR()
+			r = r.Again(walink.Settings{Timeout: timeout})
+			fail(callDevice, nil)(st)
+			r.Supervise(t.Context())
+			rig.Drift[walink.Event](r, 4*time.Hour)
+			st.heal()
+			healed := time.Now()
+			rig.Await[walink.Linked](r)
+			if took := time.Since(healed); took > 2*time.Minute {
+				t.Errorf("with a Timeout of %v the session is linked %v after the store has answered", timeout, took)
+			}
+		})
+	}
 }
 
 func TestSuperviseEndsIfTheStoreFailsAtTheStart(t *testing.T) {

@@ -8,16 +8,17 @@ import (
 	"go.mau.fi/whatsmeow"
 )
 
-// The failures 413 and 414 are about the CAT, a token of Messenger's clients, which no
-// client here has. whatsmeow handles them by RefreshCAT, holding socketLock
-// (handleConnectFailure and handleStreamError in its connectionevents.go): after the
-// first it does not look whether RefreshCAT is set. Disconnect holds the same lock while it
-// waits up to five seconds for the handler (unlockedDisconnect in its client.go), so walink
-// lets the handler get there first. Delete when whatsmeow does without that lock.
+// The failures and stream errors 413 and 414 are about the CAT, a token of Messenger's
+// clients, which no client here has. whatsmeow calls RefreshCAT for them, for a failure
+// without looking whether it is set (handleConnectFailure in its connectionevents.go). For a
+// stream error it takes socketLock (handleStreamError), which Disconnect holds while it waits
+// up to five seconds for the handler (unlockedDisconnect in its client.go). So walink lets
+// the handler get there first, unless a handler of the program takes longer than a second.
+// Delete when whatsmeow does without that lock.
 
 var errNoCAT = errors.New("there is no CAT to refresh")
 
-// refreshCAT has the client say when it handles a failure of the CAT.
+// refreshCAT has the client say when it handles a stream error of the CAT.
 func (c *Conn) refreshCAT(client *whatsmeow.Client) {
 	own := client.RefreshCAT // the program's
 	client.RefreshCAT = func(ctx context.Context) error {
@@ -34,7 +35,7 @@ func (c *Conn) refreshCAT(client *whatsmeow.Client) {
 	}
 }
 
-// noteCAT notes that a failure with this code has arrived, if it is one of the CAT.
+// noteCAT notes that a stream error with this code has arrived, if it is one of the CAT.
 func (c *Conn) noteCAT(code any) {
 	if code != "413" && code != "414" {
 		return
@@ -46,12 +47,16 @@ func (c *Conn) noteCAT(code any) {
 	}
 }
 
-// awaitCAT waits until whatsmeow handles the failure of the CAT that has arrived, if one has.
+// awaitCAT waits until whatsmeow handles the stream error of the CAT that has arrived, if one
+// has.
 func (c *Conn) awaitCAT() {
 	c.mu.Lock()
 	cat := c.cat
 	c.mu.Unlock()
 	await(cat, closeGrace)
+	c.mu.Lock()
+	c.cat = nil
+	c.mu.Unlock()
 }
 
 // await waits until done is closed, but not longer than limit. A nil channel is no reason

@@ -35,7 +35,7 @@ const (
 	absence    = 30 * time.Second // for whatsmeow to open another connection, or to report the end of the last one
 
 	// ShutLimit is how long Shut takes at most.
-	ShutLimit = 2*closeGrace + storeGrace
+	ShutLimit = 3*closeGrace + storeGrace
 )
 
 // Inbox is where the inputs of a Conn go. Put must not block, and must not call the
@@ -81,7 +81,7 @@ type Conn struct {
 	secret     []byte           // the ADV secret that counts
 	agreed     bool             // the phone has got that secret, and its answer is due
 	renewed    []byte           // the ADV secret that whatsmeow has made meanwhile
-	cat        chan struct{}    // not nil once a failure of the CAT has come; closed when whatsmeow handles it
+	cat        chan struct{}    // not nil once a stream error of the CAT has come; closed when whatsmeow handles it
 	ceremony   ceremony
 }
 
@@ -167,12 +167,12 @@ func (c *Conn) Shut() {
 // disconnect closes the connection: cleanly if that takes at most closeGrace, and
 // otherwise by force. A reconnect by whatsmeow itself may block Disconnect.
 func (c *Conn) disconnect(client *whatsmeow.Client, cancel context.CancelFunc) {
-	c.awaitCAT()
 	w, dialing := c.transport.block()
 	// A connect, by walink or by whatsmeow itself, holds the lock that Disconnect needs.
 	if dialing {
 		cancel()
 	}
+	c.awaitCAT()
 	end := cancel
 	if w != nil {
 		w.drain(closeGrace)

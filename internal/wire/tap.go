@@ -19,7 +19,6 @@ func (c *Conn) received(node *waBinary.Node) {
 	case "failure":
 		c.awaitPairing()
 		c.transport.doom()
-		c.noteCAT(node.Attrs["reason"])
 		failure, tries := failureNode(node, c.isLinked())
 		c.lost(failure, tries)
 	case "stream:error":
