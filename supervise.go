@@ -192,7 +192,7 @@ func (s *supervisor) permanent(err *Error) bool {
 	}
 	switch err.Reason {
 	case ErrStore:
-		return !s.linker.seen.hasWorked() && !bound.IsSlow(err)
+		return !s.linker.seen.hasWorked() && !bound.IsSlow(err) && !errors.Is(err, machine.ErrStoreStalled)
 	case ErrLoggedOut, ErrRemoved:
 		return s.linker.set.machine.ResumeOnly || errors.Is(err, machine.ErrNotStored)
 	default:
@@ -269,8 +269,7 @@ func (s *supervisor) send(event Event) {
 
 // wait announces the next Link and waits for its time, or until somebody is there.
 func (s *supervisor) wait(ctx context.Context, why *Error) {
-	seen := &s.linker.seen
-	pause, why := s.next(why, !seen.hasWorked(), seen.isStored(), seen.hasOffered(), s.present(), s.terms != nil)
+	pause, why := s.next(why, &s.linker.seen, s.present(), s.terms != nil)
 	s.emit(Retrying{Attempt: 1, Err: why, At: time.Now().Add(pause)})
 	if s.sleep(ctx, pause) {
 		s.attend()
@@ -353,12 +352,11 @@ type patience struct {
 }
 
 // next returns the pause before the next Link, and the failure with the remedy that
-// fits by then. unread says that the Store has not answered yet, which is why the Link
-// failed; stored says that the session is stored; offered says that the Link has shown or
-// requested codes; present says that somebody is there; fleet says that many sessions may
-// be refused at once.
-func (p *patience) next(why *Error, unread, stored, offered, present, fleet bool) (time.Duration, *Error) {
+// fits by then. present says that somebody is there; fleet says that many sessions may be
+// refused at once. If the Store has not answered yet, the Link has failed for that.
+func (p *patience) next(why *Error, seen *seen, present, fleet bool) (time.Duration, *Error) {
 	p.failures++
+	unread, stored, offered := !seen.hasWorked(), seen.isStored(), seen.hasOffered()
 	is := func(reason Reason) bool { return errors.Is(why, reason) } // also if something else has cut the Link short
 	local := unread || slices.ContainsFunc([]Reason{ErrNetwork, ErrProxy, ErrStore}, is) &&
 		!slices.ContainsFunc([]Reason{ErrServer, ErrForbidden, ErrClientOutdated}, is)

@@ -158,6 +158,18 @@ func TestPersonStaysAPersonWhenTheStoreFailsForAMoment(t *testing.T) {
 	})
 }
 
+// waitsForStore demands that Supervise waits while the Store fails, and that the person who
+// comes back after the Store has healed can link.
+func waitsForStore(t *testing.T, r *rig.Rig, st *faultyStore) {
+	t.Helper()
+	rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrStore)
+	rig.Drift[walink.Event](r, 10*time.Minute)
+	st.heal()
+	r.Linker.Attend()
+	r.Enter(rig.Await[walink.PairingCode](r))
+	rig.Await[walink.Linked](r)
+}
+
 func TestSuperviseWaitsForAStoreThatFailsWhileAPersonIsPairing(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
@@ -166,12 +178,7 @@ func TestSuperviseWaitsForAStoreThatFailsWhileAPersonIsPairing(t *testing.T) {
 		r.Supervise(t.Context())
 		rig.Await[walink.PairingCode](r)
 		fail(callCode, errDiskFull)(st)
-		rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrStore)
-		rig.Drift[walink.Event](r, 10*time.Minute)
-		st.heal()
-		r.Linker.Attend()
-		r.Enter(rig.Await[walink.PairingCode](r))
-		rig.Await[walink.Linked](r)
+		waitsForStore(t, r, st)
 	})
 }
 
@@ -187,12 +194,7 @@ func TestSuperviseWaitsForAStoreThatIsSlowFromTheStart(t *testing.T) {
 				st := &faultyStore{fullStore: rig.MemoryStore(t), broken: calls}
 				r := rig.New(t, walink.Settings{Phone: rig.Number, LinkingMode: walink.ModePairing}, rig.WithStore(st))
 				r.Supervise(t.Context())
-				rig.WantReason(t, rig.Await[walink.Retrying](r).Err, walink.ErrStore)
-				rig.Drift[walink.Event](r, 10*time.Minute)
-				st.heal()
-				r.Linker.Attend()
-				r.Enter(rig.Await[walink.PairingCode](r))
-				rig.Await[walink.Linked](r)
+				waitsForStore(t, r, st)
 			})
 		})
 	}

@@ -69,21 +69,12 @@ type Account struct {
 	Platform     string
 }
 
-// Timeout is the error of a Store that took longer than it may, and may answer later.
-type Timeout string
-
-// Error returns the text.
-func (t Timeout) Error() string { return string(t) }
-
-// Timeout returns true, as that of [context.DeadlineExceeded] does.
-func (Timeout) Timeout() bool { return true }
-
 // The causes that a Machine itself gives.
 var (
 	// ErrNotStored says that no session is stored, and none may be linked.
 	ErrNotStored = errors.New("no session is stored under this name")
 	// ErrStoreStalled says that the store took longer than it may.
-	ErrStoreStalled error = Timeout("the store did not answer within 30 s")
+	ErrStoreStalled = errors.New("the store did not answer within 30 s")
 	// ErrEmptyRefs says that pair-device brought nothing to link with.
 	ErrEmptyRefs = errors.New("WhatsApp sent no refs")
 

@@ -359,6 +359,6 @@ var (
 	// ErrNotRenewed is in the chain of a failure after which the lease may still be
 	// ours once the Store answers again.
 	ErrNotRenewed = errors.New("the lease of the session could not be renewed in time")
-	errNoRenewal  = machine.Timeout("the store did not answer in time")
+	errNoRenewal  = bound.Slow(errors.New("the store did not answer in time"))
 	errNoAnswer   = errors.New("the store has neither lent the session nor said who has it")
 )

@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"errors"
-	"time"
 
 	"go.mau.fi/whatsmeow"
 )
@@ -57,18 +56,4 @@ func (c *Conn) awaitCAT() {
 	c.mu.Lock()
 	c.cat = nil
 	c.mu.Unlock()
-}
-
-// await waits until done is closed, but not longer than limit. A nil channel is no reason
-// to wait.
-func await(done <-chan struct{}, limit time.Duration) {
-	if done == nil {
-		return
-	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-done:
-	case <-timer.C:
-	}
 }

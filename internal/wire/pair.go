@@ -55,6 +55,20 @@ func (c *Conn) awaitPairing() {
 	await(pairing, storeGrace)
 }
 
+// await waits until done is closed, but not longer than limit. A nil channel is no reason
+// to wait.
+func await(done <-chan struct{}, limit time.Duration) {
+	if done == nil {
+		return
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
 // beginPairing notes that whatsmeow is handling a pair-success.
 func (c *Conn) beginPairing() {
 	c.mu.Lock()

@@ -145,7 +145,7 @@ func runDevice(t *testing.T, open func(t *testing.T) store.Store) {
 		device := get(t, open(t), "default")
 		Pair(device, JID(number, 1))
 		// Under -race a write is an error.
-		read := func(read func()) {
+		saveWhile := func(read func()) {
 			t.Helper()
 			var group sync.WaitGroup
 			group.Go(read)
@@ -154,8 +154,8 @@ func runDevice(t *testing.T, open func(t *testing.T) store.Store) {
 			}
 			group.Wait()
 		}
-		read(func() { _, _, _ = device.NoiseKey, device.IdentityKey, device.SignedPreKey; _ = device.AdvSecretKey })
-		read(func() { _, _, _ = device.Container, device.Sessions, device.LIDs })
+		saveWhile(func() { _, _, _ = device.NoiseKey, device.IdentityKey, device.SignedPreKey; _ = device.AdvSecretKey })
+		saveWhile(func() { _, _, _ = device.Container, device.Sessions, device.LIDs })
 	})
 
 	t.Run("clause 3: prekeys are kept, numbered and uploaded once", func(t *testing.T) {
