@@ -75,10 +75,11 @@ const (
 // closes. Supervise ends when ctx ends, when the Linker is closed, and after a failure
 // that no other Link can cure: [ErrBanned], [ErrTemporarilyBanned], [ErrWrongAccount],
 // [ErrMultideviceOff], [ErrReplaced], and [ErrStore] if the Store cannot delete a removed
-// session, or fails before it has worked once, other than by a timeout: an error in its
-// chain has a method Timeout that returns true. [ErrReplaced] is one of them because two
-// programs on one session would throw each other out for ever. Supervise ends with
-// [ErrLoggedOut] after the program's own Client.Logout, and with Settings.ResumeOnly.
+// session, or fails before it has worked once, other than by a timeout: it does not answer
+// within 30 seconds, or an error in the chain has a method Timeout that returns true.
+// [ErrReplaced] is one of them because two programs on one session would throw each other
+// out for ever. Supervise ends with [ErrLoggedOut] after the program's own Client.Logout,
+// and with Settings.ResumeOnly.
 //
 // The error is [ErrClosed], or [ErrInProgress] while a Link or another Supervise is
 // running. While Supervise runs, Link and Unlink return [ErrInProgress]. Read the
