@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -118,13 +119,30 @@ func (d *data) fail(err error) error {
 // get reads the value of a key in its own transaction. It does not call use if
 // there is no value.
 func (d *data) get(ctx context.Context, key []byte, use func(*decoder)) error {
-	return d.read(ctx, func(tx Tx) error { return load(tx, key, use) })
+	var value []byte
+	err := d.read(ctx, func(tx Tx) (err error) {
+		value, err = tx.Get(key)
+		value = bytes.Clone(value)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.fail(decodeWith(key, value, use)) // here, because the transaction may have run more than once
 }
 
+// load is get inside a transaction.
 func load(tx Tx, key []byte, use func(*decoder)) error {
 	value, err := tx.Get(key)
-	if err != nil || value == nil {
+	if err != nil {
 		return err
+	}
+	return decodeWith(key, value, use)
+}
+
+func decodeWith(key, value []byte, use func(*decoder)) error {
+	if value == nil {
+		return nil
 	}
 	dec := decode(key, value)
 	use(dec)

@@ -170,13 +170,14 @@ func (e *Encrypted) Txn(ctx context.Context, write bool, fn func(Tx) error) erro
 	if e.unset {
 		return ErrZeroKey
 	}
-	names := e.names.Load()
-	if names != nil && !write {
-		return e.db.Txn(ctx, write, func(tx Tx) error { return fn(&sealedTx{tx: tx, names: names, keys: e.keys}) })
+	known := e.names.Load()
+	if known != nil && !write {
+		return e.db.Txn(ctx, write, func(tx Tx) error { return fn(&sealedTx{tx: tx, names: known, keys: e.keys}) })
 	}
+	var names *namer
 	var kept bool
 	err := e.db.Txn(ctx, write, func(tx Tx) (err error) {
-		if names, kept, err = e.open(tx, write, names); err != nil {
+		if names, kept, err = e.open(tx, write, known); err != nil {
 			return err
 		}
 		return fn(&sealedTx{tx: tx, names: names, keys: e.keys})
