@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/walink/walink/internal/advice"
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/process"
 	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
@@ -79,131 +82,6 @@ const (
 // Error returns the reason in words.
 func (r Reason) Error() string { return strings.ReplaceAll(string(r), "_", " ") }
 
-// situation is what was last on the screen when something failed, or what the person
-// did last.
-type situation int
-
-const (
-	anywhere      situation = iota // nothing was on the screen yet
-	atCode                         // a pairing code was on the screen
-	atQR                           // a QR code was on the screen
-	atBoth                         // both were
-	atWrongPhone                   // the phone of another account was used
-	atPasskey                      // the passkey was asked for
-	atCompare                      // the person was to compare the passkey's codes
-	atPhone                        // the passkey was accepted, and the phone's part was due
-	atPaired                       // the phone had accepted, and the device was stored
-	atLinked                       // the session was linked
-	atUnlink                       // Unlink was running
-	atThisProgram                  // this program itself has the session
-)
-
-// after returns the situation after an event. status is the one after the event.
-func (at situation) after(event Event, status Status) situation {
-	var err *Error
-	switch e := event.(type) {
-	case Withdrawn:
-		err = e.Err
-	case Retrying:
-		err = e.Err
-	case Connecting, PairingCode, QRCode, PasskeyRequired, PasskeyConfirmation, Paired, Linked, Failed, Disconnected, Reconnected, Standby:
-	}
-	now := status.situation()
-	switch {
-	case at == atUnlink:
-		return at
-	case err != nil && err.Reason == ErrWrongAccount:
-		return atWrongPhone
-	case now == anywhere, at == atWrongPhone && now <= atBoth: // also while the next code is shown
-		return at
-	}
-	return now
-}
-
-// advice is a row of the table of remedies.
-type advice struct {
-	reason   Reason
-	op       string    // "" is every step
-	at       situation // anywhere is every situation
-	operator bool      // for those who run the program, and not for the person at the phone
-	text     string    // one imperative sentence; %s is how long to wait
-}
-
-// forPeople is what the person at the phone is told in place of a remedy for those who
-// run the program.
-const forPeople = "Try again later, and ask the people who run this service if that does not help."
-
-// remedies returns the table of remedies. The first row that fits an error counts.
-func remedies() []advice {
-	const (
-		stored = "Start again: the device is linked and stored, so no new code is needed."
-		remove = "Try again, or remove the device on the phone, under Linked devices."
-		follow = "Wait for the next event, because WhatsApp may still accept what was sent."
-	)
-	return []advice{
-		{ErrTimeout, "answer passkey", anywhere, false, follow},
-		{ErrTimeout, "confirm passkey", anywhere, false, follow},
-		{ErrTimeout, "unlink", anywhere, false, remove},
-		{ErrTimeout, "", atUnlink, false, remove},
-		{ErrTimeout, "", atCode, false, "Start again and enter the pairing code while it is on the screen."},
-		{ErrTimeout, "", atQR, false, "Start again and scan the QR code while it is on the screen."},
-		{ErrTimeout, "", atBoth, false, "Start again and enter the pairing code, or scan the QR code, while it is on the screen."},
-		{ErrTimeout, "", atWrongPhone, false, "Start again with the phone that holds the expected account."},
-		{ErrTimeout, "", atPasskey, false, "Start again, and answer the passkey while it is asked for."},
-		{ErrTimeout, "", atCompare, false, "Start again, and confirm at once if the phone shows the same passkey code."},
-		{ErrTimeout, "", atPhone, false, "Start again, with the phone unlocked, online and WhatsApp open."},
-		{ErrTimeout, "", atPaired, false, stored},
-		{ErrTimeout, "", atLinked, false, "Start again to connect: the session is still stored."},
-		{ErrTimeout, "", anywhere, false, "Start again, and allow more time."},
-		{ErrCanceled, "answer passkey", anywhere, false, follow},
-		{ErrCanceled, "confirm passkey", anywhere, false, follow},
-		{ErrCanceled, "unlink", anywhere, false, "Unlink again when you are ready."},
-		{ErrCanceled, "", atUnlink, false, "Unlink again when you are ready."},
-		{ErrCanceled, "", atPaired, false, stored},
-		{ErrCanceled, "", atLinked, false, "Start again when you want to connect: the session is still stored."},
-		{ErrCanceled, "", anywhere, false, "Start again when you are ready to link."},
-		{ErrCodeRefused, "enter code", anywhere, false, "Enter the new code exactly as it is shown."},
-		{ErrCodeRefused, "", anywhere, false, "Check the number, including its country code, or link by QR code."},
-		{ErrRateLimited, "passkey", anywhere, false, "Wait %s, then try again."},
-		{ErrRateLimited, "answer passkey", anywhere, false, "Wait %s, then try again."},
-		{ErrRateLimited, "confirm passkey", anywhere, false, "Wait %s, then try again."},
-		{ErrRateLimited, "unlink", anywhere, false, "Wait %s, then unlink again."},
-		{ErrRateLimited, "connect", anywhere, true, "Wait %s, and connect less often: WhatsApp limits connections."},
-		{ErrRateLimited, "log in", anywhere, true, "Wait %s, and connect less often: WhatsApp limits connections."},
-		{ErrRateLimited, "", anywhere, false, "Wait %s before asking for another pairing code, or link by QR code."},
-		{ErrStalled, "unlink", anywhere, false, remove},
-		{ErrStalled, "", atUnlink, false, remove},
-		{ErrStalled, "enter code", anywhere, false, "Enter the new code exactly as it is shown, with the phone unlocked and online."},
-		{ErrStalled, "", anywhere, false, "Try again, with the phone unlocked, online and WhatsApp open."},
-		{ErrPasskey, "confirm passkey", anywhere, false, "Confirm the passkey code while the phone shows it, or start again."},
-		{ErrPasskey, "passkey", atCompare, false, "Start again, and confirm at once if the phone shows the same passkey code."},
-		{ErrPasskey, "", anywhere, false, "Answer the passkey on a page of web.whatsapp.com, or turn it off in the phone's settings, then try again."},
-		{ErrForbidden, "unlink", anywhere, false, "Remove the device on the phone, under Linked devices."},
-		{ErrForbidden, "", anywhere, false, "Check on the phone that the account may link devices, or link by QR code."},
-		{ErrLoggedOut, "", atUnlink, false, "Check the name of the session: nothing is stored under it."},
-		{ErrLoggedOut, "", anywhere, false, "Link the account again."},
-		{ErrSessionBusy, "", atThisProgram, true, "Close the other Linker of this program that has the session, or wait a moment if the program has just started again."},
-		{ErrSessionBusy, "", anywhere, true, "Stop the other program that uses this session (wait %s if it was killed), or choose another session name."},
-		{ErrInvalidSettings, "", anywhere, true, "Correct the settings that the error names."},
-		{ErrInvalidPhone, "", anywhere, false, "Write the account's number with its country code, such as +55 11 98765-4321."},
-		{ErrInProgress, "", anywhere, true, "Wait until the running Link has ended, or cancel its context."},
-		{ErrClosed, "", anywhere, true, "Make a new Linker."},
-		{ErrNetwork, "", anywhere, true, "Check that this machine can reach web.whatsapp.com on port 443, then try again."},
-		{ErrProxy, "", anywhere, true, "Check the address and the credentials of the proxy, and that it is running."},
-		{ErrServer, "", anywhere, false, "Wait a few minutes and try again: WhatsApp has trouble at the moment."},
-		{ErrPairing, "", anywhere, false, "Try again with the new code, and update WhatsApp on the phone if it happens twice."},
-		{ErrWrongAccount, "", anywhere, false, "Use the phone that holds the expected account."},
-		{ErrClientOutdated, "", anywhere, true, "Update walink and whatsmeow: WhatsApp no longer accepts this version."},
-		{ErrNotTold, "", anywhere, false, "Look on the phone under Linked devices, and remove the device there if it is still listed."},
-		{ErrRemoved, "", anywhere, false, "Look on the phone under Linked devices why the device was removed, then link again."},
-		{ErrBanned, "", anywhere, false, "Open WhatsApp on the phone and follow what it says about the ban."},
-		{ErrTemporarilyBanned, "", anywhere, false, "Wait %s until the ban has ended, then link again."},
-		{ErrReplaced, "", anywhere, true, "Stop the other program that is connected with this session."},
-		{ErrMultideviceOff, "", anywhere, false, "Update WhatsApp on the phone, then scan the code again."},
-		{ErrStore, "", anywhere, true, "Check that the database can be opened and written, and that its disk is not full."},
-	}
-}
-
 // Error is the error type of this package.
 //
 // Its text is one line of at most 500 bytes, even if the cause is longer; Err has the
@@ -221,7 +99,7 @@ type Error struct {
 	// Err is the cause; it may be nil.
 	Err error
 
-	at situation // when it failed; Remedy depends on it
+	at advice.Situation // when it failed; Remedy depends on it
 }
 
 // Error returns "walink: op: reason: cause".
@@ -267,41 +145,17 @@ func (e *Error) Remedy() string {
 			return remedy
 		}
 	}
-	return e.advice().text
+	return e.advice().Text
 }
 
-// advice returns the row of the table that fits, with the time to wait filled in.
-func (e *Error) advice() advice {
+// advice returns what the table of remedies has for the error.
+func (e *Error) advice() advice.Row {
 	at := e.at
 	busy, ok := errors.AsType[*store.BusyError](e.Err)
 	if ok && (strings.HasPrefix(busy.Lease.HolderID, process.ID()) || busy.Lease.Holder == process.Name()) { // or it was started again
-		at = atThisProgram
+		at = advice.AtThisProgram
 	}
-	for _, a := range remedies() {
-		if a.reason == e.Reason && (a.op == "" || a.op == e.Op) && (a.at == anywhere || a.at == at) {
-			a.text = strings.Replace(a.text, "%s", inWords(e.RetryAfter), 1)
-			return a
-		}
-	}
-	return advice{text: "Try again."}
-}
-
-// inWords returns a time to wait in words, rounded up.
-func inWords(d time.Duration) string {
-	unit, name := time.Second, "second"
-	switch {
-	case d <= 0:
-		return "a while"
-	case d >= 3*time.Hour || d%time.Hour == 0:
-		unit, name = time.Hour, "hour"
-	case d >= 2*time.Minute || d%time.Minute == 0:
-		unit, name = time.Minute, "minute"
-	}
-	n := (d-1)/unit + 1
-	if n > 1 {
-		name += "s"
-	}
-	return fmt.Sprintf("%d %s", n, name)
+	return advice.For(machine.Reason(e.Reason), e.Op, at, e.RetryAfter)
 }
 
 // publish returns the error as [Publish] shows it.
@@ -327,10 +181,10 @@ func (e *Error) personal() string {
 	if own, ok := errors.AsType[*hint.Error](e.Err); ok && own.IsForPerson() {
 		return own.Remedy()
 	}
-	if a := e.advice(); !a.operator {
-		return a.text
+	if row := e.advice(); !row.Operator {
+		return row.Text
 	}
-	return forPeople
+	return advice.ForPeople
 }
 
 // errorJSON is the JSON form of an Error.
@@ -386,3 +240,41 @@ type remoteCause struct{ text, remedy string }
 
 func (c *remoteCause) Error() string  { return c.text }
 func (c *remoteCause) Remedy() string { return c.remedy }
+
+// SettingError is one fault of Settings, so that a form can show it next to its
+// field. [Settings.Check], New and ParseSettings join one for each fault in an
+// [*Error]. It wraps ErrInvalidPhone if the phone number is at fault.
+type SettingError struct {
+	// Field is the name of the field, such as Phone. From ParseSettings it is the JSON
+	// key that was written, such as phone or number, or "settings" if the whole
+	// document is at fault.
+	Field string
+	// Value is the value that was set, shortened and without secrets; "" if there is
+	// none to show.
+	Value string
+	// Problem says what is wrong with the value.
+	Problem string
+	// Fix says how to fix the setting, in a sentence for a person.
+	Fix string
+
+	quoted bool  // Field is a JSON key, which the text quotes
+	cause  error // ErrInvalidPhone or nil
+}
+
+// Error returns "field value: problem. fix".
+func (e *SettingError) Error() string {
+	text := e.Field
+	if e.quoted {
+		text = strconv.Quote(e.Field)
+	}
+	if e.Value != "" {
+		text += " " + e.Value
+	}
+	return redact.Line(text + ": " + e.Problem + ". " + e.Fix)
+}
+
+// Unwrap returns ErrInvalidPhone if the phone number is at fault, and nil otherwise.
+func (e *SettingError) Unwrap() error { return e.cause }
+
+// Remedy returns Fix.
+func (e *SettingError) Remedy() string { return e.Fix }

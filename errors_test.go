@@ -19,13 +19,13 @@ func allReasons() []walink.Reason {
 		walink.ErrNetwork, walink.ErrProxy, walink.ErrTimeout, walink.ErrCanceled, walink.ErrCodeRefused, walink.ErrRateLimited,
 		walink.ErrForbidden, walink.ErrServer, walink.ErrStalled, walink.ErrPairing, walink.ErrWrongAccount, walink.ErrPasskey,
 		walink.ErrClientOutdated, walink.ErrLoggedOut, walink.ErrRemoved, walink.ErrBanned, walink.ErrTemporarilyBanned,
-		walink.ErrReplaced, walink.ErrMultideviceOff, walink.ErrStore,
+		walink.ErrReplaced, walink.ErrMultideviceOff, walink.ErrStore, walink.ErrNotTold,
 	}
 }
 
 func TestEveryReasonHasItsOwnRemedy(t *testing.T) {
 	t.Parallel()
-	seen := map[string]walink.Reason{}
+	seen := map[string]walink.Reason{(&walink.Error{Reason: "of a newer version"}).Remedy(): "an unknown reason"}
 	for _, reason := range allReasons() {
 		remedy := (&walink.Error{Reason: reason}).Remedy()
 		if !strings.HasSuffix(remedy, ".") || strings.ToUpper(remedy[:1]) != remedy[:1] {

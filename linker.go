@@ -10,6 +10,7 @@ import (
 	"go.mau.fi/whatsmeow"
 
 	"github.com/walink/walink/internal/absent"
+	"github.com/walink/walink/internal/advice"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/ledger"
 	"github.com/walink/walink/internal/logcall"
@@ -125,7 +126,7 @@ func (l *Linker) start(ctx context.Context, cfg machine.Config) <-chan Event {
 		unlinking: l.unlinking, leaseFirst: l.unlinking || cfg.Brief,
 	}
 	if l.unlinking {
-		a.facts.at = atUnlink
+		a.facts.at = advice.AtUnlink
 	}
 	ctx, a.cancel = context.WithCancelCause(ctx)
 	l.running = a
@@ -262,7 +263,7 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 	case a == nil:
 		return &Error{Reason: ErrPasskey, Op: op, Err: idle}
 	}
-	call, reply := a.calls.begin()
+	call, reply := a.calls.Begin()
 	a.inbox.Put(in(call))
 	select {
 	case err := <-reply:
@@ -334,7 +335,7 @@ func (l *Linker) Unlink(ctx context.Context) error {
 		if ctx.Err() != nil {
 			failure = stopped(ctx, op)
 		}
-		return errorAt(atUnlink, failure)
+		return errorAt(advice.AtUnlink, failure)
 	}
 	// The session is deleted before forget releases the lease. WhatsApp has removed the
 	// device, so the end of ctx must not keep the session.

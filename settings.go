@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +17,7 @@ import (
 
 	"go.mau.fi/whatsmeow"
 
+	"github.com/walink/walink/internal/choice"
 	"github.com/walink/walink/internal/machine"
 	"github.com/walink/walink/internal/number"
 	"github.com/walink/walink/internal/redact"
@@ -139,6 +138,15 @@ const (
 	OSMac     OS = "Mac OS"
 )
 
+// linkingModes, browsers and systems are the closed sets, the default first.
+func linkingModes() []LinkingMode { return []LinkingMode{ModeAuto, ModePairing, ModeQR, ModeBoth} }
+
+func browsers() []Browser {
+	return []Browser{BrowserChrome, BrowserEdge, BrowserFirefox, BrowserIE, BrowserOpera, BrowserSafari}
+}
+
+func systems() []OS { return []OS{OSLinux, OSWindows, OSMac} }
+
 // The defaults of Settings.
 const (
 	defaultSession    = "default"
@@ -231,17 +239,17 @@ func (s Settings) check(key func(field string) string) (resolved, []error) {
 			fault("Phone", strconv.Quote(number.RedactedInput(s.Phone)), problem.Sentence, problem.Fix)
 		}
 	}
-	mode, ok := canonical(s.LinkingMode, linkingModes())
+	mode, ok := choice.Of(s.LinkingMode, linkingModes())
 	if !ok {
-		fault("LinkingMode", redact.Quote(string(s.LinkingMode)), "unknown mode", propose(s.LinkingMode, linkingModes()))
+		fault("LinkingMode", redact.Quote(string(s.LinkingMode)), "unknown mode", choice.Fix(s.LinkingMode, linkingModes()))
 	}
-	browser, ok := canonical(s.Browser, browsers())
+	browser, ok := choice.Of(s.Browser, browsers())
 	if !ok {
-		fault("Browser", redact.Quote(string(s.Browser)), "not a browser that WhatsApp accepts", propose(s.Browser, browsers()))
+		fault("Browser", redact.Quote(string(s.Browser)), "not a browser that WhatsApp accepts", choice.Fix(s.Browser, browsers()))
 	}
-	system, ok := canonical(s.OS, systems())
+	system, ok := choice.Of(s.OS, systems())
 	if !ok {
-		fault("OS", redact.Quote(string(s.OS)), "not a system that WhatsApp accepts", propose(s.OS, systems()))
+		fault("OS", redact.Quote(string(s.OS)), "not a system that WhatsApp accepts", choice.Fix(s.OS, systems()))
 	}
 	r.conn.Browser, r.conn.OS = wire.BrowserOf(string(browser)), string(system)
 	link := &r.machine
@@ -272,7 +280,7 @@ func (s Settings) check(key func(field string) string) (resolved, []error) {
 	}
 	if s.Proxy != "" {
 		var shown, problem, remedy string
-		r.conn.Proxy, shown, problem, remedy = parseProxy(s.Proxy)
+		r.conn.Proxy, shown, problem, remedy = wire.ParseProxy(s.Proxy)
 		r.machine.Proxy = strings.Trim(shown, `"`)
 		if problem != "" {
 			fault("Proxy", shown, problem, remedy)
@@ -309,29 +317,4 @@ func checkDeviceName(name string) string {
 		return "has a character in it that cannot be shown"
 	}
 	return ""
-}
-
-// parseProxy reads the URL of a proxy. shown is the part of the URL that an error may
-// show: scheme and host, or neither if a password may have got into them.
-func parseProxy(s string) (proxy *url.URL, shown, problem, remedy string) {
-	const hidden, example = "(not shown, it may hold a password)", "Write it like http://host:8080 or socks5://user:password@host:1080"
-	u, err := url.Parse(s)
-	switch {
-	case err != nil:
-		return nil, hidden, "not a URL", example + ", with special characters of the password escaped."
-	case u.Hostname() == "" || u.Opaque != "":
-		return nil, hidden, "has no scheme or no host", example + "."
-	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, hidden, "has more after the host", example + ", with special characters of the password escaped."
-	}
-	shown = strconv.Quote(redact.Line(u.Scheme + "://" + u.Host))
-	if schemes := []string{"http", "https", "socks5"}; !slices.Contains(schemes, u.Scheme) {
-		return nil, shown, "not a scheme that can be used", propose(u.Scheme, schemes)
-	}
-	if port := u.Port(); port != "" {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return nil, shown, "has a port that does not exist", "Choose a port from 1 to 65535."
-		}
-	}
-	return u, shown, "", ""
 }

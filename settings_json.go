@@ -1,16 +1,18 @@
 package walink
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
-	"time"
-	"unicode/utf8"
 
+	"github.com/walink/walink/internal/choice"
+	"github.com/walink/walink/internal/number"
 	"github.com/walink/walink/internal/redact"
+	"github.com/walink/walink/internal/strictjson"
+	"github.com/walink/walink/internal/wire"
 )
 
 // ParseSettings reads Settings from JSON, strictly. An unknown, misspelt or repeated
@@ -38,13 +40,14 @@ import (
 // a missing phone, which the program may still add. Every error is an *Error with
 // ErrInvalidSettings. It also wraps ErrInvalidPhone if the phone number is at fault.
 func ParseSettings(data []byte) (Settings, error) {
-	r := settingsReader{values: make(map[string]json.RawMessage), names: make(map[string]string)}
+	object, ok := strictjson.Read(data, settingKeys())
+	r := settingsReader{Object: object, names: map[string]string{}}
 	var s Settings
-	if r.open(data) {
+	if ok {
 		s = r.settings()
 	}
-	if len(r.faults) > 0 {
-		return Settings{}, &Error{Reason: ErrInvalidSettings, Op: "parse settings", Err: errors.Join(r.faults...)}
+	if faults := r.faults(); len(faults) > 0 {
+		return Settings{}, &Error{Reason: ErrInvalidSettings, Op: "parse settings", Err: errors.Join(faults...)}
 	}
 	return s, nil
 }
@@ -80,6 +83,37 @@ func (s *Settings) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// String returns the settings as JSON, without the password of the proxy and with the
+// phone number masked, also in names.
+func (s Settings) String() string {
+	if s.Phone != "" {
+		s.Phone = number.RedactedInput(s.Phone)
+	}
+	if s.Proxy != "" {
+		_, shown, _, _ := wire.ParseProxy(s.Proxy)
+		s.Proxy = strings.Trim(shown, `"`)
+	}
+	s.Session, s.DeviceName = redact.Name(s.Session), redact.Name(s.DeviceName)
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err.Error() // never: all of it is plain data
+	}
+	return string(data)
+}
+
+// Format prints String with every verb, so that none shows a secret, and %#v with the type
+// in front.
+func (s Settings) Format(f fmt.State, verb rune) {
+	text := s.String()
+	if verb == 'v' && f.Flag('#') {
+		text = "walink.Settings" + text
+	}
+	format(f, verb, text)
+}
+
+// LogValue returns what String returns.
+func (s Settings) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
 // settingKeys are the keys that ParseSettings reads.
 func settingKeys() []string {
 	return []string{
@@ -89,88 +123,45 @@ func settingKeys() []string {
 	}
 }
 
-// settingsReader reads one JSON object and collects what is wrong with it.
+// settingsReader reads Settings, and collects what is wrong with them.
 type settingsReader struct {
-	values map[string]json.RawMessage
-	names  map[string]string // by field: the key that was written, if it is another name of the field
-	faults []error
+	*strictjson.Object
+	names   map[string]string // by field: the key that was written, if it is another name of the field
+	invalid []error           // what Settings.check has found
 }
 
-func (r *settingsReader) fault(key, value, problem, remedy string) {
-	r.faults = append(r.faults, &SettingError{Field: key, quoted: true, Value: value, Problem: problem, Fix: remedy})
-}
-
-// open splits the object into its keys, and reports whether data is an object.
-func (r *settingsReader) open(data []byte) bool {
-	document := func(problem, remedy string) bool {
-		r.faults = append(r.faults, &SettingError{Field: "settings", Problem: problem, Fix: remedy})
-		return false
-	}
-	if !utf8.Valid(data) {
-		return document("not valid UTF-8", "Save the settings as UTF-8.")
-	}
-	var whole json.RawMessage
-	if err := json.Unmarshal(data, &whole); err != nil {
-		return document("not JSON: "+err.Error()+where(data, err), "Correct the JSON: write one object, and nothing after the object.")
-	}
-	if kind := kindOf(whole); kind != "an object" {
-		return document(kind+" where an object is wanted", `Write the settings as {"phone": "...", ...}.`)
-	}
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	_, err := decoder.Token()
-	for err == nil && decoder.More() {
-		var token json.Token
-		if token, err = decoder.Token(); err != nil {
-			break
+// faults returns every fault as a [*SettingError].
+func (r *settingsReader) faults() []error {
+	all := make([]error, 0, len(r.Faults)+len(r.invalid))
+	for _, f := range r.Faults {
+		e := SettingError{Field: f.Key, quoted: true, Value: f.Value, Problem: f.Problem, Fix: f.Fix}
+		if f.Whole {
+			e.Field, e.quoted = "settings", false
 		}
-		key, _ := token.(string)
-		var value json.RawMessage
-		err = decoder.Decode(&value)
-		r.add(key, value)
+		all = append(all, &e)
 	}
-	if err != nil {
-		return document("not JSON: "+err.Error(), "Correct the JSON.")
-	}
-	return true
-}
-
-func (r *settingsReader) add(key string, value json.RawMessage) {
-	for _, known := range settingKeys() {
-		if key != known {
-			continue
-		}
-		if _, doubled := r.values[key]; doubled {
-			r.fault(key, "", "written twice", "Keep one of the two.")
-		}
-		r.values[key] = value
-		return
-	}
-	remedy := "Known are " + strings.Join(settingKeys(), ", ") + "."
-	if near, ok := nearest(key, settingKeys()); ok {
-		remedy = fmt.Sprintf("Write %q if that is meant.", near)
-	}
-	r.faults = append(r.faults, &SettingError{Field: redact.Value(key), quoted: true, Problem: "unknown key", Fix: remedy})
+	return append(all, r.invalid...)
 }
 
 // settings reads the values, reconciles the names of Evolution API, and checks.
 func (r *settingsReader) settings() Settings {
 	s := Settings{
-		Session:               r.text("session"),
+		Session:               r.Text("session"),
 		Phone:                 r.phone(),
 		LinkingMode:           r.mode(),
 		Browser:               closed(r, "browser", browsers()),
 		OS:                    closed(r, "os", systems()),
-		DeviceName:            r.text("deviceName"),
-		Timeout:               r.duration("timeout"),
-		Probation:             r.duration("probation"),
-		CodeBudget:            r.integer("codeBudget"),
-		DisablePush:           r.is("disablePush"),
-		DisableVersionRefresh: r.is("disableVersionRefresh"),
-		ComparePasskeyCode:    r.is("comparePasskeyCode"),
-		Proxy:                 r.text("proxy"),
+		DeviceName:            r.Text("deviceName"),
+		Timeout:               r.Duration("timeout"),
+		Probation:             r.Duration("probation"),
+		CodeBudget:            r.Integer("codeBudget"),
+		DisablePush:           r.Bool("disablePush"),
+		DisableVersionRefresh: r.Bool("disableVersionRefresh"),
+		ComparePasskeyCode:    r.Bool("comparePasskeyCode"),
+		Proxy:                 r.Text("proxy"),
 		PreferPairingCode:     r.preference(),
-		QRFallback:            r.is("qrFallback"),
-		ResumeOnly:            r.is("resumeOnly"),
+		QRFallback:            r.Bool("qrFallback"),
+		ResumeOnly:            r.Bool("resumeOnly"),
 	}
 	r.allowances(&s)
 	_, faults := s.check(func(field string) string {
@@ -188,25 +179,25 @@ func (r *settingsReader) settings() Settings {
 		if e, ok := errors.AsType[*SettingError](fault); ok && e.Field == "preferQr" {
 			e.Value = "false" // the opposite of preferPairingCode
 		}
-		r.faults = append(r.faults, fault)
 	}
+	r.invalid = faults
 	return s
 }
 
 // phone reads phone and number, which must be one number.
 func (r *settingsReader) phone() string {
-	phone, number := r.text("phone"), r.text("number")
-	if !r.has("number") {
+	phone, number := r.Text("phone"), r.Text("number")
+	if !r.Has("number") {
 		return phone
 	}
-	if !r.has("phone") {
+	if !r.Has("phone") {
 		r.names["Phone"] = "number"
 		return number
 	}
 	a, errA := ParsePhone(phone)
 	b, errB := ParsePhone(number)
 	if phone != number && (errA != nil || errB != nil || a != b) {
-		r.fault("number", "", `contradicts "phone", which has another number`, "Keep one of the two.")
+		r.Fault("number", "", `contradicts "phone", which has another number`, "Keep one of the two.")
 	}
 	return phone
 }
@@ -214,150 +205,71 @@ func (r *settingsReader) phone() string {
 // mode reads linkingMode and mode, which must be one mode.
 func (r *settingsReader) mode() LinkingMode {
 	mode, alias := closed(r, "linkingMode", linkingModes()), closed(r, "mode", linkingModes())
-	if !r.has("mode") {
+	if !r.Has("mode") {
 		return mode
 	}
-	if !r.has("linkingMode") {
+	if !r.Has("linkingMode") {
 		r.names["LinkingMode"] = "mode"
 		return alias
 	}
 	if cmp.Or(mode, ModeAuto) != cmp.Or(alias, ModeAuto) {
-		r.fault("mode", redact.Quote(string(alias)), `contradicts "linkingMode" `+redact.Quote(string(mode)), "Keep one of the two.")
+		r.Fault("mode", redact.Quote(string(alias)), `contradicts "linkingMode" `+redact.Quote(string(mode)), "Keep one of the two.")
 	}
 	return mode
 }
 
 // preference reads preferPairingCode and its opposite, preferQr.
 func (r *settingsReader) preference() bool {
-	code, qr := r.is("preferPairingCode"), r.is("preferQr")
+	code, qr := r.Bool("preferPairingCode"), r.Bool("preferQr")
 	switch {
 	case code && qr:
-		r.fault("preferQr", "true", `contradicts "preferPairingCode"`, "Keep one of the two.")
-	case r.has("preferQr") && !r.has("preferPairingCode"):
+		r.Fault("preferQr", "true", `contradicts "preferPairingCode"`, "Keep one of the two.")
+	case r.Has("preferQr") && !r.Has("preferPairingCode"):
 		r.names["PreferPairingCode"] = "preferQr"
-		return r.valid("preferQr") && !qr
+		return r.HasBool("preferQr") && !qr
 	}
 	return code
 }
 
 // allowances applies qrcode and pairing as the table of ParseSettings says.
 func (r *settingsReader) allowances(s *Settings) {
-	mode, _ := canonical(s.LinkingMode, linkingModes())
+	mode, _ := choice.Of(s.LinkingMode, linkingModes())
 	wantCode := mode == ModePairing || mode == ModeBoth || mode == ModeAuto && s.PreferPairingCode
 	wantQR := mode == ModeQR || mode == ModeBoth || mode == ModeAuto && !s.PreferPairingCode
-	noQR := r.valid("qrcode") && !r.is("qrcode")
-	noCode := r.valid("pairing") && !r.is("pairing")
+	noQR := r.HasBool("qrcode") && !r.Bool("qrcode")
+	noCode := r.HasBool("pairing") && !r.Bool("pairing")
 	switch {
 	case noQR && noCode:
-		r.fault("qrcode", "false", `allows nothing together with "pairing" false`, "Allow one of the two.")
+		r.Fault("qrcode", "false", `allows nothing together with "pairing" false`, "Allow one of the two.")
 		return
 	case noQR && wantQR && wantCode:
-		r.fault("qrcode", "false", "contradicts the mode both, which shows a QR code", "Choose the mode pairing, or allow the QR code.")
+		r.Fault("qrcode", "false", "contradicts the mode both, which shows a QR code", "Choose the mode pairing, or allow the QR code.")
 	case noQR && wantQR:
-		r.fault("qrcode", "false", "leaves nothing to show: no pairing code is asked for", "Choose the mode pairing, or allow the QR code.")
+		r.Fault("qrcode", "false", "leaves nothing to show: no pairing code is asked for", "Choose the mode pairing, or allow the QR code.")
 	case noQR && s.QRFallback:
-		r.fault("qrcode", "false", `contradicts "qrFallback" true`, "Keep one of the two.")
-	case r.is("qrcode") && wantCode && r.valid("qrFallback") && !s.QRFallback:
-		r.fault("qrcode", "true", `contradicts "qrFallback" false`, "Keep one of the two.")
-	case r.is("qrcode") && wantCode:
+		r.Fault("qrcode", "false", `contradicts "qrFallback" true`, "Keep one of the two.")
+	case r.Bool("qrcode") && wantCode && r.HasBool("qrFallback") && !s.QRFallback:
+		r.Fault("qrcode", "true", `contradicts "qrFallback" false`, "Keep one of the two.")
+	case r.Bool("qrcode") && wantCode:
 		s.QRFallback = true
 	}
 	switch {
 	case noCode && wantCode && wantQR:
-		r.fault("pairing", "false", "contradicts the mode both, which asks for a pairing code", "Choose the mode qr, or allow the pairing code.")
+		r.Fault("pairing", "false", "contradicts the mode both, which asks for a pairing code", "Choose the mode qr, or allow the pairing code.")
 	case noCode && mode == ModePairing:
-		r.fault("pairing", "false", "leaves nothing to show: the mode pairing shows only a pairing code",
+		r.Fault("pairing", "false", "leaves nothing to show: the mode pairing shows only a pairing code",
 			"Choose the mode qr, or allow the pairing code.")
 	case noCode && wantCode:
-		r.fault("pairing", "false", "contradicts the preference for a pairing code", `Set "preferPairingCode" to false, or allow the pairing code.`)
+		r.Fault("pairing", "false", "contradicts the preference for a pairing code", `Set "preferPairingCode" to false, or allow the pairing code.`)
 	}
-}
-
-func (r *settingsReader) has(key string) bool { return r.values[key] != nil }
-
-// valid reports whether the key is there and its value is a boolean.
-func (r *settingsReader) valid(key string) bool {
-	value := string(r.values[key])
-	return value == "true" || value == "false"
-}
-
-// read unmarshals the value of key, if any. A value of another type is a fault.
-func (r *settingsReader) read(key string, into any, wanted, remedy string) bool {
-	value, ok := r.values[key]
-	if !ok {
-		return false
-	}
-	if string(value) == "null" || json.Unmarshal(value, into) != nil {
-		r.fault(key, "", kindOf(value)+" where "+wanted+" is wanted", remedy)
-		return false
-	}
-	return true
-}
-
-func (r *settingsReader) text(key string) (s string) {
-	r.read(key, &s, "a string", "Put the value in quotes, or leave the key out.")
-	return s
-}
-
-func (r *settingsReader) is(key string) (b bool) {
-	if r.has(key) && !r.valid(key) {
-		r.read(key, &b, "true or false", "Write true or false, without quotes.")
-		r.values[key] = nil // reported once
-	}
-	return string(r.values[key]) == "true"
-}
-
-func (r *settingsReader) integer(key string) (n int) {
-	r.read(key, &n, "a whole number", "Write a whole number, without quotes.")
-	return n
-}
-
-func (r *settingsReader) duration(key string) time.Duration {
-	const remedy = `Write a Go duration in quotes, such as "10m" or "1h30m".`
-	var s string
-	if !r.read(key, &s, "a duration string", remedy) {
-		return 0
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		r.fault(key, redact.Quote(s), "not a duration", remedy)
-	}
-	return d
 }
 
 // closed reads a value of a closed set, in its canonical spelling. An unknown value
 // stays as it is, and check reports it.
 func closed[T ~string](r *settingsReader, key string, known []T) T {
-	value := T(r.text(key))
-	if k, ok := canonical(value, known); ok && value != "" {
+	value := T(r.Text(key))
+	if k, ok := choice.Of(value, known); ok && value != "" {
 		return k
 	}
 	return value
-}
-
-// kindOf names the type of a JSON value.
-func kindOf(value []byte) string {
-	switch value = bytes.TrimSpace(value); value[0] {
-	case '{':
-		return "an object"
-	case '[':
-		return "an array"
-	case '"':
-		return "a string"
-	case 't', 'f':
-		return "a boolean"
-	case 'n':
-		return "null"
-	}
-	return "a number"
-}
-
-// where names the line of a syntax error.
-func where(data []byte, err error) string {
-	var syntax *json.SyntaxError
-	if !errors.As(err, &syntax) {
-		return ""
-	}
-	read := data[:min(syntax.Offset, int64(len(data)))]
-	return fmt.Sprintf(" (line %d)", 1+bytes.Count(read, []byte("\n")))
 }

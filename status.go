@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/walink/walink/internal/advice"
 	"github.com/walink/walink/internal/redact"
 )
 
@@ -168,27 +169,50 @@ func (s Status) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
+// situationAfter returns the situation after an event, which was at before. status is the
+// one after the event.
+func situationAfter(at advice.Situation, event Event, status Status) advice.Situation {
+	var err *Error
+	switch e := event.(type) {
+	case Withdrawn:
+		err = e.Err
+	case Retrying:
+		err = e.Err
+	case Connecting, PairingCode, QRCode, PasskeyRequired, PasskeyConfirmation, Paired, Linked, Failed, Disconnected, Reconnected, Standby:
+	}
+	now := status.situation()
+	switch {
+	case at == advice.AtUnlink:
+		return at
+	case err != nil && err.Reason == ErrWrongAccount:
+		return advice.AtWrongPhone
+	case now == advice.Anywhere, at == advice.AtWrongPhone && now <= advice.AtBoth: // also while the next code is shown
+		return at
+	}
+	return now
+}
+
 // situation returns what a failure now finds.
-func (s Status) situation() situation {
+func (s Status) situation() advice.Situation {
 	switch {
 	case s.PairingCode != nil && s.QRCode != nil:
-		return atBoth
+		return advice.AtBoth
 	case s.PairingCode != nil:
-		return atCode
+		return advice.AtCode
 	case s.QRCode != nil:
-		return atQR
+		return advice.AtQR
 	case s.PasskeyRequired != nil:
-		return atPasskey
+		return advice.AtPasskey
 	case s.PasskeyConfirmation != nil && s.PasskeyConfirmation.Automatic:
-		return atPhone
+		return advice.AtPhone
 	case s.PasskeyConfirmation != nil:
-		return atCompare
+		return advice.AtCompare
 	case s.State == StatePaired:
-		return atPaired
+		return advice.AtPaired
 	case s.Account != nil:
-		return atLinked
+		return advice.AtLinked
 	}
-	return anywhere
+	return advice.Anywhere
 }
 
 // closed returns the status after Close: a linked session becomes idle.

@@ -86,7 +86,7 @@ func (l *Linker) look(ctx context.Context) {
 	device, err := bound.Store(ctx, machine.ServiceLimit, func(ctx context.Context) (*wastore.Device, error) {
 		return l.store.Device(ctx, l.set.session)
 	})
-	if err == nil && usable(device) {
+	if err == nil && wire.Usable(device) == nil {
 		l.seen.load(device)
 	}
 }
@@ -94,8 +94,8 @@ func (l *Linker) look(ctx context.Context) {
 // device takes the session's device from the store.
 func (a *attempt) device(ctx context.Context, epoch int) machine.DeviceLoaded {
 	device, err := a.linker.store.Device(ctx, a.set.session)
-	if err == nil && !usable(device) {
-		err = errDevice
+	if err == nil {
+		err = wire.Usable(device)
 	}
 	if err != nil {
 		return machine.DeviceLoaded{Epoch: epoch, Err: storeFailed("load session", a.set.session, err)}
@@ -105,15 +105,6 @@ func (a *attempt) device(ctx context.Context, epoch int) machine.DeviceLoaded {
 		in.Err = a.set.rejectStored(device.ID.User)
 	}
 	return in
-}
-
-var errDevice error = hint.New(errors.New("the store returned a device that lacks its keys or its container"),
-	"Correct the Store that this program has, and test it with package storetest.")
-
-// usable reports whether whatsmeow can use the device. With another one it panics in a
-// goroutine of its own.
-func usable(d *wastore.Device) bool {
-	return d != nil && d.NoiseKey != nil && d.IdentityKey != nil && d.SignedPreKey != nil && d.Container != nil
 }
 
 // connect opens a connection for the device.
@@ -160,7 +151,7 @@ func (a *attempt) askHook(e machine.AskHook) {
 		switch {
 		case err == nil:
 			a.inbox.Put(machine.HookAnswered{
-				Epoch: e.Epoch, Challenge: e.Number, Answer: a.calls.number(), Assertion: bytes.Clone(assertion),
+				Epoch: e.Epoch, Challenge: e.Number, Answer: a.calls.Number(), Assertion: bytes.Clone(assertion),
 			})
 		case ctx.Err() == nil: // otherwise the machine has reached its own deadline, or has moved on
 			a.inbox.Put(machine.HookFailed{Epoch: e.Epoch, Challenge: e.Number, Err: hookFailed(err)})
@@ -174,49 +165,6 @@ func hookFailed(err error) *machine.Failure {
 		return &machine.Failure{Reason: machine.Reason(own.Reason), Op: own.Op, RetryAfter: own.RetryAfter, Err: own.Err}
 	}
 	return &machine.Failure{Reason: machine.ReasonPasskey, Op: "answer passkey", Err: err}
-}
-
-// calls holds the running calls of AnswerPasskey and ConfirmPasskey. The machine
-// knows each call by its number.
-type calls struct {
-	mu      sync.Mutex
-	last    int
-	waiting map[int]chan<- error
-}
-
-// number returns the number of an answer of Settings.Passkey: no call waits for it.
-func (c *calls) number() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.last++
-	return c.last
-}
-
-// begin registers a call. It returns the call's number, and the channel for the reply.
-func (c *calls) begin() (int, <-chan error) {
-	number, reply := c.number(), make(chan error, 1)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.waiting == nil {
-		c.waiting = map[int]chan<- error{}
-	}
-	c.waiting[number] = reply
-	return number, reply
-}
-
-// reply answers a call, once.
-func (c *calls) reply(number int, err *Error) {
-	c.mu.Lock()
-	reply := c.waiting[number]
-	delete(c.waiting, number)
-	c.mu.Unlock()
-	switch {
-	case reply == nil:
-	case err != nil:
-		reply <- err
-	default:
-		reply <- nil
-	}
 }
 
 // deleteLimit is how long the Store may take to delete a session.

@@ -78,8 +78,7 @@ func (d *doctor) proxyName() string {
 
 // judgeProxy says whether the proxy passed the request for the page on.
 func (d *doctor) judgeProxy(ctx context.Context, page *visit) finding {
-	socks := strings.HasPrefix(d.proxy.Scheme, "socks")
-	name := d.proxyName()
+	name, socks := d.proxyName(), strings.HasPrefix(d.proxy.Scheme, "socks")
 	switch {
 	case page.err == nil, page.status != 0, page.connect == http.StatusOK, socks && page.began:
 		return good(name + " answers")

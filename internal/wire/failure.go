@@ -97,6 +97,16 @@ func Unfit(direct bool) error {
 	return nil
 }
 
+// Usable returns why whatsmeow cannot use a device of a Store, or nil. With such a device
+// whatsmeow panics in a goroutine of its own.
+func Usable(d *wastore.Device) error {
+	if d == nil || d.NoiseKey == nil || d.IdentityKey == nil || d.SignedPreKey == nil || d.Container == nil {
+		return hint.New(errors.New("the store returned a device that lacks its keys or its container"),
+			"Correct the Store that this program has, and test it with package storetest.")
+	}
+	return nil
+}
+
 // proxyFailed names the proxy, without its credentials.
 func proxyFailed(proxy *url.URL, err error) *machine.Failure {
 	return &machine.Failure{Reason: machine.ReasonProxy, Op: "connect", Err: fmt.Errorf("%s://%s: %w", proxy.Scheme, proxy.Host, err)}
