@@ -317,11 +317,11 @@ func TestPains30SuperviseIsNotOnlineAfterAStreamErrorDuringTheLogin(t *testing.T
 			r.Server.Script(walinktest.StageAfterLogin, walinktest.StreamError(code, "").Times(3))
 			r.Server.Restart()
 			rig.Await[walink.Disconnected](r)
-			for ok := true; ok; { // whatever is reported meanwhile
-				_, ok = r.NextBefore(time.Now().Add(10 * time.Minute))
+			for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); { // whatever is reported meanwhile
+				_, _ = r.NextBefore(end)
 			}
 			if status := r.Linker.Status(); status.State != walink.StateLinked || status.Err != nil {
-				t.Errorf("after %d the status is %+v", code, status)
+				t.Errorf("two minutes after the first %d the status is %+v", code, status)
 			}
 			r.CheckUsable()
 		})
@@ -418,6 +418,31 @@ func TestPains30DeviceThatIsRemovedAfterALinkIsGivenBack(t *testing.T) {
 				other := r.Another(walink.Settings{})
 				other.LinkByQR()
 			})
+		})
+	}
+}
+
+// After these stream errors whatsmeow does not reconnect.
+func TestPains30ConnectionThatWhatsmeowAbandonsAfterALinkIsGivenBack(t *testing.T) {
+	t.Parallel()
+	for _, code := range []int{413, 414} {
+		rig.Bubble(t, func(t *testing.T) {
+			r := rig.New(t, walink.Settings{})
+			r.LinkByQR()
+			time.Sleep(time.Hour)
+			r.Server.Script(walinktest.StageAfterLogin, walinktest.StreamError(code, ""))
+			r.Server.Restart()
+			time.Sleep(offlineLimit)
+			status := r.Linker.Status()
+			rig.WantReason(t, status.Err, walink.ErrServer)
+			if status.State != walink.StateFailed || r.Linker.Client() != nil {
+				t.Errorf("after %d the status is %+v, the client %v", code, status, r.Linker.Client())
+			}
+			other := r.Another(walink.Settings{})
+			other.Link(t.Context())
+			if linked := other.Linked(); !linked.Resumed {
+				t.Errorf("after %d the session is not resumed", code)
+			}
 		})
 	}
 }

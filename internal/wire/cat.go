@@ -14,6 +14,8 @@ import (
 // up to five seconds for the handler (unlockedDisconnect in its client.go). So walink lets
 // the handler get there first, unless a handler of the program takes longer than a second.
 // Delete when whatsmeow does without that lock.
+//
+// Without a new CAT whatsmeow does not reconnect after such a stream error.
 
 var errNoCAT = errors.New("there is no CAT to refresh")
 
@@ -34,9 +36,12 @@ func (c *Conn) refreshCAT(client *whatsmeow.Client) {
 	}
 }
 
+// isOfCAT reports whether a stream error with this code is about the CAT.
+func isOfCAT(code string) bool { return code == "413" || code == "414" }
+
 // noteCAT notes that a stream error with this code has arrived, if it is one of the CAT.
-func (c *Conn) noteCAT(code any) {
-	if code != "413" && code != "414" {
+func (c *Conn) noteCAT(code string) {
+	if !isOfCAT(code) {
 		return
 	}
 	c.mu.Lock()

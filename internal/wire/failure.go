@@ -194,6 +194,9 @@ func streamError(node *waBinary.Node, linked bool) (failure *machine.Failure, tr
 		conflict = child.AttrGetter().OptionalString("type")
 	}
 	cause := errors.New("WhatsApp ended the stream with " + streamErrorText(node, code))
+	if isOfCAT(code) {
+		cause = fmt.Errorf("%w: %w", cause, errNoCAT)
+	}
 	switch {
 	case conflict == "replaced":
 		return &machine.Failure{Reason: machine.ReasonReplaced, Op: op, Err: cause}, machine.NoTries
@@ -235,6 +238,9 @@ func streamErrorText(node *waBinary.Node, code string) string {
 func Reconnects(err *machine.Failure) bool {
 	if code, ok := errors.AsType[failureCode](err.Err); ok {
 		return code == 500 || code == 503
+	}
+	if errors.Is(err.Err, errNoCAT) {
+		return false
 	}
 	return err.Reason == machine.ReasonNetwork && !errors.Is(err.Err, errAbsent) || err.Reason == machine.ReasonServer
 }

@@ -24,7 +24,7 @@ func (c *Conn) received(node *waBinary.Node) {
 	case "stream:error":
 		c.awaitPairing()
 		c.transport.doom()
-		c.noteCAT(node.Attrs["code"])
+		c.noteCAT(node.AttrGetter().OptionalString("code"))
 		if failure, tries := streamError(node, c.isLinked()); failure != nil {
 			c.lost(failure, tries)
 		} else if c.restarts() {
