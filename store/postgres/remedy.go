@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.mau.fi/util/dbutil"
 
+	"github.com/walink/walink/internal/bound"
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/store"
 )
@@ -29,6 +30,8 @@ const (
 	remedyElsewhere = "Give each store its own database, or put the schema of the tables into search_path."
 	remedyPrepares  = "Set DefaultQueryExecMode of the pool to pgx.QueryExecModeExec, or default_query_exec_mode=exec in its URL."
 	remedyStandby   = "Name the primary server in the URL, or all servers with target_session_attrs=read-write."
+	remedyFull      = "Lower pool_max_conns in the URL, or raise max_connections on the server."
+	remedyNotYet    = "Wait until the server has started, then try again."
 	remedyDurable   = "Set fsync and synchronous_commit to on, for the server, the database or the role."
 )
 
@@ -44,6 +47,9 @@ func explain(err error) error {
 	switch {
 	case answered:
 		remedy = remedyOf(failure.Code)
+		if remedy == remedyFull || remedy == remedyNotYet {
+			err = bound.Slow(err)
+		}
 	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
 		remedy = "Update this program: a newer one has changed the database."
 	case errors.Is(err, sql.ErrConnDone), strings.Contains(err.Error(), "sql: database is closed"), // database/sql has no variable for it
@@ -103,7 +109,7 @@ func remedyOf(code string) string {
 	case "42501":
 		return "Give the role the right to create tables in the schema (GRANT CREATE ON SCHEMA), and to use the existing ones."
 	case "53300":
-		return "Lower pool_max_conns in the URL, or raise max_connections on the server."
+		return remedyFull
 	case "53100":
 		return "Free space on the disk of the server."
 	case "08P01":
@@ -111,7 +117,7 @@ func remedyOf(code string) string {
 	case "25006":
 		return remedyStandby
 	case "57P03", "57P01", "57P02":
-		return "Wait until the server has started, then try again."
+		return remedyNotYet
 	}
 	return ""
 }

@@ -20,6 +20,8 @@ var errURL = errors.New("the URL is not a valid redis://, rediss:// or unix:// U
 
 const remedyURL = "Write it like rediss://user:password@host:6379/0, with special characters percent-encoded." //nolint:gosec // no password
 
+const remedyNotYet = "Wait until the server has started, then try again."
+
 // explain returns err with a text of one line, because the server has chosen the text, and
 // with the remedy if it is known.
 func explain(err error) error {
@@ -36,6 +38,9 @@ func explain(err error) error {
 	switch {
 	case errors.As(err, &answer):
 		remedy = remedyOf(answer.Error())
+		if remedy == remedyNotYet {
+			err = bound.Slow(err)
+		}
 	case errors.Is(err, redis.ErrPoolTimeout):
 		return bound.Slow(err)
 	case errors.Is(err, redis.ErrClosed):
@@ -68,7 +73,7 @@ func remedyOf(answer string) string {
 	case "READONLY":
 		return "Name the primary server in the URL: this one is a replica."
 	case "LOADING", "MASTERDOWN", "CLUSTERDOWN":
-		return "Wait until the server has started, then try again."
+		return remedyNotYet
 	}
 	return ""
 }
