@@ -228,11 +228,11 @@ func (a *attempt) step(in machine.Input) {
 				a.inbox.Put(machine.ConfirmSent{Epoch: e.Epoch, Challenge: e.Challenge, Answer: e.Answer, Err: conn.ConfirmPasskey()})
 			})
 		case machine.Reply:
-			if err := a.facts.error(e.Err); err != nil { // a nil *Error in an error is not nil
-				a.calls.Reply(e.Answer, err)
-			} else {
-				a.calls.Reply(e.Answer, nil)
+			var err error
+			if e.Err != nil { // a nil *Error in an error is not nil
+				err = a.facts.error(e.Err)
 			}
+			a.calls.Reply(e.Answer, err)
 		case machine.Shut:
 			a.stopHook()
 			if conn != nil && conn.Epoch() == e.Epoch {

@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/internal/process"
 	"github.com/walink/walink/internal/rig"
+	"github.com/walink/walink/store"
 	"github.com/walink/walink/walinktest"
 )
 
@@ -325,4 +327,17 @@ func TestRemedySaysThatThisProgramHasTheSession(t *testing.T) {
 			t.Errorf("%v: the remedy is %q", err, err.Remedy())
 		}
 	})
+	for what, test := range map[string]struct {
+		lease store.Lease
+		want  string
+	}{
+		"its ID":          {store.Lease{HolderID: process.ID() + " 2", Holder: "renamed"}, "other Linker of this program"},
+		"its name":        {store.Lease{HolderID: "before the restart", Holder: process.Name()}, "just started again"},
+		"another program": {store.Lease{HolderID: "another", Holder: "another"}, "Stop the other program"},
+	} {
+		err := &walink.Error{Reason: walink.ErrSessionBusy, Err: &store.BusyError{Lease: test.lease}}
+		if !strings.Contains(err.Remedy(), test.want) {
+			t.Errorf("%s: the remedy is %q, want one with %q", what, err.Remedy(), test.want)
+		}
+	}
 }

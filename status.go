@@ -169,8 +169,8 @@ func (s Status) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// situationAfter returns the situation after an event, which was at before. status is the
-// one after the event.
+// situationAfter returns the situation after event. at is the one before it, and status is
+// the Status after it.
 func situationAfter(at advice.Situation, event Event, status Status) advice.Situation {
 	var err *Error
 	switch e := event.(type) {

@@ -43,7 +43,8 @@ type Row struct {
 // run the program.
 const ForPeople = "Try again later, and ask the people who run this service if that does not help."
 
-// Table returns the table of remedies. The first row that fits an error counts.
+// Table returns the table of remedies. The first row that fits an error counts. The machine
+// never meets the reasons without a name here: they are walink.Reasons alone.
 func Table() []Row {
 	const (
 		stored = "Start again: the device is linked and stored, so no new code is needed."

@@ -1,4 +1,5 @@
-// Package queue has a queue without a limit: Put never waits for the reader.
+// Package queue connects the goroutine that owns something with all others. Queue has no
+// limit: Put never waits for the reader. Replies brings each call its reply.
 package queue
 
 import "sync"

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -52,5 +53,27 @@ func TestHeadSendsOneItemAtATime(t *testing.T) {
 	}
 	if out, _ := q.Head(to); out != nil {
 		t.Error("an empty queue sends")
+	}
+}
+
+func TestEachCallHasItsReplyOnce(t *testing.T) {
+	t.Parallel()
+	var calls queue.Replies
+	one, first := calls.Begin()
+	nobody := calls.Number()
+	two, second := calls.Begin()
+	failed := errors.New("refused")
+	calls.Reply(nobody, failed)
+	calls.Reply(two, failed)
+	calls.Reply(two, nil) // would block if the call still waited
+	calls.Reply(one, nil)
+	if err := <-first; err != nil {
+		t.Errorf("the first call ended with %v", err)
+	}
+	if err := <-second; !errors.Is(err, failed) {
+		t.Errorf("the second call ended with %v", err)
+	}
+	if one == two || one == nobody || two == nobody {
+		t.Errorf("the numbers are %d, %d and %d", one, nobody, two)
 	}
 }

@@ -30,8 +30,8 @@ func (r *Replies) Begin() (int, <-chan error) {
 	return number, reply
 }
 
-// Reply ends a call with err. It does nothing if no call waits under the number, because
-// it had its reply or never was one.
+// Reply ends a call with err. Reply does nothing if no call waits under the number: the
+// call has had its reply, or the number was never that of a call.
 func (r *Replies) Reply(number int, err error) {
 	r.mu.Lock()
 	reply := r.waiting[number]

@@ -18,7 +18,7 @@ import (
 
 // Fault is one fault of an Object.
 type Fault struct {
-	Key     string
+	Key     string // shortened and masked if it is unknown
 	Whole   bool   // the document is at fault, and no single key
 	Value   string // what was written, safe to show; "" if there is nothing to show
 	Problem string
@@ -92,7 +92,7 @@ func (o *Object) Fault(key, value, problem, fix string) {
 	o.Faults = append(o.Faults, Fault{Key: key, Value: value, Problem: problem, Fix: fix})
 }
 
-// Has reports whether the key is there.
+// Has reports whether the key is there, with a value that Bool has not reported as a fault.
 func (o *Object) Has(key string) bool { return o.values[key] != nil }
 
 // HasBool reports whether the key is there and its value is a boolean.

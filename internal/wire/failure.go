@@ -98,7 +98,7 @@ func Unfit(direct bool) error {
 }
 
 // Usable returns why whatsmeow cannot use a device of a Store, or nil. With such a device
-// whatsmeow panics in a goroutine of its own.
+// whatsmeow panics in its own goroutine.
 func Usable(d *wastore.Device) error {
 	if d == nil || d.NoiseKey == nil || d.IdentityKey == nil || d.SignedPreKey == nil || d.Container == nil {
 		return hint.New(errors.New("the store returned a device that lacks its keys or its container"),

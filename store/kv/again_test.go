@@ -1,9 +1,15 @@
 package kv_test
 
 import (
+	"bytes"
 	"context"
-	"sync"
+	"errors"
+	"slices"
+	"strings"
 	"testing"
+
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
 
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
@@ -12,56 +18,59 @@ import (
 )
 
 // hindsight runs fn of each reading transaction twice: first on the state before the last
-// commit, and then on the latest one, which is the run that counts. A database does so when
-// somebody has written while fn ran.
+// change, and then on the latest one, which is the run that counts. That is more than clause
+// 4 of kv.DB allows: there each run sees what was stored before Txn was called.
 type hindsight struct {
 	*memory.DB            // the latest state
-	before     *memory.DB // the state before the last commit
+	before     *memory.DB // the state before the last change
 
-	mu   sync.Mutex
-	last []change // what the last commit changed
+	turn chan struct{} // held by the transaction that writes
+	last []change      // the last change
 }
 
+// change is a key with its new value, nil if it was deleted.
 type change struct{ key, value []byte }
 
-func newHindsight() *hindsight { return &hindsight{DB: memory.New(), before: memory.New()} }
+func newHindsight() *hindsight {
+	return &hindsight{DB: memory.New(), before: memory.New(), turn: make(chan struct{}, 1)}
+}
 
 func (h *hindsight) Txn(ctx context.Context, write bool, fn func(kv.Tx) error) error {
 	if !write {
 		_ = h.before.Txn(ctx, false, fn)
 		return h.DB.Txn(ctx, false, fn)
 	}
-	return h.DB.Txn(ctx, true, func(tx kv.Tx) error {
-		noted := &noting{Tx: tx}
-		if err := fn(noted); err != nil || ctx.Err() != nil {
-			return err
-		}
-		return h.commit(ctx, noted.changes)
+	select {
+	case h.turn <- struct{}{}:
+		defer func() { <-h.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	var noted noting
+	err := h.DB.Txn(ctx, true, func(tx kv.Tx) error {
+		noted.Tx = tx
+		return fn(&noted)
 	})
+	if err != nil || len(noted.changes) == 0 {
+		return err
+	}
+	changes := h.last
+	h.last = noted.changes
+	return h.before.Txn(context.WithoutCancel(ctx), true, func(tx kv.Tx) error { return apply(tx, changes) })
 }
 
-// commit brings the state before up to the commit before this one.
-func (h *hindsight) commit(ctx context.Context, changes []change) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	err := h.before.Txn(ctx, true, func(tx kv.Tx) error {
-		for _, c := range h.last {
-			var err error
-			if c.value == nil {
-				err = tx.Delete(c.key)
-			} else {
-				err = tx.Set(c.key, c.value)
-			}
-			if err != nil {
-				return err
-			}
+func (h *hindsight) Close() error { return errors.Join(h.DB.Close(), h.before.Close()) }
+
+func apply(tx kv.Tx, changes []change) error {
+	var errs []error
+	for _, c := range changes {
+		if c.value == nil {
+			errs = append(errs, tx.Delete(c.key))
+		} else {
+			errs = append(errs, tx.Set(c.key, c.value))
 		}
-		return nil
-	})
-	if err == nil {
-		h.last = changes
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // noting notes what a transaction changes.
@@ -71,12 +80,15 @@ type noting struct {
 }
 
 func (n *noting) Set(key, value []byte) error {
-	n.changes = append(n.changes, change{key, value})
-	return n.Tx.Set(key, value)
+	err := n.Tx.Set(key, value)
+	if err == nil {
+		n.changes = append(n.changes, change{bytes.Clone(key), bytes.Clone(value)})
+	}
+	return err
 }
 
 func (n *noting) Delete(key []byte) error {
-	n.changes = append(n.changes, change{key, nil})
+	n.changes = append(n.changes, change{bytes.Clone(key), nil})
 	return n.Tx.Delete(key)
 }
 
@@ -97,4 +109,81 @@ func TestOnlyTheLastReadCounts(t *testing.T) {
 		st := kv.New(kv.Encrypt(newHindsight(), kv.NewKey()))
 		return onlyReads{st, st, st, st, st}
 	})
+}
+
+// states runs fn of a reading transaction on each state, one after the other.
+type states []kv.DB
+
+func (s states) Txn(ctx context.Context, _ bool, fn func(kv.Tx) error) (err error) {
+	for _, state := range s {
+		err = state.Txn(ctx, false, fn)
+	}
+	return err
+}
+
+func TestExportThatRunsAgain(t *testing.T) {
+	t.Parallel()
+	one, changed, empty := memory.New(), memory.New(), memory.New()
+	for db, numbers := range map[*memory.DB][]string{one: {"11", "21"}, changed: {"12", "21", "31"}} {
+		err := kv.New(db).ImportLIDs(t.Context(), func(yield func(wastore.LIDMapping, error) bool) {
+			for _, pn := range numbers {
+				lid := types.JID{User: pn[:1], Server: types.HiddenUserServer}
+				if !yield(wastore.LIDMapping{LID: lid, PN: types.JID{User: pn, Server: types.DefaultUserServer}}, nil) {
+					return
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		states states
+		most   int // when the loop ends
+		want   string
+		fails  bool
+	}{
+		"on the same state":                          {states{one, one, one}, 9, "11 21", false},
+		"on a larger state":                          {states{empty, one}, 9, "11 21", false},
+		"on a smaller state":                         {states{one, empty}, 9, "11 21", true},
+		"twice on a changed state":                   {states{one, changed, changed}, 9, "11 21", true},
+		"after the loop has ended":                   {states{one, one}, 1, "11", false},
+		"and the loop ended on a state that is gone": {states{one, empty}, 1, "11", false},
+	} {
+		var got []string
+		var failed error
+		for pair, err := range kv.New(test.states).ExportLIDs(t.Context()) {
+			if failed = err; err == nil {
+				got = append(got, pair.PN.User)
+			}
+			if len(got) == test.most {
+				break
+			}
+		}
+		if strings.Join(got, " ") != test.want || test.fails != (failed != nil) {
+			t.Errorf("an export that runs again %s gives %q and %v, want %q", name, got, failed, test.want)
+		}
+	}
+}
+
+// The first run cannot read a part of a key that is stored elsewhere.
+func TestExportThatRunsAgainLeavesNothingOut(t *testing.T) {
+	t.Parallel()
+	db := memory.New()
+	device, _ := link(t, reopen(t, keep{db}))
+	if err := device.Sessions.PutSession(t.Context(), strings.Repeat("5", kv.MaxKey), []byte("the session")); err != nil {
+		t.Fatal(err)
+	}
+	export := func(db kv.DB) (kinds []string) {
+		for record, err := range kv.New(db).Export(t.Context(), "one") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			kinds = append(kinds, record.Kind())
+		}
+		return kinds
+	}
+	if got, want := export(states{lossy{db, "\x00long\x00"}, db}), export(db); !slices.Equal(got, want) {
+		t.Errorf("the export has %q, want %q", got, want)
+	}
 }

@@ -25,7 +25,8 @@ import (
 //  4. A reading transaction sees one state for as long as it runs, in which is
 //     all that was stored before Txn was called. It does not wait for the fn
 //     of a writing one, from which it may be called. Its fn may be called
-//     again, and then only the last call counts. Set and Delete fail in it.
+//     again on a later state, and then only the last call counts. Set and
+//     Delete fail in it.
 //  5. Get returns the value of a key, or nil where there is none. It sees what
 //     its own transaction has set and deleted. Deleting what is not there is
 //     not an error.

@@ -31,22 +31,21 @@ var errStop = errors.New("the loop has ended")
 // yielded before must then come again, which the hash tests, and are not
 // yielded a second time.
 type stream struct {
-	sum   hash.Hash
-	count int // how many were yielded
-	past  int // how many were read in this call of fn
-	want  []byte
+	sum     hash.Hash
+	past    int    // how many were read in this call of fn
+	count   int    // how many the loop has had
+	want    []byte // the hash of those
+	stopped bool   // the loop has ended
 }
 
 // restart is called when fn is called.
-func (s *stream) restart() {
-	if s.count > 0 && s.past == s.count { // unless this call read less than the call before
-		s.want = s.sum.Sum(nil)
-	}
-	s.sum, s.past = sha256.New(), 0
-}
+func (s *stream) restart() { s.sum, s.past = sha256.New(), 0 }
 
-// next reports whether a value that was read must be yielded.
+// next reports whether a value that was read must be yielded. Then passed must follow.
 func (s *stream) next(key, value []byte) (bool, error) {
+	if s.stopped {
+		return false, errStop
+	}
 	for _, b := range [][]byte{key, value} {
 		s.sum.Write(binary.AppendUvarint(nil, uint64(len(b))))
 		s.sum.Write(b)
@@ -55,11 +54,16 @@ func (s *stream) next(key, value []byte) (bool, error) {
 	if s.past == s.count && !bytes.Equal(s.sum.Sum(nil), s.want) {
 		return false, errChanged
 	}
-	if s.past <= s.count {
-		return false, nil
+	return s.past > s.count, nil
+}
+
+// passed is called when the loop has had the value, with what yield has returned.
+func (s *stream) passed(more bool) error {
+	s.count, s.want, s.stopped = s.past, s.sum.Sum(nil), !more
+	if s.stopped {
+		return errStop
 	}
-	s.count++
-	return true, nil
+	return nil
 }
 
 // end is called when everything was read.
@@ -81,7 +85,7 @@ func (s *Store) Export(ctx context.Context, session string) iter.Seq2[transfer.R
 			}
 			return done.end()
 		})
-		if err != nil && !errors.Is(err, errStop) {
+		if err != nil && !done.stopped {
 			yield(nil, s.fail("export session", session, err))
 		}
 	}
@@ -97,10 +101,7 @@ func (s *Store) export(tx Tx, session string, done *stream, yield func(transfer.
 		if err != nil {
 			return err
 		}
-		if !yield(r, nil) {
-			return errStop
-		}
-		return nil
+		return done.passed(yield(r, nil))
 	}
 	found, err := lookUp(tx, session)
 	if err != nil {
@@ -157,12 +158,9 @@ func (s *Store) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, er
 				pair, err := decodePair(key, value)
 				if err != nil {
 					broken = cmp.Or(broken, err)
-					return nil
+					return done.passed(true)
 				}
-				if !yield(pair, nil) {
-					return errStop
-				}
-				return nil
+				return done.passed(yield(pair, nil))
 			})
 			if err != nil && !errors.Is(err, ErrDamaged) { // a damaged pair comes last, after all others
 				return err
@@ -170,7 +168,7 @@ func (s *Store) ExportLIDs(ctx context.Context) iter.Seq2[wastore.LIDMapping, er
 			return cmp.Or(done.end(), err)
 		})
 		err = cmp.Or(err, broken)
-		if err != nil && !errors.Is(err, errStop) {
+		if err != nil && !done.stopped {
 			yield(wastore.LIDMapping{}, redact.Errorf("kv: export the LID map of %s: %w", s.title(), err))
 		}
 	}
