@@ -46,8 +46,8 @@ type attempt struct {
 	unlinking  bool // for Unlink: this attempt logs a stored session in, and links nothing
 	leaseFirst bool // nobody waits for a code: nothing is dialed before the lease
 
-	base    context.Context         //nolint:containedctx // see run
-	work    context.Context         //nolint:containedctx // see run
+	base    context.Context         // see run
+	work    context.Context         // see run
 	cancel  context.CancelCauseFunc // ends the Link
 	done    chan struct{}           // closed when the Link has cleaned up
 	workers sync.WaitGroup

@@ -64,8 +64,7 @@
 // Each QRCode takes the place of the one before. The first one of a connection is
 // good for 60 seconds and the others for 20; after 160 seconds a new connection
 // brings new ones, until Settings.Timeout. A QRCode comes early if the one on the screen
-// can no longer succeed: WhatsApp may retire its secret or its ref, and the entry of a
-// pairing code changes the secret.
+// can no longer succeed.
 //
 // # What the phone may show
 //
@@ -117,17 +116,13 @@
 //	Reconnected          reconnected           Supervise: the connection is back, on the same client
 //	Standby              standby               Supervise: another program has the session
 //
-// A code stays on the screen until the next event of its method, a Withdrawn for it,
-// or [PasskeyRequired], [Paired], [Linked] or [Failed], which clear the screen. A
-// Withdrawn may carry the *[Error] of the [Retrying] or Failed that follows.
-//
 // Times are absolute. The last event is exactly one Linked or Failed, and then the channel
 // closes. Minor releases may add events: keep a default case, or no case at all.
 //
-// [MarshalEvent] gives an event as JSON with all it has. [Publish] first takes out what the
-// person at the phone must not see: causes, hosts, processes, databases; [Redact] takes out
-// the codes, too, for logs and webhooks. [Linker.Status] is what the events so far say, for
-// who comes late. An event that is printed, logged or given to json.Marshal has no secrets.
+// Give [Publish] of an event to the person at the phone, and [Redact] of it to logs and
+// webhooks. [MarshalEvent] writes an event as JSON. [Linker.Status] is what the events so
+// far say, for a page that is opened late. An event that is printed, logged or given to
+// json.Marshal has no secrets.
 //
 // # Errors
 //
@@ -194,7 +189,6 @@
 // Automatic, walink confirms by itself: the answer came within five minutes, which
 // proves that the person at the phone and the person here are the same. Otherwise
 // show the code, let the person compare, and call [Linker.ConfirmPasskey].
-// Settings.ComparePasskeyCode asks for the comparison in any case.
 //
 // The challenge is good for ten minutes, extends the default Timeout, and may be
 // answered three times, until WhatsApp accepts an answer. A ceremony that fails ends the
@@ -205,12 +199,12 @@
 //
 // Package [github.com/walink/walink/doctor] examines settings, store, clock, network
 // and session, and names the first thing that is wrong, and its remedy. The flag -doctor
-// of examples/terminal runs this examination.
+// of examples/terminal runs it.
 //
 // # Storage, and its danger
 //
 // A [github.com/walink/walink/store.Store] keeps a whatsmeow device under a session
-// name. One Store holds many sessions, and each Linker uses one of them. Package
+// name. One Store holds many sessions. Package
 // [github.com/walink/walink/store/sqlite] is the default: one file, without cgo and
 // without a server; it also adopts the devices of another whatsmeow program.
 // [github.com/walink/walink/store/transfer] moves sessions from one Store to another,
@@ -221,17 +215,15 @@
 // device is removed on the phone. The file has the mode 0600 and is not encrypted. Keep
 // it out of repositories, images, shared folders and open backups.
 //
-// Nothing but the times of code requests is stored before walink has verified
-// WhatsApp's pair-success; then device and session name are stored in one transaction.
+// Until walink has verified WhatsApp's pair-success, the times of code requests are all
+// that is stored.
 //
 // If the Store is a [store.Leaser], as store/sqlite is, one Linker at a time has a
 // session, in this process or another one. No code is shown, and no session logs in,
 // before the lease is taken. If another program has the session, Link and Unlink end with
-// [ErrSessionBusy], which names that program, and [Linker.Supervise] waits. The process
-// renews all its leases with one small write every 1.25 s. If renewals fail for 9.75 s,
-// the connections end, and 0.75 s later another program can have the sessions. With a
-// Store without leases, run one process for a session at a time: two throw each other
-// out ([ErrReplaced]).
+// [ErrSessionBusy], which names that program, and [Linker.Supervise] waits. If the leases
+// cannot be renewed for 9.75 s, the connections end. With a Store without leases, run one
+// process for a session at a time: two throw each other out ([ErrReplaced]).
 //
 // # The client, and OnClient
 //
@@ -264,9 +256,6 @@
 // more rarely; call [Linker.Attend] when somebody is. Settings.ResumeOnly keeps a job
 // from asking anybody for a code. Fetch [Linker.Client] after each Linked, or use
 // OnClient.
-//
-// With Settings.Probation, Linked comes once a new session has lived that long, because
-// WhatsApp removes some devices seconds after they were linked ([ErrRemoved]).
 //
 // # Shutting down
 //

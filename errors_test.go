@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/walink/walink"
+	"github.com/walink/walink/store"
 )
 
 func allReasons() []walink.Reason {
@@ -136,5 +137,13 @@ func TestErrorSurvivesJSON(t *testing.T) {
 	}
 	if !errors.Is(&out, walink.ErrTimeout) || out.Error() != in.Error() || out.Remedy() != in.Remedy() || out.RetryAfter != in.RetryAfter {
 		t.Errorf("got %v (%s), want %v (%s)", &out, out.Remedy(), in, in.Remedy())
+	}
+}
+
+func TestErrorOfABusySessionIsOneShortLine(t *testing.T) {
+	t.Parallel()
+	err := &store.BusyError{Lease: store.Lease{Holder: strings.Repeat("a long\nname", 100)}}
+	if text := err.Error(); len(text) > 500 || strings.Contains(text, "\n") || !strings.HasSuffix(text, "since 0001-01-01T00:00:00Z") {
+		t.Errorf("the text has %d bytes: %q", len(text), text)
 	}
 }

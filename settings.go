@@ -64,7 +64,8 @@ type Settings struct {
 	// negative Timeout only the context bounds the Link. In JSON it is a Go duration
 	// string, such as "10m".
 	Timeout time.Duration `json:"timeout,omitempty"`
-	// Probation holds Linked back until the session has lived this long; 0 is none.
+	// Probation holds Linked back until a new session has lived this long; 0 is none.
+	// WhatsApp removes some devices seconds after they were linked ([ErrRemoved]).
 	// In JSON it is a Go duration string.
 	Probation time.Duration `json:"probation,omitempty"`
 	// CodeBudget is how many pairing codes walink requests per number in 15 minutes,

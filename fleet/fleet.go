@@ -74,7 +74,7 @@ type Fleet struct {
 	turns    chan struct{} // has a token for each session that is connecting
 	member   string        // the session name of the lease that shows that this Fleet is there
 
-	life  context.Context //nolint:containedctx // of all sessions: it ends with Close
+	life  context.Context // of all sessions: it ends with Close
 	stop  context.CancelFunc
 	ended chan struct{}  // closed when Close is done
 	group sync.WaitGroup // the goroutines of the sessions and of Run

@@ -115,5 +115,5 @@ type BusyError struct {
 // Error names the holder. It does not name the session, whose name may be a
 // phone number.
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("the session is in use by %s since %s", redact.Line(e.Lease.Holder), e.Lease.Since.Format(time.RFC3339))
+	return redact.Line(fmt.Sprintf("the session is in use by %s since %s", redact.Line(e.Lease.Holder), e.Lease.Since.Format(time.RFC3339)))
 }

@@ -239,7 +239,7 @@ func (m *memoryStore) GetAppStateSyncKey(_ context.Context, id []byte) (*store.A
 	if key, ok := m.stateKeys[string(id)]; ok {
 		return &key, nil
 	}
-	return nil, nil //nolint:nilnil // whatsmeow's way to say that there is none
+	return nil, nil // whatsmeow's way to say that there is none
 }
 
 func (m *memoryStore) GetLatestAppStateSyncKeyID(context.Context) ([]byte, error) {
@@ -301,7 +301,7 @@ func (m *memoryStore) GetPrivacyToken(_ context.Context, user types.JID) (*store
 	if token, ok := m.tokens[user]; ok {
 		return &token, nil
 	}
-	return nil, nil //nolint:nilnil // whatsmeow's way to say that there is none
+	return nil, nil // whatsmeow's way to say that there is none
 }
 
 // forget loses all Signal sessions, as a client with an old backup of its store does.

@@ -79,7 +79,7 @@ func (st *signalStore) LoadPreKey(_ context.Context, id uint32) (*record.PreKey,
 	defer st.mu.Unlock()
 	key := st.oneTime[id]
 	if key == nil {
-		return nil, nil //nolint:nilnil // libsignal's way to say that there is none
+		return nil, nil // libsignal's way to say that there is none
 	}
 	return record.NewPreKey(id, pairOf(key), nil), nil
 }
@@ -93,7 +93,7 @@ func (st *signalStore) RemovePreKey(_ context.Context, id uint32) error {
 
 func (st *signalStore) LoadSignedPreKey(_ context.Context, id uint32) (*record.SignedPreKey, error) {
 	if id != st.signed.KeyID {
-		return nil, nil //nolint:nilnil // libsignal's way to say that there is none
+		return nil, nil // libsignal's way to say that there is none
 	}
 	return record.NewSignedPreKey(id, 0, pairOf(st.signed), *st.signed.Signature, nil), nil
 }

@@ -59,7 +59,7 @@ func (w *watched) find(ctx context.Context, t *testing.T, expression string) str
 // so the run is in real time.
 type ceremony struct {
 	t              *testing.T
-	ctx            context.Context //nolint:containedctx // of the test
+	ctx            context.Context // of the test
 	phone          *walinktest.Phone
 	stdout, stderr *watched
 	typed          *io.PipeWriter

@@ -36,7 +36,7 @@ type sandbox struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	pause  time.Duration   // how long the phone takes to act
-	ctx    context.Context //nolint:containedctx // the life of the phone and the browser
+	ctx    context.Context // the life of the phone and the browser
 
 	mu            sync.Mutex
 	code, payload string // what the screen shows and the phone has not used yet

@@ -21,10 +21,10 @@ func assertionJSON(edit func(outer, response, client map[string]any)) []byte {
 	outer := map[string]any{"id": "Y3JlZA", "rawId": "Y3JlZA", "type": "public-key", "response": response}
 	edit(outer, response, client)
 	if response["clientDataJSON"] == nil {
-		data, _ := json.Marshal(client) //nolint:errchkjson // of strings
+		data, _ := json.Marshal(client) // of strings
 		response["clientDataJSON"] = b64(data)
 	}
-	data, _ := json.Marshal(outer) //nolint:errchkjson // of strings
+	data, _ := json.Marshal(outer) // of strings
 	return data
 }
 

@@ -49,7 +49,7 @@ func isShared(leaser store.Leaser) bool { return reflect.ValueOf(leaser).Compara
 type keeper struct {
 	group *keepers
 	place
-	life context.Context //nolint:containedctx // of the goroutine
+	life context.Context // of the goroutine
 	stop context.CancelFunc
 
 	one   chan struct{} // has a token while a Tenure begins the holder

@@ -58,7 +58,7 @@ type Tenure struct {
 	group *keepers
 	place
 	session string
-	life    context.Context //nolint:containedctx // its values are for the calls of the Store
+	life    context.Context // its values are for the calls of the Store
 	evicted func(*Tenure, *machine.Failure)
 
 	begin    sync.Once

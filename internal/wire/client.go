@@ -137,7 +137,7 @@ func NewHTTPClient(own *http.Client, proxy *url.URL) (client *http.Client, direc
 		c := *own
 		return &c, false
 	case proxy != nil:
-		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert,errcheck // as whatsmeow's NewClient does
+		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck // as whatsmeow's NewClient does
 		transport.Proxy = http.ProxyURL(proxy)
 		return &http.Client{Transport: transport}, true
 	default:

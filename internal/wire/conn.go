@@ -52,7 +52,7 @@ type Conn struct {
 	device    *wastore.Device
 	http      *http.Client
 	transport *transport
-	base      context.Context //nolint:containedctx // the parent of every life
+	base      context.Context // the parent of every life
 
 	answering chan struct{} // holds one token while an assertion is on its way
 
@@ -61,7 +61,7 @@ type Conn struct {
 	mu         sync.Mutex
 	inbox      Inbox // gets the inputs; Redirect changes it
 	client     *whatsmeow.Client
-	life       context.Context //nolint:containedctx // whatsmeow takes the life of a connection from the context of its Connect
+	life       context.Context // whatsmeow takes the life of a connection from the context of its Connect
 	cancel     context.CancelFunc
 	isShut     bool
 	isReleased bool             // the reconnects are whatsmeow's

@@ -20,7 +20,7 @@ import (
 
 // newConn is a Conn without a client.
 // posted takes what the Conn has posted.
-func posted(c *Conn) []machine.Input { return c.inbox.(*queue.Queue[machine.Input]).Take() } //nolint:forcetypeassert,errcheck // newConn makes it
+func posted(c *Conn) []machine.Input { return c.inbox.(*queue.Queue[machine.Input]).Take() } //nolint:errcheck // newConn makes it
 
 func newConn() *Conn {
 	return &Conn{cfg: &Config{}, transport: &transport{}, epoch: 7, inbox: queue.New[machine.Input](), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
@@ -98,7 +98,7 @@ func TestRemovalIsTheProgramsOwnOnlyIfWhatsAppHasNotRefusedIt(t *testing.T) {
 		c.received(&waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{"id": "7", "type": answer}})
 		c.received(&waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"}})
 		got := posted(c)
-		if len(got) != 1 || errors.Is(got[0].(machine.Lost).Err.Err, ErrLeft) != own { //nolint:forcetypeassert,errcheck // it would be told
+		if len(got) != 1 || errors.Is(got[0].(machine.Lost).Err.Err, ErrLeft) != own { //nolint:errcheck // it would be told
 			t.Errorf("after %s the inputs are %v", answer, got)
 		}
 	}
@@ -147,7 +147,7 @@ func TestWhatOvertakesPairSuccessWaitsForIt(t *testing.T) {
 	c.handle(&events.Disconnected{})
 	c.handle(&events.PairError{Error: whatsmeow.ErrPairInvalidDeviceSignature})
 	got := posted(c)
-	if len(got) != 1 || got[0].(machine.Lost).Err.Reason != machine.ReasonPairing { //nolint:forcetypeassert,errcheck // it would be told
+	if len(got) != 1 || got[0].(machine.Lost).Err.Reason != machine.ReasonPairing { //nolint:errcheck // it would be told
 		t.Errorf("posted %v", got)
 	}
 }

@@ -33,7 +33,7 @@ type logger struct {
 
 // sink is what the loggers of a client have in common.
 type sink struct {
-	ctx context.Context //nolint:containedctx // whatsmeow's logger interface hands none on
+	ctx context.Context // whatsmeow's logger interface hands none on
 	log *slog.Logger
 
 	received, sending func(*waBinary.Node)

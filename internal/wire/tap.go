@@ -114,7 +114,7 @@ func asJSON(data []byte) json.RawMessage {
 	if json.Valid(data) {
 		return data
 	}
-	quoted, _ := json.Marshal(string(data)) //nolint:errchkjson // a string always marshals
+	quoted, _ := json.Marshal(string(data)) // a string always marshals
 	return quoted
 }
 

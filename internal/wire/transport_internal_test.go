@@ -37,7 +37,7 @@ func opened(t *testing.T) (*transport, *wsConn, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := resp.Body.(*wsConn) //nolint:forcetypeassert,errcheck // that is what RoundTrip is for
+	c := resp.Body.(*wsConn) //nolint:errcheck // that is what RoundTrip is for
 	close(c.written)
 	close(c.opened)
 	return tr, c, far
@@ -72,7 +72,7 @@ func TestEndIsHeldBackUntilTheSocketIsOpen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := resp.Body.(*wsConn) //nolint:forcetypeassert,errcheck // that is what RoundTrip is for
+		c := resp.Body.(*wsConn) //nolint:errcheck // that is what RoundTrip is for
 		close(c.written)
 		c.read = true // the server's hello
 		_ = far.Close()
@@ -118,7 +118,7 @@ func TestHandshakeEndsIfTheConnectionIsKilledWhileTheHelloIsWritten(t *testing.T
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := resp.Body.(*wsConn) //nolint:forcetypeassert,errcheck // that is what RoundTrip is for
+	c := resp.Body.(*wsConn) //nolint:errcheck // that is what RoundTrip is for
 	conn.kill = c.kill
 	done := read(c)
 	if _, err := c.Write([]byte("\x82\x80\x00\x00\x00\x00")); err != nil {

@@ -2,13 +2,13 @@ package kv
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 )
 
@@ -87,7 +87,7 @@ func (s *Store) TakeLeases(
 		return err
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("kv: take the leases in %s: %w", s.title(), err)
+		return nil, nil, redact.Errorf("kv: take the leases in %s: %w", s.title(), err)
 	}
 	return taken, busy, nil
 }
@@ -180,7 +180,7 @@ func (s *Store) RenewHolder(ctx context.Context, holder store.Holder, ttl time.D
 		return tx.Set(name(spaceHolder, holder.ID), held.encode())
 	})
 	if err != nil {
-		return store.Holder{}, fmt.Errorf("kv: renew the leases in %s: %w", s.title(), err)
+		return store.Holder{}, redact.Errorf("kv: renew the leases in %s: %w", s.title(), err)
 	}
 	return holder, nil
 }
@@ -205,7 +205,7 @@ func (s *Store) ReleaseLease(ctx context.Context, lease store.Lease) error {
 func (s *Store) EndHolder(ctx context.Context, holder store.Holder) error {
 	err := s.txn(ctx, true, func(tx Tx) error { return tx.Delete(name(spaceHolder, holder.ID)) })
 	if err != nil {
-		return fmt.Errorf("kv: release the leases in %s: %w", s.title(), err)
+		return redact.Errorf("kv: release the leases in %s: %w", s.title(), err)
 	}
 	return nil
 }
@@ -300,7 +300,7 @@ func (s *Store) leases(ctx context.Context) ([]store.Lease, error) {
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("kv: list the leases in %s: %w", s.title(), err)
+		return nil, redact.Errorf("kv: list the leases in %s: %w", s.title(), err)
 	}
 	return all, nil
 }

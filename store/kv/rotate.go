@@ -55,7 +55,7 @@ var errUnfinished error = hint.New(
 // [transfer.Copy].
 func (e *Encrypted) Rotate(ctx context.Context) error {
 	if e.unset {
-		return fmt.Errorf("kv: rotate the key of %s: %w", e, ErrZeroKey)
+		return redact.Errorf("kv: rotate the key of %s: %w", e, ErrZeroKey)
 	}
 	if err := e.rotate(ctx); err != nil {
 		return redact.Errorf("kv: rotate the key of %s: %w", e, err)

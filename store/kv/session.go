@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -133,7 +132,7 @@ func list[T any](ctx context.Context, s *Store, what, space string, read func(ke
 		return nil, redact.Errorf("kv: list %s in %s: %w", what, s.title(), err)
 	}
 	if err := redact.Join(append(bad, err)...); err != nil {
-		return all, fmt.Errorf("kv: list %s in %s: %w", what, s.title(), err)
+		return all, redact.Errorf("kv: list %s in %s: %w", what, s.title(), err)
 	}
 	return all, nil
 }

@@ -64,11 +64,11 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	}
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("postgres: open: %w: %w", hint.New(errURL, remedyURL), reasonOf(err))
+		return nil, redact.Errorf("postgres: open: %w: %w", hint.New(errURL, remedyURL), reasonOf(err))
 	}
 	s := newStore(config)
 	if err := s.open(ctx, config); err != nil {
-		return nil, errors.Join(s.fail("open", err), s.Close())
+		return nil, s.fail("open", errors.Join(err, s.Close()))
 	}
 	return s, nil
 }
@@ -90,7 +90,7 @@ func OpenPool(ctx context.Context, pool *pgxpool.Pool) (*Store, error) {
 	s := newStore(pool.Config())
 	s.pool, s.lent = pool, true
 	if err := s.openPool(ctx); err != nil {
-		return nil, errors.Join(s.fail("open", err), s.Close())
+		return nil, s.fail("open", errors.Join(err, s.Close()))
 	}
 	return s, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/ownfile"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/internal/sqlkeep"
 	"github.com/walink/walink/store"
 )
@@ -24,7 +25,7 @@ import (
 // belongs to that user, or others can write to such a directory and it is not sticky.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.check(ctx); err != nil {
-		return fmt.Errorf("sqlite: check %q: %w", s.path, explain(err))
+		return redact.Errorf("sqlite: check %q: %w", s.path, explain(err))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 )
 
@@ -29,7 +30,7 @@ func Inspect(ctx context.Context, path string) (*Store, error) {
 		err = s.open(ctx, busyTimeout, true)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("sqlite: inspect %q: %w", path, explain(err)), s.Close())
+		return nil, redact.Errorf("sqlite: inspect %q: %w", path, errors.Join(explain(err), s.Close()))
 	}
 	return s, nil
 }

@@ -161,7 +161,7 @@ func (l lent) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, er
 // lentTx is a transaction on a lent connection.
 type lentTx struct {
 	conn *sql.Conn
-	ctx  context.Context //nolint:containedctx // the methods of a driver.Tx get none
+	ctx  context.Context // the methods of a driver.Tx get none
 }
 
 // Commit implements [driver.Tx].

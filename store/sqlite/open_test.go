@@ -54,6 +54,22 @@ func TestOpenTakesAnyPath(t *testing.T) {
 	}
 }
 
+func TestErrorAboutALongPathIsOneShortLine(t *testing.T) {
+	t.Parallel()
+	for what, path := range map[string]string{
+		"a name that is too long":        filepath.Join(t.TempDir(), strings.Repeat("long\n", 1200)),
+		"directories that are not there": filepath.Join(t.TempDir(), strings.Repeat("long/", 200), "walink.db"),
+	} {
+		_, opened := sqlite.Open(t.Context(), path)
+		_, inspected := sqlite.Inspect(t.Context(), path)
+		for which, err := range map[string]error{"Open": opened, "Inspect": inspected} {
+			if err == nil || len(err.Error()) > 500 || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s, %s: %v", what, which, err)
+			}
+		}
+	}
+}
+
 func TestOpenFollowsNoChangeOfDirectory(t *testing.T) {
 	t.Chdir(t.TempDir())
 	st := open(t, "walink.db")

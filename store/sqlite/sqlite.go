@@ -85,7 +85,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 func open(ctx context.Context, path string, busy time.Duration) (*Store, error) {
 	s := &Store{path: path}
 	if err := s.open(ctx, busy, false); err != nil {
-		return nil, errors.Join(fmt.Errorf("sqlite: open %q: %w", path, explain(err)), s.Close())
+		return nil, redact.Errorf("sqlite: open %q: %w", path, errors.Join(explain(err), s.Close()))
 	}
 	return s, nil
 }
@@ -111,7 +111,7 @@ func open(ctx context.Context, path string, busy time.Duration) (*Store, error) 
 func OpenDB(ctx context.Context, db *sql.DB) (*Store, error) {
 	s := &Store{lent: true}
 	if err := s.openDB(ctx, db); err != nil {
-		return nil, errors.Join(fmt.Errorf("sqlite: open the database of the program %q: %w", s.path, explain(err)), s.Close())
+		return nil, redact.Errorf("sqlite: open the database of the program %q: %w", s.path, errors.Join(explain(err), s.Close()))
 	}
 	return s, nil
 }
@@ -254,7 +254,7 @@ func (s *Store) Close() error {
 				sqlkeep.Purge(s.keeper, func() bool { return purge(ctx, conn) })
 			}
 		case ctx.Err() != nil:
-			errs = append(errs, fmt.Errorf("sqlite: close %q: a transaction has not ended within %v: %w", s.path, closeTimeout, err))
+			errs = append(errs, fmt.Errorf("a transaction has not ended within %v: %w", closeTimeout, err))
 		}
 	}
 	// The writer is the last: the last connection empties and removes the -wal
@@ -265,13 +265,16 @@ func (s *Store) Close() error {
 			continue
 		}
 		if err := db.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
+			errs = append(errs, err)
 		}
 	}
 	if err := s.putAside(); err != nil {
-		errs = append(errs, fmt.Errorf("sqlite: close %q: %w", s.path, err))
+		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return redact.Errorf("sqlite: close %q: %w", s.path, err)
+	}
+	return nil
 }
 
 // putAside renames the -wal file if another file has replaced the database: SQLite

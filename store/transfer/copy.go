@@ -134,14 +134,14 @@ func run(ctx context.Context, c *copying, opts []CopyOption) error {
 			c.names = append(c.names, session.Name)
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("transfer: list the sessions: %w", err))
+			errs = append(errs, redact.Errorf("transfer: list the sessions: %w", err))
 		}
 	}
 	if len(c.names) > 0 && c.exporter != nil {
 		// First, so that nobody resumes a session without the LID map. Its pairs
 		// are true even if no session is copied.
 		if err := copyLIDs(ctx, c.importer, c.exporter); err != nil {
-			errs = append(errs, fmt.Errorf("transfer: copy the LID map: %w", err))
+			errs = append(errs, redact.Errorf("transfer: copy the LID map: %w", err))
 			if !errors.Is(err, store.ErrDamaged) { // the next Copy may get all of it
 				return redact.Join(errs...)
 			}

@@ -58,6 +58,7 @@ import (
 
 	"github.com/walink/walink/internal/hint"
 	"github.com/walink/walink/internal/intact"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/internal/group"
@@ -106,7 +107,7 @@ var (
 func Open(ctx context.Context, path string) (*DB, error) {
 	db, err := open(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("bolt: open %q: %w", path, explain(err))
+		return nil, redact.Errorf("bolt: open %q: %w", path, explain(err))
 	}
 	return db, nil
 }
@@ -240,7 +241,7 @@ func (db *DB) Close() error {
 	db.closing.Do(func() {
 		db.writer.Close()
 		if err := db.db.Close(); err != nil {
-			db.err = fmt.Errorf("bolt: close %q: %w", db.path, err)
+			db.err = redact.Errorf("bolt: close %q: %w", db.path, err)
 		}
 	})
 	return db.err

@@ -328,3 +328,15 @@ func TestNothingIsStoredInAFileThatWasReplaced(t *testing.T) {
 		})
 	}
 }
+
+func TestErrorAboutALongPathIsOneShortLine(t *testing.T) {
+	t.Parallel()
+	for what, path := range map[string]string{
+		"a name that is too long":        filepath.Join(t.TempDir(), strings.Repeat("long\n", 1200)),
+		"directories that are not there": filepath.Join(t.TempDir(), strings.Repeat("long/", 200), "walink.bolt"),
+	} {
+		if _, err := bolt.Open(t.Context(), path); err == nil || len(err.Error()) > 500 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -96,6 +96,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/walink/walink/internal/hint"
+	"github.com/walink/walink/internal/redact"
 	"github.com/walink/walink/store"
 	"github.com/walink/walink/store/kv"
 	"github.com/walink/walink/store/kv/internal/group"
@@ -176,7 +177,7 @@ func Open(ctx context.Context, url, prefix string) (*DB, error) {
 // sentinel. The DB owns the client, and closes it, even if OpenClient fails.
 func OpenClient(ctx context.Context, client redis.UniversalClient, prefix string) (*DB, error) {
 	if prefix == "" || strings.ContainsAny(prefix, "{}") {
-		return nil, errors.Join(fmt.Errorf("redis: open: %w", hint.New(errPrefix, "Choose a prefix such as walink.")), client.Close())
+		return nil, redact.Errorf("redis: open: %w", errors.Join(hint.New(errPrefix, "Choose a prefix such as walink."), client.Close()))
 	}
 	slot := "{" + prefix + "}:"
 	db := &DB{
@@ -192,7 +193,7 @@ func OpenClient(ctx context.Context, client redis.UniversalClient, prefix string
 	db.writer.Span = batchTime
 	var advice *store.Advice
 	if err := db.Check(ctx); err != nil && !errors.As(err, &advice) {
-		return nil, errors.Join(fmt.Errorf("redis: open %s: %w", db, err), client.Close())
+		return nil, redact.Errorf("redis: open %s: %w", db, errors.Join(err, client.Close()))
 	}
 	return db, nil
 }
@@ -251,7 +252,7 @@ func (db *DB) Close() error {
 		db.mu.Unlock()
 		db.calls.Wait()
 		if err := db.client.Close(); err != nil {
-			db.err = fmt.Errorf("redis: close %s: %w", db, err)
+			db.err = redact.Errorf("redis: close %s: %w", db, err)
 		}
 	})
 	return db.err
