@@ -4,7 +4,7 @@ SHELL := bash
 
 # SQLite, which is C turned into Go, the ciphers of the standard library and the reader of QR codes share nothing
 # between goroutines by themselves. To watch each of their memory accesses is most of the work: it is left out.
-# exsync is left out for a race of its own: docs/architecture.md, "Hazards of whatsmeow".
+# exsync is left out for a race of its own: docs/whatsmeow.md, "Other hazards".
 unwatched := modernc.org/sqlite/lib modernc.org/libc crypto/pbkdf2 crypto/internal/fips140/... github.com/makiuchi-d/gozxing/... \
 	go.mau.fi/util/exsync
 

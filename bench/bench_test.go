@@ -1,6 +1,6 @@
 // Package bench_test measures walink next to plain whatsmeow, which is written
 // by hand as its documentation says. docs/performance.md has the commands and
-// the numbers.
+// the numbers, and README.md the method and more numbers.
 //
 // Every benchmark has three parts. The parts client=walink and client=whatsmeow
 // are for benchstat -col /client, and for the profile of one client. The part

@@ -18,7 +18,10 @@ import (
 	"github.com/walink/walink/internal/redact"
 )
 
-// run is one Supervise of a session.
+// run is one Supervise of a session, in one goroutine, which is all that a connected session
+// costs next to whatsmeow's. It goes through package door: the Fleet takes the lease and gives
+// it to the Linker, and gets the events by a function and not by a channel. When somebody has
+// to decide, the Fleet decides itself what follows: session.over.
 type run struct {
 	linker *walink.Linker
 	given  *walink.Settings // what the Link was given; nil if nobody has called Link

@@ -19,7 +19,8 @@ import (
 )
 
 // session is one session as this process knows it. What changes it (Link, Stop, Unlink, the
-// resumption, the end of a run) holds busy, so that one follows the other.
+// resumption, the end of a run) holds busy, so that one follows the other. Every entry in the
+// Store is written under the session's lease.
 type session struct {
 	fleet *Fleet
 	name  string

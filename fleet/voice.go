@@ -90,7 +90,8 @@ const (
 	mailLimit   = 256 // how many updates wait for OnUpdate before the oldest are dropped
 )
 
-// voice tells what happens to a session.
+// voice tells what happens to a session: to watchers, who lose the oldest updates if they are
+// slow, and to OnUpdate, which one goroutine calls as long as there is something to tell.
 type voice struct {
 	session  *session
 	onUpdate func(Update)

@@ -42,7 +42,7 @@ type Server struct {
 	// wg counts the goroutines of the server. No goroutine starts once closed is set.
 	wg sync.WaitGroup
 
-	mu       sync.Mutex
+	mu       sync.Mutex // locks are taken in this order: Phone.sending, this one, conn.mu
 	closed   bool
 	serial   int // the latest number that id has returned
 	conns    map[*conn]bool

@@ -25,7 +25,7 @@ type keepers struct {
 
 	mu      sync.Mutex
 	current map[place]*keeper  // who takes the next session of a Store
-	holders map[string]*keeper // by the ID of their holder, until nothing is connected under it
+	holders map[string]*keeper // by the ID of their holder, also of one that is lost, until nothing is connected under it
 }
 
 // place is a Store, and the name under which its sessions are held; "" is the program's.
@@ -45,7 +45,10 @@ func newKeepers(own string, clock func() moment) *keepers {
 // own, because nothing shows that two of them have the same Leaser.
 func isShared(leaser store.Leaser) bool { return reflect.ValueOf(leaser).Comparable() }
 
-// keeper keeps one holder in force: one goroutine renews it while sessions are in use.
+// keeper keeps one holder in force: one goroutine renews it while sessions are in use. The
+// keeper is that of all Tenures of one Store and name. The first Tenure begins the holder with
+// its own lease, in one transaction, and the last one ends the holder. The age of the holder
+// counts from before the last renewal that succeeded.
 type keeper struct {
 	group *keepers
 	place

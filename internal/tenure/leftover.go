@@ -10,6 +10,10 @@ import (
 	"github.com/walink/walink/store"
 )
 
+// A release may fail, and a lease may have been taken though the answer was lost. The process
+// itself releases what is left so: keeper.sweep within seconds of the database's return, and
+// for lateTime after a lost answer; or a Tenure that meets it earlier (leftOver).
+
 // leftOver returns the call that releases a lease which this process has given up, and the
 // Store has not released, for example because the database was away. It returns nil for
 // a lease that is in use, by this process or another, by somebody else than t.

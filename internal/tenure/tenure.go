@@ -1,6 +1,25 @@
 // Package tenure holds the leases of the sessions that the Linkers of this process use.
 // The process is one holder for each Store, and one more for each name that a Fleet gives
-// itself. As long as the holder is in force, all its sessions are.
+// itself. As long as the holder is in force, all its sessions are. So the cost of leases does
+// not depend on the number of sessions.
+//
+// The rule on which all depends is the third clause of [store.Leaser]: whoever takes a
+// session whose holder has run out ends that holder in the same transaction. A process that
+// was away keeps all its sessions if nobody has taken one of them, and otherwise loses all.
+//
+// If the holder cannot be renewed in time, the Linkers end each Link and each connection that
+// uses one of its sessions, before another program can have them. A process that was stopped
+// wakes up with its connections open: package wire asks [Tenure.Holds] before it passes on
+// what it reads or writes. Messages that were read before the stop may still be stored,
+// because a device's writes are not fenced.
+//
+// One thing keeps other processes out for longer than the times below: a process on SQLite
+// that is stopped, and not killed, in the middle of a write keeps the lock of the file until
+// it goes on. PostgreSQL ends such a transaction after 5 seconds.
+//
+// Two things no clock of a process shows. A machine may sleep while its wall clock is set
+// back. And store/sqlite judges leases by the wall clock of its machine: one that jumps ahead
+// by ten seconds lends sessions too early.
 package tenure
 
 import (

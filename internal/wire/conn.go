@@ -6,7 +6,7 @@
 // its ways of ending a connection are unsafe in three places. So a Conn also reads
 // whatsmeow's log (log.go is the logger, tap.go reads the nodes). It puts its own layer
 // between whatsmeow and the network (transport.go), and another one between whatsmeow
-// and the store (guard.go).
+// and the store (guard.go). docs/whatsmeow.md has all hazards of whatsmeow in one place.
 package wire
 
 import (

@@ -22,7 +22,8 @@ type reliance struct {
 
 // TestWhatsmeowIsAsRead compares what walink relies on with the source of
 // whatsmeow. Where it fails after a move to another version, read the place in
-// whatsmeow again, change what relies on it, and then this table.
+// whatsmeow again, change what relies on it, and then this table. docs/whatsmeow.md
+// has the hazards that no text of the source shows.
 func TestWhatsmeowIsAsRead(t *testing.T) {
 	t.Parallel()
 	const module = "go.mau.fi/whatsmeow"
