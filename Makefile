@@ -3,8 +3,8 @@
 SHELL := bash
 
 # SQLite, which is C turned into Go, the ciphers of the standard library and the reader of QR codes share nothing
-# between goroutines by themselves. To watch each of their memory accesses is most of the work: it is left out.
-# exsync is left out for a race of its own: docs/whatsmeow.md, "Other hazards".
+# between goroutines by themselves. Watching each of their memory accesses is most of the work, so they are left out.
+# exsync is left out for its own race: docs/whatsmeow.md, "Other hazards".
 unwatched := modernc.org/sqlite/lib modernc.org/libc crypto/pbkdf2 crypto/internal/fips140/... github.com/makiuchi-d/gozxing/... \
 	go.mau.fi/util/exsync
 
@@ -38,7 +38,7 @@ stranger: ## walink in a module outside the tree, and the snippet of README.md
 importer: ## each module as go get gives it, from a module proxy made of files
 	WALINK_IMPORTER=1 go test -count=1 -v -timeout=20m ./internal/release
 
-stores: ## the stores in modules of their own (PostgreSQL and PgBouncer, Redis)
+stores: ## the stores in separate modules (PostgreSQL and PgBouncer, Redis)
 leases: ## programs that share sessions are killed, stopped and cut off (PostgreSQL, Redis)
 crash: ## programs that write are killed, and so are their servers (PostgreSQL, Redis)
 browser: ## the passkey ceremony in a real browser (Chromium)

@@ -279,7 +279,7 @@ func ExampleParseSettings() {
 	// 5511987654321 true true <nil>
 }
 
-// A web page gets Publish of an event, and a webhook Redact. What is printed has no code either.
+// A web page gets Publish of an event, and a webhook Redact. The text that fmt prints has no code either.
 func ExampleMarshalEvent() {
 	issued := time.Date(2026, time.November, 23, 9, 30, 0, 0, time.UTC)
 	code := walink.QRCode{Payload: "https://wa.me/…", Number: 1, Issued: issued, Expires: issued.Add(time.Minute)}

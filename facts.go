@@ -9,9 +9,9 @@ import (
 	"github.com/walink/walink/internal/number"
 )
 
-// facts turns the machine's facts into events. It keeps the last error, so that events
-// about the same failure carry the same *Error, and what was on the screen before, on
-// which the remedies depend.
+// facts turns the machine's facts into events. facts keeps the last error, so that events
+// about one failure share one *Error. It also keeps what was last on the screen, on which
+// remedies depend.
 type facts struct {
 	failure *machine.Failure
 	err     *Error
@@ -75,7 +75,7 @@ func failedBy(err *Error) Failed {
 	return Failed{Err: err, Stopped: wanted}
 }
 
-// opSupervise is the step of an error that says that the context of a Supervise has ended.
+// opSupervise is the Op of the error when the context of a Supervise ends.
 const opSupervise = "supervise"
 
 func accountOf(a machine.Account) Account {

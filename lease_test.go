@@ -319,10 +319,8 @@ func TestErrorOfALostLeaseNamesTheNewHolder(t *testing.T) {
 	})
 }
 
-// The database is away, or slow, while the Linker closes. It is back at once, and the lease
-// in it is that of this very process.
 // The connection ends because the lease is lost. Its end may arrive first.
-func TestLostLeaseIsNotToldAsTroubleOfTheNetwork(t *testing.T) {
+func TestLostLeaseIsNotReportedAsTroubleOfTheNetwork(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
 		st := newLending(t)

@@ -288,7 +288,7 @@ func (l *Linker) ask(ctx context.Context, op string, idle error, in func(call in
 // has answered, Unlink deletes the session even if ctx ends.
 //
 // If WhatsApp refuses the login ([ErrServer], [ErrForbidden] or [ErrBanned]), Unlink deletes
-// the session all the same, and returns [ErrNotTold]: the phone may go on listing the device.
+// the session nevertheless, and returns [ErrNotTold]: the phone may go on listing the device.
 //
 // Unlink returns [ErrClosed] after Close, [ErrInProgress] while a Link is running, and
 // [ErrLoggedOut] if nothing is stored under the session. Any other error says why the

@@ -227,7 +227,7 @@ func TestFailuresNoLongerCountAfterAGoodRound(t *testing.T) {
 	})
 }
 
-// Who scanned is not told to enter a code, and who has done their part is told no code at all.
+// A person who scanned is not asked to enter a code. A person who has done their part is asked for no code.
 func TestRemedyOfATimeoutFitsWhatWasOnTheScreen(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

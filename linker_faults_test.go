@@ -14,7 +14,7 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// What comes of each answer to the code request.
+// The outcome of each answer to the code request.
 func TestPains02RefusedCodeRequests(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -82,7 +82,7 @@ func TestPains02RefusedCodeRequests(t *testing.T) {
 	}
 }
 
-// What comes of each way in which the server refuses a connection, before linking
+// The outcome of each way in which the server refuses a connection, before linking
 // and at the login of a stored session.
 func TestConnectionThatTheServerRefuses(t *testing.T) {
 	t.Parallel()
@@ -317,7 +317,7 @@ func TestPains18OutdatedClientRefreshesTheVersionOnce(t *testing.T) {
 	}
 }
 
-// Nothing listens on the port of the proxy, which is that of a real socket.
+// Nothing listens on the port of the proxy, which a real socket had before.
 func TestPains21ProxyFailsClosed(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

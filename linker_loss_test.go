@@ -36,7 +36,7 @@ func (n *badNetwork) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := n.base.RoundTrip(req)
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
-		inner := resp.Body.(io.ReadWriteCloser) //nolint:errcheck // so it is for that status
+		inner := resp.Body.(io.ReadWriteCloser) //nolint:errcheck // a body of that status is one
 		resp.Body = &badConn{ReadWriteCloser: inner, network: n, instead: n.instead, done: make(chan struct{})}
 	}
 	return resp, err

@@ -132,7 +132,7 @@ func TestPasskeyCodeIsComparedByThePerson(t *testing.T) {
 	}
 }
 
-// Every wrong answer returns an error, and the right one links all the same.
+// Every wrong answer returns an error, and the right one still links.
 func TestPasskeyWrongAnswers(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// whatsmeow tells of pair-success in its own goroutine, so that a failure may
-// overtake it. The device is linked all the same.
+// whatsmeow reports pair-success in its own goroutine, so that a failure may
+// overtake it. The device is still linked.
 func TestFailureThatOvertakesPairSuccessFollowsPaired(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -62,7 +62,7 @@ type givenDevice struct {
 
 func (s givenDevice) Device(context.Context, string) (*wastore.Device, error) { return s.device, nil }
 
-// whatsmeow would panic in a goroutine of its own.
+// whatsmeow would panic in its own goroutine.
 func TestDeviceThatCannotBeUsedIsAFailureOfTheStore(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(whole *wastore.Device) *wastore.Device{

@@ -68,8 +68,8 @@ const (
 //
 // If another program has the session, Supervise says [Standby], waits, and logs the
 // session in when it is free: within 12 seconds after the other program has died.
-// That needs a Store with leases ([store.Leaser]). Supervise does not link anew what
-// the other program had and has unlinked: it ends with [ErrLoggedOut].
+// That needs a Store with leases ([store.Leaser]). Supervise does not link
+// again a session that the other program has unlinked: it ends with [ErrLoggedOut].
 //
 // The last event is one [Failed]; then the session is disconnected and the channel
 // closes. Supervise ends when ctx ends, when the Linker is closed, and after a failure
@@ -183,8 +183,8 @@ func permanent(reason Reason) bool {
 
 // permanent reports whether the failure of a Link ends Supervise. A store that has
 // worked once may work again: its database may be restarting. So may one that is slow:
-// hundreds of sessions may be starting. What another program has unlinked, or is not stored
-// and must be, stays unlinked.
+// hundreds of sessions may be starting. A session that another program has unlinked, or
+// that is not stored and must be, stays unlinked.
 func (s *supervisor) permanent(err *Error) bool {
 	switch {
 	case s.terms == nil:
@@ -305,8 +305,8 @@ func (s *supervisor) sleep(ctx context.Context, pause time.Duration) (attended b
 	}
 }
 
-// standBy waits until another program gives the session up, and takes its lease. What
-// was stored meanwhile, and is stored no longer, must not be linked anew.
+// standBy waits until another program gives the session up, and takes its lease. A
+// session that was stored meanwhile, and no longer is, must not be linked again.
 func (s *supervisor) standBy(ctx context.Context, why *Error) {
 	busy := &store.BusyError{}
 	errors.As(why, &busy)

@@ -191,7 +191,7 @@ func TestPains33UnlinkForgetsASessionThatCannotLogIn(t *testing.T) {
 	})
 }
 
-// Nothing is announced that does not follow.
+// Supervise announces no retry that does not follow.
 func TestSuperviseEndsAtOnceWithAFailureThatNoLinkCures(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -261,7 +261,7 @@ func banned(r *rig.Rig, _ context.CancelFunc) {
 	r.Server.Restart()
 }
 
-// What is to be done after the end of a Supervise has nothing to do with codes, if the session is linked.
+// The remedy after the end of a Supervise has nothing to do with codes, if the session is linked.
 func TestRemedyOfASuperviseThatHasLinkedSpeaksOfNoCode(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
@@ -347,7 +347,7 @@ func TestPains30SuperviseNoticesTheProgramsOwnDisconnect(t *testing.T) {
 	})
 }
 
-// What the program unlinks, nobody links again.
+// Nobody links again a session that the program unlinks.
 func TestPains34SuperviseEndsWithTheProgramsOwnLogout(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 var fleetDatabases = map[string]fleetload.Database{"sqlite": fleetload.SQLite(), "memory": fleetload.Memory()}
 
 // BenchmarkFleet resumes 200 stored sessions, with walink's fleet and with plain whatsmeow
-// clients. Each client has a process of its own.
+// clients. Each client has its own process.
 func BenchmarkFleet(b *testing.B) {
 	const n = 200
 	for _, kind := range []string{"sqlite", "memory"} {

@@ -124,7 +124,7 @@ func (d *doctor) checkTLS(ctx context.Context) finding {
 	return d.unreached(ctx, detail, cause, remedy)
 }
 
-// judgeHandshake says what a failed TLS handshake with who means. renew is the remedy if
+// judgeHandshake explains a failed TLS handshake with the server that who names. renew is the remedy if
 // the certificate is not valid though the clock is right, and trust the one for an
 // unknown authority. Some systems have their own error types, so dates decide.
 func (d *doctor) judgeHandshake(err error, who, renew, trust string) (detail, remedy string, cause error) {

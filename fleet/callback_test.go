@@ -75,9 +75,9 @@ func TestAPasskeyThatPanicsHurtsItsSessionOnly(t *testing.T) {
 		if err := phone.ScanQR(t.Context(), code.Status.QRCode.Payload); err == nil {
 			t.Fatal("the phone says that it is linked")
 		}
-		told := p.until("new", func(u fleet.Update) bool { return u.Status.Err != nil })
-		rig.WantReason(t, told.Status.Err, walink.ErrPasskey)
-		if err := told.Status.Err.Error(); !strings.Contains(err, "Passkey has panicked") {
+		failed := p.until("new", func(u fleet.Update) bool { return u.Status.Err != nil })
+		rig.WantReason(t, failed.Status.Err, walink.ErrPasskey)
+		if err := failed.Status.Err.Error(); !strings.Contains(err, "Passkey has panicked") {
 			t.Error(err)
 		}
 		w.connected(names, p)
@@ -248,7 +248,7 @@ func TestASlowOnUpdateMissesTheOldestUpdates(t *testing.T) {
 			},
 		})
 		p.lossy = true
-		for range 200 { // each tells two updates at least
+		for range 200 { // each sends two updates at least
 			if err := p.Link(t.Context(), "s000", walink.Settings{}); err != nil {
 				t.Fatal(err)
 			}

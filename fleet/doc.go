@@ -30,19 +30,20 @@
 //     network or the Store keeps away, after a minute at most. Link ends the pause.
 //  2. Nobody is asked for a code unless Link was called, and then until the session is
 //     linked, the Timeout of the Link has passed, or Stop or Unlink is called. If the
-//     device is removed on the phone, the watchers hear a [walink.Failed] with
+//     device is removed on the phone, the watchers get a [walink.Failed] with
 //     [walink.ErrLoggedOut], the session is forgotten with its settings and its metadata,
 //     and nothing follows.
 //  3. Link may be repeated. On a linked session it changes nothing but the metadata, if the
-//     call has WithMetadata. While a Link with the same settings runs, it is that one, with the same code.
-//     With other settings, such as another phone, the running Link ends and a new one begins.
+//     call has WithMetadata. While a Link with the same settings runs, another Link joins it
+//     and shows the same code. With other settings, such as another phone, the running Link
+//     ends and a new one begins.
 //  4. The settings and the metadata of a Link are kept with the session, in a Store with a
 //     [store.Registry], so that a restart and other processes have them.
 //  5. Several processes on one Store share the sessions evenly, by number, also after one has
-//     joined or ended. No session is connected twice, and none is forgotten. The others have
-//     the sessions of a process that has died within 12 seconds. A session that is being
-//     linked, or was linked less than two minutes ago, stays where it is. What another
-//     process has shows [walink.StateStandby] with its holder; calls for it return a
+//     joined or ended. No session is connected twice, and none is forgotten. Within 12
+//     seconds the others have the sessions of a process that has died. A session that is
+//     being linked, or was linked less than two minutes ago, stays where it is. A session of
+//     another process shows [walink.StateStandby] with its holder; calls for it return a
 //     [*store.BusyError].
 //  6. A session that was unlinked is not linked again, by no process. Close is no failure:
 //     the channels of the watchers close, no [walink.Failed] comes, and other processes

@@ -13,8 +13,8 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// entry is what the Store has for a session next to its device. A stored session without
-// an entry is wanted: another program has linked it.
+// entry is the value that the Store has for a session next to its device. A stored session
+// without an entry is wanted: another program has linked it.
 type entry struct {
 	Unwanted bool              `json:"unwanted,omitempty"`
 	Settings walink.Settings   `json:"settings"`
@@ -127,8 +127,8 @@ func (f *Fleet) whole(err error, n int) error {
 	return err
 }
 
-// readEntries returns the entries of all sessions. What cannot be read is left out: it is
-// told when the session is opened.
+// readEntries returns the entries of all sessions. It leaves out an entry that
+// cannot be read: the error is reported when the session is opened.
 func (f *Fleet) readEntries(ctx context.Context) (map[string]entry, error) {
 	found := map[string]entry{}
 	if f.registry == nil {

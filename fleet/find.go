@@ -16,7 +16,7 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// Session is what is known of one session.
+// Session describes one session.
 type Session struct {
 	Name     string            `json:"name"`
 	Status   walink.Status     `json:"status"`
@@ -27,7 +27,7 @@ type Session struct {
 	Wanted   bool              `json:"wanted"`             // Run keeps the session connected, once it is linked; false after Stop
 }
 
-// Publish returns the session without what only those who run the program may see.
+// Publish returns the session without the values that only the operator may see.
 func (s Session) Publish() Session {
 	s.Status, s.Holder = s.Status.Publish(), ""
 	return s

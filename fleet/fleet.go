@@ -36,7 +36,7 @@ type Settings struct {
 	// package walink. If it panics, the session fails, and no other one.
 	OnClient func(session string, client *whatsmeow.Client)
 	// OnUpdate gets every change of every session of this process. For the sessions of other
-	// processes it gets who has them. The calls for one session follow each other; those for
+	// processes it gets their holders. The calls for one session follow each other; those for
 	// several sessions run at the same time. A call that does not return delays the updates
 	// of its session only; of more than 256 that wait, the oldest are dropped.
 	OnUpdate func(Update)
@@ -91,7 +91,7 @@ type Fleet struct {
 //
 // A Store without a [store.Leaser] serves one process only: nothing keeps two of them from
 // connecting one session. A Store without a [store.Registry] forgets the settings of a
-// Link, its metadata, and what was stopped, when the process ends.
+// Link, its metadata, and which sessions were stopped, when the process ends.
 //
 // The error is a [*walink.Error] with the Reason [walink.ErrInvalidSettings].
 func New(st store.Store, settings Settings) (*Fleet, error) {

@@ -217,7 +217,7 @@ func TestCapacityIsNeverExceeded(t *testing.T) {
 		w.forget()
 		time.Sleep(time.Hour)
 		if seen := w.seen(); len(seen) > 0 {
-			t.Errorf("told: %v", seen)
+			t.Errorf("updates: %v", seen)
 		}
 		// Many people at once.
 		if err := b.Stop(t.Context(), "new"); err != nil {
@@ -236,7 +236,7 @@ func TestCapacityIsNeverExceeded(t *testing.T) {
 			}
 		}
 		if linked != 1 {
-			t.Errorf("%d were linked beside 4 sessions, and the capacity is 5", linked)
+			t.Errorf("%d were linked next to 4 sessions, and the capacity is 5", linked)
 		}
 		// Stop and Unlink need no room.
 		if out, err := b.Unlink(t.Context(), "new"); err != nil || !out.Forgotten {

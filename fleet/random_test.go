@@ -21,8 +21,8 @@ import (
 
 // TestRandomWorlds has Fleets join, end, die and come back, people link, stop and unlink
 // sessions, and the network, the Store and WhatsApp fail, at random, for hours. The rules
-// hold at all times, and after a quiet while all sessions are where they should be. The
-// environment variable WALINK_SEED repeats one world.
+// hold at all times, and after 70 minutes in which nothing happens all sessions are where
+// they should be. The environment variable WALINK_SEED repeats one world.
 func TestRandomWorlds(t *testing.T) {
 	t.Parallel()
 	seeds := make([]uint64, 1)
@@ -69,7 +69,7 @@ func (r *random) play() {
 			r.step()
 			r.pass(time.Duration(r.ExpFloat64() * float64(20*time.Second)))
 		}
-		r.calm()
+		r.settle()
 	}
 }
 
@@ -245,8 +245,8 @@ func (r *random) remove(p *process) {
 	}
 }
 
-// calm lets nothing happen for a while, and then looks at everything.
-func (r *random) calm() {
+// settle lets nothing happen for a while, and then looks at everything.
+func (r *random) settle() {
 	for _, p := range r.dead {
 		p.close()
 	}

@@ -139,7 +139,7 @@ func TestRule1TheStoreKeepsNobodyAwayForLong(t *testing.T) {
 			cut(8 * time.Second)
 			time.Sleep(time.Minute)
 			if seen := w.seen(); len(seen) > 0 {
-				t.Errorf("told after 8 seconds: %v", seen)
+				t.Errorf("reported after 8 seconds: %v", seen)
 			}
 			w.connected(names, a, b)
 
@@ -212,7 +212,7 @@ func TestRule2NobodyIsAskedForACodeWithoutALink(t *testing.T) {
 					}
 					for _, u := range w.seen() {
 						if !linked || u.Status.State == walink.StateAwaitingPhone {
-							t.Errorf("%v was told", u)
+							t.Errorf("%v was reported", u)
 						}
 					}
 				}
@@ -269,7 +269,7 @@ func TestRule2ADeviceThatIsRemovedOnThePhoneIsForgotten(t *testing.T) {
 			b.gone("one")
 			for _, u := range w.seen() {
 				if u.Status.State != walink.StateIdle && u.Status.State != walink.StateFailed {
-					t.Errorf("told afterwards: %v", u)
+					t.Errorf("reported afterwards: %v", u)
 				}
 			}
 			list, err := b.store.Sessions(t.Context())

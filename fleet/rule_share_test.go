@@ -128,7 +128,7 @@ func TestRule5StandingByIsSilentAndNamesTheHolder(t *testing.T) {
 		watched := b.Watch(t.Context(), names[0])
 		time.Sleep(10 * time.Minute)
 		if seen := w.seen(); len(seen) > 0 || len(watched) != 1 {
-			t.Errorf("%v was told, and the watcher has %d updates", seen, len(watched))
+			t.Errorf("%v was reported, and the watcher has %d updates", seen, len(watched))
 		}
 		w.connected(names, a, b)
 		for _, name := range names {
@@ -187,7 +187,7 @@ func TestRule6NobodyLinksWhatWasUnlinked(t *testing.T) {
 		w.failed()
 		for _, u := range w.seen() {
 			if u.Session == names[0] && u.Status.State != walink.StateIdle {
-				t.Errorf("told of the session that was unlinked: %v", u)
+				t.Errorf("an update of the session that was unlinked: %v", u)
 			}
 		}
 		a.close()

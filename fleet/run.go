@@ -152,7 +152,7 @@ func (s *session) hear(r *run, event any) {
 		}
 		s.mu.Unlock()
 	}
-	s.voice.tell(e)
+	s.voice.report(e)
 }
 
 // over decides what follows the end of a run.
@@ -177,10 +177,10 @@ func (s *session) over(r *run) {
 	}
 	switch {
 	case err.Reason == walink.ErrSessionBusy:
-		s.voice.stand(holderOf(err), err)
+		s.voice.standby(holderOf(err), err)
 		s.release()
 	case lease.Failure() != nil && stored:
-		s.voice.tell(walink.Disconnected{Err: err})
+		s.voice.report(walink.Disconnected{Err: err})
 		s.release()
 	case r.given == nil && errors.Is(err, machine.ErrNotStored): // another process has unlinked it
 		s.mu.Lock()
@@ -189,15 +189,15 @@ func (s *session) over(r *run) {
 		s.voice.set(walink.Status{State: walink.StateIdle})
 		s.release()
 	case err.Reason == walink.ErrLoggedOut || err.Reason == walink.ErrRemoved:
-		s.forget(context.WithoutCancel(f.life)) // before the event: who hears it may ask for the session
-		s.voice.tell(walink.Failed{Err: err})
+		s.forget(context.WithoutCancel(f.life)) // before the event: its watchers may ask for the session
+		s.voice.report(walink.Failed{Err: err})
 	case !stored:
-		s.voice.tell(walink.Failed{Err: err})
+		s.voice.report(walink.Failed{Err: err})
 		s.release()
 	case err.Reason == walink.ErrStore:
 		s.putAside(err)
 	default: // somebody has to decide: the session stays here, so that no other process tries the same
-		s.voice.tell(walink.Failed{Err: err})
+		s.voice.report(walink.Failed{Err: err})
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// session is one session as this process knows it. What changes it (Link, Stop, Unlink, the
+// session is one session as this process knows it. A change (by Link, Stop, Unlink, the
 // resumption, the end of a run) holds busy, so that one follows the other. Every entry in the
 // Store is written under the session's lease.
 type session struct {
@@ -230,7 +230,7 @@ func (s *session) putAside(err *walink.Error) {
 	at := time.Now().Add(asideTime)
 	s.retryAt = at
 	s.mu.Unlock()
-	s.voice.tell(walink.Retrying{Attempt: 1, Err: err, At: at})
+	s.voice.report(walink.Retrying{Attempt: 1, Err: err, At: at})
 }
 
 // evicted ends what uses a lease that is lost.

@@ -124,7 +124,7 @@ func (f *Fleet) adopt(ctx context.Context, s *session, opened func()) {
 			s.mu.Lock()
 			s.retryAt = time.Time{}
 			s.mu.Unlock()
-			s.voice.tell(walink.Failed{Err: own})
+			s.voice.report(walink.Failed{Err: own})
 		}
 	}
 }
@@ -178,7 +178,7 @@ func (w *share) look(ctx context.Context) error {
 	return nil
 }
 
-// read reads the leases, unless they are those of the last look.
+// read reads the leases, unless they have not changed since the last look.
 func (w *share) read(ctx context.Context) error {
 	if w.fleet.leaser == nil {
 		return nil
@@ -230,7 +230,7 @@ func (w *share) leave() {
 	w.lease = nil
 }
 
-// hand gives the sessions to be opened to [Fleet.open], in place of those of the last look.
+// hand gives [Fleet.open] the sessions to open, in place of those of the last look.
 func (w *share) hand(seen sight) {
 	slices.SortFunc(seen.free, func(a, b *session) int {
 		return cmp.Or(-compare(a.wasHere(), b.wasHere()), cmp.Compare(maphash.String(w.seed, a.name), maphash.String(w.seed, b.name)))
@@ -294,7 +294,7 @@ func (w *share) give(n int) {
 			s.mu.Lock()
 			s.given = true
 			s.mu.Unlock()
-			s.voice.stand("", &walink.Error{Reason: walink.ErrSessionBusy, Op: "share sessions", Err: errGiven})
+			s.voice.standby("", &walink.Error{Reason: walink.ErrSessionBusy, Op: "share sessions", Err: errGiven})
 			s.release()
 		})
 	}

@@ -39,9 +39,9 @@ func peerOf(lease store.Lease) peer {
 	return peer{member: lease.Session, holder: lease.HolderID, capacity: cmp.Or(n, math.MaxInt)}
 }
 
-// spread sets the targets: so many sessions in all, shared evenly as far as the capacities
-// allow. Where the division leaves a rest, those who have most keep one more, so that
-// as few sessions as possible move. All Fleets that see the same come to the same targets.
+// spread sets the targets: it shares so many sessions evenly, as far as the capacities
+// allow. If the division leaves a rest, the peers with the most sessions keep one more, so
+// that as few sessions as possible move. All Fleets that see the same come to the same targets.
 func spread(peers []peer, sessions int) {
 	slices.SortFunc(peers, func(a, b peer) int {
 		return cmp.Or(cmp.Compare(a.capacity, b.capacity), cmp.Compare(a.member, b.member))
@@ -102,8 +102,8 @@ func (f *Fleet) lent(leases []store.Lease) lent {
 	return l
 }
 
-// sort sorts the sessions by what the leases said at a time. It tells the watchers of the
-// others' sessions who has them.
+// sort sorts the sessions by what the leases said at a time. It reports to the watchers
+// of the others' sessions who has them.
 func (f *Fleet) sort(l lent, asked time.Time) sight {
 	var seen sight
 	peers, has, count := slices.Clone(l.peers), maps.Clone(l.has), maps.Clone(l.count)
@@ -147,11 +147,11 @@ func (s *session) sort(lease *store.Lease, asked time.Time, seen *sight) (here i
 		}
 		return 1
 	case !s.changed.Before(asked): // the lease may be that of this process
-	case lease != nil && lease.HolderID == s.lent: // it was told
+	case lease != nil && lease.HolderID == s.lent: // it was reported
 	case lease != nil:
 		s.lent = lease.HolderID
 		err := &walink.Error{Reason: walink.ErrSessionBusy, Op: "share sessions", Err: &store.BusyError{Lease: *lease}}
-		s.voice.stand(redact.Line(lease.Holder), err)
+		s.voice.standby(redact.Line(lease.Holder), err)
 	case s.lent != "":
 		seen.ended = true
 	case s.stored && !s.unwanted:

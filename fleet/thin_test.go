@@ -165,7 +165,7 @@ func TestWhatWasStoredDoesNotContradictTheDefaults(t *testing.T) {
 		}
 		// The world has an HTTPClient, which a Proxy contradicts. That is said once.
 		if kinds := p.kinds(names[1]); !slices.Equal(kinds, []string{"failed"}) {
-			t.Errorf("the session with the proxy was told %v", kinds)
+			t.Errorf("the session with the proxy has the updates %v", kinds)
 		}
 	})
 }

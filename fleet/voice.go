@@ -90,8 +90,8 @@ const (
 	mailLimit   = 256 // how many updates wait for OnUpdate before the oldest are dropped
 )
 
-// voice tells what happens to a session: to watchers, who lose the oldest updates if they are
-// slow, and to OnUpdate, which one goroutine calls as long as there is something to tell.
+// voice reports what happens to a session: to watchers, who lose the oldest updates if they
+// are slow, and to OnUpdate, which one goroutine calls while updates wait.
 type voice struct {
 	session  *session
 	onUpdate func(Update)
@@ -157,22 +157,22 @@ func (v *voice) isKept() bool {
 	return v.known
 }
 
-// tell tells an event.
-func (v *voice) tell(event walink.Event) {
+// report reports an event.
+func (v *voice) report(event walink.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.say(event, v.last.Status.Apply(event))
 }
 
-// set tells a status that no event says.
+// set reports a status that comes without an event.
 func (v *voice) set(status walink.Status) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.say(nil, status)
 }
 
-// stand tells that another process has the session, unless that was told.
-func (v *voice) stand(holder string, err *walink.Error) {
+// standby reports that another process has the session, unless that was reported before.
+func (v *voice) standby(holder string, err *walink.Error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if last := v.last.Status; last.State != walink.StateStandby || last.Holder != holder {
@@ -181,8 +181,8 @@ func (v *voice) stand(holder string, err *walink.Error) {
 	}
 }
 
-// leave tells that nobody has a session any more that another process had, and that
-// nobody will take it.
+// leave reports that the process that had the session is gone, and that no other will take
+// the session.
 func (v *voice) leave() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -287,14 +287,14 @@ func (v *voice) watch(ctx context.Context, first Update) <-chan Update {
 	return w
 }
 
-// isHeard reports whether somebody watches the session, or is being told of it.
+// isHeard reports whether somebody watches the session, or OnUpdate has not got all updates.
 func (v *voice) isHeard() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return len(v.watchers) > 0 || v.sending != nil
 }
 
-// end ends the watchers. What OnUpdate has not got yet it still gets.
+// end ends the watchers. OnUpdate still gets the updates that wait for it.
 func (v *voice) end() {
 	v.mu.Lock()
 	defer v.mu.Unlock()

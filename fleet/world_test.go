@@ -22,7 +22,7 @@ import (
 	"github.com/walink/walink/walinktest"
 )
 
-// world is a fake WhatsApp and one database, for Fleets that share it. A Store of its own
+// world is a fake WhatsApp and one database, for Fleets that share it. Its own Store
 // makes each Fleet another process, as far as the leases are concerned. The end of a test
 // fails if WhatsApp has seen two connections of one device, or the updates of a Fleet are
 // out of order.
@@ -34,11 +34,11 @@ type world struct {
 
 	mu      sync.Mutex
 	phones  map[string]*walinktest.Phone // by session
-	updates []told                       // of all Fleets
+	updates []reported                   // of all Fleets
 }
 
-// told is an update of a process.
-type told struct {
+// reported is an update of a process.
+type reported struct {
 	by *process
 	fleet.Update
 }
@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// process is a Fleet with a Store of its own on the database of the world.
+// process is a Fleet with its own Store on the database of the world.
 type process struct {
 	*fleet.Fleet
 
@@ -84,7 +84,7 @@ func (p *process) open(st store.Store, set fleet.Settings) {
 	last := map[string]fleet.Update{}
 	set.OnUpdate = func(u fleet.Update) {
 		w.mu.Lock()
-		w.updates = append(w.updates, told{p, u})
+		w.updates = append(w.updates, reported{p, u})
 		before := last[u.Session]
 		if u.Epoch == 0 && u.Sequence == 1 { // the Fleet has forgotten the session meanwhile
 			before = fleet.Update{}
@@ -207,7 +207,7 @@ func (p *process) await(session string, state walink.State) fleet.Update {
 	return p.until(session, func(u fleet.Update) bool { return u.Status.State == state })
 }
 
-// kinds returns the kinds of the updates of a session that a process has told so far. An
+// kinds returns the kinds of the updates of a session that a process has reported so far. An
 // update without event is the new state, with "=".
 func (p *process) kinds(session string) (kinds []string) {
 	synctest.Wait()
@@ -242,15 +242,15 @@ func (w *world) forget() {
 	w.updates = nil
 }
 
-// seen returns the updates that any process has told so far.
-func (w *world) seen() []told {
+// seen returns the updates that any process has reported so far.
+func (w *world) seen() []reported {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.updates)
 }
 
-// failed fails if anybody was told that something failed for good.
+// failed fails if any update says that something failed for good.
 func (w *world) failed() {
 	w.Helper()
 	for _, u := range w.seen() {

@@ -39,7 +39,7 @@ type rig struct {
 	folder string
 }
 
-// withEach runs a test with each client, each with a rig of its own.
+// withEach runs a test with each client, each with its own rig.
 func withEach(t *testing.T, test func(r *rig)) {
 	t.Helper()
 	for _, client := range []string{"baileys", "zapo"} {

@@ -313,7 +313,7 @@ func TestAnswerThatIsNotTheExtensions(t *testing.T) {
 	})
 }
 
-// The token itself opens nothing: who has it has no need to send it.
+// The token itself opens nothing: a browser that has the token need not send it.
 func TestTokenIsNoID(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

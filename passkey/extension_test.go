@@ -60,8 +60,8 @@ func TestManifest(t *testing.T) {
 	}
 }
 
-// Links of this user, and folders like /tmp in which nobody can replace what is another's,
-// are on the way to many a folder.
+// On the way to many a folder are links of this user, and folders like /tmp, where nobody can
+// replace another user's files.
 func TestWriteExtensionFollowsWhatItsUserMade(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

@@ -76,7 +76,7 @@ type Leaser interface {
 	Holders(ctx context.Context) ([]HolderLeases, error)
 }
 
-// Holder is who has leases. A holder that was ended does not come back: begin
+// Holder is an owner of leases. A holder that was ended does not come back: begin
 // another one, with another ID.
 //
 // A holder counts ttl from before its call, by its own clock. The end that the
@@ -87,8 +87,8 @@ type Holder struct {
 	Until time.Time // when it ends unless it is renewed, in UTC; zero before it has begun
 }
 
-// HolderLeases says how many leases a holder has. Whoever remembers it can tell later,
-// without reading all leases, whether they are the same.
+// HolderLeases says how many leases a holder has. A program that remembers it can find out
+// later, without reading all leases, whether they are the same.
 type HolderLeases struct {
 	Holder
 	Leases int    // how many it has
@@ -96,7 +96,7 @@ type HolderLeases struct {
 }
 
 // Lease says who may connect a session, and until when. Session, HolderID and
-// Token tell a lease from all others.
+// Token identify a lease.
 type Lease struct {
 	Session  string
 	Holder   string    // the name of the holder

@@ -79,7 +79,7 @@ func reads(ctx context.Context, tb testing.TB, by *walinktest.Phone, want string
 	return message
 }
 
-// hears waits for a text in a bubble. whatsmeow has events of their own for the keys of groups and
+// hears waits for a text in a bubble. whatsmeow has separate events for the keys of groups and
 // of the app state.
 func (c *client) hears(want string) *events.Message {
 	c.tb.Helper()

@@ -181,7 +181,7 @@ func TestHeaderWithEdgeRoutingIsAccepted(t *testing.T) {
 	})
 }
 
-// What the phone says by itself is silence for the companion.
+// The companion gets no answer if something happens on the phone alone.
 func TestPhoneStopsAndTheCompanionHearsNothing(t *testing.T) {
 	t.Parallel()
 	for _, refusal := range []walinktest.Refusal{walinktest.ErrSuspicious, walinktest.ErrMakePasskey, walinktest.ErrTryAgainAt} {

@@ -28,7 +28,7 @@ type Device struct {
 	Logins int  `json:"logins"`
 	// PreKeys is the number of its one-time keys that the server has not handed out.
 	PreKeys int `json:"preKeys"`
-	// Presence is what it has said last since its latest login (Client.SendPresence of whatsmeow).
+	// Presence is the last one that it has sent since its latest login (Client.SendPresence of whatsmeow).
 	Presence types.Presence `json:"presence,omitempty"`
 }
 

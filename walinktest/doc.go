@@ -113,7 +113,7 @@
 //	id, err := contact.SendText(ctx, phone.JID(), "hello") // the linked device gets it
 //	message, err := contact.Receive(ctx)                   // its answer
 //
-// Linked devices are told which devices an account has, get their keys, and send and receive
+// Linked devices learn which devices an account has, get their keys, and send and receive
 // messages, delivery and read receipts. A device that cannot decrypt a message asks its sender
 // for it again. So does a phone if a linked device begins a session without the proof that the
 // account has linked it (device-identity). What a device has not acknowledged waits for its
@@ -134,12 +134,12 @@
 // key of the app state, which is an events.Message of whatsmeow without a text. Clients then
 // fetch the five collections of app state, and learn the account's push name, without which
 // whatsmeow's Client.SendPresence fails. Devices may change app state and privacy settings, and
-// the account's other devices are told. [Phone.SetHistory] adds history. To leave the first
+// the account's other devices learn of it. [Phone.SetHistory] adds history. To leave the first
 // minute out, call srv.Script(walinktest.StageFirstMinute, walinktest.Silence().Always()).
 //
 // # Other languages
 //
-// Command walinktest/fakewa is a server in a process of its own. Programs in any
+// Command walinktest/fakewa is a server in its own process. Programs in any
 // language make phones there, enter codes, scan QR codes, write and read messages, and
 // script trouble, by JSON over HTTP: see go doc github.com/walink/walink/walinktest/fakewa.
 //
@@ -188,8 +188,8 @@
 //	srv.Script(walinktest.StageCompanionHello, walinktest.Refuse(500), walinktest.RateLimit(time.Hour).Always())
 //	srv.Script(walinktest.StageLogin, walinktest.Pass(), walinktest.Failure(503))
 //
-// What happens on the phone alone is silence for the companion: [Say], and the lock of
-// [Server.SetLinkLock].
+// The companion gets no answer if something happens on the phone alone: [Say], and the lock
+// of [Server.SetLinkLock].
 //
 // # Disconnecting in a bubble
 //
@@ -202,7 +202,7 @@
 //
 // A phone sends no older history on request, and does not change the app state. Linked devices
 // issue privacy tokens to those of other accounts, and phones do not. Groups do not change, and
-// only NewGroup makes them. The server tells nobody of presence or typing. An account hears of
+// only NewGroup makes them. The server reports no presence and no typing. An account learns of
 // another account's new device by the hash in the answer to its next message, and not by a
 // notification.
 package walinktest

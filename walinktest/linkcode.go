@@ -30,7 +30,7 @@ const (
 	codeHellos = 3
 )
 
-// What companion_hello may say about the companion. The ids are those of whatsmeow's
+// The values by which companion_hello may describe the companion. The ids are those of whatsmeow's
 // PairClientType but two: the server refuses 0, and e, like the other letters of Android,
 // wants an attestation (wacore/src/companion_reg.rs of whatsapp-rust). The names are made of
 // a browser and a system, as WhatsApp Web makes them; WhatsApp does not publish its list.

@@ -259,7 +259,7 @@ func (p *companion) paired(answer *waBinary.Node) {
 		c.device.linkedAt = time.Now()
 		c.device.proof = content(answer, "pair-device-sign", "device-identity")
 		s.devices[c.device.id()] = c.device
-		s.tellDevices(c.device.endpoint())
+		s.notifyDevices(c.device.endpoint())
 		if p.code != nil {
 			p.code.spent = true
 		}

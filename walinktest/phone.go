@@ -223,7 +223,7 @@ func (s *Server) SetLinkLock(n int, period time.Duration) {
 	s.limits.failures, s.limits.lockedFor = n, period
 }
 
-// tally counts what came of a link for SetLinkLock.
+// tally counts the outcome of a link for SetLinkLock.
 func (p *Phone) tally(said error) {
 	p.srv.mu.Lock()
 	defer p.srv.mu.Unlock()

@@ -352,12 +352,12 @@ func ib(child waBinary.Node) waBinary.Node {
 	return waBinary.Node{Tag: "ib", Attrs: waBinary.Attrs{"from": types.ServerJID}, Content: []waBinary.Node{child}}
 }
 
-// tellDevices tells an account's other devices that a device was linked
+// notifyDevices tells an account's other devices that a device was linked
 // (handleOwnDevicesNotification of whatsmeow). Other accounts learn that from the hash in the
-// answer to their next message. Nobody is told of a removal: whatsmeow has a data race if a
+// answer to their next message. No device learns of a removal: whatsmeow has a data race if a
 // device is removed while it handles this notification (Device.Delete in store/store.go).
 // The caller holds mu.
-func (s *Server) tellDevices(changed endpoint) {
+func (s *Server) notifyDevices(changed endpoint) {
 	all := s.endpoints(changed.phone)
 	children := make([]waBinary.Node, 0, len(all))
 	for _, e := range all {

@@ -53,7 +53,8 @@ func newSignalStore(pair *keys.KeyPair, registration uint32) *signalStore {
 	}
 }
 
-// bundle returns the keys with which a session with the phone begins. Each has a one-time key of its own.
+// bundle returns the keys with which a session with the phone begins. Each bundle has its own
+// one-time key.
 func (st *signalStore) bundle() []waBinary.Node {
 	st.mu.Lock()
 	defer st.mu.Unlock()

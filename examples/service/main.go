@@ -101,7 +101,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 }
 
 // openSandbox returns the way to WhatsApp, nil to the real one, the database, and what is done when a session changes.
-// A simulated WhatsApp logs out what it does not know, and has a database of its own.
+// A simulated WhatsApp logs out sessions that it does not know, so it has a separate database.
 func openSandbox(ctx context.Context, here bool, at, db string) (*http.Client, string, func(fleet.Update), error) {
 	onUpdate := func(u fleet.Update) { log.Print(u) } // shows no secrets
 	if at != "" {

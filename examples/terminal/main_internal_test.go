@@ -121,7 +121,7 @@ func TestReadmeCommands(t *testing.T) {
 }
 
 // TestSandboxKeepsSessionsApart links two sessions of one account and one of
-// another in one file, each in a run of its own, and resumes them all.
+// another in one file, each in its own run, and resumes them all.
 func TestSandboxKeepsSessionsApart(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T) {
@@ -324,7 +324,7 @@ func TestUnusableDatabase(t *testing.T) {
 }
 
 // TestSandboxLeavesRealSessionsAlone gives the sandbox a session of another WhatsApp, with
-// a LID of its own or from before there were LIDs, or a device that another whatsmeow
+// its own LID or from before there were LIDs, or a device that another whatsmeow
 // program has stored. A login to the sandbox would make the session useless there.
 func TestSandboxLeavesRealSessionsAlone(t *testing.T) {
 	t.Parallel()

@@ -194,5 +194,5 @@ func (s *screen) lines(event walink.Event, now time.Time) []string {
 }
 
 // print writes everything at once, so that the terminal never shows half a frame.
-// Nobody could read an error of that.
+// print drops the error, because nobody could read it.
 func (s *screen) print(text string) { _, _ = io.WriteString(s.out, text) }

@@ -1,4 +1,4 @@
-// Package advice says what to do about a failure: it is one table of remedies. A remedy
+// Package advice is the table of remedies: what a person should do about a failure. A remedy
 // depends on the reason, the step, and what was on the screen.
 package advice
 
@@ -35,12 +35,11 @@ type Row struct {
 	Reason   machine.Reason
 	Op       string    // "" is every step
 	At       Situation // Anywhere is every situation
-	Operator bool      // for those who run the program, and not for the person at the phone
+	Operator bool      // for the operator of the program, and not for the person at the phone
 	Text     string    // one imperative sentence; %s is how long to wait
 }
 
-// ForPeople is what the person at the phone is told in place of a remedy for those who
-// run the program.
+// ForPeople replaces a remedy for the operator when the person at the phone reads it.
 const ForPeople = "Try again later, and ask the people who run this service if that does not help."
 
 // Table returns the table of remedies. The first row that fits an error counts. The machine

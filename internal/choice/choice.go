@@ -1,5 +1,5 @@
-// Package choice finds a name in a closed set, forgives its spelling, and proposes the
-// nearest one.
+// Package choice finds a name in a closed set, whatever its case and spaces, and proposes
+// the nearest known name.
 package choice
 
 import (

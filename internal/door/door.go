@@ -1,5 +1,5 @@
-// Package door is the way of package fleet into a [walink.Linker]. The package knows
-// nothing of package walink, which sets [Of].
+// Package door gives package fleet methods of a [walink.Linker] that programs must not
+// call. Package walink sets [Of].
 package door
 
 import (
@@ -30,7 +30,7 @@ type Linker interface {
 
 // Terms says how a fleet has a session supervised.
 type Terms struct {
-	// Ask says that somebody is there, for codes.
+	// Ask says that a person is there to take a code.
 	Ask bool
 	// Open waits until the session may connect. It returns the function to call once the
 	// outcome is known, and nil if ctx has ended.

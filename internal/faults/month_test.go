@@ -23,8 +23,8 @@ const (
 )
 
 // A Supervise lives with random faults: those of the server, of the network, of the Store
-// and of the program itself. Whatever happens, it says within 90 s that it is offline, it
-// makes no connection storm, it leaves a person alone who is not there, and it is linked
+// and of the program itself. Whatever happens, Supervise says within 90 s that it is offline,
+// makes no connection storm, requests few codes while nobody is there, and is linked
 // again once the faults are over and somebody is there.
 //
 // WALINK_MONTHS is a number of months to live through; WALINK_SEED repeats one.

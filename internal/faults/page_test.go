@@ -40,7 +40,7 @@ Every cell demands as well:
 - After Linked the Store has one session, the phone lists its device, and WhatsApp answers the client.
 - After Failed the next Link, without the fault, ends with a client that works. If the session is stored and the phone
   lists its device, that Link resumes it. If nothing is stored, it links afresh. If the session is stored and the phone
-  does not list its device, as the confirmation of pair-success was lost, a Retrying with ErrLoggedOut tells of it, the
+  does not list its device, as the confirmation of pair-success was lost, a Retrying with ErrLoggedOut reports it, the
   session is dropped, and the Link goes on afresh.
 - No goroutine is left.
 

@@ -237,10 +237,10 @@ func (tr *trial) checkEnd() {
 		want = "logged out, linked"
 		storedBefore := tr.store.saves() == 1
 		if !tr.paired && !strings.Contains(story, "retrying") && !storedBefore {
-			tr.t.Errorf("a session is stored that the phone does not list, and no event tells of it:\n%s", story)
+			tr.t.Errorf("a session is stored that the phone does not list, and no event reports it:\n%s", story)
 		}
 	case len(devices) > 0 && !strings.Contains(story, "logged out") && !strings.Contains(story, "banned"):
-		tr.t.Errorf("the phone lists a device that is not stored, and no event tells of it:\n%s", story)
+		tr.t.Errorf("the phone lists a device that is not stored, and no event reports it:\n%s", story)
 	}
 	tr.Rig = tr.Again(tr.byQR())
 	tr.Link(tr.t.Context())

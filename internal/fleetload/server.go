@@ -1,5 +1,5 @@
 // Package fleetload measures a fleet next to plain whatsmeow clients: both log the same
-// stored sessions in, at the same fake WhatsApp in a process of its own.
+// stored sessions in, at the same fake WhatsApp in a separate process.
 package fleetload
 
 import (

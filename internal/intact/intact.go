@@ -13,8 +13,8 @@ import (
 	"github.com/walink/walink/internal/hint"
 )
 
-// File is the file of an open database. The zero File is that of a database without
-// one, and always in order.
+// File is the file of an open database. The zero File belongs to a database
+// without a file, and is always in order.
 type File struct {
 	path string
 	info os.FileInfo

@@ -30,7 +30,7 @@ const (
 // logger, which does, gets the standard error.
 var report = os.Stdout
 
-// tell tells the parent one line.
+// tell writes a line to the parent.
 func tell(words ...any) { _, _ = fmt.Fprintln(report, words...) }
 
 // Opener opens a Store by the name that it has in the test.

@@ -1,4 +1,4 @@
-// Package logcall calls a slog handler that may end what it is told about.
+// Package logcall calls a slog handler that may close the object that logs.
 package logcall
 
 import (
@@ -7,13 +7,13 @@ import (
 	"sync"
 )
 
-// Calls are the running calls of one handler. A handler may call the Close of what logs:
-// Close would wait for a goroutine that waits for the handler. So each call runs in its
+// Calls are the running calls of one handler. A handler may call the Close of the
+// object that logs: Close would wait for a goroutine that waits for the handler. So each call runs in its
 // own goroutine, and [Calls.Leave] makes the callers go on without it.
 type Calls struct {
 	mu    sync.Mutex
 	left  int           // the calls that run and that nobody waits for
-	leave chan struct{} // closed when nobody waits for the calls of before
+	leave chan struct{} // closed when nobody waits for the earlier calls
 	wait  int           // the calls that run and that somebody waits for
 }
 

@@ -198,7 +198,7 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 
 // catchUp handles the deadlines that have passed before an input, if their Tick is
 // still on its way: a code that has expired must not be shown again. A success that
-// the person has achieved counts all the same.
+// the person has achieved still counts.
 func (m *Machine) catchUp(now time.Time, in Input) {
 	if e := in.attempt(); e != 0 && e != m.epoch {
 		return

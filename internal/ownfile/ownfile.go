@@ -94,10 +94,10 @@ func Examine(path string) error {
 	return err
 }
 
-// Beside returns why a database must not use a file that it keeps next to its own, which
+// NextTo returns why a database must not use a file that it keeps next to its own, which
 // need not exist. It refuses what is not a regular file, such as a symbolic link, and the
 // file of a user who does not own the database. A database that does not exist is nil.
-func Beside(name string, database fs.FileInfo) error {
+func NextTo(name string, database fs.FileInfo) error {
 	info, err := os.Lstat(name)
 	short := filepath.Base(name)
 	switch {

@@ -25,7 +25,7 @@ func Trusted(path string) *hint.Error {
 		return hint.New(err, remedyDir)
 	}
 	const most = 255               // links
-	rest := strings.Split(at, "/") // the first is empty, and stands for /
+	rest := strings.Split(at, "/") // the first is empty, and means /
 	at = "/"
 	for links := 0; len(rest) > 0; {
 		name := filepath.Join(at, rest[0]) // at has no link in it, so that .. is the folder above

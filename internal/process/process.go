@@ -1,5 +1,4 @@
-// Package process names this program: for people, for example in the error of another
-// program that finds a session in use, and in the leases of the sessions that it uses.
+// Package process names this program, in errors that people read and in leases.
 package process
 
 import (

@@ -1,5 +1,5 @@
-// Package queue connects the goroutine that owns something with all others. Queue has no
-// limit: Put never waits for the reader. Replies brings each call its reply.
+// Package queue has a queue whose Put never waits, and Replies, which connects calls with
+// their replies.
 package queue
 
 import "sync"

@@ -20,7 +20,7 @@ const (
 	walink = "github.com/walink/walink"
 )
 
-// released is a module that gets tags of its own, and the version that it
+// released is a module that gets its own tags, and the version that it
 // requires of walink.
 type released struct{ path, folder, requires string }
 

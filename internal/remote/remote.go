@@ -8,7 +8,7 @@ import (
 
 // Verified reports whether nobody on the way to host can read or change what is sent:
 // host is this machine, or config demands a certificate of the host itself. A config that
-// skips Go's verification does so only with a VerifyConnection of its own.
+// skips Go's verification does so only with its own VerifyConnection.
 func Verified(host string, config *tls.Config) bool {
 	address, err := netip.ParseAddr(host)
 	if host == "localhost" || err == nil && address.Unmap().IsLoopback() {

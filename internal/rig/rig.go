@@ -1,5 +1,5 @@
-// Package rig sets up a [walink.Linker] before a fake WhatsApp, for the tests of
-// this repository. A test runs in a bubble, where hours pass in milliseconds:
+// Package rig sets up a [walink.Linker] in front of a fake WhatsApp, for the tests
+// of this repository. A test runs in a bubble, where hours pass in milliseconds:
 //
 //	rig.Bubble(t, func(t *testing.T) {
 //		r := rig.New(t, walink.Settings{})

@@ -1,5 +1,5 @@
-// Package seal has what the passkey's Broker and the browser extension make of the
-// token in a Line. Both know the token, and neither sends it.
+// Package seal encrypts what the passkey's Broker and the browser extension exchange, with
+// keys from the token in a Line. Both know the token, and neither sends it.
 package seal
 
 import (

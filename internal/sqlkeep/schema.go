@@ -73,7 +73,7 @@ CREATE TABLE walink_entry (
 );
 `
 
-// Each lease of before gets a holder of its own, whose ID has the name of the session, so
+// Each old lease gets its own holder, whose ID has the name of the session, so
 // that a program that cannot renew it any more has the time to give the session up.
 const schemaV5 = holders + `
 INSERT INTO walink_holder (id, name, until, renewed) SELECT 'of ' || session, holder, until, renewed FROM walink_lease WHERE until > 0;

@@ -130,8 +130,8 @@ func Damage(t *testing.T, sql SQL) {
 	})
 }
 
-// damageEntry stores entries of two sessions, and calls damage for that of the session
-// "one". Its errors must be as those of other damage, the other entry must not be
+// damageEntry stores entries of two sessions, and calls damage for the entry of the
+// session "one". Its errors must be as those of other damage, the other entry must not be
 // affected, and storing and deleting the entry must repair it.
 func damageEntry(t *testing.T, st store.Store, damage func()) {
 	t.Helper()

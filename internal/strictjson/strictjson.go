@@ -1,5 +1,5 @@
 // Package strictjson reads settings from one JSON object with a fixed set of keys, and
-// collects what is wrong with it.
+// reports every fault.
 package strictjson
 
 import (
@@ -25,8 +25,8 @@ type Fault struct {
 	Fix     string // one sentence for a person
 }
 
-// Object is a JSON object. A value that is not there reads as zero, and so does one of
-// the wrong type, which is also a fault.
+// Object is a JSON object. A missing value reads as zero. A value of the wrong type does
+// too, and is a fault.
 type Object struct {
 	Faults []Fault
 	values map[string]json.RawMessage

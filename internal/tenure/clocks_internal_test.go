@@ -41,18 +41,18 @@ const worldSessions = 3
 
 // How long a session may be without a process, all of which want it.
 const (
-	calmIdle = time.Minute
-	idle     = 4 * time.Minute // all processes may be away at once
+	steadyIdle = time.Minute
+	idle       = 4 * time.Minute // all processes may be away at once
 )
 
 // world is a Store and the processes that share it. Time in the bubble is the real one.
 type world struct {
-	t     *testing.T
-	start time.Time
-	store clockModel
-	procs []*proc
-	calm  bool // only calls fail, and each process has one more session all the time, so that its holder stays
-	group sync.WaitGroup
+	t      *testing.T
+	start  time.Time
+	store  clockModel
+	procs  []*proc
+	steady bool // only calls fail, and each process has one more session all the time, so that its holder stays
+	group  sync.WaitGroup
 
 	mu     sync.Mutex
 	random *rand.Rand
@@ -106,7 +106,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	t.Helper()
 	w := &world{t: t, start: time.Now(), random: rand.New(rand.NewPCG(seed, 0))}
 	drift := func() float64 { return 0.985 + w.random.Float64()*0.03 }
-	w.store.rate, w.calm = drift(), w.random.Float64() < 0.3
+	w.store.rate, w.steady = drift(), w.random.Float64() < 0.3
 	st := kv.New(db{memory.New(), w})
 	for i := range 3 {
 		p := &proc{Store: st, world: w, clock: clockModel{rate: drift()}, sleeps: w.random.Float64() < 0.5}
@@ -133,7 +133,7 @@ func (w *world) live(length time.Duration) {
 				p.use(ctx, fmt.Sprint("session ", session), time.Minute, func(tenure *Tenure) { p.set(session, tenure) })
 			})
 		}
-		if w.calm {
+		if w.steady {
 			w.group.Go(func() { p.use(ctx, fmt.Sprint("session of ", i), length, func(*Tenure) {}) })
 		} else {
 			w.group.Go(func() { p.suffer(ctx) })
@@ -146,7 +146,7 @@ func (w *world) live(length time.Duration) {
 	cancel()
 	w.group.Wait()
 	time.Sleep(2 * time.Minute) // what was begun ends
-	if !w.t.Failed() && (w.passed < 10 || w.lost < 3 && !w.calm) {
+	if !w.t.Failed() && (w.passed < 10 || w.lost < 3 && !w.steady) {
 		w.t.Errorf("nothing happened: sessions passed from one process to another %d times, and %d were lost", w.passed, w.lost)
 	}
 }
@@ -170,8 +170,8 @@ func (w *world) look() {
 			w.idle[session] = time.Now()
 		}
 		most := idle
-		if w.calm {
-			most = calmIdle
+		if w.steady {
+			most = steadyIdle
 		}
 		if idle := time.Since(w.idle[session]); idle > most {
 			w.t.Errorf("after %v, session %d is without a process for %v", time.Since(w.start), session, idle)

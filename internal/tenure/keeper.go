@@ -205,8 +205,8 @@ func (k *keeper) call(ctx context.Context, sessions []string) (taken, busy []sto
 	return k.leaser.TakeLeases(ctx, sessions, k.holder, ttl)
 }
 
-// begin begins a holder with a new ID. After an error the Store may have begun the
-// holder of before all the same, which nobody renews.
+// begin begins a holder with a new ID. The Store may have begun the earlier holder,
+// although it returned an error, and nobody renews that holder.
 func (k *keeper) begin(ctx context.Context, sessions []string) (taken, busy []store.Lease, err error) {
 	holder := store.Holder{ID: k.group.own + rand.Text(), Name: cmp.Or(k.as, process.Name())}
 	k.name(holder)
@@ -307,8 +307,8 @@ func now() moment {
 	return moment{t, t.Round(0)}
 }
 
-// lose ends the use of all sessions, and says who has them if others do. It returns at once,
-// and may be called again.
+// lose ends the use of all sessions, and reports the holders if others have them. lose
+// returns at once, and may be called again.
 func (k *keeper) lose(err error) {
 	k.group.mu.Lock()
 	defer k.group.mu.Unlock()

@@ -70,7 +70,8 @@ func TestSessionWhoseReleaseFailedIsFreeSoon(t *testing.T) {
 	})
 }
 
-// Two processes stand by for a session. One of them gets its lease and does not hear so.
+// Two processes stand by for a session. One of them gets its lease, but not the answer that
+// says so.
 func TestProcessDoesNotStandByForItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -95,15 +95,15 @@ type Tenure struct {
 
 // New returns a Tenure whose lease has not been taken. If the lease is lost later, evicted
 // is called once, in its own goroutine. The calls of the Store get the values of life; the
-// end of life does not end the lease. holder is the name that others see; "" is that of the
-// program.
+// end of life does not end the lease. holder is the name that others see; "" means the name
+// of the program.
 func New(life context.Context, leaser store.Leaser, session, holder string, evicted func(*Tenure, *machine.Failure)) *Tenure {
 	return &Tenure{
 		group: all, place: place{leaser, holder}, session: session, life: context.WithoutCancel(life), evicted: evicted, taken: make(chan struct{}),
 	}
 }
 
-// Holder returns the name that others see; "" is that of the program, and of no Tenure.
+// Holder returns the name that others see; "" means the name of the program, or no Tenure.
 func (t *Tenure) Holder() string {
 	if t == nil {
 		return ""
@@ -296,7 +296,7 @@ func (t *Tenure) Release() {
 	}
 }
 
-// Own makes Release have no effect: who has called Own ends the lease with End.
+// Own makes Release have no effect. The caller of Own ends the lease with End.
 func (t *Tenure) Own() { t.owned.Store(true) }
 
 // End is Release for a lease with an owner.

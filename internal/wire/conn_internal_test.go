@@ -104,7 +104,7 @@ func TestRemovalIsTheProgramsOwnOnlyIfWhatsAppHasNotRefusedIt(t *testing.T) {
 	}
 }
 
-// whatsmeow handles what follows a pair-success in one goroutine and tells of
+// whatsmeow handles what follows a pair-success in one goroutine and reports
 // pair-success in another, so either may come first.
 func TestWhatOvertakesPairSuccessWaitsForIt(t *testing.T) {
 	t.Parallel()

@@ -174,7 +174,7 @@ func TestDrainWaitsForATeardownThatHasBegun(t *testing.T) {
 	})
 }
 
-// The bytes of a long frame are masked, so that any may stand where a piece begins.
+// The bytes of a long frame are masked, so that a piece may begin with any byte.
 func TestPieceOfALongFrameIsNoCloseFrame(t *testing.T) {
 	t.Parallel()
 	var wire bytes.Buffer

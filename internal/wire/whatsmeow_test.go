@@ -106,7 +106,7 @@ func relied() map[string][]reliance {
 			},
 			{
 				`Transport: (http.DefaultTransport.(*http.Transport)).Clone(),`,
-				"linker.go, doctor", "NewClient panics with another http.DefaultTransport",
+				"internal/wire, doctor", "NewClient panics with another http.DefaultTransport",
 			},
 			{
 				`client := cli.websocketHTTP if cli.Store.ID == nil { client = cli.preLoginHTTP }`,
@@ -132,7 +132,7 @@ func relied() map[string][]reliance {
 			{
 				`if cli.socket == ns { cli.socket = nil cli.clearResponseWaiters(xmlStreamEndNode) if
 					!cli.isExpectedDisconnect() && (cli.forceAutoReconnect.Swap(false) || remote) {`,
-				"internal/wire", "when an end is told by Disconnected, and when it is not",
+				"internal/wire", "when an end is reported by Disconnected, and when it is not",
 			},
 			{
 				`if !cli.EnableAutoReconnect || cli.Store.ID == nil { return }`,
@@ -144,7 +144,7 @@ func relied() map[string][]reliance {
 			},
 			{
 				`cli.socketLock.Lock() cli.expectDisconnect() cli.unlockedDisconnect() cli.socketLock.Unlock()`,
-				"internal/wire", "Disconnect waits for a connect that is under way, and is told by no event",
+				"internal/wire", "Disconnect waits for a connect that is under way, and is reported by no event",
 			},
 			{
 				`Tag: "remove-companion-device", Attrs: waBinary.Attrs{ "jid": ownID, "reason": "user_initiated", },`,
@@ -213,11 +213,11 @@ func relied() map[string][]reliance {
 			},
 			{
 				`go func() { err := cli.handlePair(ctx, deviceIdentityBytes, id, businessName, platform, jid, lid)`,
-				"internal/wire", "each pair-success has a goroutine of its own, which the PrePairCallback may end",
+				"internal/wire", "each pair-success has its own goroutine, which the PrePairCallback may end",
 			},
 			{
 				`cli.Disconnect() cli.dispatchEvent(&events.PairError{`,
-				"internal/wire", "whatsmeow disconnects before it tells of a pair-success that was not good",
+				"internal/wire", "whatsmeow disconnects before it reports a pair-success that was not good",
 			},
 			{
 				`if cli.PrePairCallback != nil && !cli.PrePairCallback(jid, platform, businessName) {
@@ -230,21 +230,21 @@ func relied() map[string][]reliance {
 			},
 			{
 				`cli.sendPairError(ctx, reqID, 401, "hmac-mismatch")`,
-				"walinktest/pairing.go", "what a phone hears of a spoilt HMAC",
+				"walinktest/pairing.go", "what a phone learns of a spoilt HMAC",
 			},
 			{
 				`cli.sendPairError(ctx, reqID, 401, "signature-mismatch")`,
-				"walinktest/pairing.go", "what a phone hears of a spoilt signature",
+				"walinktest/pairing.go", "what a phone learns of a spoilt signature",
 			},
 			{
 				`err = cli.Store.Save(ctx) if err != nil { cli.sendPairError(ctx, reqID, 500, "internal-error")
 					return &PairDatabaseError{"failed to save device store", err}`,
-				"internal/wire", "the guard stands before this call of the store",
+				"internal/wire", "the guard is in front of this call of the store",
 			},
 			{
 				`cli.StoreLIDPNMapping(ctx, lid, jid) err = cli.Store.Identities.PutIdentity(ctx,
 					mainDeviceLID.SignalAddress().String(), mainDeviceIdentity)`,
-				"internal/wire", "the guard stands before these calls of the stores",
+				"internal/wire", "the guard is in front of these calls of the stores",
 			},
 			{
 				`cli.expectDisconnect() cli.paired.Store(true)`,
@@ -362,11 +362,11 @@ func relied() map[string][]reliance {
 			},
 			{
 				`Error: err, Continuation: true,`,
-				"internal/wire", "a PairPasskeyError tells a bad challenge from a failed continuation",
+				"internal/wire", "a PairPasskeyError distinguishes a bad challenge from a failed continuation",
 			},
 			{
 				`return fmt.Errorf("received passkey continuation notification without a linking cache")`,
-				"internal/wire", "a continuation is told as an error, because whatsmeow has no part in the ceremony",
+				"internal/wire", "a continuation is reported as an error, because whatsmeow has no part in the ceremony",
 			},
 			{
 				`cli.Log.Warnf("Failed to handle passkey continuation notification: %v", err)`,
@@ -431,7 +431,7 @@ func relied() map[string][]reliance {
 				`if cli.EnableAutoReconnect && time.Since(lastSuccess) > KeepAliveMaxFailTime {
 					cli.Log.Debugf("Forcing reconnect due to keepalive failure") cli.Disconnect()
 					cli.resetExpectedDisconnect() go cli.autoReconnect(ctx) }`,
-				"internal/wire", "this reconnect is told by no Disconnected",
+				"internal/wire", "this reconnect is reported by no Disconnected",
 			},
 			{
 				`Namespace: "w:p", Type: "get",`,
@@ -454,11 +454,11 @@ func relied() map[string][]reliance {
 			},
 			{
 				`case code == "401" && conflictType == "device_removed": cli.expectDisconnect()`,
-				"internal/wire, walinktest/device.go", "how the removal of the device is told",
+				"internal/wire, walinktest/device.go", "how the removal of the device is reported",
 			},
 			{
 				`case conflictType == "replaced": cli.expectDisconnect()`,
-				"internal/wire, walinktest/login.go", "how it is told that another connection uses the session",
+				"internal/wire, walinktest/login.go", "how WhatsApp reports that another connection uses the session",
 			},
 			{
 				`case code == "503":`,
@@ -488,12 +488,12 @@ func relied() map[string][]reliance {
 			},
 			{
 				`case "downgrade_webclient": go cli.dispatchEvent(&events.QRScannedWithoutMultidevice{})`,
-				"internal/wire", "a phone without multi-device is told by this event alone",
+				"internal/wire", "a phone without multi-device is reported by this event alone",
 			},
 			{
 				`go func() { if dbCount, err := cli.Store.PreKeys.UploadedPreKeyCount(ctx); err != nil {`,
 				"internal/wire",
-				"the guard stands before this call, and Connected may come after the end of the connection",
+				"the guard is in front of this call, and Connected may come after the end of the connection",
 			},
 			{
 				`err := cli.SetPassive(ctx, false) if err != nil { cli.Log.Warnf("Failed to send post-connect passive
@@ -504,11 +504,11 @@ func relied() map[string][]reliance {
 		"prekeys.go": {
 			{
 				`preKeys, err := cli.Store.PreKeys.GetOrGenPreKeys(ctx, uint32(wantedCount))`,
-				"internal/wire", "the guard stands before this call of the store",
+				"internal/wire", "the guard is in front of this call of the store",
 			},
 			{
 				`err = cli.Store.PreKeys.MarkPreKeysAsUploaded(ctx, preKeys[len(preKeys)-1].KeyID)`,
-				"internal/wire", "the guard stands before this call of the store",
+				"internal/wire", "the guard is in front of this call of the store",
 			},
 			{
 				`wantedCount = 812`,
@@ -733,7 +733,7 @@ func relied() map[string][]reliance {
 				`innerStore := NewSQLStore(c, *device.ID) device.SetAllStores(innerStore) device.LIDs = c.LIDMap
 					device.Container = c device.Initialized = true`,
 				"internal/wire, internal/sqlkeep, store/kv",
-				"the first PutDevice gives a device its stores, before which the guard stands anew",
+				"the first PutDevice gives a device its stores, and the guard is then put in front of them",
 			},
 			{
 				`RegistrationID: mathRand.Uint32(), AdvSecretKey: random.Bytes(32), } device.SignedPreKey =
@@ -754,7 +754,7 @@ func relied() map[string][]reliance {
 				`s.lidCacheLock.Lock() defer s.lidCacheLock.Unlock() err := s.db.QueryRow(ctx, query,
 					source.User).Scan(&targetUser)`,
 				"store/sqlite",
-				"whatsmeow reads while it holds the lock of the LID map, so that reads need connections of their own",
+				"whatsmeow reads while it holds the lock of the LID map, so that reads need their own connections",
 			},
 		},
 		"store/sqlstore/store.go": {

@@ -102,7 +102,7 @@ type onlyReads struct {
 }
 
 // Only the last call of fn of a reading transaction counts, whatever the calls before it
-// have seen: an empty database, a device that is not linked yet, a value of before.
+// have seen: an empty database, a device that is not linked yet, an old value.
 func TestOnlyTheLastReadCounts(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, func(*testing.T) store.Store {

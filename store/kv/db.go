@@ -22,28 +22,29 @@ import (
 //     processes where those can share the DB: each sees what was stored before
 //     it, and nobody sees what it has not stored. fn of a writing transaction
 //     is called once at most.
-//  4. A reading transaction sees one state for as long as it runs, in which is
-//     all that was stored before Txn was called. It does not wait for the fn
-//     of a writing one, from which it may be called. Its fn may be called
-//     again on a later state, and then only the last call counts. Set and
-//     Delete fail in it.
+//  4. A reading transaction sees one state for as long as it runs. The state
+//     has all that was stored before Txn was called. The transaction does not
+//     wait for the fn of a writing one, from which it may be called. Its fn may
+//     be called again on a later state, and then only the last call counts. Set
+//     and Delete fail in it.
 //  5. Get returns the value of a key, or nil where there is none. It sees what
 //     its own transaction has set and deleted. Deleting what is not there is
 //     not an error.
 //  6. Scan calls fn for each key that begins with prefix, in ascending order of
-//     their bytes, with what its own transaction has changed. An empty prefix
-//     is that of every key. An error of fn ends it, and Scan returns that very
-//     error. While it runs, fn may call Get and Scan, but not Set or Delete.
+//     their bytes, with what its own transaction has changed. Every key
+//     begins with an empty prefix. If fn returns an error, Scan ends and returns
+//     that very error. While Scan runs, fn may call Get and Scan, but not Set or
+//     Delete.
 //  7. A key is 1 to [MaxKey] bytes of any kind, and a value one byte or more
 //     of any kind; sixteen MiB must be possible. Set fails for an empty key and
 //     for an empty value.
 //  8. What Get and Scan give is valid until the transaction ends: no later call
-//     changes it, and neither does who got it. What was given to Set is not
-//     changed later, and a DB changes nothing that it is given. What was given
+//     changes it, and neither does the caller. The caller does not change what
+//     it gave to Set, and a DB changes nothing that it is given. What was given
 //     to Get, Delete and Scan may be used again once they have returned.
 //  9. Txn returns an error that wraps that of ctx when ctx has ended before fn
 //     returned, or that of fn where fn failed too, and then nothing is stored.
-//     Who waits for other transactions waits no longer than its ctx.
+//     A call that waits for other transactions waits no longer than its ctx.
 //  10. Txn may be called from several goroutines at once. A Tx is for one of
 //     them at a time, and ends with fn, which neither begins nor awaits
 //     another writing transaction. However fn ended, all methods of the Tx fail

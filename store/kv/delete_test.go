@@ -114,7 +114,7 @@ func TestSealedSpacesAreApart(t *testing.T) {
 	link(t, st)
 	update(t, db, func(tx kv.Tx) error { return tx.Set([]byte("~ not a name"), []byte("x")) })
 	if sessions, err := st.Sessions(t.Context()); err != nil || len(sessions) != 2 {
-		t.Errorf("Sessions beside a key of nobody: %v, %v, want both", sessions, err)
+		t.Errorf("Sessions next to a key of nobody: %v, %v, want both", sessions, err)
 	}
 	// A name among those of sessions, cut off.
 	encrypted := kv.Encrypt(db, key)
@@ -129,7 +129,7 @@ func TestSealedSpacesAreApart(t *testing.T) {
 		})
 	}
 	if sessions, err := st.Sessions(t.Context()); !errors.Is(err, kv.ErrDamaged) || len(sessions) != 2 {
-		t.Errorf("Sessions beside a damaged name: %v, %v, want both and ErrDamaged", sessions, err)
+		t.Errorf("Sessions next to a damaged name: %v, %v, want both and ErrDamaged", sessions, err)
 	}
 	if err := st.Delete(t.Context(), "one"); err != nil {
 		t.Errorf("Delete: %v", err)

@@ -61,7 +61,7 @@ func TestEmptiedUnderARunningProgram(t *testing.T) {
 				t.Error("PutSession of the device that is gone succeeds")
 			}
 			if name == "encrypted" && !errors.Is(err, kv.ErrEmptied) {
-				t.Errorf("PutSession with the secret of before: %v, want ErrEmptied", err)
+				t.Errorf("PutSession with the old secret: %v, want ErrEmptied", err)
 			}
 			if sessions, err := reopen(t, wrap(db)).Sessions(t.Context()); err != nil || len(sessions) != 1 {
 				t.Errorf("Sessions: %v, %v, want one", sessions, err)

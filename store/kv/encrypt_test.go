@@ -62,7 +62,7 @@ func TestNothingCanBeReadWithoutTheKey(t *testing.T) {
 			"session", "contact", string(one.NoiseKey.Priv[:]), string(one.AdvSecretKey), string(one.Account.Details),
 		} {
 			if strings.Contains(key, word) || strings.Contains(value, word) {
-				t.Errorf("%q stands in %q", word, key)
+				t.Errorf("%q is in %q", word, key)
 			}
 		}
 	}
@@ -160,7 +160,7 @@ func TestRotate(t *testing.T) {
 	}
 	read("before, with both keys", second, first)
 	rotating := kv.Encrypt(db, second, first)
-	// If two keys could both write, a program with one of them could not tell.
+	// If two keys could both write, a program with one of them would not notice.
 	put := func(st *kv.Store) error {
 		return device(t, st, "two").Sessions.PutSession(t.Context(), "2:0", []byte("new"))
 	}
@@ -180,7 +180,7 @@ func TestRotate(t *testing.T) {
 	}
 	read("after, with the new key", second)
 	if err := oldTwo.Sessions.PutSession(t.Context(), "3:0", []byte("new")); !errors.Is(err, kv.ErrKey) {
-		t.Errorf("PutSession with the old key, by who had it open: %v, want ErrKey", err)
+		t.Errorf("PutSession with the old key, by a Store that was open: %v, want ErrKey", err)
 	}
 	if err := put(both); !errors.Is(err, kv.ErrNotCurrent) {
 		t.Errorf("PutSession with the old key first: %v, want ErrNotCurrent", err)

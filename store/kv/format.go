@@ -87,7 +87,7 @@ func checkFormat(tx Tx, write, before bool) (known bool, err error) {
 	return true, nil
 }
 
-// holdLeases gives each lease of layout 1 a holder of its own, whose ID has the name of the
+// holdLeases gives each lease of layout 1 its own holder, whose ID has the name of the
 // session, so that a program that cannot renew it any more has the time to give the session
 // up. Left out are those whose value is damaged, or whose session has a name that is too
 // long for a key.

@@ -199,7 +199,7 @@ func TestLeaseOfADeadHolderEndsAfterTheClockWasSetBack(t *testing.T) {
 	})
 }
 
-// A program of before refuses the layout. It cannot renew its leases any more, and has the
+// An older program refuses the layout. It cannot renew its leases any more, and has the
 // time to give its sessions up.
 func TestLeasesOfLayout1StayInForce(t *testing.T) {
 	t.Parallel()

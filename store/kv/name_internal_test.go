@@ -51,7 +51,7 @@ func FuzzName(f *testing.F) {
 	})
 }
 
-// What is no key is an error and no panic.
+// A string that is no key is an error and no panic.
 func FuzzParts(f *testing.F) {
 	for _, seed := range []string{"", "x", "x\x00", "x\x01\x00", "x\x01\x03\x00", "x\x01\x04\x00", "xa\x01\x03hash\x00", "xa\x00b"} {
 		f.Add([]byte(seed))

@@ -65,7 +65,7 @@
 //
 // The Store lends each session to one holder at a time ([store.Leaser]), by the
 // clock of the database. A holder is one row, which a Linker's process updates in
-// a transaction of its own, less than once a second. If the process dies or loses
+// its own transaction, less than once a second. If the process dies or loses
 // its network, others can have its sessions 11 seconds later. A restart of the
 // server that takes less than eight seconds changes nothing.
 //

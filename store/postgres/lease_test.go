@@ -7,7 +7,7 @@ import (
 	"github.com/walink/walink/store"
 )
 
-// The rows of the tables of before become holders, as in store/sqlite.
+// The rows of the old tables become holders, as in store/sqlite.
 func TestLeasesOfOlderProgramsStayInForce(t *testing.T) {
 	t.Parallel()
 	s := running(t)

@@ -141,7 +141,7 @@ func TestServerThatIsRestarted(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The others do not take the holder for dead because the server was.
-	for answered := 0; answered < 2; { // calls on connections of before fail
+	for answered := 0; answered < 2; { // calls on old connections fail
 		again, busy, err := other.TakeLeases(t.Context(), []string{"default"}, store.Holder{ID: "two"}, time.Hour)
 		if err != nil {
 			continue
@@ -152,7 +152,7 @@ func TestServerThatIsRestarted(t *testing.T) {
 		}
 	}
 	if err := device.Sessions.PutSession(t.Context(), "1:0", []byte("session")); err != nil {
-		t.Logf("the first call after the restart: %v", err) // on a connection of before
+		t.Logf("the first call after the restart: %v", err) // on an old connection
 	}
 	if err := device.Sessions.PutSession(t.Context(), "1:0", []byte("session")); err != nil {
 		t.Errorf("PutSession: %v", err)

@@ -78,7 +78,7 @@ func demandPassword(pg *pgserver.Server, role string) error {
 	return os.WriteFile(path, append([]byte("local all "+role+" scram-sha-256\n"), rest...), 0o600)
 }
 
-// url is that of a database, for a pool.
+// url returns the URL of a database, for a pool.
 func (s *server) url(database string) string { return s.URL(database) + "&pool_max_conns=8" }
 
 // exec runs statements in a database.

@@ -71,7 +71,7 @@ func checkFile(path string) error {
 	if err != nil {
 		return fmt.Errorf("the file: %w", err)
 	}
-	if err := cmp.Or(ownfile.Examine(path), checkBeside(path)); err != nil {
+	if err := cmp.Or(ownfile.Examine(path), checkNextTo(path)); err != nil {
 		return err
 	}
 	names, err := files(path)

@@ -91,10 +91,10 @@ func TestCheckNamesTheRemedy(t *testing.T) {
 		"the file is open to others": {
 			func(_ *sqlite.Store, path string) error { return os.Chmod(path, 0o644) }, "(mode 0644)", "Run chmod 600 on walink.db: ",
 		},
-		"the log beside it is open to others": {
+		"the log next to it is open to others": {
 			func(_ *sqlite.Store, path string) error { return os.Chmod(path+"-wal", 0o666) }, "(mode 0666)", "Run chmod 600 on walink.db-wal: ",
 		},
-		"the index beside it is open to others": {
+		"the index next to it is open to others": {
 			func(_ *sqlite.Store, path string) error { return os.Chmod(path+"-shm", 0o604) }, "(mode 0604)", "Run chmod 600 on walink.db-shm: ",
 		},
 		"the file is read-only": {

@@ -34,7 +34,7 @@ func TestDamage(t *testing.T) {
 	})
 }
 
-// What a file of SQLite can hold, and no other database.
+// Damage that only a file of SQLite can have.
 func TestDamageOfSQLite(t *testing.T) {
 	t.Parallel()
 	for name, statement := range map[string]string{

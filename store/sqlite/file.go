@@ -27,7 +27,7 @@ func prepareFile(path string) error {
 	if err := writableDir(dir, info); err != nil {
 		return hint.New(fmt.Errorf("the directory %q, which SQLite writes to, is read-only: %w", dir, err), remedyDirectory)
 	}
-	if err := checkBeside(path); err != nil {
+	if err := checkNextTo(path); err != nil {
 		return err
 	}
 	if err := ownfile.Make(path); err != nil {
@@ -42,16 +42,16 @@ func prepareFile(path string) error {
 	return nil
 }
 
-// checkBeside fails if a file next to the database, which need not exist, leads
+// checkNextTo fails if a file next to the database, which need not exist, leads
 // elsewhere or is a stranger's.
-func checkBeside(path string) error {
+func checkNextTo(path string) error {
 	names, err := files(path)
 	if err != nil {
 		return err
 	}
 	info, _ := os.Stat(path)
 	for _, name := range names[1:] {
-		if err := ownfile.Beside(name, info); err != nil {
+		if err := ownfile.NextTo(name, info); err != nil {
 			return err
 		}
 	}

@@ -105,7 +105,7 @@ func columns(t *testing.T, st *sqlite.Store) (list string) {
 	return list
 }
 
-// The programs that go on with the tables of before cannot renew their leases any more, and
+// The programs that go on with the old tables cannot renew their leases any more, and
 // have the time to give their sessions up.
 func TestLeasesOfOlderProgramsStayInForce(t *testing.T) {
 	t.Parallel()

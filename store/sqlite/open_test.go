@@ -304,7 +304,7 @@ func TestOpenRefusesAndLeavesAlone(t *testing.T) {
 				t.Fatal("Open succeeded")
 			}
 			if st != nil {
-				t.Error("Open returned a Store beside the error")
+				t.Error("Open returned a Store and an error")
 			}
 			if text := err.Error(); !strings.HasPrefix(text, fmt.Sprintf("sqlite: open %q: ", path)) || !strings.Contains(text, test.reason) || strings.Contains(text, "\n") {
 				t.Errorf("error %q, want one line with the path and %q", text, test.reason)

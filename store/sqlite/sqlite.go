@@ -141,7 +141,7 @@ func (s *Store) openDB(ctx context.Context, db *sql.DB) (err error) {
 	if s.path, err = fileOf(ctx, db); err != nil {
 		return err
 	}
-	if err := checkBeside(s.path); err != nil {
+	if err := checkNextTo(s.path); err != nil {
 		return err
 	}
 	s.writer = lend(db, 1, s.intact)

@@ -37,7 +37,7 @@ func leaseCases() map[string]func(tb testing.TB, leaser store.Leaser) {
 		"clause 1: the longest ttl is in force":                                 leaseLongest,
 		"clause 1: Leases are those in force":                                   leaseList,
 		"clause 2: a session is lent to one at a time":                          leaseExclusive,
-		"clause 2: who does not get a session has not begun":                    leaseBusy,
+		"clause 2: a holder that gets no session has not begun":                 leaseBusy,
 		"clause 3: a holder loses all its sessions with the first":              leaseTaken,
 		"clause 3: a holder that is not there gets nothing":                     leaseUnknown,
 		"clause 3: a call takes what is free, and ends those that have run out": leaseSeveral,

@@ -42,8 +42,8 @@ type session struct {
 	preKeys      map[uint32][32]byte // keys that the Store has returned
 }
 
-// newSequence links the sessions. The methods are those of the given fields of
-// wastore.Device, or all.
+// newSequence links the sessions. The sequence calls the methods of the given fields of
+// wastore.Device, or of all.
 func newSequence(t *testing.T, st store.Store, seed uint64, fields ...string) (*sequence, error) {
 	t.Helper()
 	s := &sequence{

@@ -42,7 +42,7 @@ func (c *control) send(r *http.Request, body []byte) (any, error) {
 	return map[string]any{"id": id}, err
 }
 
-// address returns the address of an account, by its number, or what is an address already.
+// address parses an address, or makes one of a number.
 func address(to string) (types.JID, error) {
 	if !strings.Contains(to, "@") {
 		digits, err := digitsOf(to)

@@ -1,8 +1,8 @@
 //go:build unix
 
 // Command fleetload measures what many sessions in one process cost: with walink's fleet,
-// and with plain whatsmeow clients, on the same database and before the same fake WhatsApp.
-// Each measurement has a process of its own, and so has the server.
+// and with plain whatsmeow clients, on the same database and in front of the same fake
+// WhatsApp. Each measurement has its own process, and so has the server.
 //
 //	go run ./fleetload -n 200,1000 -db sqlite,postgres,memory
 package main

@@ -206,7 +206,7 @@ func TestNothingCanBeReadWithoutTheKey(t *testing.T) {
 	}
 	for _, word := range [][]byte{[]byte("the session name"), []byte("5511987654321"), device.NoiseKey.Priv[:], device.AdvSecretKey} {
 		if bytes.Contains(content, word) {
-			t.Errorf("%q stands in the file", word)
+			t.Errorf("%q is in the file", word)
 		}
 	}
 	other := kv.New(kv.Encrypt(open(t, path), kv.NewKey()))

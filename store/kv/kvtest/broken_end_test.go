@@ -194,7 +194,7 @@ func brokenCloses() []mutant {
 				return b.goodClose()
 			}
 		}},
-		{"Close takes the data from who reads", closeWaitsForReader, "Txn that ran when Close was called: Scan", func(b *broken) {
+		{"Close takes the data from a reader", closeWaitsForReader, "Txn that ran when Close was called: Scan", func(b *broken) {
 			inside(func(t *brokenTx, _ bool) {
 				t.scan = func(prefix []byte, fn func(key, value []byte) error) error {
 					if b.isShut() {

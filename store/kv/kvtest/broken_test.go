@@ -26,7 +26,7 @@ type broken struct {
 	closed bool
 	users  sync.WaitGroup
 
-	// What is not nil is called instead.
+	// Each of these that is not nil is called instead.
 	txn      txnFunc
 	close    func() error
 	now      func(ctx context.Context) (time.Time, error)
@@ -138,7 +138,7 @@ func wrap(write bool, txn func(b *broken, ctx context.Context, fn func(kv.Tx) er
 	}
 }
 
-// brokenTx is a transaction. What is not nil is called instead.
+// brokenTx is a transaction. A field that is not nil is called instead.
 type brokenTx struct {
 	kv.Tx
 	get  func(key []byte) ([]byte, error)

@@ -52,7 +52,7 @@ func TestCloseWaitsForReaders(t *testing.T) {
 			synctest.Wait()
 			select {
 			case <-closed:
-				t.Error("Close returned beside a reader")
+				t.Error("Close returned while a reader ran")
 			default:
 			}
 			return nil

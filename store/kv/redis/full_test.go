@@ -72,7 +72,7 @@ func TestFullDiskAlways(t *testing.T) {
 	free()
 	s.crash(t)
 	sessions, err := st.Sessions(t.Context())
-	for range 10 { // calls on connections of before fail
+	for range 10 { // calls on old connections fail
 		if err == nil {
 			break
 		}

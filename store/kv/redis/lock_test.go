@@ -211,7 +211,7 @@ func busy(t *testing.T, db kv.DB) {
 	}
 }
 
-func TestBesideABusyProcess(t *testing.T) {
+func TestNextToABusyProcess(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	db, other := s.open(t, "walink"), s.open(t, "walink")

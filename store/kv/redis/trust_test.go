@@ -62,7 +62,7 @@ func TestCheckWarnsOfAServerThatIsNotVerified(t *testing.T) {
 // wrapped is a client that hides its options.
 type wrapped struct{ goredis.UniversalClient }
 
-// embedding is a client that shows those of another.
+// embedding is a client that shows the options of another.
 type embedding struct{ *goredis.Client }
 
 func TestCheckSeesWhereEachClientGoes(t *testing.T) {
