@@ -33,7 +33,7 @@ func TestProxy(t *testing.T) {
 		"does not accept them":      {status: 407, user: "canary:canary-password@", first: "proxy", says: "does not accept"},
 		"refuses":                   {status: 403, user: "canary:canary-password@", first: "proxy", says: "refuses to connect"},
 		"breaks off":                {status: 0, first: "proxy", says: "breaks them off"},
-		"cannot be reached":         {address: closedPort(t), user: "canary:canary-password@", first: "proxy", says: "cannot be reached"},
+		"cannot be reached":         {address: closedPort, user: "canary:canary-password@", first: "proxy", says: "cannot be reached"},
 		"cannot be reached by name": {address: "proxy.invalid:3128", first: "proxy", says: "cannot be reached"},
 	} {
 		for _, scheme := range []string{"http", "environment", "socks5"} {
@@ -241,7 +241,7 @@ func TestUnusualProxies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := newPatient(walink.Settings{}, closedPort(t), nil)
+		d := newPatient(walink.Settings{}, closedPort, nil)
 		d.transport.Proxy = http.ProxyURL(u)
 		d.transport.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("nobody is there") }
 		report := d.examine(t.Context())

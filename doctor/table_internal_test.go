@@ -79,7 +79,7 @@ func TestSituations(t *testing.T) {
 	resolving := func(err error, addresses ...string) func(t *testing.T) *doctor {
 		return func(t *testing.T) *doctor {
 			t.Helper()
-			d := newPatient(walink.Settings{}, closedPort(t), nil)
+			d := newPatient(walink.Settings{}, closedPort, nil)
 			d.resolve = func(context.Context, string) ([]string, error) { return addresses, err }
 			return d
 		}
@@ -118,7 +118,7 @@ func TestSituations(t *testing.T) {
 		"a client without anything": {failing(errors.New("password=canary")), "tcp", open, "Settings.HTTPClient reaches nothing", []string{"websocket skipped", "tls skipped"}},
 		"a client with a dead proxy": {program(func(t *testing.T) http.RoundTripper {
 			t.Helper()
-			return &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: closedPort(t)})}
+			return &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: closedPort})}
 		}), "proxy", (&walink.Error{Reason: walink.ErrProxy}).Remedy(), "the proxy of Settings.HTTPClient, cannot be reached", nil},
 		"a client that panics": {program(func(*testing.T) http.RoundTripper {
 			return roundTrip(func(*http.Request) (*http.Response, error) { panic("ouch") })
@@ -296,7 +296,7 @@ func TestStorePath(t *testing.T) {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d := newPatient(walink.Settings{}, closedPort(t), nil)
+	d := newPatient(walink.Settings{}, closedPort, nil)
 	d.store, d.home = st, home
 	report := d.examine(t.Context())
 	const shown = `"~/[redacted]/walink.db"`

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,14 +99,18 @@ ignore_startup_parameters = extra_float_digits
 	})
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	for !exists(filepath.Join(dir, ".s.PGSQL.6432")) {
+	for {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "unix", filepath.Join(dir, ".s.PGSQL.6432"))
+		if err == nil {
+			_ = conn.Close()
+			return dir
+		}
 		select {
 		case <-ticker.C:
 		case <-ended:
 			t.Fatalf("PgBouncer does not start: %s", log)
 		}
 	}
-	return dir
 }
 
 func exists(path string) bool {

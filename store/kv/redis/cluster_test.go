@@ -36,15 +36,22 @@ func cluster(t *testing.T) []string {
 		s.cli(t, "CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
 		addresses = append(addresses, net.JoinHostPort("127.0.0.1", ports[i]))
 	}
-	for i := range servers {
-		servers[0].cli(t, "CLUSTER", "MEET", "127.0.0.1", ports[i], buses[i])
+	meet := func() {
+		for i := range servers {
+			servers[0].cli(t, "CLUSTER", "MEET", "127.0.0.1", ports[i], buses[i])
+		}
 	}
+	meet()
+	again := time.NewTicker(5 * time.Second) // a MEET may be lost
+	defer again.Stop()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for _, s := range servers {
 		for !strings.Contains(s.cli(t, "CLUSTER", "INFO"), "cluster_state:ok") {
 			select {
 			case <-ticker.C:
+			case <-again.C:
+				meet()
 			case <-t.Context().Done():
 				t.Fatal("the cluster is not whole")
 			}
