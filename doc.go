@@ -248,6 +248,7 @@
 //     sends events.LoggedOut ([ErrLoggedOut]).
 //   - Another program connects: events.StreamReplaced ([ErrReplaced]).
 //   - WhatsApp refuses the next login: events.ConnectFailure, or no event.
+//   - WhatsApp ends the stream with 413 or 414: events.CATRefreshError ([ErrServer]).
 //   - The lease cannot be renewed, for example without the database: no event ([ErrStore]).
 //
 // [Linker.Supervise] does this for a program that runs for months. It reports

@@ -96,7 +96,9 @@ type PairingCode struct {
 	Expires time.Time `json:"expires"`
 }
 
-// QRCode is the QR code to show now, in place of the one before.
+// QRCode is the QR code to show now, in place of the one before. It stays good until
+// Expires, the next QRCode, a [Withdrawn] for it, [PasskeyRequired], [Paired], [Linked] or
+// [Failed].
 type QRCode struct {
 	// Payload is what the QR code holds; package qr draws it.
 	Payload string `json:"payload,omitempty"`

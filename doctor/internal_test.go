@@ -234,5 +234,5 @@ func wantRemedy(t *testing.T, report Report, name, remedy string) {
 	}
 }
 
-// closedPort is a loopback address on which nobody listens: only root could.
+// closedPort is a loopback address on which nobody listens (tcpmux).
 const closedPort = "127.0.0.1:1"

@@ -347,7 +347,8 @@ func (f *Fleet) peek(ctx context.Context, name string) (store.Lease, error) {
 // ends or the Fleet is closed. Any number of watchers may watch a session, also one that is
 // not there yet. A watcher that reads slowly misses steps, and never the last state:
 // Update.Sequence shows the gap, and Update.Status is always whole. After Link the snapshot
-// is one of that Link. Watchers of a session of another process see only [walink.StateStandby].
+// is one of that Link. While another process has the session, its watchers see only
+// [walink.StateStandby].
 func (f *Fleet) Watch(ctx context.Context, session string) <-chan Update {
 	first := Update{Session: session, At: time.Now(), Status: walink.Status{State: walink.StateIdle}}
 	if s := f.known(session); s == nil || !s.isHere() { // otherwise the Store has nothing to say

@@ -133,7 +133,7 @@ func (f *Fleet) adopt(ctx context.Context, s *session, opened func()) {
 //
 // Nobody coordinates. Run reads the holders about once a second, and the leases if the holders
 // have changed. The leases say who is there, who has what, and which sessions are free: each
-// Fleet shows itself with a lease of its own, whose session name no session can have. Every
+// Fleet shows itself with another lease, whose session name no session can have. Every
 // process computes the even share from the same leases ([spread]). It takes free sessions up to
 // its share, those first that it had before. What it has beyond its share it gives away if
 // another process lacks sessions. Two that want the same session meet at its lease.

@@ -181,8 +181,8 @@ func (v *voice) standby(holder string, err *walink.Error) {
 	}
 }
 
-// leave reports that the process that had the session is gone, and that no other will take
-// the session.
+// leave reports that no process has the session any more that another one had, and that none
+// will take it.
 func (v *voice) leave() {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -42,8 +42,8 @@ type Row struct {
 // ForPeople replaces a remedy for the operator when the person at the phone reads it.
 const ForPeople = "Try again later, and ask the people who run this service if that does not help."
 
-// Table returns the table of remedies. The first row that fits an error counts. The machine
-// never meets the reasons without a name here: they are walink.Reasons alone.
+// Table returns the table of remedies. The first row that fits an error counts. The reasons
+// that are written as strings are of package walink alone; the machine does not know them.
 func Table() []Row {
 	const (
 		stored = "Start again: the device is linked and stored, so no new code is needed."

@@ -12,7 +12,7 @@ type codeOffer struct {
 	qrAt     time.Time // set while a code is awaited that a QR code replaces if it is late
 	replyBy  time.Time // set while a code is awaited
 	asked    bool      // the server has been asked for the code
-	overdue  bool      // no longer awaited; if the answer comes all the same, it counts
+	overdue  bool      // no longer awaited; if the answer still comes, it counts
 	expires  time.Time // set while the code is on the screen
 	answerBy time.Time // after the phone's answer, until pair-success
 	shown    bool

@@ -134,7 +134,7 @@ func (k *keeper) takeAll(list []*Tenure) {
 // take takes the leases of Tenures that have joined k with one call of the Store, and
 // settles them. The call gets the values of the first one's life.
 func (k *keeper) take(list []*Tenure) {
-	// Release does not cancel the call: a lease might be stored all the same, and
+	// Release does not cancel the call: a lease might still be stored, and
 	// nobody would know.
 	ctx, cancel := context.WithTimeout(list[0].life, limit)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 )
 
 // A release may fail, and a lease may have been taken though the answer was lost. The process
-// itself releases what is left so: keeper.sweep within seconds of the database's return, and
+// itself releases such leases: keeper.sweep within seconds of the database's return, and
 // for lateTime after a lost answer; or a Tenure that meets it earlier (leftOver).
 
 // leftOver returns the call that releases a lease which this process has given up, and the

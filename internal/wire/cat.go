@@ -15,9 +15,13 @@ import (
 // the handler get there first, unless a handler of the program takes longer than a second.
 // Delete when whatsmeow does without that lock.
 //
-// Without a new CAT whatsmeow does not reconnect after such a stream error.
+// Without a new CAT whatsmeow does not reconnect after such a stream error. So walink does not
+// wait for a reconnect, even if the program's own RefreshCAT brings a CAT.
 
 var errNoCAT = errors.New("there is no CAT to refresh")
+
+// errOfCAT is in the cause of a loss after such a stream error.
+var errOfCAT = errors.New("it asks for a CAT, a token of Messenger's clients")
 
 // refreshCAT has the client say when it handles a stream error of the CAT.
 func (c *Conn) refreshCAT(client *whatsmeow.Client) {

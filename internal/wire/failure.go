@@ -195,7 +195,7 @@ func streamError(node *waBinary.Node, linked bool) (failure *machine.Failure, tr
 	}
 	cause := errors.New("WhatsApp ended the stream with " + streamErrorText(node, code))
 	if isOfCAT(code) {
-		cause = fmt.Errorf("%w: %w", cause, errNoCAT)
+		cause = fmt.Errorf("%w: %w", cause, errOfCAT)
 	}
 	switch {
 	case conflict == "replaced":
@@ -239,7 +239,7 @@ func Reconnects(err *machine.Failure) bool {
 	if code, ok := errors.AsType[failureCode](err.Err); ok {
 		return code == 500 || code == 503
 	}
-	if errors.Is(err.Err, errNoCAT) {
+	if errors.Is(err.Err, errOfCAT) {
 		return false
 	}
 	return err.Reason == machine.ReasonNetwork && !errors.Is(err.Err, errAbsent) || err.Reason == machine.ReasonServer

@@ -24,8 +24,8 @@ import (
 // The logger is also the tap. whatsmeow gives every node to its loggers "Recv" and
 // "Send" as a *waBinary.Node before whatsmeow handles or sends the node (handleFrame
 // and sendNodeAndGetData in its client.go), and its debug log says when it has torn
-// down a connection that had ended (onDisconnect in the same file). Delete the tap
-// when whatsmeow has handlers for nodes.
+// down a connection that had ended (onDisconnect in the same file).
+// Delete the tap when whatsmeow has handlers for nodes.
 type logger struct {
 	*sink
 	module string

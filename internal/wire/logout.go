@@ -21,8 +21,8 @@ const logoutLimit = 30 * time.Second
 // ctx ends first, the failure has the cause of ctx.
 //
 // Logout is a copy of Logout in whatsmeow's client.go without the call of Disconnect,
-// which is not safe while the server closes the connection (see transport). Delete the
-// copy when Disconnect is safe.
+// which is not safe while the server closes the connection (see transport).
+// Delete the copy when Disconnect is safe.
 func (c *Conn) Logout(ctx context.Context) *machine.Failure {
 	const op = "unlink"
 	internals := c.Client().DangerousInternals() //nolint:staticcheck // "deprecated" there means "dangerous"; nothing public sends an IQ

@@ -68,7 +68,7 @@ func Open(ctx context.Context, url string) (*Store, error) {
 	}
 	s := newStore(config)
 	if err := s.open(ctx, config); err != nil {
-		return nil, s.fail("open", errors.Join(err, s.Close()))
+		return nil, s.fail("open", errors.Join(explain(err), s.Close()))
 	}
 	return s, nil
 }
@@ -90,7 +90,7 @@ func OpenPool(ctx context.Context, pool *pgxpool.Pool) (*Store, error) {
 	s := newStore(pool.Config())
 	s.pool, s.lent = pool, true
 	if err := s.openPool(ctx); err != nil {
-		return nil, s.fail("open", errors.Join(err, s.Close()))
+		return nil, s.fail("open", errors.Join(explain(err), s.Close()))
 	}
 	return s, nil
 }
