@@ -202,7 +202,7 @@ func (k *Keeper) RenewHolder(ctx context.Context, holder store.Holder, ttl time.
 // given.
 func (k *Keeper) renew(ctx context.Context, id string, ttl time.Duration) (until time.Time, err error) {
 	if k.db.Dialect == dbutil.Postgres {
-		const clock = `(EXTRACT(EPOCH FROM clock_timestamp())*1000)::BIGINT`
+		const clock = `FLOOR(EXTRACT(EPOCH FROM clock_timestamp())*1000)::BIGINT` // a cast alone rounds up, and other calls do not
 		var milli int64
 		err := k.db.QueryRow(ctx, `UPDATE walink_holder SET until=`+clock+`+$1, renewed=`+clock+` WHERE id=$2 RETURNING until`,
 			ttl.Milliseconds(), k.name(id)).Scan(&milli)
