@@ -28,7 +28,7 @@
 // The zero Settings link session "default" by QR code to the account that scans the
 // code. Run a second time, the program finds the session in walink.db and connects
 // it: [Linked] has Resumed set, and there is no code. The package's Example is a whole
-// program with a pairing code, and so are examples/terminal and examples/bot.
+// program, and so are examples/terminal and examples/bot.
 //
 // # Pairing code
 //
@@ -191,7 +191,7 @@
 // show the code, let the person compare, and call [Linker.ConfirmPasskey].
 //
 // The challenge is good for ten minutes, extends the default Timeout, and may be
-// answered three times, until WhatsApp accepts an answer. A ceremony that fails ends the
+// answered three times. A ceremony that fails ends the
 // attempt with [ErrPasskey] or [ErrStalled], and a fresh attempt with a fresh code
 // follows, unless WhatsApp wants a wait ([ErrRateLimited]).
 //
@@ -205,8 +205,8 @@
 //
 // A [github.com/walink/walink/store.Store] keeps a whatsmeow device under a session
 // name. One Store holds many sessions. Package
-// [github.com/walink/walink/store/sqlite] is the default: one file, without cgo and
-// without a server; it also adopts the devices of another whatsmeow program.
+// [github.com/walink/walink/store/sqlite] is the default: one file, without cgo
+// or a server; it also adopts the devices of another whatsmeow program.
 // [github.com/walink/walink/store/transfer] moves sessions from one Store to another,
 // and [github.com/walink/walink/store/storetest] proves a Store that you write.
 //
@@ -219,7 +219,7 @@
 // that is stored.
 //
 // If the Store is a [store.Leaser], as store/sqlite is, one Linker at a time has a
-// session, in this process or another one. No code is shown, and no session logs in,
+// session, in this process or another. No code is shown, and no session logs in,
 // before the lease is taken. If another program has the session, Link and Unlink end with
 // [ErrSessionBusy], which names that program, and [Linker.Supervise] waits. If the leases
 // cannot be renewed for 9.75 s, the connections end. With a Store without leases, run one
