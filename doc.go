@@ -244,8 +244,8 @@
 // Linker.Status says why, and the lease is released: call [Linker.Link] again, outside
 // of the handler.
 //
-//   - The person removes the device on the phone: whatsmeow deletes the session and
-//     sends events.LoggedOut ([ErrLoggedOut]).
+//   - The person removes the device on the phone: the session is deleted. whatsmeow
+//     sends events.LoggedOut, or no event if the connection ends at once ([ErrLoggedOut]).
 //   - Another program connects: events.StreamReplaced ([ErrReplaced]).
 //   - WhatsApp refuses the next login: events.ConnectFailure, or no event.
 //   - WhatsApp ends the stream with 413 or 414: events.CATRefreshError ([ErrServer]).

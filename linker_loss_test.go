@@ -8,10 +8,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.mau.fi/whatsmeow"
 	waBinary "go.mau.fi/whatsmeow/binary"
+	wastore "go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types/events"
 
 	"github.com/walink/walink"
@@ -269,4 +271,69 @@ func TestSuperviseEndsWithAStoreThatHangs(t *testing.T) {
 		r.Phone.Remove(jid)
 		rig.WantReason(t, r.Failed(), walink.ErrStore)
 	})
+}
+
+// unheard is a Store whose devices whatsmeow deletes in vain, as when whatsmeow has not
+// handled a removal.
+type unheard struct {
+	rig.Memory
+	deleted chan error // gets what PeekLease says when walink deletes the session
+}
+
+func (u unheard) Device(ctx context.Context, session string) (*wastore.Device, error) {
+	device, err := u.Memory.Device(ctx, session)
+	if err == nil {
+		device.Container = undeleted{device.Container}
+	}
+	return device, err
+}
+
+func (u unheard) Delete(ctx context.Context, session string) error {
+	_, err := u.PeekLease(ctx, session)
+	u.deleted <- err
+	return u.Memory.Delete(ctx, session)
+}
+
+type undeleted struct{ wastore.DeviceContainer }
+
+func (c undeleted) PutDevice(ctx context.Context, device *wastore.Device) error {
+	first := !device.Initialized
+	err := c.DeviceContainer.PutDevice(ctx, device)
+	if first { // it has set the Container
+		device.Container = c
+	}
+	return err
+}
+
+func (undeleted) DeleteDevice(context.Context, *wastore.Device) error { return nil }
+
+// A peer that closes straight after the word of the removal is enough for that.
+func TestRemovalThatWhatsmeowMissesDeletesTheSession(t *testing.T) {
+	t.Parallel()
+	for _, supervised := range []bool{false, true} {
+		t.Run("supervised "+strconv.FormatBool(supervised), func(t *testing.T) {
+			t.Parallel()
+			rig.Bubble(t, func(t *testing.T) {
+				st := unheard{Memory: rig.MemoryStore(t), deleted: make(chan error, 1)}
+				r := rig.New(t, walink.Settings{}, rig.WithStore(st))
+				old := r.LinkByQR().Account.JID
+				if supervised {
+					r.Supervise(t.Context())
+					rig.Await[walink.Linked](r)
+				}
+				r.Phone.Remove(old)
+				select {
+				case err := <-st.deleted:
+					if err != nil {
+						t.Errorf("when the session is deleted, the lease is gone: %v", err)
+					}
+				case <-time.After(time.Minute):
+				}
+				synctest.Wait()
+				if got := r.Sessions(); len(got) != 0 {
+					t.Errorf("%v is still stored", got)
+				}
+			})
+		})
+	}
 }

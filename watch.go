@@ -73,14 +73,24 @@ func isLostForGood(why *machine.Failure) bool {
 	return why != nil && why.Reason != machine.ReasonNetwork && !wire.Reconnects(why)
 }
 
-// giveBack disconnects a session that is lost for good, and releases its lease.
+// giveBack drops a session that is lost for good.
 func (l *Linker) giveBack(k *keeper) {
 	why := k.failure()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.conn == k.conn && l.running == nil && l.supervisor == nil && !l.unlinking && !l.closed && isLostForGood(why) {
-		l.evictions.Go(l.release(l.status.Apply(Failed{Err: errorOf(why)})))
+		l.evict(why)
 	}
+}
+
+// evict drops a session that nothing supervises. The caller holds l.mu.
+func (l *Linker) evict(why *machine.Failure) {
+	drop := l.release(l.status.Apply(Failed{Err: errorOf(why)}), why)
+	l.evictions.Go(func() {
+		if failure := drop(); failure != nil {
+			l.set.logger.Warn("the session of a removed device is still stored", "session", redact.Name(l.set.session), "error", errorOf(failure))
+		}
+	})
 }
 
 // takeOver reports whether the connection of an earlier Link is up, and redirects its
@@ -117,28 +127,36 @@ func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
 	case l.supervisor != nil:
 		l.supervisor.inbox.Put(machine.Lost{Err: why, Tries: machine.NoTries})
 	default:
-		l.evictions.Go(l.release(l.status.Apply(Failed{Err: errorOf(why)})))
+		l.evict(why)
 	}
 }
 
-// forget closes the connection, if there is one.
+// forget closes the connection, if there is one, and releases the lease.
 func (l *Linker) forget(status Status) {
 	l.mu.Lock()
-	closeConn := l.release(status)
+	drop := l.release(status, nil)
 	l.mu.Unlock()
-	closeConn()
+	_ = drop() // it deletes nothing
 }
 
-// release takes the connection out of the Linker, and returns the function that
-// closes it. The caller holds l.mu.
-func (l *Linker) release(status Status) (closeConn func()) {
+// release takes the connection out of the Linker, and returns the function that closes it
+// and releases the lease. In between, while no other program can link the session, drop
+// deletes the session if it is lost because WhatsApp has removed the device: whatsmeow may
+// have missed that. The caller holds l.mu.
+func (l *Linker) release(status Status, lost *machine.Failure) (drop func() *machine.Failure) {
 	conn, lease := l.conn, l.lease
 	l.conn, l.lease, l.status = nil, nil, status
-	return func() {
-		if conn != nil {
-			conn.Shut()
+	removed := lost != nil && (lost.Reason == machine.ReasonLoggedOut || lost.Reason == machine.ReasonRemoved)
+	return func() *machine.Failure {
+		defer lease.Release()
+		if conn == nil {
+			return nil
 		}
-		lease.Release()
+		conn.Shut()
+		if removed && lease.Holds() {
+			return l.deleteSession(conn.Context(), "drop session")
+		}
+		return nil
 	}
 }
 
@@ -166,7 +184,7 @@ func (s *supervisor) stay(ctx context.Context) (why *Error, stable bool) {
 			s.lost, over = stopped(ctx, opSupervise), true
 		}
 	}
-	why = s.drop(ctx, errorOf(s.lost))
+	why = errorOf(s.drop())
 	return why, why.RetryAfter == 0 && time.Since(linked) >= machine.StableAfter
 }
 
@@ -192,17 +210,16 @@ func (s *supervisor) hear(in machine.Input) bool {
 	return false
 }
 
-// drop closes the connection, and deletes the session if WhatsApp has removed the
-// device.
-func (s *supervisor) drop(ctx context.Context, why *Error) *Error {
-	s.linker.forget(s.linker.Status()) // events alone change it
-	if why.Reason != ErrLoggedOut && why.Reason != ErrRemoved {
-		return why
+// drop drops the session, and returns why that is lost, or why it could not be deleted.
+func (s *supervisor) drop() *machine.Failure {
+	l := s.linker
+	l.mu.Lock()
+	drop := l.release(l.status, s.lost) // events alone change the status
+	l.mu.Unlock()
+	if failure := drop(); failure != nil {
+		return failure
 	}
-	if failure := s.linker.deleteSession(ctx, "drop session"); failure != nil {
-		return errorOf(failure)
-	}
-	return why
+	return s.lost
 }
 
 // inFleet is a Linker as package fleet uses it.

@@ -197,6 +197,9 @@ func (c *Conn) Client() *whatsmeow.Client {
 // Epoch returns the number of the attempt that the Conn belongs to.
 func (c *Conn) Epoch() int { return c.epoch }
 
+// Context returns a context with the values of New's, which never ends.
+func (c *Conn) Context() context.Context { return c.base }
+
 // Account returns the account that the device is linked to. The device itself may
 // be changing: whatsmeow deletes the device in another goroutine.
 func (c *Conn) Account() machine.Account {
