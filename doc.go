@@ -242,10 +242,10 @@
 // After Link, [Linker.Client] returns the client, connected and logged in. From then on
 // it reconnects by itself and sends its own events, until one of these ends it. Then
 // Linker.Status says why, and the lease is released: call [Linker.Link] again, outside
-// of the handler.
+// of the handler. whatsmeow may miss the event if the connection ends at once.
 //
-//   - The person removes the device on the phone: the session is deleted. whatsmeow
-//     sends events.LoggedOut, or no event if the connection ends at once ([ErrLoggedOut]).
+//   - The person removes the device on the phone: events.LoggedOut, and the session is
+//     deleted ([ErrLoggedOut]).
 //   - Another program connects: events.StreamReplaced ([ErrReplaced]).
 //   - WhatsApp refuses the next login: events.ConnectFailure, or no event.
 //   - WhatsApp ends the stream with 413 or 414: events.CATRefreshError ([ErrServer]).

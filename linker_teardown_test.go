@@ -181,6 +181,7 @@ func TestPains22EndInTheMiddleOfAPairSuccessStoresAllOrNothing(t *testing.T) {
 					if stored, listed := len(r.Sessions()), len(r.Phone.LinkedDevices()); stored > listed {
 						t.Errorf("%d sessions are stored, and the phone lists %d", stored, listed)
 					}
+					time.Sleep(hold) // Close does not wait for the log
 				})
 			})
 		}

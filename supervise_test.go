@@ -294,6 +294,7 @@ func TestPains30SuperviseSeesWhatHasEndedTheConnectionBefore(t *testing.T) {
 	t.Parallel()
 	for pause := time.Duration(0); pause < 400*time.Millisecond; pause += 20 * time.Millisecond {
 		rig.Bubble(t, func(t *testing.T) {
+			t.Cleanup(func() { time.Sleep(time.Second) }) // Close does not wait for the log
 			r := rig.New(t, walink.Settings{Logger: slog.New(slowHandler{slog.DiscardHandler})})
 			linked := r.LinkByQR()
 			r.Phone.Remove(linked.Account.JID)
