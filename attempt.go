@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// workerGrace is how long the end of a Link waits for its workers. Shutting a
-	// connection is what takes them longest.
+	// workerGrace is how long the end of a Link waits for its workers. Giving up an
+	// earlier session is what takes them longest: wire.ShutLimit and dropLimit.
 	workerGrace = wire.ShutLimit + 5*time.Second
 	// refusalLimit is how long the ledger may take to record a refusal.
 	refusalLimit = 3 * time.Second

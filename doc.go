@@ -242,7 +242,7 @@
 // After Link, [Linker.Client] returns the client, connected and logged in. From then on
 // it reconnects by itself and sends its own events, until one of these ends it. Then
 // Linker.Status says why, and the lease is released: call [Linker.Link] again, outside
-// of the handler. whatsmeow may miss the event if the connection ends at once.
+// of the handler.
 //
 //   - The person removes the device on the phone: events.LoggedOut, and the session is
 //     deleted ([ErrLoggedOut]).
@@ -250,6 +250,8 @@
 //   - WhatsApp refuses the next login: events.ConnectFailure, or no event.
 //   - WhatsApp ends the stream with 413 or 414: events.CATRefreshError ([ErrServer]).
 //   - The lease cannot be renewed, for example without the database: no event ([ErrStore]).
+//
+// If the connection ends in the same moment, whatsmeow may send no event.
 //
 // [Linker.Supervise] does this for a program that runs for months. It reports
 // [Disconnected] and [Reconnected], connects anew if whatsmeow does not, and links

@@ -40,7 +40,7 @@ type Linker struct {
 	kept           *tenure.Tenure // the lease of a fleet, which serves all that the Linker does; otherwise nil
 	seen           seen           // has its own lock
 	keeper         *keeper        // of conn, once it was linked without a Supervise
-	evictions      sync.WaitGroup // the goroutines that close a connection whose lease is lost
+	evictions      sync.WaitGroup // the goroutines that give up a session that is lost
 	supervisor     *supervisor    // of the running Supervise; nil when none is running
 	stopSupervisor context.CancelCauseFunc
 	supervised     chan struct{} // closed when the running Supervise has cleaned up

@@ -273,8 +273,8 @@ func TestSuperviseEndsWithAStoreThatHangs(t *testing.T) {
 	})
 }
 
-// unheard is a Store whose devices whatsmeow deletes in vain, as when whatsmeow has not
-// handled a removal.
+// unheard is a Store whose devices whatsmeow cannot delete. So walink has to delete the
+// session, as if whatsmeow had missed the removal.
 type unheard struct {
 	rig.Memory
 	deleted chan error // gets what PeekLease says when walink deletes the session
@@ -283,7 +283,7 @@ type unheard struct {
 func (u unheard) Device(ctx context.Context, session string) (*wastore.Device, error) {
 	device, err := u.Memory.Device(ctx, session)
 	if err == nil {
-		device.Container = undeleted{device.Container}
+		device.Container = keptContainer{device.Container}
 	}
 	return device, err
 }
@@ -294,20 +294,6 @@ func (u unheard) Delete(ctx context.Context, session string) error {
 	return u.Memory.Delete(ctx, session)
 }
 
-type undeleted struct{ wastore.DeviceContainer }
-
-func (c undeleted) PutDevice(ctx context.Context, device *wastore.Device) error {
-	first := !device.Initialized
-	err := c.DeviceContainer.PutDevice(ctx, device)
-	if first { // it has set the Container
-		device.Container = c
-	}
-	return err
-}
-
-func (undeleted) DeleteDevice(context.Context, *wastore.Device) error { return nil }
-
-// A peer that closes straight after the word of the removal is enough for that.
 func TestRemovalThatWhatsmeowMissesDeletesTheSession(t *testing.T) {
 	t.Parallel()
 	for _, supervised := range []bool{false, true} {
@@ -315,13 +301,15 @@ func TestRemovalThatWhatsmeowMissesDeletesTheSession(t *testing.T) {
 			t.Parallel()
 			rig.Bubble(t, func(t *testing.T) {
 				st := unheard{Memory: rig.MemoryStore(t), deleted: make(chan error, 1)}
-				r := rig.New(t, walink.Settings{}, rig.WithStore(st))
-				old := r.LinkByQR().Account.JID
+				first := rig.New(t, walink.Settings{}, rig.WithStore(st.Memory))
+				first.LinkByQR()
+				r := first.Again(walink.Settings{}, rig.WithStore(st))
+				start := r.Link
 				if supervised {
-					r.Supervise(t.Context())
-					rig.Await[walink.Linked](r)
+					start = r.Supervise
 				}
-				r.Phone.Remove(old)
+				start(t.Context())
+				r.Phone.Remove(rig.Await[walink.Linked](r).Account.JID)
 				select {
 				case err := <-st.deleted:
 					if err != nil {
@@ -336,4 +324,56 @@ func TestRemovalThatWhatsmeowMissesDeletesTheSession(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRemovalInAStoreThatHangsDelaysNobodyForLong(t *testing.T) {
+	t.Parallel()
+	const limit = 5 * time.Second
+	rig.Bubble(t, func(t *testing.T) {
+		first := rig.New(t, walink.Settings{})
+		first.LinkByQR()
+		again := first.Again(walink.Settings{}, rig.WithStore(hangingStore{Store: first.Store, remove: true}))
+		again.Link(t.Context())
+		first.Phone.Remove(again.Linked().Account.JID)
+		synctest.Wait()
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		again.Link(ctx)
+		_ = again.Failed()
+		again.Close()
+		if took := time.Since(start); took > limit+time.Second {
+			t.Errorf("the next Link and Close take %v", took)
+		}
+	})
+	rig.Bubble(t, func(t *testing.T) {
+		first := rig.New(t, walink.Settings{})
+		first.LinkByQR()
+		again := first.Again(walink.Settings{}, rig.WithStore(hangingStore{Store: first.Store, remove: true}))
+		again.Supervise(t.Context())
+		first.Phone.Remove(rig.Await[walink.Linked](again).Account.JID)
+		synctest.Wait()
+		start := time.Now()
+		again.Close()
+		if took := time.Since(start); took > limit {
+			t.Errorf("Close takes %v", took)
+		}
+	})
+}
+
+// WhatsApp's word is handled, and the session kept: whether the device was removed, the
+// next login shows.
+func TestStreamErrorWithoutAConflictIsNoRemoval(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		r.Server.Script(walinktest.StageAfterLogin, walinktest.StreamError(401, ""))
+		_ = r.Linker.Client().SetPassive(t.Context(), false) // what follows is the stream error
+		time.Sleep(time.Minute)
+		if got := r.Sessions(); len(got) != 1 {
+			t.Errorf("%v is stored", got)
+		}
+		r.CheckUsable()
+	})
 }

@@ -7,7 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/types/events"
 
 	"github.com/walink/walink"
 	"github.com/walink/walink/internal/rig"
@@ -211,6 +215,34 @@ func TestStoreThatHangsIsNamed(t *testing.T) {
 		r := rig.New(t, walink.Settings{}, rig.WithStore(hangingStore{Store: rig.MemoryStore(t), load: true}))
 		r.Link(t.Context())
 		rig.WantReason(t, r.Failed(), walink.ErrStore)
+	})
+}
+
+// The handler keeps whatsmeow from the removal until the connection has ended.
+func TestUnlinkSucceedsIfWhatsmeowMissesTheRemoval(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{OnClient: func(client *whatsmeow.Client) {
+			client.AddEventHandler(func(event any) {
+				if _, ok := event.(*events.Presence); ok {
+					time.Sleep(2 * time.Second)
+				}
+			})
+		}})
+		r.LinkByQR()
+		r.Server.Script(walinktest.StageAfterLogin, walinktest.Send(
+			waBinary.Node{Tag: "presence", Attrs: waBinary.Attrs{"from": types.NewJID("5511912345678", types.DefaultUserServer)}},
+			waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"}, Content: []waBinary.Node{
+				{Tag: "conflict", Attrs: waBinary.Attrs{"type": "device_removed"}},
+			}},
+		))
+		if err := r.Linker.Unlink(t.Context()); err != nil {
+			t.Errorf("Unlink returns %v", err)
+		}
+		if got := r.Sessions(); len(got) != 0 || r.Linker.Status().State != walink.StateIdle {
+			t.Errorf("%v is stored, and the state is %s", got, r.Linker.Status().State)
+		}
+		time.Sleep(5 * time.Second) // Unlink does not wait for the handler
 	})
 }
 

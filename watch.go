@@ -73,7 +73,7 @@ func isLostForGood(why *machine.Failure) bool {
 	return why != nil && why.Reason != machine.ReasonNetwork && !wire.Reconnects(why)
 }
 
-// giveBack drops a session that is lost for good.
+// giveBack gives up a session that is lost for good.
 func (l *Linker) giveBack(k *keeper) {
 	why := k.failure()
 	l.mu.Lock()
@@ -83,11 +83,17 @@ func (l *Linker) giveBack(k *keeper) {
 	}
 }
 
-// evict drops a session that nothing supervises. The caller holds l.mu.
+// dropLimit is how long a Link or a Close waits for the session of a removed device to be
+// deleted. If the Store takes longer, the next login is refused with 401, which deletes it.
+const dropLimit = 3 * time.Second
+
+// evict gives up the session, which nothing supervises. The caller holds l.mu.
 func (l *Linker) evict(why *machine.Failure) {
-	drop := l.release(l.status.Apply(Failed{Err: errorOf(why)}), why)
+	old := l.untie(l.status.Apply(Failed{Err: errorOf(why)}))
 	l.evictions.Go(func() {
-		if failure := drop(); failure != nil {
+		ctx, cancel := context.WithTimeout(old.conn.Context(), dropLimit)
+		defer cancel()
+		if failure := l.drop(ctx, old, why); failure != nil {
 			l.set.logger.Warn("the session of a removed device is still stored", "session", redact.Name(l.set.session), "error", errorOf(failure))
 		}
 	})
@@ -131,33 +137,40 @@ func (l *Linker) evicted(lease *tenure.Tenure, why *machine.Failure) {
 	}
 }
 
+// A tie is a connection and its lease.
+type tie struct {
+	conn  *wire.Conn
+	lease *tenure.Tenure
+}
+
+// untie takes the tie out of the Linker. The caller holds l.mu.
+func (l *Linker) untie(status Status) tie {
+	old := tie{l.conn, l.lease}
+	l.conn, l.lease, l.status = nil, nil, status
+	return old
+}
+
 // forget closes the connection, if there is one, and releases the lease.
 func (l *Linker) forget(status Status) {
 	l.mu.Lock()
-	drop := l.release(status, nil)
+	old := l.untie(status)
 	l.mu.Unlock()
-	_ = drop() // it deletes nothing
+	if old.conn != nil {
+		old.conn.Shut()
+	}
+	old.lease.Release()
 }
 
-// release takes the connection out of the Linker, and returns the function that closes it
-// and releases the lease. In between, while no other program can link the session, drop
-// deletes the session if it is lost because WhatsApp has removed the device: whatsmeow may
-// have missed that. The caller holds l.mu.
-func (l *Linker) release(status Status, lost *machine.Failure) (drop func() *machine.Failure) {
-	conn, lease := l.conn, l.lease
-	l.conn, l.lease, l.status = nil, nil, status
-	removed := lost != nil && (lost.Reason == machine.ReasonLoggedOut || lost.Reason == machine.ReasonRemoved)
-	return func() *machine.Failure {
-		defer lease.Release()
-		if conn == nil {
-			return nil
-		}
-		conn.Shut()
-		if removed && lease.Holds() {
-			return l.deleteSession(conn.Context(), "drop session")
-		}
-		return nil
+// drop closes a connection that is lost, and releases its lease. In between it deletes the
+// session if WhatsApp has removed the device: whatsmeow may have missed that, and without
+// the lease another program might link the session again.
+func (l *Linker) drop(ctx context.Context, old tie, lost *machine.Failure) *machine.Failure {
+	defer old.lease.Release()
+	old.conn.Shut()
+	if (lost.Reason == machine.ReasonLoggedOut || lost.Reason == machine.ReasonRemoved) && old.lease.Holds() {
+		return l.deleteSession(ctx, "drop session")
 	}
+	return nil
 }
 
 // stay watches the connection until it is lost for good, and returns why, and whether
@@ -184,7 +197,7 @@ func (s *supervisor) stay(ctx context.Context) (why *Error, stable bool) {
 			s.lost, over = stopped(ctx, opSupervise), true
 		}
 	}
-	why = errorOf(s.drop())
+	why = errorOf(s.drop(ctx))
 	return why, why.RetryAfter == 0 && time.Since(linked) >= machine.StableAfter
 }
 
@@ -210,13 +223,13 @@ func (s *supervisor) hear(in machine.Input) bool {
 	return false
 }
 
-// drop drops the session, and returns why that is lost, or why it could not be deleted.
-func (s *supervisor) drop() *machine.Failure {
+// drop gives up the session, and returns why it is lost, or why it could not be deleted.
+func (s *supervisor) drop(ctx context.Context) *machine.Failure {
 	l := s.linker
 	l.mu.Lock()
-	drop := l.release(l.status, s.lost) // events alone change the status
+	old := l.untie(l.status) // events alone change the status
 	l.mu.Unlock()
-	if failure := drop(); failure != nil {
+	if failure := l.drop(ctx, old, s.lost); failure != nil {
 		return failure
 	}
 	return s.lost

@@ -78,6 +78,7 @@ type Conn struct {
 	codeRef    string           // of the code in the answer to the last companion_hello
 	finishID   string           // of the companion_finish that is on its way
 	leaveID    string           // of the request to remove the device, unless WhatsApp has refused it
+	isGone     bool             // WhatsApp has removed the device after that request
 	secret     []byte           // the ADV secret that counts
 	agreed     bool             // the phone has got that secret, and its answer is due
 	renewed    []byte           // the ADV secret that whatsmeow has made meanwhile
@@ -360,11 +361,11 @@ func (c *Conn) restarts() bool {
 
 func (c *Conn) lost(err *machine.Failure, tries int) {
 	c.mu.Lock()
-	leaving := c.leaveID != ""
-	c.mu.Unlock()
-	if leaving && err.Reason == machine.ReasonLoggedOut {
+	if c.leaveID != "" && err.Reason == machine.ReasonLoggedOut {
+		c.isGone = true
 		err = &machine.Failure{Reason: err.Reason, Op: err.Op, Err: ErrLeft}
 	}
+	c.mu.Unlock()
 	c.afterPairing(machine.Lost{Epoch: c.epoch, Err: err, Tries: tries})
 }
 

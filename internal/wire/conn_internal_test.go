@@ -96,7 +96,10 @@ func TestRemovalIsTheProgramsOwnOnlyIfWhatsAppHasNotRefusedIt(t *testing.T) {
 			Tag: "iq", Attrs: waBinary.Attrs{"id": "7", "type": "set"}, Content: []waBinary.Node{{Tag: "remove-companion-device"}},
 		})
 		c.received(&waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{"id": "7", "type": answer}})
-		c.received(&waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"}})
+		c.received(&waBinary.Node{
+			Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"},
+			Content: []waBinary.Node{{Tag: "conflict", Attrs: waBinary.Attrs{"type": "device_removed"}}},
+		})
 		got := posted(c)
 		if len(got) != 1 || errors.Is(got[0].(machine.Lost).Err.Err, ErrLeft) != own { //nolint:errcheck // it would be told
 			t.Errorf("after %s the inputs are %v", answer, got)

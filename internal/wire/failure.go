@@ -182,7 +182,8 @@ type failureCode int
 func (f failureCode) Error() string { return fmt.Sprintf("WhatsApp answered with failure %d", int(f)) }
 
 // streamError says what a <stream:error> node means. It returns nil for the
-// 515, which is not an error: the server asks for a new connection.
+// 515, which is not an error: the server asks for a new connection. Of a linked device a
+// 401 alone says nothing: whether the device was removed, the next login shows.
 func streamError(node *waBinary.Node, linked bool) (failure *machine.Failure, tries int) {
 	const op = "stream"
 	code, _ := node.Attrs["code"].(string)
@@ -200,9 +201,9 @@ func streamError(node *waBinary.Node, linked bool) (failure *machine.Failure, tr
 	switch {
 	case conflict == "replaced":
 		return &machine.Failure{Reason: machine.ReasonReplaced, Op: op, Err: cause}, machine.NoTries
-	case code == "401" && linked:
+	case code == "401" && linked && conflict != "":
 		return &machine.Failure{Reason: machine.ReasonLoggedOut, Op: op, Err: cause}, machine.FewTries
-	case code == "401", code == "403":
+	case code == "401" && !linked, code == "403":
 		return &machine.Failure{Reason: machine.ReasonForbidden, Op: op, Err: cause}, 1
 	case strings.HasPrefix(code, "5"):
 		return &machine.Failure{Reason: machine.ReasonServer, Op: op, Err: cause}, 0

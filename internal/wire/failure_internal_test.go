@@ -69,6 +69,21 @@ func TestStreamErrorsSayWhatTheNodeSays(t *testing.T) {
 	}
 }
 
+func TestStreamErrorOfALinkedDeviceIsARemovalOnlyWithAConflict(t *testing.T) {
+	t.Parallel()
+	for conflict, want := range map[string]machine.Reason{
+		"": machine.ReasonServer, "device_removed": machine.ReasonLoggedOut, "another": machine.ReasonLoggedOut, "replaced": machine.ReasonReplaced,
+	} {
+		node := waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"}}
+		if conflict != "" {
+			node.Content = []waBinary.Node{{Tag: "conflict", Attrs: waBinary.Attrs{"type": conflict}}}
+		}
+		if got, _ := streamError(&node, true); got.Reason != want {
+			t.Errorf("with the conflict %q the reason is %q, want %q", conflict, got.Reason, want)
+		}
+	}
+}
+
 func TestServersTextIsNotObeyed(t *testing.T) {
 	t.Parallel()
 	failure := refused("request code", machine.ReasonServer, &whatsmeow.IQError{Code: 400, Text: "\x1b]52;c;ZXZpbA==\x07bad-request\u202e\n"})

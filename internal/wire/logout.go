@@ -24,6 +24,16 @@ const logoutLimit = 30 * time.Second
 // which is not safe while the server closes the connection (see transport).
 // Delete the copy when Disconnect is safe.
 func (c *Conn) Logout(ctx context.Context) *machine.Failure {
+	failure := c.logout(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isGone { // the answer was the removal itself, which whatsmeow may have missed
+		return nil
+	}
+	return failure
+}
+
+func (c *Conn) logout(ctx context.Context) *machine.Failure {
 	const op = "unlink"
 	internals := c.Client().DangerousInternals() //nolint:staticcheck // "deprecated" there means "dangerous"; nothing public sends an IQ
 	id := internals.GenerateRequestID()
@@ -65,11 +75,8 @@ func logoutFailed(op string, node *waBinary.Node) *machine.Failure {
 		return &machine.Failure{Reason: machine.ReasonNetwork, Op: op, Err: errClosed}
 	case node.Tag == "stream:error":
 		failure, _ := streamError(node, true)
-		switch {
-		case failure == nil:
+		if failure == nil {
 			return &machine.Failure{Reason: machine.ReasonNetwork, Op: op, Err: errClosed}
-		case failure.Reason == machine.ReasonLoggedOut:
-			return nil // the device is gone
 		}
 		failure.Op = op
 		return failure
