@@ -223,6 +223,7 @@ func TestUnlinkSucceedsIfWhatsmeowMissesTheRemoval(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
 		r := rig.New(t, walink.Settings{OnClient: func(client *whatsmeow.Client) {
+			client.EnableAutoReconnect = false // autoReconnect reads the ID of the device, without a lock, while the removal clears it
 			client.AddEventHandler(func(event any) {
 				if _, ok := event.(*events.Presence); ok {
 					time.Sleep(2 * time.Second)
