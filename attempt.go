@@ -19,8 +19,9 @@ import (
 
 const (
 	// workerGrace is how long the end of a Link waits for its workers. Giving up an
-	// earlier session is what takes them longest: wire.ShutLimit and dropLimit.
-	workerGrace = wire.ShutLimit + 5*time.Second
+	// earlier session is what takes them longest: wire.ShutLimit, dropLimit, and a second
+	// each for a Store that does not heed that limit and for the lease.
+	workerGrace = wire.ShutLimit + 7*time.Second
 	// refusalLimit is how long the ledger may take to record a refusal.
 	refusalLimit = 3 * time.Second
 	// eventBuffer is how many events wait in the channel itself for a slow reader.
@@ -245,7 +246,7 @@ func (a *attempt) step(in machine.Input) {
 			})
 		case machine.DropSession:
 			a.workers.Go(func() {
-				a.inbox.Put(machine.SessionDropped{Epoch: e.Epoch, Err: a.linker.deleteSession(a.work, "drop session")})
+				a.inbox.Put(machine.SessionDropped{Epoch: e.Epoch, Err: a.linker.deleteSession(a.work, deleteLimit, "drop session")})
 			})
 		}
 	}

@@ -251,7 +251,7 @@
 //   - WhatsApp ends the stream with 413 or 414: events.CATRefreshError ([ErrServer]).
 //   - The lease cannot be renewed, for example without the database: no event ([ErrStore]).
 //
-// If the connection ends in the same moment, whatsmeow may send no event.
+// whatsmeow may send no event if the connection ends at the same moment as one of these.
 //
 // [Linker.Supervise] does this for a program that runs for months. It reports
 // [Disconnected] and [Reconnected], connects anew if whatsmeow does not, and links

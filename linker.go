@@ -339,7 +339,7 @@ func (l *Linker) Unlink(ctx context.Context) error {
 	}
 	// The session is deleted before forget releases the lease. WhatsApp has removed the
 	// device, so the end of ctx must not keep the session.
-	failure := l.deleteSession(context.WithoutCancel(ctx), op)
+	failure := l.deleteSession(context.WithoutCancel(ctx), deleteLimit, op)
 	l.forget(Status{State: StateIdle})
 	if failure != nil {
 		return errorOf(failure)
@@ -367,7 +367,7 @@ func (l *Linker) deleteLeased(ctx context.Context, op string) *machine.Failure {
 			return failure
 		}
 	}
-	return l.deleteSession(ctx, op)
+	return l.deleteSession(ctx, deleteLimit, op)
 }
 
 // Close ends a running Link or Supervise, disconnects, and then returns. The session

@@ -218,25 +218,32 @@ func TestStoreThatHangsIsNamed(t *testing.T) {
 	})
 }
 
-// The handler keeps whatsmeow from the removal until the connection has ended.
-func TestUnlinkSucceedsIfWhatsmeowMissesTheRemoval(t *testing.T) {
+// lateRemoval is a removal that whatsmeow handles after the connection has ended, because
+// busyClient's handler is in the middle of its work.
+func lateRemoval() walinktest.Action {
+	return walinktest.Send(
+		waBinary.Node{Tag: "presence", Attrs: waBinary.Attrs{"from": types.NewJID("5511912345678", types.DefaultUserServer)}},
+		waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"}, Content: []waBinary.Node{
+			{Tag: "conflict", Attrs: waBinary.Attrs{"type": "device_removed"}},
+		}},
+	)
+}
+
+func busyClient(client *whatsmeow.Client) {
+	client.EnableAutoReconnect = false // autoReconnect reads the ID of the device, without a lock, while the removal clears it
+	client.AddEventHandler(func(event any) {
+		if _, ok := event.(*events.Presence); ok {
+			time.Sleep(2 * time.Second)
+		}
+	})
+}
+
+func TestUnlinkSucceedsIfWhatsmeowIsLateForTheRemoval(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
-		r := rig.New(t, walink.Settings{OnClient: func(client *whatsmeow.Client) {
-			client.EnableAutoReconnect = false // autoReconnect reads the ID of the device, without a lock, while the removal clears it
-			client.AddEventHandler(func(event any) {
-				if _, ok := event.(*events.Presence); ok {
-					time.Sleep(2 * time.Second)
-				}
-			})
-		}})
+		r := rig.New(t, walink.Settings{OnClient: busyClient})
 		r.LinkByQR()
-		r.Server.Script(walinktest.StageAfterLogin, walinktest.Send(
-			waBinary.Node{Tag: "presence", Attrs: waBinary.Attrs{"from": types.NewJID("5511912345678", types.DefaultUserServer)}},
-			waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"}, Content: []waBinary.Node{
-				{Tag: "conflict", Attrs: waBinary.Attrs{"type": "device_removed"}},
-			}},
-		))
+		r.Server.Script(walinktest.StageAfterLogin, lateRemoval())
 		if err := r.Linker.Unlink(t.Context()); err != nil {
 			t.Errorf("Unlink returns %v", err)
 		}

@@ -84,16 +84,14 @@ func (l *Linker) giveBack(k *keeper) {
 }
 
 // dropLimit is how long a Link or a Close waits for the session of a removed device to be
-// deleted. If the Store takes longer, the next login is refused with 401, which deletes it.
+// deleted. If the Store takes longer, the next Link deletes it: its login gets a 401.
 const dropLimit = 3 * time.Second
 
 // evict gives up the session, which nothing supervises. The caller holds l.mu.
 func (l *Linker) evict(why *machine.Failure) {
 	old := l.untie(l.status.Apply(Failed{Err: errorOf(why)}))
 	l.evictions.Go(func() {
-		ctx, cancel := context.WithTimeout(old.conn.Context(), dropLimit)
-		defer cancel()
-		if failure := l.drop(ctx, old, why); failure != nil {
+		if failure := l.drop(old.conn.Context(), dropLimit, old, why); failure != nil {
 			l.set.logger.Warn("the session of a removed device is still stored", "session", redact.Name(l.set.session), "error", errorOf(failure))
 		}
 	})
@@ -164,11 +162,11 @@ func (l *Linker) forget(status Status) {
 // drop closes a connection that is lost, and releases its lease. In between it deletes the
 // session if WhatsApp has removed the device: whatsmeow may have missed that, and without
 // the lease another program might link the session again.
-func (l *Linker) drop(ctx context.Context, old tie, lost *machine.Failure) *machine.Failure {
+func (l *Linker) drop(ctx context.Context, limit time.Duration, old tie, lost *machine.Failure) *machine.Failure {
 	defer old.lease.Release()
 	old.conn.Shut()
 	if (lost.Reason == machine.ReasonLoggedOut || lost.Reason == machine.ReasonRemoved) && old.lease.Holds() {
-		return l.deleteSession(ctx, "drop session")
+		return l.deleteSession(ctx, limit, "drop session")
 	}
 	return nil
 }
@@ -229,7 +227,7 @@ func (s *supervisor) drop(ctx context.Context) *machine.Failure {
 	l.mu.Lock()
 	old := l.untie(l.status) // events alone change the status
 	l.mu.Unlock()
-	if failure := l.drop(ctx, old, s.lost); failure != nil {
+	if failure := l.drop(ctx, deleteLimit, old, s.lost); failure != nil {
 		return failure
 	}
 	return s.lost

@@ -171,8 +171,8 @@ func hookFailed(err error) *machine.Failure {
 const deleteLimit = 15 * time.Second
 
 // deleteSession deletes the stored session, if there is one.
-func (l *Linker) deleteSession(ctx context.Context, op string) *machine.Failure {
-	_, err := bound.Store(ctx, deleteLimit, func(ctx context.Context) (struct{}, error) {
+func (l *Linker) deleteSession(ctx context.Context, limit time.Duration, op string) *machine.Failure {
+	_, err := bound.Store(ctx, limit, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, l.store.Delete(ctx, l.set.session)
 	})
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

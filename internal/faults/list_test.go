@@ -143,6 +143,7 @@ func refusals() []fault {
 func streamErrors() []fault {
 	return []fault{
 		{name: "stream error 401 device_removed", action: walinktest.StreamError(401, "device_removed")},
+		{name: "stream error 401 alone", action: walinktest.StreamError(401, "")},
 		{name: "stream error 409 replaced", action: walinktest.StreamError(409, "replaced")},
 		{name: "stream error 503", action: walinktest.StreamError(503, "")},
 		{name: "stream error 515", action: walinktest.StreamError(515, "")},

@@ -66,7 +66,7 @@ func codeFlow() *flow {
 						"silence", "90 s late", "frame spoilt", "rubbish before the frame", "frame twice",
 					},
 					"forbidden, linked": {
-						"failure 401", "stream error 401 device_removed",
+						"failure 401", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked":                       {"failure 405"},
 					"server, linked":                                {"failure 503", "stream error without a code"},
@@ -98,7 +98,7 @@ func codeFlow() *flow {
 						"stream error 503", "stream error 777", "stream error without a code",
 					},
 					"forbidden, linked": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked":                       {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network)": {"drop for ever"},
@@ -143,7 +143,7 @@ func codeFlow() *flow {
 						"stream error without a code",
 					},
 					"forbidden, linked, 2 codes": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes":               {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
@@ -180,7 +180,7 @@ func codeFlow() *flow {
 						"stream error without a code",
 					},
 					"forbidden, linked, 2 codes": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes":               {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
@@ -215,7 +215,7 @@ func codeFlow() *flow {
 						"stream error without a code",
 					},
 					"forbidden, linked, 2 codes": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes":               {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
@@ -246,7 +246,7 @@ func codeFlow() *flow {
 						"unknown pairing stage",
 					},
 					"server, logged out, linked, 2 codes": {
-						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
+						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777", "stream error 401 alone",
 						"stream error without a code",
 					},
 					"client outdated, logged out, linked, 2 codes": {"failure 405", "failure 409"},

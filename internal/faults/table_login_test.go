@@ -20,7 +20,7 @@ func loginFlow() *flow {
 					},
 					"stalled, linked": {"refs of another"},
 					"server, linked": {
-						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
+						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777", "stream error 401 alone",
 						"stream error without a code",
 					},
 					"logged out, linked, 2 codes": {
@@ -76,7 +76,7 @@ func loginFlow() *flow {
 						"refs of another",
 					},
 					"server, linked": {
-						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
+						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777", "stream error 401 alone",
 						"stream error without a code",
 					},
 					"logged out, linked, 2 codes": {
@@ -109,7 +109,7 @@ func loginFlow() *flow {
 						"wrong id",
 					},
 					"server, linked": {
-						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
+						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777", "stream error 401 alone",
 						"stream error without a code",
 					},
 					"logged out, linked, 2 codes": {

@@ -88,7 +88,7 @@ func passkeyFlow() *flow {
 						"stream error without a code",
 					},
 					"forbidden, linked": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked":                       {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network)": {"drop for ever"},
@@ -122,7 +122,7 @@ func passkeyFlow() *flow {
 						"stream error without a code",
 					},
 					"forbidden, linked, 2 codes": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes":               {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
@@ -158,7 +158,7 @@ func passkeyFlow() *flow {
 						"stream error 503", "stream error 777", "stream error without a code",
 					},
 					"forbidden, linked, 2 codes, 2 challenges": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes, 2 challenges": {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
@@ -192,7 +192,7 @@ func passkeyFlow() *flow {
 						"stream error 503", "stream error 777", "stream error without a code",
 					},
 					"forbidden, linked, 2 codes, 2 challenges": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes, 2 challenges": {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
@@ -225,7 +225,7 @@ func passkeyFlow() *flow {
 						"stream error without a code",
 					},
 					"forbidden, linked, 2 codes, 2 challenges": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes, 2 challenges": {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
@@ -261,7 +261,7 @@ func passkeyFlow() *flow {
 						"stream error 503", "stream error 777", "stream error without a code",
 					},
 					"forbidden, linked, 2 codes, 2 challenges": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes, 2 challenges": {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
@@ -297,7 +297,7 @@ func passkeyFlow() *flow {
 						"stream error 503", "stream error 777", "stream error without a code",
 					},
 					"forbidden, linked, 2 codes, 2 challenges": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes, 2 challenges": {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
@@ -333,7 +333,7 @@ func passkeyFlow() *flow {
 						"stream error without a code",
 					},
 					"forbidden, linked, 2 codes, 2 challenges": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes, 2 challenges": {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network?)": {"drop for ever"},
@@ -364,7 +364,7 @@ func passkeyFlow() *flow {
 					},
 					"stalled, linked": {"refs of another"},
 					"server, logged out, linked, 2 codes, 2 challenges": {
-						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
+						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777", "stream error 401 alone",
 						"stream error without a code",
 					},
 					"client outdated, logged out, linked, 2 codes, 2 challenges": {

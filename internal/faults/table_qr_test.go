@@ -77,7 +77,7 @@ func qrFlow() *flow {
 						"stream error without a code",
 					},
 					"forbidden, linked": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked":                       {"failure 405", "failure 409"},
 					"network repeatedly, failed: timeout (network)": {"drop for ever"},
@@ -113,7 +113,7 @@ func qrFlow() *flow {
 						"stream error without a code",
 					},
 					"forbidden, linked, 2 codes": {
-						"failure 401", "failure 403", "stream error 401 device_removed",
+						"failure 401", "failure 403", "stream error 401 device_removed", "stream error 401 alone",
 					},
 					"client outdated, linked, 2 codes":               {"failure 405", "failure 409"},
 					"pairing [scan], failed: pairing [scans]":        {"withdrawn secret for ever"},
@@ -145,7 +145,7 @@ func qrFlow() *flow {
 					},
 					"stalled, linked": {"refs of another"},
 					"server, logged out, linked, 2 codes": {
-						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
+						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777", "stream error 401 alone",
 						"stream error without a code",
 					},
 					"client outdated, logged out, linked, 2 codes": {"failure 405", "failure 409"},

@@ -62,7 +62,7 @@ func resumeFlow() *flow {
 						"refs of another",
 					},
 					"server, resumed": {
-						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
+						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777", "stream error 401 alone",
 						"stream error without a code",
 					},
 					"logged out, linked": {
@@ -98,7 +98,7 @@ func resumeFlow() *flow {
 						"wrong id",
 					},
 					"server, resumed": {
-						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777",
+						"failure 400", "failure 500", "failure 503", "stream error 503", "stream error 777", "stream error 401 alone",
 						"stream error without a code",
 					},
 					"logged out, linked": {

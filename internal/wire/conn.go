@@ -55,6 +55,7 @@ type Conn struct {
 	base      context.Context // the parent of every life
 
 	answering chan struct{} // holds one token while an assertion is on its way
+	gone      chan struct{} // closed when WhatsApp has removed the device
 
 	reconnects, manual bool // the values of EnableAutoReconnect and DisableLoginAutoReconnect after the login
 
@@ -78,7 +79,6 @@ type Conn struct {
 	codeRef    string           // of the code in the answer to the last companion_hello
 	finishID   string           // of the companion_finish that is on its way
 	leaveID    string           // of the request to remove the device, unless WhatsApp has refused it
-	isGone     bool             // WhatsApp has removed the device after that request
 	secret     []byte           // the ADV secret that counts
 	agreed     bool             // the phone has got that secret, and its answer is due
 	renewed    []byte           // the ADV secret that whatsmeow has made meanwhile
@@ -102,7 +102,7 @@ type Params struct {
 func New(base context.Context, cfg *Config, pace *Pace, p Params) *Conn {
 	c := &Conn{
 		cfg: cfg, epoch: p.Epoch, device: p.Device, linked: p.Device.ID != nil, inbox: p.Inbox,
-		account: deviceAccount(p.Device), base: context.WithoutCancel(base), answering: make(chan struct{}, 1),
+		account: deviceAccount(p.Device), base: context.WithoutCancel(base), answering: make(chan struct{}, 1), gone: make(chan struct{}),
 		secret: p.Device.AdvSecretKey, manual: p.Supervised,
 	}
 	c.life, c.cancel = context.WithCancel(c.base)
@@ -361,9 +361,13 @@ func (c *Conn) restarts() bool {
 
 func (c *Conn) lost(err *machine.Failure, tries int) {
 	c.mu.Lock()
-	if c.leaveID != "" && err.Reason == machine.ReasonLoggedOut {
-		c.isGone = true
-		err = &machine.Failure{Reason: err.Reason, Op: err.Op, Err: ErrLeft}
+	if err.Reason == machine.ReasonLoggedOut {
+		if !c.isGone() {
+			close(c.gone)
+		}
+		if c.leaveID != "" {
+			err = &machine.Failure{Reason: err.Reason, Op: err.Op, Err: ErrLeft}
+		}
 	}
 	c.mu.Unlock()
 	c.afterPairing(machine.Lost{Epoch: c.epoch, Err: err, Tries: tries})

@@ -23,7 +23,7 @@ import (
 func posted(c *Conn) []machine.Input { return c.inbox.(*queue.Queue[machine.Input]).Take() } //nolint:errcheck // newConn makes it
 
 func newConn() *Conn {
-	return &Conn{cfg: &Config{}, transport: &transport{}, epoch: 7, inbox: queue.New[machine.Input](), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}}
+	return &Conn{cfg: &Config{}, transport: &transport{}, epoch: 7, inbox: queue.New[machine.Input](), device: &wastore.Device{NoiseKey: keys.NewKeyPair()}, gone: make(chan struct{})}
 }
 
 // These are events that the fake server cannot cause.
@@ -87,6 +87,37 @@ func TestConnPostsWhatArrives(t *testing.T) {
 }
 
 // A Logout that WhatsApp has refused says nothing about a later removal.
+func removal() *waBinary.Node {
+	return &waBinary.Node{
+		Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"},
+		Content: []waBinary.Node{{Tag: "conflict", Attrs: waBinary.Attrs{"type": "device_removed"}}},
+	}
+}
+
+func TestLogoutSucceedsIfTheTapSeesTheRemoval(t *testing.T) {
+	t.Parallel()
+	closed := &machine.Failure{Reason: machine.ReasonNetwork, Err: errClosed}
+	for name, test := range map[string]struct {
+		arrives func(*Conn)
+		want    *machine.Failure
+	}{
+		"before the request": {func(c *Conn) { c.received(removal()) }, nil},
+		"after the end": {func(c *Conn) {
+			time.AfterFunc(closeGrace/2, func() { c.received(removal()) })
+		}, nil},
+		"never": {func(*Conn) {}, closed},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newConn()
+			c.linked = true
+			test.arrives(c)
+			if got := c.unlessGone(closed); got != test.want {
+				t.Errorf("with a removal %s Logout returns %v", name, got)
+			}
+		})
+	}
+}
+
 func TestRemovalIsTheProgramsOwnOnlyIfWhatsAppHasNotRefusedIt(t *testing.T) {
 	t.Parallel()
 	for answer, own := range map[string]bool{"result": true, "error": false} {
@@ -96,10 +127,7 @@ func TestRemovalIsTheProgramsOwnOnlyIfWhatsAppHasNotRefusedIt(t *testing.T) {
 			Tag: "iq", Attrs: waBinary.Attrs{"id": "7", "type": "set"}, Content: []waBinary.Node{{Tag: "remove-companion-device"}},
 		})
 		c.received(&waBinary.Node{Tag: "iq", Attrs: waBinary.Attrs{"id": "7", "type": answer}})
-		c.received(&waBinary.Node{
-			Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"},
-			Content: []waBinary.Node{{Tag: "conflict", Attrs: waBinary.Attrs{"type": "device_removed"}}},
-		})
+		c.received(removal())
 		got := posted(c)
 		if len(got) != 1 || errors.Is(got[0].(machine.Lost).Err.Err, ErrLeft) != own { //nolint:errcheck // it would be told
 			t.Errorf("after %s the inputs are %v", answer, got)

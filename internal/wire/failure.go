@@ -182,8 +182,8 @@ type failureCode int
 func (f failureCode) Error() string { return fmt.Sprintf("WhatsApp answered with failure %d", int(f)) }
 
 // streamError says what a <stream:error> node means. It returns nil for the
-// 515, which is not an error: the server asks for a new connection. Of a linked device a
-// 401 alone says nothing: whether the device was removed, the next login shows.
+// 515, which is not an error: the server asks for a new connection. A 401 without a
+// conflict does not say that a linked device was removed; the next login shows that.
 func streamError(node *waBinary.Node, linked bool) (failure *machine.Failure, tries int) {
 	const op = "stream"
 	code, _ := node.Attrs["code"].(string)

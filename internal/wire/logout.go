@@ -24,13 +24,30 @@ const logoutLimit = 30 * time.Second
 // which is not safe while the server closes the connection (see transport).
 // Delete the copy when Disconnect is safe.
 func (c *Conn) Logout(ctx context.Context) *machine.Failure {
-	failure := c.logout(ctx)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.isGone { // the answer was the removal itself, which whatsmeow may have missed
+	return c.unlessGone(c.logout(ctx))
+}
+
+// unlessGone returns the failure of a Logout, unless WhatsApp has removed the device.
+// whatsmeow may miss the removal, and then reports the end of the connection, perhaps
+// before the tap has seen what came first.
+func (c *Conn) unlessGone(failure *machine.Failure) *machine.Failure {
+	if failure != nil && failure.Reason == machine.ReasonNetwork {
+		await(c.gone, closeGrace)
+	}
+	if c.isGone() {
 		return nil
 	}
 	return failure
+}
+
+// isGone reports whether WhatsApp has removed the device.
+func (c *Conn) isGone() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
 }
 
 func (c *Conn) logout(ctx context.Context) *machine.Failure {
