@@ -254,6 +254,19 @@ func TestUnlinkSucceedsIfWhatsmeowIsLateForTheRemoval(t *testing.T) {
 	})
 }
 
+func TestRemovalAfterAnUnlinkThatFailedIsThePhones(t *testing.T) {
+	t.Parallel()
+	rig.Bubble(t, func(t *testing.T) {
+		r := rig.New(t, walink.Settings{})
+		r.LinkByQR()
+		r.Server.Script(walinktest.StageAfterLogin, walinktest.Silence())
+		rig.WantReason(t, r.Linker.Unlink(t.Context()), walink.ErrStalled)
+		r.Supervise(t.Context())
+		r.Phone.Remove(rig.Await[walink.Linked](r).Account.JID)
+		rig.Await[walink.QRCode](r)
+	})
+}
+
 func TestNothingElseRunsDuringUnlink(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {

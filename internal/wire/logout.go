@@ -24,7 +24,13 @@ const logoutLimit = 30 * time.Second
 // which is not safe while the server closes the connection (see transport).
 // Delete the copy when Disconnect is safe.
 func (c *Conn) Logout(ctx context.Context) *machine.Failure {
-	return c.unlessGone(c.logout(ctx))
+	failure := c.unlessGone(c.logout(ctx))
+	if failure != nil {
+		c.mu.Lock()
+		c.leaveID = "" // a removal that comes later is the phone's
+		c.mu.Unlock()
+	}
+	return failure
 }
 
 // unlessGone returns the failure of a Logout, unless WhatsApp has removed the device.
