@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -586,6 +587,7 @@ func TestRefreshedSecretIsShownAfterTheAnswer(t *testing.T) {
 				if fresh.Payload == old.Payload {
 					t.Error("the QR code has the old secret")
 				}
+				synctest.Wait() // the phone is done with the pairing code
 				r.Scan(fresh)
 				r.Linked()
 			})
