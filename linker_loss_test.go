@@ -281,11 +281,7 @@ type unheard struct {
 }
 
 func (u unheard) Device(ctx context.Context, session string) (*wastore.Device, error) {
-	device, err := u.Memory.Device(ctx, session)
-	if err == nil {
-		device.Container = keptContainer{device.Container}
-	}
-	return device, err
+	return kept(u.Memory.Device(ctx, session))
 }
 
 func (u unheard) Delete(ctx context.Context, session string) error {
@@ -361,8 +357,7 @@ func TestRemovalInAStoreThatHangsDelaysNobodyForLong(t *testing.T) {
 	})
 }
 
-// WhatsApp's word is handled, and the session kept: whether the device was removed, the
-// next login shows.
+// The session is kept, and the next login shows whether the device was removed.
 func TestStreamErrorWithoutAConflictIsNoRemoval(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {

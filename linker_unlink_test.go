@@ -120,11 +120,7 @@ func (s hangingStore) Device(ctx context.Context, session string) (*wastore.Devi
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	device, err := s.Store.Device(ctx, session)
-	if err == nil {
-		device.Container = keptContainer{device.Container}
-	}
-	return device, err
+	return kept(s.Store.Device(ctx, session))
 }
 
 func (s hangingStore) Delete(ctx context.Context, session string) error {
@@ -138,6 +134,14 @@ func (s hangingStore) Delete(ctx context.Context, session string) error {
 type keptContainer struct{ wastore.DeviceContainer }
 
 func (keptContainer) DeleteDevice(context.Context, *wastore.Device) error { return errors.New("busy") }
+
+// kept returns the device of a Store such that whatsmeow cannot delete it.
+func kept(device *wastore.Device, err error) (*wastore.Device, error) {
+	if err == nil {
+		device.Container = keptContainer{device.Container}
+	}
+	return device, err
+}
 
 func TestUnlinkIsNoSuccessWhileTheSessionIsStored(t *testing.T) {
 	t.Parallel()
@@ -170,11 +174,7 @@ func (s endingStore) Delete(ctx context.Context, session string) error {
 }
 
 func (s endingStore) Device(ctx context.Context, session string) (*wastore.Device, error) {
-	device, err := s.Store.Device(ctx, session)
-	if err == nil {
-		device.Container = keptContainer{device.Container}
-	}
-	return device, err
+	return kept(s.Store.Device(ctx, session))
 }
 
 func TestUnlinkWhoseContextEndsAfterTheAnswerDeletesTheSession(t *testing.T) {
@@ -218,32 +218,26 @@ func TestStoreThatHangsIsNamed(t *testing.T) {
 	})
 }
 
-// lateRemoval is a removal that whatsmeow handles after the connection has ended, because
-// busyClient's handler is in the middle of its work.
-func lateRemoval() walinktest.Action {
-	return walinktest.Send(
-		waBinary.Node{Tag: "presence", Attrs: waBinary.Attrs{"from": types.NewJID("5511912345678", types.DefaultUserServer)}},
-		waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"}, Content: []waBinary.Node{
-			{Tag: "conflict", Attrs: waBinary.Attrs{"type": "device_removed"}},
-		}},
-	)
-}
-
-func busyClient(client *whatsmeow.Client) {
-	client.EnableAutoReconnect = false // autoReconnect reads the ID of the device, without a lock, while the removal clears it
-	client.AddEventHandler(func(event any) {
-		if _, ok := event.(*events.Presence); ok {
-			time.Sleep(2 * time.Second)
-		}
-	})
-}
-
+// whatsmeow handles the removal after the connection has ended, because a handler is in the
+// middle of its work.
 func TestUnlinkSucceedsIfWhatsmeowIsLateForTheRemoval(t *testing.T) {
 	t.Parallel()
 	rig.Bubble(t, func(t *testing.T) {
-		r := rig.New(t, walink.Settings{OnClient: busyClient})
+		r := rig.New(t, walink.Settings{OnClient: func(client *whatsmeow.Client) {
+			client.EnableAutoReconnect = false // autoReconnect reads the ID of the device, without a lock, while the removal clears it
+			client.AddEventHandler(func(event any) {
+				if _, ok := event.(*events.Presence); ok {
+					time.Sleep(2 * time.Second)
+				}
+			})
+		}})
 		r.LinkByQR()
-		r.Server.Script(walinktest.StageAfterLogin, lateRemoval())
+		r.Server.Script(walinktest.StageAfterLogin, walinktest.Send(
+			waBinary.Node{Tag: "presence", Attrs: waBinary.Attrs{"from": types.NewJID("5511912345678", types.DefaultUserServer)}},
+			waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"}, Content: []waBinary.Node{
+				{Tag: "conflict", Attrs: waBinary.Attrs{"type": "device_removed"}},
+			}},
+		))
 		if err := r.Linker.Unlink(t.Context()); err != nil {
 			t.Errorf("Unlink returns %v", err)
 		}

@@ -86,7 +86,6 @@ func TestConnPostsWhatArrives(t *testing.T) {
 	}
 }
 
-// A Logout that WhatsApp has refused says nothing about a later removal.
 func removal() *waBinary.Node {
 	return &waBinary.Node{
 		Tag: "stream:error", Attrs: waBinary.Attrs{"code": "401"},
@@ -118,6 +117,7 @@ func TestLogoutSucceedsIfTheTapSeesTheRemoval(t *testing.T) {
 	}
 }
 
+// A Logout that WhatsApp has refused says nothing about a later removal.
 func TestRemovalIsTheProgramsOwnOnlyIfWhatsAppHasNotRefusedIt(t *testing.T) {
 	t.Parallel()
 	for answer, own := range map[string]bool{"result": true, "error": false} {
